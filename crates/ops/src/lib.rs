@@ -1,0 +1,2 @@
+//! Configuration, logging, metrics and status over HTTP, control socket, signals.
+#![forbid(unsafe_code)]

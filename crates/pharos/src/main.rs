@@ -1,0 +1,4 @@
+//! The `pharos` command.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! UDP workers, TCP listener, reload, health and counters.
+#![forbid(unsafe_code)]

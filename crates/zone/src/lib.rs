@@ -1,0 +1,2 @@
+//! Zone files: scan, check, diagnose, and compile to an image.
+#![forbid(unsafe_code)]
