@@ -1,0 +1,236 @@
+//! One keyed hash for every suffix of a name, made in one pass from the root leftwards.
+//!
+//! A look-up asks for several suffixes of the qname: the zone that encloses it, the name itself, its closest
+//! encloser, the wildcard beside it. [`HashedName`] folds the name once and hashes label by label from the
+//! right, so that each suffix's hash is a by-product of the next longer one's, and `*.suffix` costs one step.
+//!
+//! The key is drawn when the process starts: customers choose the names in their zones, and strangers the
+//! names in queries, so neither may know which names collide.
+
+use crate::name::{self, MAX_LABELS, MAX_OCTETS, NameError};
+
+/// The secret of all hashes that meet in one set of zones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HashKey {
+    seed: u64,
+    stir: u64,
+}
+
+impl HashKey {
+    /// A key from 16 octets that should be random.
+    pub const fn new(random: [u64; 2]) -> Self {
+        // An odd factor never maps a non-zero word to zero.
+        Self { seed: random[0], stir: random[1] | 1 }
+    }
+
+    /// The hash of the root.
+    #[inline]
+    pub const fn root(self) -> u64 {
+        self.seed
+    }
+
+    /// The hash of `label` set before the suffix whose hash is `suffix`; the label in lower case.
+    #[inline]
+    pub fn extend(self, suffix: u64, label: &[u8]) -> u64 {
+        let mut hash = suffix ^ (label.len() as u64);
+        let mut chunks = label.chunks_exact(8);
+        for chunk in &mut chunks {
+            hash = self.mix(hash, u64::from_le_bytes(chunk.try_into().unwrap_or_default()));
+        }
+        let mut last = 0u64;
+        for &octet in chunks.remainder().iter().rev() {
+            last = last << 8 | u64::from(octet);
+        }
+        self.mix(hash, last)
+    }
+
+    /// The hash of an uncompressed wire name, folded here.
+    ///
+    /// # Errors
+    /// [`NameError`] when `wire` does not start with one.
+    pub fn name(self, wire: &[u8]) -> Result<u64, NameError> {
+        let mut hashed = HashedName::default();
+        hashed.set(wire)?;
+        hashed.hash(self);
+        Ok(hashed.suffix_hash(0))
+    }
+
+    #[inline]
+    fn mix(self, hash: u64, word: u64) -> u64 {
+        let product =
+            u128::from(hash ^ word.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * u128::from(self.stir ^ word);
+        (product as u64) ^ ((product >> 64) as u64) ^ hash.rotate_left(23)
+    }
+}
+
+/// A name in lower case with the place and the hash of each of its suffixes.
+///
+/// Large, and reused from query to query: only what the name at hand needs is written.
+#[derive(Clone)]
+pub struct HashedName {
+    octets: [u8; MAX_OCTETS],
+    len: u8,
+    labels: u8,
+    offsets: [u8; MAX_LABELS + 1],
+    hashes: [u64; MAX_LABELS + 1],
+}
+
+impl Default for HashedName {
+    fn default() -> Self {
+        Self {
+            octets: [0; MAX_OCTETS],
+            len: 1,
+            labels: 0,
+            offsets: [0; MAX_LABELS + 1],
+            hashes: [0; MAX_LABELS + 1],
+        }
+    }
+}
+
+impl HashedName {
+    /// Takes the uncompressed name at the start of `wire`, folds it and notes its labels; returns its octets.
+    ///
+    /// # Errors
+    /// [`NameError`]; the name held before may be lost then.
+    #[inline]
+    pub fn set(&mut self, wire: &[u8]) -> Result<usize, NameError> {
+        let (mut at, mut labels) = (0usize, 0usize);
+        loop {
+            let len = usize::from(*wire.get(at).ok_or(NameError::Unfinished)?);
+            if let Some(slot) = self.offsets.get_mut(labels) {
+                *slot = at as u8;
+            }
+            if len == 0 {
+                break;
+            }
+            if len > name::MAX_LABEL {
+                return Err(NameError::LabelTooLong);
+            }
+            at += len + 1;
+            labels += 1;
+            if at >= MAX_OCTETS {
+                return Err(NameError::TooLong);
+            }
+        }
+        let (Some(room), Some(name)) = (self.octets.get_mut(..=at), wire.get(..=at)) else {
+            return Err(NameError::TooLong);
+        };
+        for (to, from) in room.iter_mut().zip(name) {
+            *to = from.to_ascii_lowercase();
+        }
+        self.len = at as u8 + 1;
+        self.labels = labels as u8;
+        Ok(at + 1)
+    }
+
+    /// Hashes every suffix; to be called once after [`Self::set`].
+    #[inline]
+    pub fn hash(&mut self, key: HashKey) {
+        let mut hash = key.root();
+        let labels = usize::from(self.labels);
+        self.hashes[labels & MAX_LABELS] = hash;
+        for index in (0..labels).rev() {
+            let start = usize::from(self.offsets[index & MAX_LABELS]);
+            let len = usize::from(self.octets.get(start).copied().unwrap_or(0));
+            let label = self.octets.get(start + 1..start + 1 + len).unwrap_or_default();
+            hash = key.extend(hash, label);
+            self.hashes[index & MAX_LABELS] = hash;
+        }
+    }
+
+    /// The name in lower case, in wire form.
+    #[inline]
+    pub fn as_wire(&self) -> &[u8] {
+        self.octets.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// Labels without the root.
+    #[inline]
+    pub fn labels(&self) -> usize {
+        usize::from(self.labels)
+    }
+
+    /// Octets of the name, the root label included.
+    #[inline]
+    pub fn octets(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// The suffix that starts at label `index`; 0 is the whole name and [`Self::labels`] the root.
+    #[inline]
+    pub fn suffix(&self, index: usize) -> &[u8] {
+        let start = usize::from(self.offsets.get(index).copied().unwrap_or(0));
+        self.octets.get(start..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// The hash of the suffix that starts at label `index`.
+    #[inline]
+    pub fn suffix_hash(&self, index: usize) -> u64 {
+        self.hashes.get(index).copied().unwrap_or(0)
+    }
+
+    /// Octets of the suffix that starts at label `index`.
+    #[inline]
+    pub fn suffix_octets(&self, index: usize) -> usize {
+        usize::from(self.len) - usize::from(self.offsets.get(index).copied().unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: HashKey = HashKey::new([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321]);
+
+    fn hashed(wire: &[u8]) -> HashedName {
+        let mut name = HashedName::default();
+        name.set(wire).unwrap();
+        name.hash(KEY);
+        name
+    }
+
+    #[test]
+    fn case_does_not_change_the_hash() {
+        assert_eq!(KEY.name(b"\x03WWW\x07eXample\0"), KEY.name(b"\x03www\x07example\0"));
+    }
+
+    #[test]
+    fn every_suffix_has_the_hash_of_the_same_name_alone() {
+        let name = hashed(b"\x01a\x0clonger-label\x03com\0");
+        assert_eq!(name.labels(), 3);
+        assert_eq!(name.suffix(1), b"\x0clonger-label\x03com\0");
+        for index in 0..=3 {
+            assert_eq!(name.suffix_hash(index), KEY.name(name.suffix(index)).unwrap());
+        }
+        assert_eq!(name.suffix_hash(0), KEY.extend(name.suffix_hash(1), b"a"));
+    }
+
+    #[test]
+    fn label_boundaries_matter() {
+        assert_ne!(KEY.name(b"\x02ab\x01c\0"), KEY.name(b"\x01a\x02bc\0"));
+        assert_ne!(KEY.name(b"\x01\0\0"), KEY.name(b"\x02\0\0\0"));
+    }
+
+    #[test]
+    fn a_million_names_spread_evenly() {
+        let mut buckets = vec![0u32; 1 << 12];
+        for number in 0..1_000_000u32 {
+            let digits = format!("{number}");
+            let mut wire = vec![digits.len() as u8];
+            wire.extend(digits.bytes());
+            wire.extend(b"\x07example\0");
+            buckets[(KEY.name(&wire).unwrap() >> 52) as usize] += 1;
+        }
+        // 244 expected in each; six standard deviations are 94.
+        assert!(buckets.iter().all(|n| (150..340).contains(n)));
+    }
+
+    #[test]
+    fn the_longest_name_fits() {
+        let mut wire = b"\x01a".repeat(127);
+        wire.push(0);
+        let name = hashed(&wire);
+        assert_eq!((name.labels(), name.octets()), (127, 255));
+        assert_eq!(name.suffix(127), b"\0");
+    }
+}
