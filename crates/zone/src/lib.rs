@@ -1,2 +1,9 @@
 //! Zone files: scan, check, diagnose, and compile to an image.
+//!
+//! Text becomes records in [`scan`], which knows RFC 1035 §5 and the text form of every type ([`rdata`]),
+//! and which says all that is wrong with a file in one run ([`diagnostic`]). Records become text again in
+//! the canonical print of `pharos zone print`.
 #![forbid(unsafe_code)]
+
+pub mod diagnostic;
+pub mod scan;

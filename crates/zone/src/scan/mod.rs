@@ -1,0 +1,111 @@
+//! From the text of a zone file to records in wire format.
+//!
+//! [`scan`](self) reads RFC 1035 §5 master files as they are written today: `$ORIGIN`, `$TTL` (RFC 2308
+//! §4), `$INCLUDE`, `$GENERATE`, unknown types and classes (RFC 3597). Each record is handed to the caller's
+//! sink while it stands in reused buffers, so that a record costs no allocation; each error is kept with its
+//! place and the scan goes on at the next line that starts an entry. Whether the records make a zone (SOA,
+//! owners within the origin, CNAME exclusivity, ...) is not judged here.
+
+use crate::diagnostic::Diagnostic;
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// Index of a file in [`Report::files`]: 0 is the file given to the scan, the others were included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(pub u16);
+
+/// Where a record or an error stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// The file.
+    pub file: FileId,
+    /// The line in it, counted from 1.
+    pub line: u32,
+    /// The octet in the line, counted from 1.
+    pub column: u32,
+}
+
+/// One record as the scanner hands it out: borrowed, valid for the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Owner name in uncompressed wire format, in the case in which it was written.
+    pub owner: &'a [u8],
+    /// The type's number.
+    pub rtype: u16,
+    /// The class's number; always 1 (IN), since others are refused.
+    pub class: u16,
+    /// Time to live in seconds, at most 2^31 - 1.
+    pub ttl: u32,
+    /// The data in wire format, names uncompressed and in the case in which they were written.
+    pub rdata: &'a [u8],
+    /// Where the record's entry begins.
+    pub place: Place,
+}
+
+/// What is scanned.
+pub struct Source<'a> {
+    /// The file's path: its name in messages, and the base of relative `$INCLUDE` paths.
+    pub path: &'a Path,
+    /// The text of the file.
+    pub octets: &'a [u8],
+    /// Where included files come from.
+    pub includes: Includes<'a>,
+}
+
+/// Where the text of included files comes from.
+pub enum Includes<'a> {
+    /// `$INCLUDE` is an error.
+    Refused,
+    /// From the file system.
+    Files,
+    /// From the caller, who is given the path (already joined to the directory of the including file).
+    Reader(&'a mut dyn FnMut(&Path) -> io::Result<Vec<u8>>),
+}
+
+/// How many errors, and how many warnings, of a scan are kept; the others are counted.
+pub const MAX_KEPT: usize = 100;
+
+/// What a scan found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The first [`MAX_KEPT`] errors.
+    pub errors: Vec<Diagnostic>,
+    /// How many errors there were.
+    pub errors_total: u64,
+    /// The first [`MAX_KEPT`] warnings.
+    pub warnings: Vec<Diagnostic>,
+    /// How many warnings there were.
+    pub warnings_total: u64,
+    /// Names of the scanned file and of those it included, in order of appearance; [`FileId`] counts in it.
+    pub files: Vec<String>,
+    /// Records handed to the sink.
+    pub records: u64,
+}
+
+impl Report {
+    /// Whether the text had no error.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.errors_total == 0
+    }
+}
+
+/// All warnings and errors as a person reads them, with a last line that counts what is not shown.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for diagnostic in self.warnings.iter().chain(&self.errors) {
+            writeln!(f, "{}", diagnostic.render(&self.files))?;
+        }
+        for (kept, total, what) in [
+            (self.warnings.len(), self.warnings_total, "warnings"),
+            (self.errors.len(), self.errors_total, "errors"),
+        ] {
+            let hidden = total.saturating_sub(kept as u64);
+            if hidden > 0 {
+                writeln!(f, "{hidden} more {what} are not shown")?;
+            }
+        }
+        Ok(())
+    }
+}
