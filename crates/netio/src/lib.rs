@@ -1,1 +1,31 @@
-//! The one crate with unsafe code: sockets, options, batches of datagrams.
+//! The kernel, made safe: every socket, socket option and system call that std and tokio do not offer.
+//!
+//! This is the one crate of the workspace that may write `unsafe`. Each such block wraps one system call and
+//! says why it is sound; everything else is ordinary Rust over it. Linux only, by intention.
+//!
+//! Who calls what:
+//! - the responder's UDP workers: [`bind_group`] opens their sockets, an [`Inbox`] waits on them, a [`Batch`]
+//!   carries queries in and replies out, [`affinity`] pins the worker beside the receive queue that feeds it;
+//! - the responder's TCP side: [`tcp::listen`];
+//! - the sidecar's BGP sessions: [`bgp`] (RFC 2385 signatures, RFC 5082 GTSM, source address);
+//! - whoever starts: [`lock`] refuses a second instance, which SO_REUSEPORT would let join in silence.
+//!
+//! What it refuses: to know DNS or BGP, to decide anything, to log, to allocate after set-up on the path of a
+//! datagram, and to spin: each wait has a bound, each datagram that the kernel will not send is counted and
+//! dropped.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("pharos-netio speaks to the Linux kernel only");
+
+pub mod affinity;
+mod batch;
+mod control;
+mod error;
+mod inbox;
+mod sys;
+mod udp;
+
+pub use batch::{Arrival, Batch, MAX_SLOTS, Peer, SendReport, Slot, Wait};
+pub use error::NetError;
+pub use inbox::Inbox;
+pub use udp::{Freebind, ReusePort, Steering, UdpOptions, UdpSocket, bind_group};
