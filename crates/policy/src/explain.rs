@@ -1,0 +1,251 @@
+//! Every state explains itself: the answer to "why is this prefix announced like that?".
+//!
+//! An [`Explanation`] is a snapshot that stands alone: it needs neither the policy nor its clock to be read.
+//! Times are ages (how long ago), because the policy's own time means nothing elsewhere. As JSON, durations
+//! are seconds with fractions and their names end in `_seconds`; as text it is the block that
+//! `pharos why PREFIX` prints. It reads back from JSON, so that a client prints what the sidecar said.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::level::Level;
+use crate::prefix::Prefix;
+use crate::signal::Health;
+
+/// Why a prefix has its level, since when, and what would change it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The prefix in question.
+    pub prefix: Prefix,
+    /// The group that it belongs to.
+    pub group: String,
+    /// The level in force.
+    pub level: Level,
+    /// How long the level has been in force.
+    #[serde(rename = "level_age_seconds", with = "seconds")]
+    pub level_age: Duration,
+    /// Why: never empty. What asks for the level comes first; things that changed nothing come last.
+    pub reasons: Vec<Reason>,
+    /// Every signal that concerns the prefix.
+    pub signals: Vec<SignalView>,
+    /// What is left of the hold-down when the level is better than the one in force and only waits.
+    #[serde(rename = "hold_down_left_seconds", with = "optional_seconds")]
+    pub hold_down_left: Option<Duration>,
+    /// How long a return waits at present; grows with every fall in short succession.
+    #[serde(rename = "hold_down_seconds", with = "seconds")]
+    pub hold_down: Duration,
+    /// What would change the level, and when: never empty.
+    pub next_changes: Vec<NextChange>,
+    /// The last transitions, newest first, at most [`HISTORY`](crate::preference::HISTORY).
+    pub history: Vec<Transition>,
+}
+
+/// One reason for a level.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The level that this reason asks for.
+    pub asks: Level,
+    /// The reason as a sentence without a full stop.
+    pub text: String,
+}
+
+/// One signal as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SignalView {
+    /// What is observed: `udp probe of 192.0.2.53:53`.
+    pub name: String,
+    /// The verdict.
+    pub health: Health,
+    /// How long the verdict has stood.
+    #[serde(rename = "health_age_seconds", with = "seconds")]
+    pub health_age: Duration,
+    /// What was seen last; empty before the first observation.
+    pub last: String,
+    /// How long ago that was; `None` before the first observation.
+    #[serde(rename = "last_age_seconds", with = "optional_seconds")]
+    pub last_age: Option<Duration>,
+    /// What it still takes to change the verdict: "2 of 3 passes".
+    pub progress: String,
+}
+
+/// Something that would change the level.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NextChange {
+    /// The level that would come.
+    pub to: Level,
+    /// The time until then, when time alone decides; `None` when an event must come first.
+    #[serde(rename = "after_seconds", with = "optional_seconds")]
+    pub after: Option<Duration>,
+    /// The condition as a sentence without a full stop.
+    pub when: String,
+}
+
+/// One change of level.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transition {
+    /// How long ago.
+    #[serde(rename = "age_seconds", with = "seconds")]
+    pub age: Duration,
+    /// The level before.
+    pub from: Level,
+    /// The level after.
+    pub to: Level,
+    /// Why.
+    pub cause: String,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { prefix, group, level, .. } = self;
+        writeln!(f, "{prefix} is {level}, for {}  (group {group})", Age(self.level_age))?;
+        writeln!(f, "because")?;
+        for reason in &self.reasons {
+            writeln!(f, "  {:<11} {}", reason.asks, reason.text)?;
+        }
+        writeln!(f, "what would change it")?;
+        for change in &self.next_changes {
+            match change.after {
+                Some(left) => writeln!(f, "  {:<11} in {}: {}", change.to, Age(left), change.when)?,
+                None => writeln!(f, "  {:<11} {}", change.to, change.when)?,
+            }
+        }
+        match self.hold_down_left {
+            Some(left) => writeln!(f, "hold-down {} ({} left)", Age(self.hold_down), Age(left))?,
+            None => writeln!(f, "hold-down {}, none running", Age(self.hold_down))?,
+        }
+        writeln!(f, "signals")?;
+        for signal in &self.signals {
+            writeln!(f, "  {signal}")?;
+        }
+        writeln!(f, "last changes")?;
+        if self.history.is_empty() {
+            writeln!(f, "  none since the start")?;
+        }
+        for transition in &self.history {
+            writeln!(f, "  {transition}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for SignalView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<7} for {:>7}  {}", self.health, Age(self.health_age), self.name)?;
+        match self.last_age {
+            Some(age) => write!(f, "; last {} ago: {}", Age(age), self.last)?,
+            None => write!(f, "; nothing seen yet")?,
+        }
+        if self.progress.is_empty() { Ok(()) } else { write!(f, " ({})", self.progress) }
+    }
+}
+
+impl fmt::Display for Transition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>7} ago  {} -> {}: {}", Age(self.age), self.from, self.to, self.cause)
+    }
+}
+
+/// A duration as people read it: `350ms`, `7.2s`, `4m 10s`, `3h 05m`, `2d 04h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age(pub Duration);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        let secs = self.0.as_secs();
+        let text = match secs {
+            _ if millis < 1_000 => format!("{millis}ms"),
+            0..60 => format!("{}.{}s", secs, millis % 1_000 / 100),
+            60..3_600 => format!("{}m {:02}s", secs / 60, secs % 60),
+            3_600..86_400 => format!("{}h {:02}m", secs / 3_600, secs % 3_600 / 60),
+            _ => format!("{}d {:02}h", secs / 86_400, secs % 86_400 / 3_600),
+        };
+        f.pad(&text)
+    }
+}
+
+/// Durations as seconds with fractions, rounded to microseconds.
+mod seconds {
+    use super::*;
+
+    pub(super) fn serialize<S: serde::Serializer>(value: &Duration, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_f64(to_f64(*value))
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+        from_f64(f64::deserialize(d)?)
+    }
+
+    pub(super) fn to_f64(value: Duration) -> f64 {
+        (value.as_secs_f64() * 1e6).round() / 1e6
+    }
+
+    pub(super) fn from_f64<E: serde::de::Error>(value: f64) -> Result<Duration, E> {
+        Duration::try_from_secs_f64(value).map_err(E::custom)
+    }
+}
+
+/// The same for durations that may be absent.
+mod optional_seconds {
+    use super::*;
+
+    pub(super) fn serialize<S: serde::Serializer>(value: &Option<Duration>, s: S) -> Result<S::Ok, S::Error> {
+        value.map(seconds::to_f64).serialize(s)
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+        Option::<f64>::deserialize(d)?.map(seconds::from_f64).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_read_like_a_person_would_say_them() {
+        let text = |ms| Age(Duration::from_millis(ms)).to_string();
+        assert_eq!(
+            [0, 350, 7_250, 59_999, 250_000, 11_100_000, 187_200_000].map(text),
+            ["0ms", "350ms", "7.2s", "59.9s", "4m 10s", "3h 05m", "2d 04h"]
+        );
+    }
+
+    #[test]
+    fn an_explanation_reads_back_from_its_own_json_and_prints_every_part() {
+        let explanation = Explanation {
+            prefix: "192.0.2.0/24".parse().unwrap(),
+            group: "main".into(),
+            level: Level::Withdrawn,
+            level_age: Duration::from_millis(12_300),
+            reasons: vec![Reason { asks: Level::Withdrawn, text: "connection refused".into() }],
+            signals: vec![SignalView {
+                name: "udp probe of 192.0.2.53:53".into(),
+                health: Health::Bad,
+                health_age: Duration::from_secs(12),
+                last: "connection refused".into(),
+                last_age: Some(Duration::from_millis(20)),
+                progress: "0 of 3 passes".into(),
+            }],
+            hold_down_left: None,
+            hold_down: Duration::from_secs(10),
+            next_changes: vec![NextChange { to: Level::Normal, after: None, when: "probes pass".into() }],
+            history: vec![Transition {
+                age: Duration::from_millis(12_300),
+                from: Level::Normal,
+                to: Level::Withdrawn,
+                cause: "connection refused".into(),
+            }],
+        };
+        let json = serde_json::to_string(&explanation).unwrap();
+        assert!(json.contains("\"level_age_seconds\":12.3"), "{json}");
+        assert_eq!(serde_json::from_str::<Explanation>(&json).unwrap(), explanation);
+        let text = explanation.to_string();
+        for part in ["192.0.2.0/24 is withdrawn", "because", "signals", "last changes", "normal -> withdrawn"]
+        {
+            assert!(text.contains(part), "{part} missing in:\n{text}");
+        }
+    }
+}

@@ -1,0 +1,2 @@
+
+//! The policy as a whole, in invented time.
