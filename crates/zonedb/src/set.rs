@@ -1,0 +1,164 @@
+//! The zones that a node serves at one moment: found by the longest apex that encloses a name.
+
+use std::sync::Arc;
+
+use pharos_wire::Name;
+use pharos_wire::hash::{HashKey, HashedName};
+
+use crate::image::ZoneImage;
+
+/// What is known of a configured zone.
+#[derive(Clone, Debug)]
+pub enum ZoneState {
+    /// Good data answer.
+    Live(Arc<ZoneImage>),
+    /// There never were good data: names inside answer SERVFAIL, never REFUSED and never the parent's NXDOMAIN.
+    NotLoaded,
+}
+
+/// One generation of all zones; parent, child and targets of aliases always belong together.
+#[derive(Debug)]
+pub struct ZoneSet {
+    key: HashKey,
+    zones: Vec<(Name, ZoneState)>,
+    /// Open addressing: 32 bits of the apex' hash, and the zone's index plus one.
+    slots: Box<[(u32, u32)]>,
+    /// Bit N is set when some apex has N labels.
+    depths: u128,
+}
+
+/// Where a name belongs.
+#[derive(Clone, Copy, Debug)]
+pub struct Enclosing<'a> {
+    /// Index of the zone in the set.
+    pub zone: usize,
+    /// The label of the name at which the zone's apex starts; equal apexes have 0.
+    pub apex_label: usize,
+    /// The zone's data.
+    pub state: &'a ZoneState,
+}
+
+impl ZoneSet {
+    /// A set of the given zones, whose images must have been built with `key`. Of two zones with one name the
+    /// first is found.
+    pub fn new(key: HashKey, zones: Vec<(Name, ZoneState)>) -> Self {
+        let room = (zones.len() * 2).next_power_of_two();
+        let mut slots = vec![(0u32, 0u32); room].into_boxed_slice();
+        let mut depths = 0u128;
+        for (index, (apex, _)) in zones.iter().enumerate() {
+            depths |= 1 << apex.labels().count();
+            let hash = key.name(apex.as_wire()).unwrap_or_default();
+            let mut at = hash as usize & (room - 1);
+            while slots[at].1 != 0 {
+                at = (at + 1) & (room - 1);
+            }
+            slots[at] = ((hash >> 32) as u32, index as u32 + 1);
+        }
+        Self { key, zones, slots, depths }
+    }
+
+    /// The key with which names must be hashed before they are looked up here.
+    #[inline]
+    pub fn key(&self) -> HashKey {
+        self.key
+    }
+
+    /// Every configured zone with its state, in the order of configuration.
+    pub fn zones(&self) -> &[(Name, ZoneState)] {
+        &self.zones
+    }
+
+    /// The zone with the longest apex that is a suffix of `name`, looking only at suffixes from label `from`
+    /// on: 0 for the name itself, 1 to leave a zone of exactly this name out (the parent side of a cut).
+    #[inline]
+    pub fn enclosing(&self, name: &HashedName, from: usize) -> Option<Enclosing<'_>> {
+        let labels = name.labels();
+        for apex_label in from..=labels {
+            if self.depths & (1 << (labels - apex_label)) == 0 {
+                continue;
+            }
+            if let Some(zone) = self.find(name.suffix_hash(apex_label), name.suffix(apex_label)) {
+                return Some(Enclosing { zone, apex_label, state: &self.zones.get(zone)?.1 });
+            }
+        }
+        None
+    }
+
+    /// The zone with this very name.
+    pub fn zone(&self, apex: &Name) -> Option<&ZoneState> {
+        let hash = self.key.name(apex.as_wire()).ok()?;
+        self.zones.get(self.find(hash, apex.as_wire())?).map(|(_, state)| state)
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, apex: &[u8]) -> Option<usize> {
+        let mask = self.slots.len() - 1;
+        let mut at = hash as usize & mask;
+        for _ in 0..self.slots.len() {
+            let &(tag, index) = self.slots.get(at)?;
+            let zone = (index as usize).checked_sub(1)?;
+            if tag == (hash >> 32) as u32 && self.zones.get(zone)?.0.as_wire().eq_ignore_ascii_case(apex) {
+                return Some(zone);
+            }
+            at = (at + 1) & mask;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: HashKey = HashKey::new([3, 5]);
+
+    fn set(names: &[&str]) -> ZoneSet {
+        let zones = names.iter().map(|name| (Name::from_text(name).unwrap(), ZoneState::NotLoaded)).collect();
+        ZoneSet::new(KEY, zones)
+    }
+
+    fn enclosing(set: &ZoneSet, name: &str, from: usize) -> Option<(usize, usize)> {
+        let mut hashed = HashedName::default();
+        hashed.set(Name::from_text(name).unwrap().as_wire()).unwrap();
+        hashed.hash(KEY);
+        set.enclosing(&hashed, from).map(|found| (found.zone, found.apex_label))
+    }
+
+    #[test]
+    fn the_longest_apex_wins() {
+        let set = set(&["example.", "Sub.Example.", "deep.a.b.example."]);
+        assert_eq!(enclosing(&set, "www.sub.example.", 0), Some((1, 1)));
+        assert_eq!(enclosing(&set, "a.b.example.", 0), Some((0, 2)));
+        assert_eq!(enclosing(&set, "x.deep.a.b.example.", 0), Some((2, 1)));
+        assert_eq!(enclosing(&set, "sub.example.", 0), Some((1, 0)));
+        assert_eq!(enclosing(&set, "other.", 0), None);
+    }
+
+    #[test]
+    fn the_parent_side_leaves_the_zone_itself_out() {
+        let set = set(&["example.", "sub.example."]);
+        assert_eq!(enclosing(&set, "sub.example.", 1), Some((0, 1)));
+        assert_eq!(enclosing(&set, "example.", 1), None);
+    }
+
+    #[test]
+    fn the_root_encloses_everything() {
+        let set = set(&["."]);
+        assert_eq!(enclosing(&set, "a.b.c.", 0), Some((0, 3)));
+        assert_eq!(enclosing(&set, ".", 0), Some((0, 0)));
+    }
+
+    #[test]
+    fn no_zones_enclose_nothing() {
+        assert_eq!(enclosing(&set(&[]), "a.", 0), None);
+    }
+
+    #[test]
+    fn many_zones_are_all_found() {
+        let names: Vec<String> = (0..5000).map(|n| format!("zone{n}.example.")).collect();
+        let set = set(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        for (index, name) in names.iter().enumerate() {
+            assert_eq!(enclosing(&set, &format!("www.{name}"), 0), Some((index, 1)));
+        }
+    }
+}
