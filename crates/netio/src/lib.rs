@@ -19,10 +19,13 @@ compile_error!("pharos-netio speaks to the Linux kernel only");
 
 pub mod affinity;
 mod batch;
+pub mod bgp;
 mod control;
 mod error;
 mod inbox;
+pub mod lock;
 mod sys;
+pub mod tcp;
 mod udp;
 
 pub use batch::{Arrival, Batch, MAX_SLOTS, Peer, SendReport, Slot, Wait};
