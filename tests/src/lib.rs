@@ -1,2 +1,4 @@
-//! What the test suites share.
+//! What the test suites share. The suites themselves are the files of `tests/tests/`, one for each subject.
 #![forbid(unsafe_code)]
+
+pub mod lab;

@@ -1,0 +1,156 @@
+//! A Pharos node: responder and sidecar as the processes that they are, on the configuration of `deploy/`.
+
+use super::bird::utf8;
+use super::{Daemon, Namespace, Workspace, pharos_binary, source_root};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::Duration;
+
+/// Where the responder's HTTP is, inside the node, as `deploy/pharos.yaml` has it.
+pub const RESPONDER_HTTP: &str = "127.0.0.1:9153";
+/// Where the sidecar's HTTP is.
+pub const SIDECAR_HTTP: &str = "127.0.0.1:9154";
+
+/// A node, of which either process may be running or not.
+#[derive(Debug)]
+pub struct Node<'lab> {
+    name: String,
+    namespace: &'lab Namespace,
+    binary: PathBuf,
+    logs: PathBuf,
+    zones: PathBuf,
+    config: PathBuf,
+    site: PathBuf,
+    responder: Option<Daemon>,
+    sidecar: Option<Daemon>,
+}
+
+impl<'lab> Node<'lab> {
+    /// Writes the configuration and copies the sample zones; starts nothing.
+    ///
+    /// The files are those of `deploy/` but for the directories and the site's name.
+    pub fn new(namespace: &'lab Namespace, site: &str, workspace: &Workspace) -> Self {
+        let deploy = |file: &str| {
+            fs::read_to_string(source_root().join("deploy").join(file))
+                .expect("deploy/ is in the source tree")
+        };
+        let run = workspace.join(&format!("{site}-run"));
+        let zones = workspace.join(&format!("{site}-zones"));
+        for directory in [&run, &zones] {
+            fs::create_dir_all(directory).expect("the lab's own directory can be written");
+        }
+        for entry in
+            fs::read_dir(source_root().join("zones")).expect("zones/ is in the source tree").flatten()
+        {
+            if entry.path().extension().is_some_and(|extension| extension == "zone") {
+                fs::copy(entry.path(), zones.join(entry.file_name())).expect("a zone file can be copied");
+            }
+        }
+        let config = deploy("pharos.yaml")
+            .replace("/var/lib/pharos/zones", utf8(&zones))
+            .replace("/run/pharos", utf8(&run));
+        Self {
+            name: format!("a.{site}"),
+            namespace,
+            binary: pharos_binary(),
+            logs: workspace.path().to_owned(),
+            zones,
+            config: workspace.write(&format!("{site}/pharos.yaml"), &config),
+            site: workspace.write(
+                &format!("{site}/site.yaml"),
+                &deploy("site.yaml").replace("site: ams", &format!("site: {site}")),
+            ),
+            responder: None,
+            sidecar: None,
+        }
+    }
+
+    /// What it says in NSID.
+    pub fn nsid(&self) -> &str {
+        &self.name
+    }
+
+    /// Starts `pharos serve`.
+    pub fn start_responder(&mut self) {
+        self.responder = Some(self.start("serve"));
+    }
+
+    /// Starts `pharos announce`.
+    pub fn start_sidecar(&mut self) {
+        self.sidecar = Some(self.start("announce"));
+    }
+
+    /// The responder's process.
+    ///
+    /// # Panics
+    /// If it was not started.
+    pub fn responder(&mut self) -> &mut Daemon {
+        self.responder.as_mut().expect("the responder was started")
+    }
+
+    /// The sidecar's process.
+    ///
+    /// # Panics
+    /// If it was not started.
+    pub fn sidecar(&mut self) -> &mut Daemon {
+        self.sidecar.as_mut().expect("the sidecar was started")
+    }
+
+    /// Writes a zone file as a push would: beside it, then renamed over it.
+    pub fn push_zone(&self, file: &str, text: &str) {
+        let new = self.zones.join(format!(".{file}.new"));
+        fs::write(&new, text).expect("the lab's own directory can be written");
+        fs::rename(&new, self.zones.join(file)).expect("a file can be renamed in its directory");
+    }
+
+    /// The text of a zone file.
+    pub fn zone_text(&self, file: &str) -> String {
+        fs::read_to_string(self.zones.join(file)).expect("the zone is one of the samples")
+    }
+
+    /// Runs a `pharos` command on this node's configuration.
+    pub fn pharos(&self, arguments: &[&str]) -> Output {
+        let mut command = self.namespace.command(utf8(&self.binary));
+        let (first, rest) = arguments.split_first().expect("a command has a name");
+        command.arg(first).args(["--config", utf8(&self.config), "--site", utf8(&self.site)]).args(rest);
+        command.output().expect("the pharos command can be started")
+    }
+
+    /// The body of an HTTP answer from `/status`, `/metrics` and so on; an error while nobody listens.
+    pub fn http(&self, address: &str, path: &str) -> io::Result<String> {
+        self.namespace.enter(|| {
+            let mut stream = TcpStream::connect(address)?;
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text)?;
+            let (_, body) = text.split_once("\r\n\r\n").ok_or_else(|| io::Error::other("no HTTP answer"))?;
+            Ok(body.to_owned())
+        })
+    }
+
+    /// The responder's status.
+    pub fn responder_status(&self) -> Option<serde_json::Value> {
+        serde_json::from_str(&self.http(RESPONDER_HTTP, "/status").ok()?).ok()
+    }
+
+    /// What the responder says about one zone.
+    pub fn zone_status(&self, zone: &str) -> Option<serde_json::Value> {
+        let status = self.responder_status()?;
+        status
+            .get("zones")?
+            .as_array()?
+            .iter()
+            .find(|entry| entry.get("name").is_some_and(|n| n == zone))
+            .cloned()
+    }
+
+    fn start(&self, command: &str) -> Daemon {
+        let log = self.logs.join(format!("{}-{command}.log", self.name));
+        let arguments = [command, "--config", utf8(&self.config), "--site", utf8(&self.site)];
+        self.namespace.start(&format!("pharos {command} at {}", self.name), &self.binary, &arguments, &log)
+    }
+}
