@@ -1,0 +1,416 @@
+//! Checks that need more than one value: between keys, between sections, between the two files.
+//!
+//! Everything here is a pure function of the parsed files; the sources come along only to say where. Every
+//! finding of a run is reported, so that a file is mended in one go.
+
+use super::schema::{GroupSection, NeighbourSection, PharosFile, ProbeSection, SiteFile};
+use super::values::{Family, Prefix};
+use super::{Diagnostic, Need, Severity, Source};
+use crate::yaml::Step::{self, Item, Key};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+pub(super) fn check(
+    sources: &[Source; 2],
+    pharos: &PharosFile,
+    site: &SiteFile,
+    need: Need,
+) -> Vec<Diagnostic> {
+    let mut checker = Checker { sources, findings: Vec::new() };
+    checker.presence(pharos, site, need);
+    checker.responder(pharos);
+    checker.groups(pharos);
+    checker.probe(pharos);
+    checker.neighbours(pharos, site);
+    checker.findings
+}
+
+struct Checker<'a> {
+    sources: &'a [Source; 2],
+    findings: Vec<Diagnostic>,
+}
+
+/// Which of the two files a finding is about.
+#[derive(Clone, Copy)]
+enum In {
+    Pharos,
+    Site,
+}
+
+impl Checker<'_> {
+    fn report(&mut self, severity: Severity, file: In, path: &[Step<'_>], what: String, remedy: String) {
+        let [pharos, site] = self.sources;
+        let source = match file {
+            In::Pharos => pharos,
+            In::Site => site,
+        };
+        self.findings.push(source.finding(severity, path, what, remedy));
+    }
+
+    fn error(&mut self, file: In, path: &[Step<'_>], what: impl Into<String>, remedy: impl Into<String>) {
+        self.report(Severity::Error, file, path, what.into(), remedy.into());
+    }
+
+    fn warning(&mut self, file: In, path: &[Step<'_>], what: impl Into<String>, remedy: impl Into<String>) {
+        self.report(Severity::Warning, file, path, what.into(), remedy.into());
+    }
+
+    fn presence(&mut self, pharos: &PharosFile, site: &SiteFile, need: Need) {
+        let lacks = |section: &str| (format!("lacks the section `{section}`"), format!("add `{section}:`"));
+        if need == Need::Responder && pharos.responder.is_none() {
+            let (what, remedy) = lacks("responder");
+            self.error(In::Pharos, &[], what, format!("{remedy}; `pharos serve` needs it"));
+        }
+        if need == Need::Sidecar && pharos.sidecar.is_none() {
+            let (what, remedy) = lacks("sidecar");
+            self.error(In::Pharos, &[], what, format!("{remedy}; `pharos announce` needs it"));
+        }
+        if pharos.responder.is_none() && pharos.sidecar.is_none() && need == Need::Present {
+            self.error(In::Pharos, &[], "has neither `responder` nor `sidecar`", "add one of them");
+        }
+        if pharos.sidecar.is_none() || need == Need::Responder {
+            return;
+        }
+        if site.router_id.is_none() {
+            self.error(
+                In::Site,
+                &[],
+                "lacks the key `router-id`, which the sidecar needs",
+                "add `router-id:` with one of this node's IPv4 addresses",
+            );
+        }
+        match site.local_as {
+            None => self.error(
+                In::Site,
+                &[],
+                "lacks the key `local-as`, which the sidecar needs",
+                "add `local-as:` with the AS number that this node speaks for",
+            ),
+            // RFC 7607: AS 0 is reserved, and a session with it is refused.
+            Some(0) => self.error(
+                In::Site,
+                &[Key("local-as")],
+                "`local-as` is 0, which RFC 7607 reserves",
+                "write the AS number that this node speaks for, 1 to 4294967295",
+            ),
+            Some(_) => {}
+        }
+        if site.neighbours.is_empty() {
+            self.error(
+                In::Site,
+                &[Key("neighbours")],
+                "there is no neighbour, so no route can be announced",
+                "add a router to `neighbours:` with its `address` and `as`",
+            );
+        }
+    }
+
+    fn responder(&mut self, pharos: &PharosFile) {
+        let Some(responder) = &pharos.responder else { return };
+        let at = |key| [Key("responder"), Key(key)];
+        if responder.listen.is_empty() {
+            self.error(In::Pharos, &at("listen"), "`listen` is empty", "name at least one ADDRESS:PORT");
+        }
+        let mut seen = HashSet::new();
+        for (index, endpoint) in responder.listen.iter().enumerate() {
+            if !seen.insert(endpoint) {
+                let path = [Key("responder"), Key("listen"), Item(index)];
+                self.error(In::Pharos, &path, format!("{endpoint} is listed twice"), "keep one of them");
+            }
+        }
+        if !(512..=4096).contains(&responder.udp_payload_size) {
+            self.error(
+                In::Pharos,
+                &at("udp-payload-size"),
+                format!("`udp-payload-size` is {}", responder.udp_payload_size),
+                "write 512 to 4096 octets; 1232 fits every path without fragments",
+            );
+        }
+        match (&responder.zones.directory, &responder.zones.list) {
+            (Some(_), None) => {}
+            (None, Some(list)) => {
+                if list.is_empty() {
+                    let path = [Key("responder"), Key("zones"), Key("list")];
+                    self.error(In::Pharos, &path, "no zone is listed", "add a `name` and a `file`");
+                }
+                let mut names = HashSet::new();
+                for (index, entry) in list.iter().enumerate() {
+                    if !names.insert(&entry.name) {
+                        let path = [Key("responder"), Key("zones"), Key("list"), Item(index), Key("name")];
+                        self.error(
+                            In::Pharos,
+                            &path,
+                            format!("zone {} is listed twice", entry.name),
+                            "keep one of them",
+                        );
+                    }
+                }
+            }
+            (Some(_), Some(_)) => self.error(
+                In::Pharos,
+                &[Key("responder"), Key("zones"), Key("list")],
+                "`zones` has both `directory` and `list`",
+                "keep one of them",
+            ),
+            (None, None) => self.error(
+                In::Pharos,
+                &at("zones"),
+                "`zones` names no zones",
+                "add `directory:` with a path, or `list:` with names and files",
+            ),
+        }
+    }
+
+    fn groups(&mut self, pharos: &PharosFile) {
+        let Some(sidecar) = &pharos.sidecar else { return };
+        if sidecar.groups.is_empty() {
+            let path = [Key("sidecar"), Key("groups")];
+            self.error(In::Pharos, &path, "there is no group, so nothing is announced", "add a group");
+        }
+        let mut names = HashSet::new();
+        let mut owners: HashMap<Prefix, &str> = HashMap::new();
+        for (index, group) in sidecar.groups.iter().enumerate() {
+            if !names.insert(&group.name) {
+                let path = group_path(index, Key("name"));
+                self.error(
+                    In::Pharos,
+                    &path,
+                    format!("two groups are named `{}`", group.name),
+                    "give each its own name",
+                );
+            }
+            for (number, prefix) in group.prefixes.iter().enumerate() {
+                if let Some(owner) = owners.insert(*prefix, &group.name.0) {
+                    let path = [group_path(index, Key("prefixes")).as_slice(), &[Item(number)]].concat();
+                    let what = format!("{prefix} is already in group `{owner}`");
+                    self.error(In::Pharos, &path, what, "a prefix belongs to one group: keep one of them");
+                }
+            }
+            self.group(index, group, pharos);
+        }
+        self.listen_outside_groups(pharos);
+        // The longest waits double up to sixteen times this, and a route that is gone for days is no hold-down.
+        if sidecar.hold_down.0 > Duration::from_secs(3600) {
+            let what = format!("`hold-down` is {}", sidecar.hold_down);
+            self.error(
+                In::Pharos,
+                &[Key("sidecar"), Key("hold-down")],
+                what,
+                "write at most 1h; the default is 10s",
+            );
+        }
+        if sidecar.drain_time.0 > Duration::from_secs(86_400) {
+            let what = format!("`drain-time` is {}", sidecar.drain_time);
+            self.error(
+                In::Pharos,
+                &[Key("sidecar"), Key("drain-time")],
+                what,
+                "write at most 24h; the default is 10s",
+            );
+        }
+    }
+
+    fn group(&mut self, index: usize, group: &GroupSection, pharos: &PharosFile) {
+        if group.prefixes.is_empty() {
+            let path = group_path(index, Key("prefixes"));
+            self.error(In::Pharos, &path, "the group has no prefix", "name at least one PREFIX/LENGTH");
+        }
+        if group.required.is_empty() {
+            self.error(
+                In::Pharos,
+                &group_path(index, Key("required")),
+                "the group requires no zone, so nothing tells whether it is well",
+                "name at least one zone that every probe asks for",
+            );
+        }
+        let listed = pharos.responder.as_ref().and_then(|responder| responder.zones.list.as_ref());
+        for (number, zone) in group.required.iter().enumerate() {
+            if listed.is_some_and(|list| list.iter().all(|entry| entry.name != *zone)) {
+                self.error(
+                    In::Pharos,
+                    &[group_path(index, Key("required")).as_slice(), &[Item(number)]].concat(),
+                    format!("zone {zone} is required, but the responder does not list it"),
+                    "add it to `responder.zones.list`, or require a zone that is there",
+                );
+            }
+        }
+        let families: BTreeSet<Family> = group.prefixes.iter().map(Prefix::family).collect();
+        for family in families {
+            if !is_probed(group, pharos, family) {
+                self.error(
+                    In::Pharos,
+                    &group_path(index, Key("prefixes")),
+                    format!(
+                        "no {family} address of group `{}` can be probed, so it would stay withdrawn",
+                        group.name
+                    ),
+                    "listen on an address inside its prefixes, or name what to probe in `addresses:`",
+                );
+            }
+        }
+    }
+
+    fn listen_outside_groups(&mut self, pharos: &PharosFile) {
+        let (Some(responder), Some(sidecar)) = (&pharos.responder, &pharos.sidecar) else { return };
+        for (index, endpoint) in responder.listen.iter().enumerate() {
+            let covered = sidecar.groups.iter().any(|group| {
+                group.addresses.contains(endpoint)
+                    || group.prefixes.iter().any(|prefix| prefix.contains(endpoint.0.ip()))
+            });
+            if !covered {
+                self.warning(
+                    In::Pharos,
+                    &[Key("responder"), Key("listen"), Item(index)],
+                    format!("{endpoint} lies in no group's prefixes: no probe watches it"),
+                    "add its prefix to a group, or name it in a group's `addresses:`; a unicast address may stay",
+                );
+            }
+        }
+    }
+
+    fn probe(&mut self, pharos: &PharosFile) {
+        let Some(ProbeSection { interval, timeout, fall, rise }) = pharos.sidecar.as_ref().map(|s| &s.probe)
+        else {
+            return;
+        };
+        let at = |key| [Key("sidecar"), Key("probe"), Key(key)];
+        if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&interval.0) {
+            let what = format!("`interval` is {interval}");
+            self.error(In::Pharos, &at("interval"), what, "write 10ms to 1m; the default is 250ms");
+        } else if timeout.0.is_zero() || timeout.0 > interval.0 {
+            self.error(
+                In::Pharos,
+                &at("timeout"),
+                format!("`timeout` is {timeout}, the interval {interval}"),
+                "write a time above 0s and at most the interval: an answer must not outlive its probe",
+            );
+        }
+        for (key, count) in [("fall", fall), ("rise", rise)] {
+            if !(1..=1000).contains(count) {
+                self.error(
+                    In::Pharos,
+                    &at(key),
+                    format!("`{key}` is {count}"),
+                    "write how many probes in a row decide, 1 to 1000",
+                );
+            }
+        }
+    }
+
+    fn neighbours(&mut self, pharos: &PharosFile, site: &SiteFile) {
+        let mut seen = HashSet::new();
+        for (index, neighbour) in site.neighbours.iter().enumerate() {
+            if !seen.insert((neighbour.address, neighbour.port)) {
+                self.error(
+                    In::Site,
+                    &neighbour_path(index, "address"),
+                    format!("neighbour {} is listed twice", neighbour.address),
+                    "keep one of them",
+                );
+            }
+        }
+        let groups = pharos.sidecar.iter().flat_map(|sidecar| &sidecar.groups);
+        let needed: BTreeSet<Family> = groups.flat_map(|group| &group.prefixes).map(Prefix::family).collect();
+        for (index, neighbour) in site.neighbours.iter().enumerate() {
+            self.neighbour(index, neighbour, &needed);
+        }
+        for family in needed {
+            if !site.neighbours.is_empty() && site.neighbours.iter().all(|n| !n.families.contains(&family)) {
+                self.warning(
+                    In::Site,
+                    &[Key("neighbours")],
+                    format!("no neighbour takes {family} routes, but a group has {family} prefixes"),
+                    format!("add {family} to a neighbour's `families:`"),
+                );
+            }
+        }
+    }
+
+    fn neighbour(&mut self, index: usize, neighbour: &NeighbourSection, needed: &BTreeSet<Family>) {
+        let at = |key| neighbour_path(index, key);
+        if neighbour.r#as == 0 {
+            self.error(
+                In::Site,
+                &at("as"),
+                "`as` is 0, which RFC 7607 reserves",
+                "write the neighbour's AS number",
+            );
+        }
+        if neighbour.port == 0 {
+            self.error(In::Site, &at("port"), "`port` is 0", "write 1 to 65535; BGP's own port is 179");
+        }
+        if neighbour.families.is_empty() {
+            self.error(In::Site, &at("families"), "`families` is empty", "write ipv4, ipv6 or both");
+        }
+        let hops = [
+            (Family::Ipv4, "next-hop-ipv4", neighbour.next_hop_ipv4),
+            (Family::Ipv6, "next-hop-ipv6", neighbour.next_hop_ipv6),
+        ];
+        for (family, key, next_hop) in hops {
+            let is_implied = family == Family::of(neighbour.address.0);
+            let is_needed = neighbour.families.contains(&family) && needed.contains(&family);
+            match next_hop {
+                None if is_needed && !is_implied => self.error(
+                    In::Site,
+                    &at("families"),
+                    format!("neighbour {} takes {family} routes, but has no `{key}`", neighbour.address),
+                    format!("add `{key}:` with this node's address, or leave {family} out of `families:`"),
+                ),
+                Some(hop) if Family::of(hop.0) != family || hop.0.is_unspecified() => self.error(
+                    In::Site,
+                    &at(key),
+                    format!("`{key}` is {hop}, which is no {family} next hop"),
+                    format!("write this node's {family} address as the neighbour reaches it"),
+                ),
+                _ => {}
+            }
+        }
+        let hold = neighbour.hold_time.0;
+        // RFC 4271 §4.2: the hold time is zero or at least three seconds, in 16 bits of whole seconds.
+        let whole = hold.subsec_nanos() == 0 && (3..=65_535).contains(&hold.as_secs());
+        if !hold.is_zero() && !whole {
+            self.error(
+                In::Site,
+                &at("hold-time"),
+                format!("`hold-time` is {}", neighbour.hold_time),
+                "write 3s to 65535s in whole seconds, or 0s for none (RFC 4271 §4.2); the default is 9s",
+            );
+        }
+        if hold.is_zero() {
+            self.warning(
+                In::Site,
+                &at("hold-time"),
+                "`hold-time` is 0s: a frozen node would keep its route until TCP gives up",
+                "write a hold time, like 9s",
+            );
+        }
+        if !(Duration::from_millis(100)..=Duration::from_secs(600)).contains(&neighbour.connect_retry.0) {
+            self.error(
+                In::Site,
+                &at("connect-retry"),
+                format!("`connect-retry` is {}", neighbour.connect_retry),
+                "write 100ms to 10m; the default is 1s",
+            );
+        }
+    }
+}
+
+fn group_path(index: usize, key: Step<'_>) -> [Step<'_>; 4] {
+    [Key("sidecar"), Key("groups"), Item(index), key]
+}
+
+fn neighbour_path(index: usize, key: &'static str) -> [Step<'static>; 3] {
+    [Key("neighbours"), Item(index), Key(key)]
+}
+
+/// Whether some address of this family is probed for the group.
+fn is_probed(group: &GroupSection, pharos: &PharosFile, family: Family) -> bool {
+    if !group.addresses.is_empty() {
+        return group.addresses.iter().any(|endpoint| Family::of(endpoint.0.ip()) == family);
+    }
+    let Some(responder) = &pharos.responder else { return false };
+    responder.listen.iter().any(|endpoint| {
+        let address = endpoint.0.ip();
+        Family::of(address) == family && group.prefixes.iter().any(|prefix| prefix.contains(address))
+    })
+}

@@ -1,0 +1,468 @@
+//! The one definition of every option: its key, type, default, and what it means.
+//!
+//! Each section below becomes a struct that the files are read into and a table of [`OptionDoc`] that error
+//! messages, `pharos config-reference` and docs/configuration.md are made from. Nothing else may describe an
+//! option. The doc comment of a field says meaning and unit in whole sentences; the line under the type
+//! says what may be written and the default, and a test compares that default with the real one.
+
+use super::values::{
+    Address, Community, Endpoint, Family, Label, Period, Prefix, RouterId, Workers, ZoneName,
+};
+use crate::yaml;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::path::PathBuf;
+
+/// What a person may know about one option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OptionDoc {
+    /// Dotted path of the section that it stands in, with `[]` for items of a list; empty for the root.
+    pub section: &'static str,
+    /// The key, with underscores where the file has hyphens: see [`Self::key`].
+    field: &'static str,
+    /// What may be written.
+    pub values: &'static str,
+    /// What holds when nothing is written.
+    pub default: DefaultDoc,
+    /// The paragraphs of its description.
+    pub text: &'static [&'static str],
+}
+
+/// What holds when an option is not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultDoc {
+    /// The file is refused.
+    Required,
+    /// The same as if this were written.
+    Value(&'static str),
+    /// Something that one value cannot say.
+    Described(&'static str),
+}
+
+impl OptionDoc {
+    /// The key as it is written in the file.
+    pub fn key(&self) -> String {
+        self.field.replace('_', "-")
+    }
+
+    /// The whole path, like `sidecar.groups[].name`.
+    pub fn path(&self) -> String {
+        if self.section.is_empty() { self.key() } else { format!("{}.{}", self.section, self.key()) }
+    }
+}
+
+/// A struct of options and the table that describes them, from one text.
+macro_rules! section {
+    (
+        $(#[doc = $about:literal])+
+        $name:ident at $path:literal {
+            $(
+                $(#[doc = $text:literal])+
+                $(#[serde($($attribute:tt)+)])?
+                $field:ident: $type:ty, write $values:literal, $kind:ident $(($default:literal))?;
+            )+
+        }
+    ) => {
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, PartialEq, Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        pub struct $name {
+            $(
+                $(#[doc = $text])+
+                $(#[serde($($attribute)+)])?
+                pub $field: $type,
+            )+
+        }
+
+        impl $name {
+            /// The options of this section, in the order of the reference.
+            pub const OPTIONS: &'static [OptionDoc] = &[$(OptionDoc {
+                section: $path,
+                field: stringify!($field),
+                values: $values,
+                default: DefaultDoc::$kind $(($default))?,
+                text: &[$($text),+],
+            }),+];
+        }
+    };
+}
+
+section! {
+    /// `pharos.yaml`: the same at every node of the service.
+    PharosFile at "" {
+        /// The responder, which answers DNS queries: `pharos serve`.
+        /// Without it `pharos announce` watches another name server.
+        #[serde(default)]
+        responder: Option<ResponderSection>, write "section", Described("none");
+        /// The sidecar, which keeps the routes: `pharos announce`.
+        #[serde(default)]
+        sidecar: Option<SidecarSection>, write "section", Described("none");
+    }
+}
+
+section! {
+    /// What `pharos serve` does.
+    ResponderSection at "responder" {
+        /// Addresses and ports to answer on, by UDP and TCP. The addresses need not exist yet when the
+        /// responder starts.
+        listen: Vec<Endpoint>, write "list of ADDRESS:PORT", Required;
+        /// Where the zones come from.
+        zones: ZonesSection, write "section", Required;
+        /// UDP worker threads, each pinned to a core with a socket of its own for each address.
+        #[serde(default = "workers")]
+        workers: Workers, write "auto (one per core) or 1 to 1024", Value("auto");
+        /// The largest UDP response in octets, for clients that accept as much. Beyond 1232 octets responses
+        /// may be fragmented on the way and lost.
+        #[serde(default = "udp_payload_size")]
+        udp_payload_size: u16, write "512 to 4096 octets", Value("1232");
+        /// Where HTTP serves /metrics, /livez, /readyz and /status.
+        #[serde(default = "responder_management")]
+        management: Endpoint, write "ADDRESS:PORT", Value("127.0.0.1:9153");
+        /// The unix socket by which `pharos reload` and `pharos status` reach the responder. File
+        /// permissions decide who may: mode 0660.
+        #[serde(default = "responder_control")]
+        control: PathBuf, write "path", Value("/run/pharos/responder.sock");
+        /// Where the locks stand that keep a second responder from joining the same addresses.
+        #[serde(default = "lock_directory")]
+        lock_directory: PathBuf, write "path", Value("/run/pharos");
+    }
+}
+
+section! {
+    /// Where the zones come from: either a directory or a list.
+    ZonesSection at "responder.zones" {
+        /// A directory of NAME.zone files; @.zone is the root. Other files in it are ignored.
+        #[serde(default)]
+        directory: Option<PathBuf>, write "path", Described("none; give this or list");
+        /// Names and files, one by one.
+        #[serde(default)]
+        list: Option<Vec<ZoneEntry>>, write "list of sections", Described("none; give this or directory");
+    }
+}
+
+section! {
+    /// One zone and its file.
+    ZoneEntry at "responder.zones.list[]" {
+        /// The zone's name; a final dot may be left out.
+        name: ZoneName, write "domain name", Required;
+        /// The zone's file, relative to the directory of pharos.yaml.
+        file: PathBuf, write "path", Required;
+    }
+}
+
+section! {
+    /// What `pharos announce` does.
+    SidecarSection at "sidecar" {
+        /// Where HTTP serves /metrics, /livez, /readyz and /status.
+        #[serde(default = "sidecar_management")]
+        management: Endpoint, write "ADDRESS:PORT", Value("127.0.0.1:9154");
+        /// The unix socket by which `pharos status`, `why`, `drain` and `undrain` reach the sidecar. File
+        /// permissions decide who may: mode 0660.
+        #[serde(default = "sidecar_control")]
+        control: PathBuf, write "path", Value("/run/pharos/sidecar.sock");
+        /// Services and the prefixes that they need. The prefixes of a group stand and fall together, each
+        /// address family on its own.
+        groups: Vec<GroupSection>, write "list of sections", Required;
+        /// How the responder is asked whether it answers.
+        #[serde(default = "every_default")]
+        probe: ProbeSection, write "section", Described("all of its defaults");
+        /// How long a prefix must have been well before it is announced or announced better, doubling when
+        /// it falls again and again. It never delays a withdrawal.
+        #[serde(default = "hold_down")]
+        hold_down: Period, write "duration, at most 1h", Value("10s");
+        /// How long a drained node stays announced at level draining, for traffic to move away, before its
+        /// routes are withdrawn.
+        #[serde(default = "drain_time")]
+        drain_time: Period, write "duration, at most 24h", Value("10s");
+        /// Whether decisions are carried out: dry-run decides and reports everything, and tells nobody.
+        #[serde(default = "announcing")]
+        mode: SidecarMode, write "announce or dry-run", Value("announce");
+    }
+}
+
+section! {
+    /// A group of prefixes and what must be well for them to be announced.
+    GroupSection at "sidecar.groups[]" {
+        /// A name for logs, metrics and status.
+        name: Label, write "1 to 63 letters, digits, - and _", Required;
+        /// The prefixes that are announced for this group.
+        prefixes: Vec<Prefix>, write "list of PREFIX/LENGTH", Required;
+        /// Zones whose SOA is asked for by each probe. Their answers, by UDP and TCP, decide.
+        required: Vec<ZoneName>, write "list of domain names", Required;
+        /// Addresses and ports to probe. Only needed when the responder's listen addresses do not lie in the
+        /// prefixes, as on a test machine, or when the responder is another name server.
+        #[serde(default)]
+        addresses: Vec<Endpoint>, write "list of ADDRESS:PORT",
+            Described("those of responder.listen that lie inside the prefixes");
+        /// Whether the group may ask for less traffic while it still answers. Turn it off on nodes that share
+        /// an ECMP router, where one degraded node would send the whole site's traffic to the others.
+        #[serde(default = "degrade")]
+        degrade: Degrade, write "allowed or never", Value("allowed");
+    }
+}
+
+section! {
+    /// How the responder is asked whether it answers.
+    ProbeSection at "sidecar.probe" {
+        /// Time from one probe to the next, for each address and transport.
+        #[serde(default = "probe_interval")]
+        interval: Period, write "duration, 10ms to 1m", Value("250ms");
+        /// A probe without an answer for so long has failed; at most the interval.
+        #[serde(default = "probe_timeout")]
+        timeout: Period, write "duration, 1ms to the interval", Value("200ms");
+        /// So many failures in a row withdraw the route.
+        #[serde(default = "fall")]
+        fall: u16, write "1 to 1000", Value("2");
+        /// So many successes in a row are needed to announce it.
+        #[serde(default = "rise")]
+        rise: u16, write "1 to 1000", Value("3");
+    }
+}
+
+section! {
+    /// `site.yaml`: what differs from node to node.
+    SiteFile at "site" {
+        /// This node's name at its site. With the site's it makes the NSID, NODE.SITE.
+        node: Label, write "1 to 63 letters, digits, - and _", Required;
+        /// The site's name.
+        site: Label, write "1 to 63 letters, digits, - and _", Required;
+        /// The BGP identifier. Needed by `pharos announce`.
+        #[serde(default)]
+        router_id: Option<RouterId>, write "IPv4 address", Described("none; the sidecar needs it");
+        /// The autonomous system that this node speaks for. Needed by `pharos announce`.
+        #[serde(default)]
+        local_as: Option<u32>, write "1 to 4294967295", Described("none; the sidecar needs it");
+        /// The routers to announce to. Needed by `pharos announce`.
+        #[serde(default)]
+        neighbours: Vec<NeighbourSection>, write "list of sections", Described("none; the sidecar needs one");
+    }
+}
+
+section! {
+    /// One BGP neighbour.
+    NeighbourSection at "site.neighbours[]" {
+        /// The neighbour's address.
+        address: Address, write "IP address", Required;
+        /// The neighbour's autonomous system. The same as local-as makes the session internal.
+        #[serde(rename = "as")]
+        r#as: u32, write "1 to 4294967295", Required;
+        /// The families that are announced on this session.
+        #[serde(default = "families")]
+        families: Vec<Family>, write "list of ipv4, ipv6", Value("[ipv4, ipv6]");
+        /// Next hop of IPv4 routes: this node's address as the neighbour reaches it.
+        #[serde(default)]
+        next_hop_ipv4: Option<Address>, write "IPv4 address",
+            Described("this node's end of the session, when that is IPv4");
+        /// Next hop of IPv6 routes: this node's address as the neighbour reaches it.
+        #[serde(default)]
+        next_hop_ipv6: Option<Address>, write "IPv6 address",
+            Described("this node's end of the session, when that is IPv6");
+        /// Standard communities on every route to this neighbour.
+        #[serde(default)]
+        communities: Vec<Community>, write "list of \"NUMBER:NUMBER\"", Value("[]");
+        /// Who opens the connection: active connects to the neighbour, passive waits for it.
+        #[serde(default = "mode")]
+        mode: Mode, write "active or passive", Value("active");
+        /// The neighbour's TCP port; in passive mode the port that this node listens on.
+        #[serde(default = "bgp_port")]
+        port: u16, write "1 to 65535", Value("179");
+        /// This node's own address for the session: the source in active mode, the address to listen on in
+        /// passive mode.
+        #[serde(default)]
+        local_address: Option<Address>, write "IP address", Described("chosen by the system");
+        /// How long the session survives silence, so how long a frozen node keeps its routes. Each side
+        /// proposes, the smaller holds (RFC 4271 §4.2); 0s asks for a session without keepalives, which
+        /// notices no silence at all.
+        #[serde(default = "hold_time")]
+        hold_time: Period, write "duration, 3s to 65535s, or 0s", Value("9s");
+        /// The first pause after a failed attempt to connect; it doubles up to half a minute.
+        #[serde(default = "connect_retry")]
+        connect_retry: Period, write "duration, 100ms to 10m", Value("1s");
+    }
+}
+
+/// Whether the sidecar's decisions are carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SidecarMode {
+    /// Neighbours are told.
+    Announce,
+    /// Nobody is told.
+    DryRun,
+}
+
+/// Whether a group may ask for less traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Degrade {
+    /// It may.
+    Allowed,
+    /// It stays normal until it is withdrawn.
+    Never,
+}
+
+/// Who opens a BGP session's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// This node connects to the neighbour.
+    Active,
+    /// This node waits for the neighbour.
+    Passive,
+}
+
+/// Every option of both files, in the order of the reference; those of `site.yaml` begin with `site`.
+pub fn all_options() -> impl Iterator<Item = &'static OptionDoc> {
+    PharosFile::OPTIONS
+        .iter()
+        .chain(ResponderSection::OPTIONS)
+        .chain(ZonesSection::OPTIONS)
+        .chain(ZoneEntry::OPTIONS)
+        .chain(SidecarSection::OPTIONS)
+        .chain(GroupSection::OPTIONS)
+        .chain(ProbeSection::OPTIONS)
+        .chain(SiteFile::OPTIONS)
+        .chain(NeighbourSection::OPTIONS)
+}
+
+fn every_default<T: DeserializeOwned>() -> T {
+    yaml::parse("{}").expect("each key of the section has a default")
+}
+
+fn workers() -> Workers {
+    Workers::Auto
+}
+
+fn udp_payload_size() -> u16 {
+    1232
+}
+
+fn loopback(port: u16) -> Endpoint {
+    Endpoint(([127, 0, 0, 1], port).into())
+}
+
+fn responder_management() -> Endpoint {
+    loopback(9153)
+}
+
+fn sidecar_management() -> Endpoint {
+    loopback(9154)
+}
+
+fn responder_control() -> PathBuf {
+    PathBuf::from("/run/pharos/responder.sock")
+}
+
+fn sidecar_control() -> PathBuf {
+    PathBuf::from("/run/pharos/sidecar.sock")
+}
+
+fn lock_directory() -> PathBuf {
+    PathBuf::from("/run/pharos")
+}
+
+fn period_ms(milliseconds: u64) -> Period {
+    Period(std::time::Duration::from_millis(milliseconds))
+}
+
+fn hold_down() -> Period {
+    period_ms(10_000)
+}
+
+fn drain_time() -> Period {
+    period_ms(10_000)
+}
+
+fn announcing() -> SidecarMode {
+    SidecarMode::Announce
+}
+
+fn degrade() -> Degrade {
+    Degrade::Allowed
+}
+
+fn probe_interval() -> Period {
+    period_ms(250)
+}
+
+fn probe_timeout() -> Period {
+    period_ms(200)
+}
+
+fn fall() -> u16 {
+    2
+}
+
+fn rise() -> u16 {
+    3
+}
+
+fn families() -> Vec<Family> {
+    vec![Family::Ipv4, Family::Ipv6]
+}
+
+fn mode() -> Mode {
+    Mode::Active
+}
+
+fn bgp_port() -> u16 {
+    179
+}
+
+fn hold_time() -> Period {
+    period_ms(9_000)
+}
+
+fn connect_retry() -> Period {
+    period_ms(1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PHAROS: &str = "responder:\n  listen: [\"192.0.2.53:53\"]\n  zones:\n    directory: z\nsidecar:\n  \
+                          groups:\n  - name: main\n    prefixes: [192.0.2.0/24]\n    required: [example.com]\n  \
+                          probe:\n    {}\n";
+    const SITE: &str = "node: a\nsite: ams\nneighbours:\n- address: 10.0.0.1\n  as: 64500\n";
+
+    /// Adds `key: value` to the mapping of `section` in block style, by the line that opens it.
+    fn with_option(text: &str, section: &str, key: &str, value: &str) -> String {
+        let (opener, indent) = match section {
+            "responder" => ("responder:\n", "  "),
+            "sidecar" => ("sidecar:\n", "  "),
+            "sidecar.groups[]" => ("- name: main\n", "    "),
+            "sidecar.probe" => return text.replace("    {}\n", &format!("    {key}: {value}\n")),
+            "site.neighbours[]" => ("- address: 10.0.0.1\n", "  "),
+            other => panic!("no such section in this test: {other}"),
+        };
+        text.replace(opener, &format!("{opener}{indent}{key}: {value}\n"))
+    }
+
+    #[test]
+    fn each_documented_default_is_the_real_one() {
+        let mut compared = 0;
+        for option in all_options() {
+            let DefaultDoc::Value(default) = option.default else { continue };
+            if option.section.starts_with("site") {
+                let written = with_option(SITE, option.section, &option.key(), default);
+                assert_ne!(written, SITE);
+                assert_eq!(
+                    yaml::parse::<SiteFile>(&written),
+                    yaml::parse::<SiteFile>(SITE),
+                    "{}",
+                    option.path()
+                );
+            } else {
+                let written = with_option(PHAROS, option.section, &option.key(), default);
+                assert_ne!(written, PHAROS);
+                let (given, implied) =
+                    (yaml::parse::<PharosFile>(&written), yaml::parse::<PharosFile>(PHAROS));
+                assert!(implied.is_ok(), "{implied:?}");
+                assert_eq!(given, implied, "{}", option.path());
+            }
+            compared += 1;
+        }
+        assert!(compared >= 15, "only {compared} defaults were compared");
+    }
+}

@@ -1,0 +1,250 @@
+//! What a person is told for each kind of bad configuration, word for word.
+
+use super::*;
+
+const PHAROS: &str = r#"responder:
+  listen: ["192.0.2.53:53", "[2001:db8:53::53]:53"]
+  zones: {directory: zones}
+sidecar:
+  groups:
+    - name: main
+      prefixes: ["192.0.2.0/24", "2001:db8:53::/48"]
+      required: [example.com]
+  probe: {interval: 250ms, timeout: 200ms, fall: 2, rise: 3}
+"#;
+
+const SITE: &str = r#"node: a
+site: ams
+router-id: 10.0.0.2
+local-as: 64512
+neighbours:
+  - address: 10.0.0.1
+    as: 64500
+    families: [ipv4, ipv6]
+    next-hop-ipv4: 10.0.0.2
+    next-hop-ipv6: "fd00::2"
+    communities: ["64512:53"]
+    hold-time: 9s
+"#;
+
+fn try_load(pharos: &str, site: &str, need: Need) -> Result<Loaded, String> {
+    let sources = [
+        Source { path: "pharos.yaml".into(), text: pharos.to_owned() },
+        Source { path: "site.yaml".into(), text: site.to_owned() },
+    ];
+    from_sources(&sources, PathBuf::new(), need).map_err(|error| error.to_string())
+}
+
+/// The one finding after `from` in pharos.yaml became `to`.
+fn pharos_with(from: &str, to: &str) -> String {
+    assert!(PHAROS.contains(from), "{from}");
+    try_load(&PHAROS.replace(from, to), SITE, Need::Present).expect_err("an error")
+}
+
+/// The same for site.yaml.
+fn site_with(from: &str, to: &str) -> String {
+    assert!(SITE.contains(from), "{from}");
+    try_load(PHAROS, &SITE.replace(from, to), Need::Present).expect_err("an error")
+}
+
+#[test]
+fn a_good_configuration_loads_without_warnings() {
+    let loaded = try_load(PHAROS, SITE, Need::Sidecar).unwrap();
+    assert_eq!(loaded.warnings, []);
+    assert_eq!(loaded.nsid(), "a.ams");
+    assert_eq!(loaded.pharos.sidecar.unwrap().hold_down.0.as_secs(), 10);
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_known_one() {
+    let expected = r#"pharos.yaml:2:3: error: unknown key `lisen` in `responder`
+  2 |   lisen: ["192.0.2.53:53", "[2001:db8:53::53]:53"]
+    |   ^
+  help: write `listen`? The keys here are: listen, zones, workers, udp-payload-size, management, control, lock-directory"#;
+    assert_eq!(pharos_with("listen:", "lisen:"), expected);
+}
+
+#[test]
+fn a_key_of_the_other_file_is_sent_there() {
+    let error = try_load(&format!("{PHAROS}node: a\n"), SITE, Need::Present).unwrap_err();
+    assert!(error.contains("pharos.yaml:10:1: error: unknown key `node` in the file"), "{error}");
+    assert!(error.ends_with("help: `node` belongs in site.yaml"), "{error}");
+    let error = try_load(PHAROS, &format!("{SITE}sidecar: {{}}\n"), Need::Present).unwrap_err();
+    assert!(error.ends_with("help: `sidecar` belongs in pharos.yaml"), "{error}");
+}
+
+#[test]
+fn a_missing_key_is_named_with_what_to_write() {
+    let error = pharos_with("      required: [example.com]\n", "");
+    assert!(
+        error.contains("pharos.yaml:6:7: error: `sidecar.groups[0]` lacks the key `required`"),
+        "{error}"
+    );
+    assert!(error.ends_with("help: add `required:` with list of domain names"), "{error}");
+}
+
+#[test]
+fn a_key_written_twice_is_refused() {
+    let error = pharos_with("  zones: {", "  workers: 2\n  workers: 3\n  zones: {");
+    assert!(error.contains("pharos.yaml:4:3: error: `workers` is written twice in `responder`"), "{error}");
+}
+
+#[test]
+fn a_wrong_type_says_what_stands_there_and_what_should() {
+    let error = pharos_with("fall: 2", "fall: often");
+    let expected = r#"pharos.yaml:9:50: error: `sidecar.probe.fall` holds the text "often", not a whole number from 0 to 65535
+  9 |   probe: {interval: 250ms, timeout: 200ms, fall: often, rise: 3}
+    |                                                  ^
+  help: write 1 to 1000; the default is 2"#;
+    assert_eq!(error, expected);
+    let error = pharos_with("fall: 2", "fall: 70000");
+    assert!(error.contains("holds the number 70000, not a whole number from 0 to 65535"), "{error}");
+    let error = pharos_with("[example.com]", "example.com");
+    assert!(
+        error.contains("`sidecar.groups[0].required` holds the text \"example.com\", not a list"),
+        "{error}"
+    );
+    let error = pharos_with("{directory: zones}", "zones");
+    assert!(error.contains("`responder.zones` holds the text \"zones\", not a mapping of keys"), "{error}");
+    let error = site_with("[ipv4, ipv6]", "[ipv5]");
+    assert!(error.contains("`neighbours[0].families[0]` holds `ipv5`, not ipv4 or ipv6"), "{error}");
+}
+
+#[test]
+fn a_duration_without_a_unit_is_refused() {
+    let error = site_with("hold-time: 9s", "hold-time: 9");
+    let expected = r#"site.yaml:12:16: error: `neighbours[0].hold-time`: 9 has no unit
+  12 |     hold-time: 9
+     |                ^
+  help: write a whole number and a unit: 250ms, 10s, 2m or 1h"#;
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn host_bits_in_a_prefix_are_refused() {
+    let error = pharos_with("192.0.2.0/24", "192.0.2.53/24");
+    let expected = r#"pharos.yaml:7:18: error: `sidecar.groups[0].prefixes[0]`: 192.0.2.53/24 has bits set beyond its length of 24
+  7 |       prefixes: ["192.0.2.53/24", "2001:db8:53::/48"]
+    |                  ^
+  help: write 192.0.2.0/24, or a longer prefix"#;
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn text_that_is_not_yaml_is_shown_where_it_breaks() {
+    let error = pharos_with("  zones: {directory: zones}", "  zones: {directory: zones");
+    assert!(error.starts_with("pharos.yaml:4:"), "{error}");
+    assert!(error.contains("this is not YAML"), "{error}");
+    let error = try_load("# nothing\n", SITE, Need::Present).unwrap_err();
+    assert!(error.starts_with("pharos.yaml: error: holds no configuration"), "{error}");
+}
+
+#[test]
+fn a_prefix_in_two_places_is_refused() {
+    let error = pharos_with("\"2001:db8:53::/48\"]", "\"2001:db8:53::/48\", 192.0.2.0/24]");
+    assert!(error.contains("pharos.yaml:7:54: error: 192.0.2.0/24 is already in group `main`"), "{error}");
+}
+
+#[test]
+fn a_neighbour_without_the_next_hop_of_its_family_is_refused() {
+    let error = site_with("    next-hop-ipv6: \"fd00::2\"\n", "");
+    let expected = r#"site.yaml:8:5: error: neighbour 10.0.0.1 takes ipv6 routes, but has no `next-hop-ipv6`
+  8 |     families: [ipv4, ipv6]
+    |     ^
+  help: add `next-hop-ipv6:` with this node's address, or leave ipv6 out of `families:`"#;
+    assert_eq!(error, expected);
+    let error = site_with("next-hop-ipv4: 10.0.0.2", "next-hop-ipv4: \"fd00::2\"");
+    assert!(error.contains("`next-hop-ipv4` is fd00::2, which is no ipv4 next hop"), "{error}");
+}
+
+#[test]
+fn a_required_zone_that_is_not_listed_is_refused() {
+    let error = pharos_with("{directory: zones}", "{list: [{name: example.net, file: x.zone}]}");
+    assert!(error.contains("zone example.com. is required, but the responder does not list it"), "{error}");
+    assert!(error.starts_with("pharos.yaml:8:"), "{error}");
+}
+
+#[test]
+fn zones_from_both_a_directory_and_a_list_are_refused() {
+    let error = pharos_with("{directory: zones}", "{directory: zones, list: [{name: example.com, file: x}]}");
+    assert!(error.contains("`zones` has both `directory` and `list`"), "{error}");
+    let error = pharos_with("{directory: zones}", "{}");
+    assert!(error.contains("pharos.yaml:3:3: error: `zones` names no zones"), "{error}");
+}
+
+#[test]
+fn timers_and_counts_out_of_range_are_refused() {
+    let error = pharos_with("fall: 2", "fall: 0");
+    assert!(error.contains("pharos.yaml:9:44: error: `fall` is 0"), "{error}");
+    assert!(pharos_with("rise: 3", "rise: 0").contains("`rise` is 0"));
+    assert!(
+        pharos_with("timeout: 200ms", "timeout: 300ms").contains("`timeout` is 300ms, the interval 250ms")
+    );
+    assert!(pharos_with("interval: 250ms", "interval: 1ms").contains("`interval` is 1ms"));
+    let error = site_with("hold-time: 9s", "hold-time: 2s");
+    assert!(error.contains("site.yaml:12:5: error: `hold-time` is 2s"), "{error}");
+    assert!(error.contains("3s to 65535s"), "{error}");
+    let error = pharos_with("responder:\n", "responder:\n  udp-payload-size: 100\n");
+    assert!(error.contains("`udp-payload-size` is 100"), "{error}");
+}
+
+#[test]
+fn a_hold_time_of_zero_is_only_a_warning() {
+    let site = SITE.replace("hold-time: 9s", "hold-time: 0s");
+    let loaded = try_load(PHAROS, &site, Need::Sidecar).unwrap();
+    assert!(loaded.warnings[0].what.contains("`hold-time` is 0s"));
+}
+
+#[test]
+fn an_address_that_nobody_probes_is_a_warning() {
+    let pharos = PHAROS.replace("listen: [", "listen: [\"198.51.100.1:53\", ");
+    let loaded = try_load(&pharos, SITE, Need::Sidecar).unwrap();
+    let expected =
+        r#"pharos.yaml:2:12: warning: 198.51.100.1:53 lies in no group's prefixes: no probe watches it"#;
+    assert!(loaded.warnings[0].to_string().starts_with(expected), "{}", loaded.warnings[0]);
+}
+
+#[test]
+fn a_family_that_nobody_probes_is_refused() {
+    let error = pharos_with(", \"[2001:db8:53::53]:53\"", "");
+    assert!(error.contains("no ipv6 address of group `main` can be probed"), "{error}");
+}
+
+#[test]
+fn the_sidecar_needs_what_the_responder_does_not() {
+    let short = "node: a\nsite: ams\n";
+    assert!(try_load(PHAROS, short, Need::Responder).is_ok());
+    let error = try_load(PHAROS, short, Need::Sidecar).unwrap_err();
+    for key in ["router-id", "local-as"] {
+        assert!(error.contains(&format!("site.yaml: error: lacks the key `{key}`")), "{error}");
+    }
+    assert!(error.contains("there is no neighbour"), "{error}");
+}
+
+#[test]
+fn all_findings_of_a_run_are_reported() {
+    let pharos = PHAROS.replace("fall: 2", "fall: 0").replace("rise: 3", "rise: 0");
+    let site = SITE.replace("hold-time: 9s", "hold-time: 1s");
+    let error = try_load(&pharos, &site, Need::Present).unwrap_err();
+    assert_eq!(error.matches(": error: ").count(), 3, "{error}");
+    let error =
+        try_load(&PHAROS.replace("fall", "fal"), &SITE.replace("node:", "nod:"), Need::Present).unwrap_err();
+    assert!(error.contains("`fal`") && error.contains("`nod`"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error =
+        load(Path::new("/nonexistent/p.yaml"), Path::new("/nonexistent/s.yaml"), Need::Present).unwrap_err();
+    assert_eq!(error.findings.len(), 2);
+    let text = error.to_string();
+    assert!(text.contains("/nonexistent/p.yaml: error: cannot be opened: No such file"), "{text}");
+    assert!(text.contains("--config and --site"), "{text}");
+}
+
+#[test]
+fn distances_count_letters() {
+    assert_eq!(distance("lisen", "listen"), 1);
+    assert_eq!(distance("", "abc"), 3);
+    assert_eq!(distance("kitten", "sitting"), 3);
+}
