@@ -1,9 +1,9 @@
 //! What a BGP session asks of its TCP socket: a source address, MD5 signatures (RFC 2385) and the TTL check of
 //! GTSM (RFC 5082).
 //!
-//! The sidecar's `bgp` announcer calls it: [`outbound`] for a session that we open, [`protect`] on a listener
-//! for each configured peer (the key must be known before the peer's SYN comes) and on each accepted stream
-//! (GTSM differs from peer to peer, a listener has but one). Nothing here connects, waits, or speaks BGP.
+//! The sidecar's `bgp` announcer calls it: [`outbound`] for a session that we open, [`expect_peer`] on the
+//! listener for each configured peer, whose key must be known before its SYN comes, and [`protect`] on each
+//! accepted stream, since the TTL check differs from peer to peer. Nothing here connects, waits, or speaks BGP.
 //!
 //! TCP-AO (RFC 5925) is not offered: few routers' and hardly any distribution's kernels have it on both sides.
 
@@ -76,31 +76,50 @@ pub fn outbound(peer: SocketAddr, options: &SessionOptions) -> Result<TcpStream,
     Ok(socket.into())
 }
 
-/// Protects a listener, an accepted stream or a not yet connected socket for one peer. May be repeated, with
-/// other peers on a listener, with changed options on any.
-///
-/// On a listener, only the keys are per peer: GTSM there holds for all its peers, so leave it off unless all
-/// have it, and call this again with the peer's own options on what was accepted.
-pub fn protect(socket: &impl AsFd, peer: IpAddr, options: &SessionOptions) -> Result<(), NetError> {
+/// Makes a listener ready for the connections of one peer, as one of many. The TTL check waits for
+/// [`protect`], but the answer to the peer's SYN already leaves with TTL 255 if the peer wants that.
+pub fn expect_peer(listener: &impl AsFd, peer: IpAddr, options: &SessionOptions) -> Result<(), NetError> {
     let failed = |what| move |source| NetError::Session { what, peer, source };
-    let socket = socket.as_fd();
-    set_md5(socket, peer, options.md5.as_ref()).map_err(failed("set the TCP MD5 key for"))?;
-    set_gtsm(socket, peer, options.gtsm).map_err(failed("set the TTL check (GTSM) for"))?;
-    set_class(socket, peer).map_err(failed("set the traffic class for"))
+    let listener = listener.as_fd();
+    set_md5(listener, peer, options.md5.as_ref()).map_err(failed("set the TCP MD5 key for"))?;
+    if options.gtsm == Gtsm::Neighbour {
+        send_ttl(listener, peer, GTSM_TTL).map_err(failed("set the TTL (GTSM) for"))?;
+    }
+    set_class(listener, peer).map_err(failed("set the traffic class for"))
 }
+
+/// Protects an accepted stream, or a socket that is to be connected, for its peer. May be repeated when
+/// options change.
+pub fn protect(stream: &impl AsFd, peer: IpAddr, options: &SessionOptions) -> Result<(), NetError> {
+    let failed = |what| move |source| NetError::Session { what, peer, source };
+    let stream = stream.as_fd();
+    set_md5(stream, peer, options.md5.as_ref()).map_err(failed("set the TCP MD5 key for"))?;
+    set_gtsm(stream, peer, options.gtsm).map_err(failed("set the TTL check (GTSM) for"))?;
+    set_class(stream, peer).map_err(failed("set the traffic class for"))
+}
+
+/// The highest TTL there is: whoever receives it knows that no router has forwarded the packet.
+const GTSM_TTL: i32 = 255;
 
 fn set_gtsm(socket: BorrowedFd<'_>, peer: IpAddr, gtsm: Gtsm) -> io::Result<()> {
     const SYSTEM_DEFAULT: i32 = -1;
-    let (level, ttl, least) = match peer {
-        IpAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TTL, libc::IP_MINTTL),
-        IpAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, libc::IPV6_MINHOPCOUNT),
+    let (level, option) = match peer {
+        IpAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MINTTL),
+        IpAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT),
     };
-    let (send, accept) = match gtsm {
+    let (ttl, least_accepted) = match gtsm {
         Gtsm::Off => (SYSTEM_DEFAULT, 0),
-        Gtsm::Neighbour => (255, 255),
+        Gtsm::Neighbour => (GTSM_TTL, GTSM_TTL),
     };
-    sys::set_int(socket, level, ttl, send)?;
-    sys::set_int(socket, level, least, accept)
+    send_ttl(socket, peer, ttl)?;
+    sys::set_int(socket, level, option, least_accepted)
+}
+
+fn send_ttl(socket: BorrowedFd<'_>, peer: IpAddr, ttl: i32) -> io::Result<()> {
+    match peer {
+        IpAddr::V4(_) => sys::set_int(socket, libc::IPPROTO_IP, libc::IP_TTL, ttl),
+        IpAddr::V6(_) => sys::set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, ttl),
+    }
 }
 
 /// Class selector 6, "routing protocols" (RFC 4594 §3.2), so that a flood of queries in the same queue does

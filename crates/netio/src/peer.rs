@@ -1,0 +1,77 @@
+//! Who sent a datagram, and to which of our addresses, read from the kernel's own structures only when asked.
+//!
+//! The query path replies to the stored structure without looking into it; logs, cookies and rate limits ask
+//! [`Peer`].
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use crate::control::Control;
+
+/// The two ends of one datagram. Reading costs nothing until a method is called.
+#[derive(Clone, Copy)]
+pub struct Peer<'a> {
+    pub(crate) name: &'a Name,
+    pub(crate) control: Option<&'a Control>,
+    pub(crate) bound: Option<IpAddr>,
+    pub(crate) arrival: Arrival,
+}
+
+impl Peer<'_> {
+    /// The sender's address and port, as the datagram claims.
+    pub fn source(&self) -> SocketAddr {
+        let port = u16::from_be(self.name.sin6_port);
+        match self.source_ip() {
+            IpAddr::V4(ip) => SocketAddr::from((ip, port)),
+            IpAddr::V6(ip) => SocketAddr::V6(SocketAddrV6::new(
+                ip,
+                port,
+                u32::from_be(self.name.sin6_flowinfo),
+                self.name.sin6_scope_id,
+            )),
+        }
+    }
+
+    /// The sender's address alone, for what is kept per address (cookies, rate limits).
+    pub fn source_ip(&self) -> IpAddr {
+        if i32::from(self.name.sin6_family) == libc::AF_INET {
+            // sockaddr_in has its address where sockaddr_in6 has the flow information.
+            IpAddr::V4(Ipv4Addr::from(self.name.sin6_flowinfo.to_ne_bytes()))
+        } else {
+            IpAddr::V6(Ipv6Addr::from(self.name.sin6_addr.s6_addr))
+        }
+    }
+
+    /// The address of ours that was asked, from which the reply will leave. `None` only if the kernel sent no
+    /// packet information on a wildcard socket.
+    pub fn destination(&self) -> Option<IpAddr> {
+        self.bound.or_else(|| self.control.and_then(Control::destination))
+    }
+
+    /// Whether the query fitted its buffer.
+    pub fn arrival(&self) -> Arrival {
+        self.arrival
+    }
+}
+
+/// Whether a datagram fitted its buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Arrival {
+    /// All octets are there.
+    #[default]
+    Whole,
+    /// The datagram was longer than the query buffer; its end is lost (MSG_TRUNC).
+    Truncated,
+}
+
+/// The kernel's form of an IPv4 or IPv6 socket address; an IPv4 one uses the first 16 octets of it.
+pub(crate) type Name = libc::sockaddr_in6;
+
+pub(crate) const NAME_OCTETS: libc::socklen_t = size_of::<Name>() as libc::socklen_t;
+
+pub(crate) const EMPTY_NAME: Name = Name {
+    sin6_family: 0,
+    sin6_port: 0,
+    sin6_flowinfo: 0,
+    sin6_addr: libc::in6_addr { s6_addr: [0; 16] },
+    sin6_scope_id: 0,
+};
