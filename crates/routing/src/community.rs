@@ -1,0 +1,96 @@
+//! BGP communities (RFC 1997): a 32-bit tag on a route that asks a neighbour for something.
+//!
+//! Written `AS:VALUE` or by the registered names that a node of ours uses. Callers: configuration, routes.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A community attribute value, RFC 1997.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Community(pub u32);
+
+/// The text is not a community.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a community: write AS:VALUE with two numbers up to 65535, or one of no-export, no-advertise, \
+     no-peer, graceful-shutdown, blackhole"
+)]
+pub struct CommunityError(String);
+
+impl Community {
+    /// 65535:0: the route is about to go, prefer another (RFC 8326).
+    pub const GRACEFUL_SHUTDOWN: Self = Self(0xffff_0000);
+    /// 65535:666: discard the traffic (RFC 7999).
+    pub const BLACKHOLE: Self = Self(0xffff_029a);
+    /// 65535:65281: not beyond the neighbour's AS or confederation (RFC 1997).
+    pub const NO_EXPORT: Self = Self(0xffff_ff01);
+    /// 65535:65282: to nobody (RFC 1997).
+    pub const NO_ADVERTISE: Self = Self(0xffff_ff02);
+    /// 65535:65284: not to the neighbour's peers (RFC 3765).
+    pub const NO_PEER: Self = Self(0xffff_ff04);
+
+    const NAMES: [(&'static str, Self); 5] = [
+        ("graceful-shutdown", Self::GRACEFUL_SHUTDOWN),
+        ("blackhole", Self::BLACKHOLE),
+        ("no-export", Self::NO_EXPORT),
+        ("no-advertise", Self::NO_ADVERTISE),
+        ("no-peer", Self::NO_PEER),
+    ];
+
+    /// The community `high:low`; by convention the high half is an AS number.
+    pub const fn new(high: u16, low: u16) -> Self {
+        Self((high as u32) << 16 | low as u32)
+    }
+}
+
+impl FromStr for Community {
+    type Err = CommunityError;
+
+    fn from_str(text: &str) -> Result<Self, CommunityError> {
+        if let Some((_, community)) = Self::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
+            return Ok(*community);
+        }
+        let half = |s: &str| match s.bytes().all(|b| b.is_ascii_digit()) {
+            true => s.parse::<u16>().ok(),
+            false => None,
+        };
+        text.split_once(':')
+            .and_then(|(high, low)| Some(Self::new(half(high)?, half(low)?)))
+            .ok_or_else(|| CommunityError(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Community {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.0 >> 16, self.0 & 0xffff)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_community_reads_as_numbers_or_by_name_and_prints_as_numbers() {
+        for (text, printed) in [
+            ("64512:53", "64512:53"),
+            ("0:0", "0:0"),
+            ("65535:65535", "65535:65535"),
+            ("no-export", "65535:65281"),
+            ("GRACEFUL-SHUTDOWN", "65535:0"),
+        ] {
+            assert_eq!(text.parse::<Community>().unwrap().to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_community_is_refused_with_the_ways_to_write_one() {
+        for text in ["", "53", "65536:1", "1:-1", "1:2:3", "+1:2", "no-export-please"] {
+            let message = text.parse::<Community>().unwrap_err().to_string();
+            assert!(
+                message.starts_with(&format!("`{text}` is not a community: write AS:VALUE")),
+                "{message}"
+            );
+        }
+    }
+}
