@@ -1,0 +1,78 @@
+//! The files of `deploy/`, judged by the programs that they are for.
+//!
+//! The lab runs the configurations; here each file is checked alone, so that a mistake has a name. Tests that
+//! need those programs are ignored by default; `tests/run` runs them.
+
+use pharos_tests::lab::{Workspace, pharos_binary, source_root};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+fn deploy(file: &str) -> PathBuf {
+    source_root().join("deploy").join(file)
+}
+
+/// Runs a checker and gives what it says; it must succeed.
+fn assert_accepted(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    let said = [output.stdout, output.stderr].map(|octets| String::from_utf8_lossy(&octets).into_owned());
+    let said = said.concat();
+    assert!(output.status.success(), "{command:?}\n{said}");
+    said
+}
+
+#[test]
+#[ignore = "needs the pharos binary"]
+fn pharos_accepts_the_commented_configuration() {
+    let mut check = Command::new(pharos_binary());
+    check.arg("check-config").arg("--config").arg(deploy("pharos.yaml"));
+    let said = assert_accepted(check.arg("--site").arg(deploy("site.yaml")));
+    assert!(!said.contains("warning"), "{said}");
+}
+
+#[test]
+#[ignore = "needs the pharos binary"]
+fn a_misspelt_key_is_named_with_its_place_and_the_right_spelling() {
+    let workspace = Workspace::new("deploy");
+    let text = fs::read_to_string(deploy("pharos.yaml")).unwrap();
+    let line = 1 + text.lines().position(|line| line.trim_start().starts_with("hold-down:")).unwrap();
+    let wrong = workspace.write("pharos.yaml", &text.replace("hold-down:", "hold-donw:"));
+    let mut check = Command::new(pharos_binary());
+    check.arg("check-config").arg("--config").arg(&wrong).arg("--site").arg(deploy("site.yaml"));
+    let output = check.output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains(&format!("{}:{line}:3", wrong.display())), "{said}");
+    assert!(said.contains("`hold-donw`") && said.contains("write `hold-down`"), "{said}");
+}
+
+#[test]
+#[ignore = "needs systemd-analyze (Debian: systemd)"]
+fn systemd_accepts_both_units() {
+    let workspace = Workspace::new("deploy");
+    for unit in ["pharos-responder.service", "pharos-sidecar.service"] {
+        // The check looks for the programs as well, and this machine has them elsewhere.
+        let text = fs::read_to_string(deploy("systemd").join(unit)).unwrap();
+        let unit = workspace.write(unit, &text.replace("/usr/bin/pharos", "/bin/true"));
+        let said = assert_accepted(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(unit));
+        assert_eq!(said, "", "a unit without findings is what we want");
+    }
+}
+
+#[test]
+#[ignore = "needs bird (Debian: bird2)"]
+fn bird_accepts_the_router_configuration() {
+    let workspace = Workspace::new("deploy");
+    let include = ["pharos-site.conf", "pharos.conf"]
+        .map(|file| format!("include \"{}\";\n", deploy("bird").join(file).display()));
+    let config = workspace.write("bird.conf", &format!("router id 10.0.0.1;\n{}", include.concat()));
+    assert_accepted(Command::new("bird").args(["-p", "-c"]).arg(config));
+}
+
+#[test]
+#[ignore = "needs bgpd (Debian: frr)"]
+fn frr_accepts_the_router_configuration() {
+    let said = assert_accepted(Command::new("bgpd").args(["--dryrun", "-f"]).arg(deploy("frr/pharos.conf")));
+    assert!(!said.contains("Unknown command"), "{said}");
+}
