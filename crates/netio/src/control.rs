@@ -99,3 +99,56 @@ enum Kind {
     V4,
     V6,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message as the kernel writes it.
+    fn message(level: i32, kind: i32, data: &[u8]) -> Control {
+        let mut control = Control::default();
+        let length = DATA + data.len();
+        control.0[..size_of::<usize>()].copy_from_slice(&length.to_ne_bytes());
+        for (offset, value) in
+            [(offset_of!(libc::cmsghdr, cmsg_level), level), (offset_of!(libc::cmsghdr, cmsg_type), kind)]
+        {
+            control.0[offset..offset + 4].copy_from_slice(&value.to_ne_bytes());
+        }
+        control.0[DATA..length].copy_from_slice(data);
+        control
+    }
+
+    fn v6(address: &str, interface: u32) -> Control {
+        let address: Ipv6Addr = address.parse().unwrap();
+        let data = [&address.octets()[..], &interface.to_ne_bytes()].concat();
+        message(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &data)
+    }
+
+    #[test]
+    fn the_interface_of_the_query_does_not_bind_the_reply() {
+        let data = [&7_u32.to_ne_bytes()[..], &[192, 0, 2, 53], &[192, 0, 2, 53]].concat();
+        let mut control = message(libc::IPPROTO_IP, libc::IP_PKTINFO, &data);
+        assert_eq!(control.keep_for_reply(DATA + 16), DATA + 16);
+        assert_eq!(control.0[DATA..DATA + 8], [0, 0, 0, 0, 192, 0, 2, 53]);
+        assert_eq!(control.destination(), Some(IpAddr::from([192, 0, 2, 53])));
+
+        let mut control = v6("2001:db8::53", 7);
+        assert_eq!(control.keep_for_reply(OCTETS), OCTETS);
+        assert_eq!(control.0[DATA + 16..DATA + 20], [0; 4]);
+        assert_eq!(control.destination(), Some("2001:db8::53".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_link_local_address_keeps_its_interface() {
+        let mut control = v6("fe80::53", 7);
+        assert_eq!(control.keep_for_reply(OCTETS), OCTETS);
+        assert_eq!(control.0[DATA + 16..DATA + 20], 7_u32.to_ne_bytes());
+    }
+
+    #[test]
+    fn a_message_of_another_kind_or_cut_short_is_not_sent_back() {
+        assert_eq!(message(libc::SOL_SOCKET, libc::SO_TIMESTAMP, &[0; 16]).keep_for_reply(OCTETS), 0);
+        assert_eq!(v6("2001:db8::53", 7).keep_for_reply(DATA + 12), 0);
+        assert_eq!(Control::default().keep_for_reply(OCTETS), 0);
+    }
+}

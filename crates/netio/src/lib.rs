@@ -13,6 +13,36 @@
 //! What it refuses: to know DNS or BGP, to decide anything, to log, to allocate after set-up on the path of a
 //! datagram, and to spin: each wait has a bound, each datagram that the kernel will not send is counted and
 //! dropped.
+//!
+//! A worker, whole:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use pharos_netio::{Batch, Inbox, MAX_SLOTS, Steering, UdpOptions, affinity, bind_group};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cpus = affinity::allowed_cpus()?;
+//! let steering = Steering::ReceivingCpu { worker_cpus: &cpus };
+//! let group = bind_group("192.0.2.53:53".parse()?, cpus.len(), steering, &UdpOptions::default())?;
+//! for (socket, &cpu) in group.into_iter().zip(&cpus) {
+//!     let mut inbox = Inbox::new(vec![socket], Duration::from_millis(100))?;
+//!     std::thread::spawn(move || -> std::io::Result<()> {
+//!         let _ = affinity::pin_current_thread(cpu);
+//!         let mut batch = Batch::new(MAX_SLOTS, 4096, 4096);
+//!         loop {
+//!             // Here the heart beats and the stop flag is read.
+//!             let Some(socket) = inbox.receive(&mut batch)? else { continue };
+//!             batch.for_each(|slot| {
+//!                 slot.reply[..2].copy_from_slice(b"ok");
+//!                 slot.set_reply(2);
+//!             });
+//!             let _report = batch.send(socket);
+//!         }
+//!     });
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("pharos-netio speaks to the Linux kernel only");

@@ -22,12 +22,9 @@ impl Peer<'_> {
         let port = u16::from_be(self.name.sin6_port);
         match self.source_ip() {
             IpAddr::V4(ip) => SocketAddr::from((ip, port)),
-            IpAddr::V6(ip) => SocketAddr::V6(SocketAddrV6::new(
-                ip,
-                port,
-                u32::from_be(self.name.sin6_flowinfo),
-                self.name.sin6_scope_id,
-            )),
+            IpAddr::V6(ip) => {
+                SocketAddr::V6(SocketAddrV6::new(ip, port, self.name.sin6_flowinfo, self.name.sin6_scope_id))
+            }
         }
     }
 

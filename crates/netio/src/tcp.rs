@@ -11,7 +11,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::error::{NetError, on_socket};
-use crate::udp::{Freebind, ReusePort};
+use crate::udp::{Freebind, ReusePort, allow_freebind};
 
 /// Options of a DNS TCP listener and of the connections that it accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,12 +58,11 @@ fn configure(socket: &Socket, addr: SocketAddr, options: &TcpOptions) -> std::io
     // A restart must not wait for the TIME_WAIT of old connections.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(options.reuse_port == ReusePort::Shared)?;
-    let freebind = options.freebind == Freebind::Allowed;
-    if addr.is_ipv4() {
-        socket.set_freebind_v4(freebind)?;
-    } else {
+    if addr.is_ipv6() {
         socket.set_only_v6(true)?;
-        socket.set_freebind_v6(freebind)?;
+    }
+    if options.freebind == Freebind::Allowed {
+        allow_freebind(socket, addr)?;
     }
     if let Some(octets) = options.max_segment {
         socket.set_tcp_mss(octets.into())?;

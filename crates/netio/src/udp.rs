@@ -3,9 +3,9 @@
 //!
 //! [`bind_group`] opens the SO_REUSEPORT sockets of one address in worker order and attaches a small classic
 //! BPF program that picks the socket by the CPU on which the packet arrived, so that a packet is answered
-//! where it lies in the cache. A socket refuses fragments-by-rumour: the path MTU that an ICMP message claims
-//! is ignored (IP_PMTUDISC_OMIT, RFC 9715 §3.1), because such messages are easily forged and in an anycast
-//! service may be meant for another node.
+//! where it lies in the cache. The path MTU that an ICMP message claims is ignored (IP_PMTUDISC_OMIT): such a
+//! message is easily forged to make us send fragments, and in an anycast service it may reach another node than
+//! the one it is meant for. That replies fit every path is a matter of their size, which is the caller's.
 //!
 //! IPv6 sockets are always V6ONLY: with IPv4 in its own sockets, the kernel never hands us mapped addresses,
 //! and the families fail and are counted apart.
@@ -91,7 +91,8 @@ pub enum Steering<'a> {
 /// Where the source address of a reply comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReplySource {
-    /// The socket's own specific address: no control message is needed, which saves about 100 ns a datagram.
+    /// The socket's own specific address: no control message is needed, which on loopback saves
+    /// 160 ns (IPv4) to 350 ns (IPv6) of about 3 µs that a datagram costs the kernel (examples/udp_echo.rs).
     Bound(IpAddr),
     /// The control message (IP_PKTINFO, IPV6_PKTINFO) that came with the query.
     PacketInfo,
@@ -189,19 +190,24 @@ pub fn bind_group(
 
 fn configure(socket: &Socket, addr: SocketAddr, options: &UdpOptions) -> io::Result<()> {
     socket.set_reuse_port(options.reuse_port == ReusePort::Shared)?;
-    let freebind = options.freebind == Freebind::Allowed;
     if addr.is_ipv4() {
-        socket.set_freebind_v4(freebind)?;
         sys::set_int(socket.as_fd(), libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT)?;
     } else {
         socket.set_only_v6(true)?;
-        socket.set_freebind_v6(freebind)?;
         sys::set_int(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT)?;
+    }
+    if options.freebind == Freebind::Allowed {
+        allow_freebind(socket, addr)?;
     }
     set_buffer(socket, options.receive_buffer, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF)?;
     set_buffer(socket, options.send_buffer, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)?;
     socket.set_read_timeout(Some(options.receive_wait))?;
     socket.set_write_timeout(Some(options.send_wait))
+}
+
+/// IP_FREEBIND or IPV6_FREEBIND; the latter needs Linux 4.15, so it is set only where it is wanted.
+pub(crate) fn allow_freebind(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+    if addr.is_ipv4() { socket.set_freebind_v4(true) } else { socket.set_freebind_v6(true) }
 }
 
 /// Beyond the system's limit where we may (CAP_NET_ADMIN), else up to it.
