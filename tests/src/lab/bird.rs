@@ -72,6 +72,13 @@ impl Bird {
         self.ask(&format!("show protocols {protocol}")).iter().any(|line| line.contains("Established"))
     }
 
+    /// How many routes a session has announced and withdrawn, as BIRD counts them.
+    pub fn route_changes(&self, protocol: &str) -> Vec<String> {
+        let lines = self.ask(&format!("show protocols all {protocol}"));
+        let counted = |line: &&String| line.contains("Import updates:") || line.contains("Import withdraws:");
+        lines.iter().filter(counted).map(|line| line.trim().to_owned()).collect()
+    }
+
     /// The process, for those who want to kill or stop it.
     pub fn daemon(&mut self) -> &mut Daemon {
         &mut self.daemon

@@ -86,6 +86,39 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> Duration {
     wait_for(what, || condition().then_some(())).1
 }
 
+/// Something that will come true, and what to call it.
+pub type Event<'a> = (&'a str, &'a mut dyn FnMut() -> bool);
+
+/// Polls all events together until each has come true, and prints and gives the time from `since` to each.
+///
+/// # Panics
+/// After [`GUARD`], naming the first that has not.
+pub fn observe(since: Instant, events: &mut [Event<'_>]) -> Vec<Duration> {
+    let mut times = vec![None; events.len()];
+    loop {
+        for (time, (_, event)) in times.iter_mut().zip(events.iter_mut()) {
+            if time.is_none() && event() {
+                *time = Some(since.elapsed());
+            }
+        }
+        if let Some(times) = times.iter().copied().collect::<Option<Vec<Duration>>>() {
+            for (time, (what, _)) in times.iter().zip(events.iter()) {
+                print_time(what, *time);
+            }
+            return times;
+        }
+        let pending = times.iter().zip(events.iter()).find(|(time, _)| time.is_none());
+        let what = pending.map_or("", |(_, (what, _))| what);
+        assert!(since.elapsed() < GUARD, "gave up after {} s: {what}", GUARD.as_secs());
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Prints a time for people to read; no test judges it.
+pub fn print_time(what: &str, time: Duration) {
+    println!("    {what:<62} {:>9.1} ms", time.as_secs_f64() * 1e3);
+}
+
 /// The root of the source tree, where `deploy/` and `zones/` are.
 pub fn source_root() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));

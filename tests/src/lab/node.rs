@@ -148,6 +148,42 @@ impl<'lab> Node<'lab> {
             .cloned()
     }
 
+    /// The sidecar's status.
+    pub fn sidecar_status(&self) -> Option<serde_json::Value> {
+        serde_json::from_str(&self.http(SIDECAR_HTTP, "/status").ok()?).ok()
+    }
+
+    /// The level of a prefix, as the sidecar says; `None` while it is not running.
+    pub fn level(&self, prefix: &str) -> Option<String> {
+        let status = self.sidecar_status()?;
+        let mut prefixes = status.get("prefixes")?.as_array()?.iter();
+        let entry = prefixes.find(|entry| entry.get("prefix").is_some_and(|value| value == prefix))?;
+        Some(entry.get("level")?.as_str()?.to_owned())
+    }
+
+    /// Every change of level since the sidecar's start, oldest first, as `PREFIX: FROM -> TO`.
+    pub fn transitions(&self) -> Vec<String> {
+        let status = self.sidecar_status().unwrap_or_default();
+        let list =
+            status.get("transitions").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+        let text = |entry: &serde_json::Value, key: &str| {
+            entry.get(key).and_then(serde_json::Value::as_str).unwrap_or("?").to_owned()
+        };
+        list.iter()
+            .rev()
+            .map(|entry| {
+                format!("{}: {} -> {}", text(entry, "prefix"), text(entry, "from"), text(entry, "to"))
+            })
+            .collect()
+    }
+
+    /// The kinds of the alarms that the sidecar has raised.
+    pub fn alarms(&self) -> Vec<String> {
+        let status = self.sidecar_status().unwrap_or_default();
+        let list = status.get("alarms").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+        list.iter().filter_map(|alarm| Some(alarm.get("kind")?.as_str()?.to_owned())).collect()
+    }
+
     fn start(&self, command: &str) -> Daemon {
         let log = self.logs.join(format!("{}-{command}.log", self.name));
         let arguments = [command, "--config", utf8(&self.config), "--site", utf8(&self.site)];

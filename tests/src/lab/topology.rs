@@ -137,6 +137,14 @@ impl Pop {
         }
     }
 
+    /// How many routes the node's session has announced and withdrawn, where the router is BIRD.
+    pub fn route_changes(&self) -> Vec<String> {
+        match &self.router {
+            Router::Bird(bird) => bird.route_changes("pharos_node"),
+            Router::Frr(_) => Vec::new(),
+        }
+    }
+
     /// Where the router runs.
     pub fn router_namespace(&self) -> &Namespace {
         &self.router_namespace
