@@ -12,10 +12,10 @@ use std::process::{Command, Output};
 /// Each sample's zone name and file.
 fn samples() -> Vec<(String, PathBuf)> {
     let mut samples = Vec::new();
-    for entry in fs::read_dir(source_root().join("zones")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "zone") {
-            samples.push((path.file_stem().unwrap().to_str().unwrap().to_owned(), path));
+    for entry in fs::read_dir(source_root().join("zones")).expect("zones/ is in the source tree").flatten() {
+        let name = entry.file_name().into_string().expect("samples have plain names");
+        if let Some(zone) = name.strip_suffix(".zone") {
+            samples.push((zone.to_owned(), entry.path()));
         }
     }
     assert!(samples.len() >= 5, "only {samples:?}");
