@@ -5,7 +5,7 @@
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use pharos_tests::lab::{
-    ANYCAST4, ANYCAST6, Client, Node, PREFIX4, PREFIX6, RESPONDER_HTTP, RouterKind, Topology, Transport,
+    ANYCAST4, ANYCAST6, Client, Node, PREFIX4, PREFIX6, Pop, RESPONDER_HTTP, RouterKind, Topology, Transport,
     observe, print_time, wait_until,
 };
 use rustix::process::Signal;
@@ -208,7 +208,7 @@ fn a_broken_push_everywhere_changes_no_answer_and_no_route() {
     let (ams, fra) = light(&topology);
     let client = topology.client();
     let old = client.ask(ANYCAST4, Transport::Udp, "example.com.", RecordType::SOA).expect("an answer");
-    let changes = [&topology.ams, &topology.fra].map(|pop| pop.route_changes());
+    let changes = [&topology.ams, &topology.fra].map(Pop::route_changes);
 
     let pushed = Instant::now();
     let good = ams.zone_text("example.com.zone");
@@ -253,7 +253,7 @@ fn a_broken_push_everywhere_changes_no_answer_and_no_route() {
             assert_eq!(now.data(RecordType::SOA), old.data(RecordType::SOA));
         }
     }
-    assert_eq!(changes, [&topology.ams, &topology.fra].map(|pop| pop.route_changes()));
+    assert_eq!(changes, [&topology.ams, &topology.fra].map(Pop::route_changes));
 
     let repaired = Instant::now();
     for node in [&ams, &fra] {
@@ -270,5 +270,5 @@ fn a_broken_push_everywhere_changes_no_answer_and_no_route() {
     );
     let new = client.ask(ANYCAST4, Transport::Udp, "example.com.", RecordType::SOA).expect("an answer");
     assert_ne!(new.data(RecordType::SOA), old.data(RecordType::SOA));
-    assert_eq!(changes, [&topology.ams, &topology.fra].map(|pop| pop.route_changes()));
+    assert_eq!(changes, [&topology.ams, &topology.fra].map(Pop::route_changes));
 }
