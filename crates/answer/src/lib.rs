@@ -1,2 +1,30 @@
-//! Query octets, image and context in; reply octets and a verdict out.
+//! Query octets, the zones in force and a context in; reply octets and a verdict out.
+//!
+//! This is the query path's thinking part. It is pure: no clock, no socket, no allocation, no lock; what it
+//! needs to know of the world stands in [`Context`]. The batch loops of `pharos-responder` call it in passes,
+//! so that the waits for memory of one query overlap with the work of others:
+//!
+//! 1. [`Job::read`] parses, folds and hashes once, finds the zone, and asks for the line of its hash table;
+//! 2. [`Job::warm`] asks for the node;
+//! 3. [`Job::write`] decides (RFC 1034 §4.3.2 as later clarified; see the module `resolve`) and links the
+//!    reply: header and question as received, then records whose compression pointers follow from where the
+//!    qname stands (the module `reply`).
+//!
+//! TCP, tests and `explain` call [`answer`], which is the same three steps for one query. What happens is
+//! told to an [`Observer`], a generic parameter: [`Silent`] costs nothing.
+//!
+//! A message that deserves no reply at all (too short, or itself a response) yields [`Verdict::Drop`].
 #![forbid(unsafe_code)]
+
+mod chaos;
+mod context;
+mod job;
+mod observe;
+mod reply;
+mod resolve;
+mod verdict;
+
+pub use context::{AnyPolicy, Context, NSID_MAX, Transport};
+pub use job::{Job, answer};
+pub use observe::{Observer, Recorder, Silent, Step};
+pub use verdict::{DropReason, Kind, Replied, Truncation, Verdict};

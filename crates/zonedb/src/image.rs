@@ -216,6 +216,13 @@ pub struct Node<'a> {
     at: usize,
 }
 
+/// The same node of the same image.
+impl PartialEq for Node<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at && std::ptr::eq(self.image, other.image)
+    }
+}
+
 impl<'a> Node<'a> {
     /// What is special about the node.
     #[inline]

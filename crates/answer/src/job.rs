@@ -1,0 +1,138 @@
+//! One query from its octets to its reply, in passes.
+
+use pharos_wire::edns::Edns;
+use pharos_wire::{Class, Malformed, Opcode, Query, Rcode, Rtype};
+use pharos_zonedb::{ZoneSet, ZoneState};
+
+use crate::chaos::chaos;
+use crate::context::Context;
+use crate::observe::{Observer, Step};
+use crate::reply::Reply;
+use crate::resolve::{Resolver, zone_of};
+use crate::verdict::{DropReason, Kind, Replied, Verdict};
+
+/// What a query needs between its passes; kept and reused, one for each slot of a batch.
+#[derive(Clone, Default)]
+pub struct Job {
+    query: Query,
+    shape: Option<Malformed>,
+    /// Index of the enclosing zone and the label at which its apex starts.
+    zone: Option<(usize, usize)>,
+}
+
+/// Answers one message: all passes in one call.
+#[inline]
+pub fn answer<O: Observer>(
+    job: &mut Job,
+    zones: &ZoneSet,
+    context: &Context,
+    message: &[u8],
+    out: &mut [u8],
+    observer: &mut O,
+) -> Verdict {
+    job.read(zones, message);
+    job.write(zones, context, message, out, observer)
+}
+
+impl Job {
+    /// First pass: reads the message, finds its zone, and asks for the first line of memory that the look-up needs.
+    #[inline]
+    pub fn read(&mut self, zones: &ZoneSet, message: &[u8]) {
+        self.zone = None;
+        self.shape = self.query.read(message).err();
+        if self.shape.is_none() && self.query.qclass == Class::IN {
+            self.query.qname.hash(zones.key());
+            if let Some(found) = zone_of(zones, &self.query.qname, self.query.qtype) {
+                self.zone = Some((found.zone, found.apex_label));
+                if let ZoneState::Live(image) = found.state {
+                    image.warm_table(&self.query.qname);
+                }
+            }
+        }
+    }
+
+    /// Second pass: asks for the node at which the look-up probably ends.
+    #[inline]
+    pub fn warm(&self, zones: &ZoneSet) {
+        if let Some((zone, _)) = self.zone
+            && let Some((_, ZoneState::Live(image))) = zones.zones().get(zone)
+        {
+            image.warm_node(&self.query.qname);
+        }
+    }
+
+    /// Last pass: decides and writes the reply to the message that was read, into `out`.
+    #[inline]
+    pub fn write<O: Observer>(
+        &mut self,
+        zones: &ZoneSet,
+        context: &Context,
+        message: &[u8],
+        out: &mut [u8],
+        observer: &mut O,
+    ) -> Verdict {
+        match self.shape {
+            Some(Malformed::ShortHeader) => return Verdict::Drop(DropReason::Short),
+            Some(Malformed::Response) => return Verdict::Drop(DropReason::Response),
+            _ => {}
+        }
+        let mut reply = Reply::begin(&self.query, context, message, out);
+        let (rcode, kind) = match self.objection() {
+            Some(rcode) => (rcode, Kind::Error),
+            None if self.query.qclass == Class::CH => chaos(&self.query, context, &mut reply),
+            None => self.resolve(zones, context, &mut reply, observer),
+        };
+        let truncation = reply.truncation;
+        Verdict::Reply(Replied {
+            len: reply.finish(rcode),
+            rcode,
+            kind,
+            truncation,
+            opcode: self.query.opcode(),
+            qtype: (self.query.question_end > pharos_wire::header::OCTETS).then_some(self.query.qtype),
+            zone: self.zone.map(|(zone, _)| zone),
+        })
+    }
+
+    /// Why the query gets an error whatever the zones hold, if it does.
+    #[inline]
+    fn objection(&self) -> Option<Rcode> {
+        let query = &self.query;
+        if query.opcode() != Opcode::QUERY {
+            return Some(Rcode::NOTIMP);
+        }
+        if self.shape.is_some() {
+            return Some(Rcode::FORMERR);
+        }
+        if query.edns.is_some_and(|Edns { version, .. }| version != 0) {
+            return Some(Rcode::BADVERS); // RFC 6891 §6.1.3
+        }
+        match (query.qclass, query.qtype) {
+            // Not types of data: OPT and TSIG only ever stand in additional sections.
+            (_, Rtype(0) | Rtype::OPT | Rtype::TSIG) => Some(Rcode::FORMERR),
+            (_, Rtype::TKEY) => Some(Rcode::NOTIMP), // RFC 2930 is not implemented
+            (Class::IN, Rtype::AXFR | Rtype::IXFR) => Some(Rcode::REFUSED), // RFC 5936 §2.2.1: by policy
+            (Class::IN | Class::CH, _) => None,
+            _ => Some(Rcode::REFUSED), // no zone here has another class
+        }
+    }
+
+    fn resolve<O: Observer>(
+        &mut self,
+        zones: &ZoneSet,
+        context: &Context,
+        reply: &mut Reply<'_, '_>,
+        observer: &mut O,
+    ) -> (Rcode, Kind) {
+        let found = self.zone.and_then(|(zone, apex_label)| {
+            let (_, state) = zones.zones().get(zone)?;
+            Some(pharos_zonedb::Enclosing { zone, apex_label, state })
+        });
+        let Some(zone) = found else {
+            observer.note(Step::NoZone);
+            return (Rcode::REFUSED, Kind::Error);
+        };
+        let (qtype, any) = (self.query.qtype, context.any());
+        Resolver { name: &mut self.query.qname, qtype, any, zones, reply, observer }.run(zone)
+    }
+}

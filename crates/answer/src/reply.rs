@@ -1,0 +1,340 @@
+//! Links a reply together: header and question as received, then stored records with their pointers patched.
+//!
+//! # Where names stand
+//! A reply begins with the question, so the qname's suffix of N octets starts N octets before the question's
+//! type, at `12 + octets of the qname - N`. An alias' target is written inside its CNAME record, its tail
+//! perhaps as a pointer into what stands before. [`Places`] keeps these stretches, and every pointer in every
+//! record follows from the number of octets of the suffix that it names.
+
+use pharos_wire::edns::{DO, Edns, MIN_PAYLOAD, NSID, Nsid, OPT_OCTETS};
+use pharos_wire::header::{self, Section};
+use pharos_wire::{Class, Query, Rcode, Rtype, Writer};
+use pharos_zonedb::image::{Record, Target};
+use pharos_zonedb::{Node, RrSet};
+
+use crate::context::{Context, Transport};
+use crate::resolve::MAX_ALIASES;
+use crate::verdict::Truncation;
+
+/// The highest offset that a compression pointer reaches (RFC 1035 §4.1.4).
+const POINTER_REACH: usize = 0x3fff;
+/// RRsets with pointers into themselves, and aliases that are followed, start before this offset; see
+/// `pharos_zonedb::build::MAX_WITHIN`.
+pub(crate) const LINKABLE: usize = 0x2000;
+
+/// Whether something was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fit {
+    /// It was, from this offset on.
+    At(usize),
+    /// It did not fit; nothing was written.
+    TooLong,
+}
+
+/// Whether signatures go along.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Signatures {
+    /// The client asked for them by DO.
+    Along,
+    /// It did not.
+    Left,
+}
+
+/// Where suffixes of the name at hand stand in the reply.
+#[derive(Clone, Copy)]
+pub(crate) struct Places {
+    stretches: [Stretch; MAX_ALIASES + 1],
+    count: usize,
+}
+
+/// Suffixes of more than `above` octets, of a name of `octets` octets that starts at `offset`.
+#[derive(Clone, Copy, Default)]
+struct Stretch {
+    above: u16,
+    octets: u16,
+    offset: u16,
+}
+
+impl Places {
+    /// The qname in the question.
+    #[inline]
+    fn of_question(qname_octets: usize) -> Self {
+        let mut stretches = [Stretch::default(); MAX_ALIASES + 1];
+        stretches[0] = Stretch { above: 0, octets: qname_octets as u16, offset: header::OCTETS as u16 };
+        Self { stretches, count: 1 }
+    }
+
+    /// Goes on to a name whose first octets stand at `offset`, and whose suffix of `kept` octets is one of the
+    /// suffixes known so far.
+    pub(crate) fn follow(&mut self, offset: usize, octets: usize, kept: usize) {
+        if kept == 0 {
+            self.count = 0;
+        }
+        if let Some(stretch) = self.stretches.get_mut(self.count) {
+            *stretch = Stretch { above: kept as u16, octets: octets as u16, offset: offset as u16 };
+            self.count += 1;
+        }
+    }
+
+    /// The pointer to the suffix of this many octets.
+    #[inline]
+    fn pointer(&self, suffix_octets: usize) -> u16 {
+        let suffix = suffix_octets as u16;
+        let mut at = self.count.saturating_sub(1);
+        loop {
+            let Some(stretch) = self.stretches.get(at) else { return 0xc000 };
+            if suffix > stretch.above || at == 0 {
+                return 0xc000 | (stretch.offset + stretch.octets.saturating_sub(suffix));
+            }
+            at -= 1;
+        }
+    }
+}
+
+/// A reply in the making.
+pub(crate) struct Reply<'a, 'c> {
+    writer: Writer<'a>,
+    context: &'c Context,
+    /// The full limit; the writer's own is lower by the OPT record's octets until [`Self::finish`].
+    limit: usize,
+    counts: [u16; 3],
+    pub(crate) places: Places,
+    pub(crate) signatures: Signatures,
+    pub(crate) truncation: Truncation,
+    flags: u16,
+    questions: u16,
+    edns: Option<Edns>,
+}
+
+impl<'a, 'c> Reply<'a, 'c> {
+    /// Repeats header and question of the message that `query` was read from.
+    #[inline]
+    pub(crate) fn begin(query: &Query, context: &'c Context, message: &[u8], out: &'a mut [u8]) -> Self {
+        let limit = match context.transport() {
+            Transport::Tcp => usize::from(u16::MAX),
+            // RFC 6891 §6.2.5: what the client takes, and no more than this server sends.
+            Transport::Udp => query
+                .edns
+                .map_or(usize::from(MIN_PAYLOAD), |edns| edns.payload().min(context.udp_payload()).into()),
+        };
+        let limit = limit.min(out.len());
+        let repeated = query.question_end.min(limit);
+        if let (Some(room), Some(question)) = (out.get_mut(..repeated), message.get(..repeated)) {
+            room.copy_from_slice(question);
+        }
+        let reserved = query.edns.map_or(0, |edns| opt_octets(edns.nsid, context));
+        let writer = Writer::new(out, repeated, limit.saturating_sub(reserved).max(repeated));
+        Self {
+            writer,
+            context,
+            limit,
+            counts: [0; 3],
+            places: Places::of_question(query.qname.octets()),
+            signatures: if query.wants_dnssec() { Signatures::Along } else { Signatures::Left },
+            truncation: Truncation::Whole,
+            flags: header::QR | query.flags & (header::OPCODE_MASK | header::RD),
+            questions: u16::from(query.question_end > header::OCTETS),
+            edns: query.edns,
+        }
+    }
+
+    /// Sets the AA bit.
+    #[inline]
+    pub(crate) fn authoritative(&mut self) {
+        self.flags |= header::AA;
+    }
+
+    /// Sets the TC bit.
+    #[inline]
+    pub(crate) fn cut(&mut self) {
+        self.truncation = Truncation::Cut;
+    }
+
+    /// Octets written so far.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.writer.len()
+    }
+
+    /// Adds an RRset, whole or not at all, whose owner is the suffix of `owner_octets` octets of the name at hand.
+    #[inline]
+    pub(crate) fn rrset(
+        &mut self,
+        section: Section,
+        owner_octets: usize,
+        rrset: &RrSet<'_>,
+        ttl: u32,
+    ) -> Fit {
+        let start = self.writer.len();
+        let along = self.signatures == Signatures::Along;
+        let signed_octets = if along { rrset.signatures_wire_octets() } else { 0 };
+        if start > LINKABLE || !self.writer.fits(rrset.wire_octets() + signed_octets) {
+            return Fit::TooLong;
+        }
+        let owner = self.places.pointer(owner_octets);
+        let head = record_head(owner, rrset.rtype, ttl);
+        for record in rrset.records() {
+            self.record(&head, &record, start);
+        }
+        self.count(section, rrset.count);
+        if along {
+            self.signatures_of(section, owner, rrset, ttl);
+        }
+        Fit::At(start)
+    }
+
+    /// Adds only the signatures over an RRset: the answer to a query for type RRSIG.
+    pub(crate) fn only_signatures(&mut self, owner_octets: usize, rrset: &RrSet<'_>) -> Fit {
+        let start = self.writer.len();
+        if !self.writer.fits(rrset.signatures_wire_octets()) {
+            return Fit::TooLong;
+        }
+        let owner = self.places.pointer(owner_octets);
+        self.signatures_of(Section::Answer, owner, rrset, rrset.ttl);
+        Fit::At(start)
+    }
+
+    fn signatures_of(&mut self, section: Section, owner: u16, rrset: &RrSet<'_>, ttl: u32) {
+        // RFC 4034 §3: an RRSIG's TTL is that of the RRset that it covers.
+        let head = record_head(owner, Rtype::RRSIG, ttl);
+        for signature in rrset.signatures() {
+            self.writer.put(&head);
+            self.writer.put(signature.wire);
+            self.count(section, 1);
+        }
+    }
+
+    /// Adds an address RRset of the zone whose apex has `apex_octets`. The owner's name stands at `place`;
+    /// beyond the reach of pointers it is written out. Signatures may be left out of the additional section
+    /// without harm (RFC 4035 §3.1.1) and are.
+    pub(crate) fn address(
+        &mut self,
+        place: usize,
+        node: Node<'_>,
+        apex_octets: usize,
+        rrset: &RrSet<'_>,
+    ) -> Fit {
+        let start = self.writer.len();
+        let apex = self.places.pointer(apex_octets);
+        let (name, pointer) =
+            if place <= POINTER_REACH { (&[][..], 0xc000 | place as u16) } else { (node.name(), apex) };
+        if !self.writer.fits(rrset.wire_octets() + name.len() * usize::from(rrset.count)) {
+            return Fit::TooLong;
+        }
+        let head = record_head(pointer, rrset.rtype, rrset.ttl);
+        for record in rrset.records() {
+            self.writer.put(name);
+            self.writer.put(&head);
+            self.writer.put(record.wire);
+        }
+        self.count(Section::Additional, rrset.count);
+        Fit::At(start)
+    }
+
+    /// Adds a CNAME at the name at hand whose target is the name's own first `prefix`, followed by the name that
+    /// stands at `tail` in the reply (RFC 6672 §3.3). Returns where the target starts.
+    pub(crate) fn synthesized_cname(
+        &mut self,
+        name: &[u8],
+        prefix: usize,
+        tail: usize,
+        ttl: u32,
+    ) -> Option<usize> {
+        let labels = name.get(..prefix)?;
+        if tail > POINTER_REACH || !self.writer.fits(12 + prefix + 2) {
+            return None;
+        }
+        self.writer.put(&record_head(self.places.pointer(name.len()), Rtype::CNAME, ttl));
+        self.writer.put_u16((prefix + 2) as u16);
+        let target = self.writer.len();
+        self.writer.put(labels);
+        self.writer.put_u16(0xc000 | tail as u16);
+        self.count(Section::Answer, 1);
+        Some(target)
+    }
+
+    /// Adds a TXT record of one string at the qname, in class CH, with TTL 0 (RFC 4892 §2).
+    pub(crate) fn chaos_text(&mut self, text: &[u8]) {
+        let text = text.get(..255).unwrap_or(text);
+        let mut head =
+            record_head(self.places.pointer(usize::from(self.places.stretches[0].octets)), Rtype::TXT, 0);
+        head[4..6].copy_from_slice(&Class::CH.0.to_be_bytes());
+        if !self.writer.fits(head.len() + 3 + text.len()) {
+            self.cut();
+            return;
+        }
+        self.writer.put(&head);
+        self.writer.put_u16(text.len() as u16 + 1);
+        self.writer.put_u8(text.len() as u8);
+        self.writer.put(text);
+        self.count(Section::Answer, 1);
+    }
+
+    /// Adds the OPT record if the client sent one, writes flags and counts, and returns the reply's octets.
+    #[inline]
+    pub(crate) fn finish(mut self, rcode: Rcode) -> usize {
+        if let Some(edns) = self.edns {
+            self.writer.set_limit(self.limit);
+            let (nsid, identity) = (edns.nsid == Nsid::Asked, self.context.identity());
+            self.writer.put(&[0]);
+            self.writer.put_u16(Rtype::OPT.0);
+            self.writer.put_u16(self.context.udp_payload());
+            // Extended code, version 0, and DO as the client set it (RFC 6891 §6.1.3, RFC 3225 §3).
+            self.writer.put(&[(rcode.0 >> 4) as u8, 0]);
+            self.writer.put_u16(edns.flags & DO);
+            if nsid {
+                self.writer.put_u16(identity.len() as u16 + 4);
+                self.writer.put_u16(NSID);
+                self.writer.put_u16(identity.len() as u16);
+                self.writer.put(identity);
+            } else {
+                self.writer.put_u16(0);
+            }
+            self.count(Section::Additional, 1);
+        }
+        if self.truncation == Truncation::Cut {
+            self.flags |= header::TC;
+        }
+        self.writer.set_u16(2, self.flags | (rcode.0 & 0xf));
+        self.writer.set_u16(4, self.questions);
+        for (section, count) in
+            [Section::Answer, Section::Authority, Section::Additional].into_iter().zip(self.counts)
+        {
+            self.writer.set_u16(section.count_offset(), count);
+        }
+        self.writer.len()
+    }
+
+    #[inline]
+    fn record(&mut self, head: &[u8], record: &Record<'_>, rrset_start: usize) {
+        self.writer.put(head);
+        let at = self.writer.len();
+        self.writer.put(record.wire);
+        for patch in record.patches() {
+            let pointer = match patch.target {
+                Target::Suffix(octets) => self.places.pointer(octets),
+                Target::Within(distance) => 0xc000 | (rrset_start + distance) as u16,
+            };
+            self.writer.set_u16(at + patch.place, pointer);
+        }
+    }
+
+    #[inline]
+    fn count(&mut self, section: Section, records: u16) {
+        let index = section.count_offset() / 2 - 3;
+        self.counts[index] += records;
+    }
+}
+
+/// Owner, type, class IN and TTL of a record.
+#[inline]
+fn record_head(owner: u16, rtype: Rtype, ttl: u32) -> [u8; 10] {
+    let [o0, o1] = owner.to_be_bytes();
+    let [y0, y1] = rtype.0.to_be_bytes();
+    let [l0, l1, l2, l3] = ttl.to_be_bytes();
+    [o0, o1, y0, y1, 0, 1, l0, l1, l2, l3]
+}
+
+fn opt_octets(nsid: Nsid, context: &Context) -> usize {
+    OPT_OCTETS + if nsid == Nsid::Asked { 4 + context.identity().len() } else { 0 }
+}

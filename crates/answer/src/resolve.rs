@@ -1,0 +1,354 @@
+//! The algorithm of RFC 1034 §4.3.2, as RFC 2308, 4592, 6604, 6672 and 9471 clarify it.
+//!
+//! 1. The zone with the longest apex that encloses the name; for DS the parent's zone (RFC 4035 §3.1.4.1).
+//! 2. The name's node, or the longest existing suffix of the name, which is a cut, a DNAME's owner or the
+//!    closest encloser: the image lists nothing below cuts and DNAMEs.
+//! 3. From there a referral, a redirection, the wildcard's or the name's own data, or a denial.
+//!
+//! An alias starts over with its target, within this set of zones and at most [`MAX_ALIASES`] times. A chain
+//! that ends elsewhere, in a loop or at the bound is an answer as far as it goes: NOERROR (a loop is a fault
+//! of the data, RFC 1034 §3.6.2). The response code is that of the last name (RFC 6604 §3).
+
+use pharos_wire::hash::HashedName;
+use pharos_wire::header::Section;
+use pharos_wire::name::MAX_OCTETS;
+use pharos_wire::{Rcode, Rtype};
+use pharos_zonedb::image::{Need, NodeFlags, RECORD_HEAD, Target};
+use pharos_zonedb::{Enclosing, Match, Node, RrSet, ZoneImage, ZoneSet, ZoneState};
+
+use crate::context::AnyPolicy;
+use crate::observe::{Observer, Step};
+use crate::reply::{Fit, LINKABLE, Reply, Signatures};
+use crate::verdict::{Kind, Truncation};
+
+/// Aliases followed in one reply. Resolvers give up after 8 to 16, and each takes a look-up.
+pub(crate) const MAX_ALIASES: usize = 12;
+
+/// From where a record starts to its rdata: the pointer to its owner, type, class, TTL and length.
+const RDATA: usize = RECORD_HEAD + 2;
+
+/// The zone that answers for a name and type.
+#[inline]
+pub(crate) fn zone_of<'s>(zones: &'s ZoneSet, name: &HashedName, qtype: Rtype) -> Option<Enclosing<'s>> {
+    let found = zones.enclosing(name, 0)?;
+    if qtype == Rtype::DS && found.apex_label == 0 {
+        // The parent has the DS records of a child, also where both are served here (RFC 4035 §3.1.4.1).
+        return zones.enclosing(name, 1).or(Some(found));
+    }
+    Some(found)
+}
+
+/// One answer in the making.
+pub(crate) struct Resolver<'q, 's, 'r, 'o, 'c, O> {
+    /// The name at hand: the qname, then the targets of aliases.
+    pub(crate) name: &'q mut HashedName,
+    pub(crate) qtype: Rtype,
+    pub(crate) any: AnyPolicy,
+    pub(crate) zones: &'s ZoneSet,
+    pub(crate) reply: &'r mut Reply<'o, 'c>,
+    pub(crate) observer: &'r mut O,
+}
+
+/// Where one name led.
+enum Next {
+    /// The answer is complete.
+    Done(Rcode, Kind),
+    /// The name was an alias; its target is now the name at hand.
+    Alias,
+}
+
+/// What aliases left behind: names, so that a loop is seen, and DNAMEs, so that none is repeated.
+struct Chain<'s> {
+    names: [u64; MAX_ALIASES],
+    followed: usize,
+    /// Each with the place of its target in the reply.
+    dnames: [Option<(Node<'s>, usize)>; MAX_ALIASES],
+}
+
+impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
+    /// Answers the name at hand, which lies in `zone`.
+    pub(crate) fn run(&mut self, zone: Enclosing<'s>) -> (Rcode, Kind) {
+        self.observer.note(Step::Zone { zone: zone.zone, apex_label: zone.apex_label });
+        let ZoneState::Live(image) = zone.state else {
+            self.observer.note(Step::NotLoaded);
+            return (Rcode::SERVFAIL, Kind::Error);
+        };
+        let mut chain = Chain { names: [0; MAX_ALIASES], followed: 0, dnames: [None; MAX_ALIASES] };
+        match self.name(image, zone.apex_label, &mut chain) {
+            Next::Done(rcode, kind) => (rcode, kind),
+            Next::Alias => self.follow(&mut chain),
+        }
+    }
+
+    /// Answers the target of an alias, and so on.
+    fn follow(&mut self, chain: &mut Chain<'s>) -> (Rcode, Kind) {
+        let so_far = (Rcode::NOERROR, Kind::Answer);
+        loop {
+            self.name.hash(self.zones.key());
+            let known = chain.names.iter().take(chain.followed).any(|&hash| hash == self.name.suffix_hash(0));
+            if known || chain.followed >= MAX_ALIASES || self.reply.len() > LINKABLE {
+                self.observer.note(Step::ChainEnds);
+                return so_far;
+            }
+            let Some(zone) = zone_of(self.zones, self.name, self.qtype) else {
+                self.observer.note(Step::NoZone);
+                return so_far;
+            };
+            self.observer.note(Step::Zone { zone: zone.zone, apex_label: zone.apex_label });
+            let ZoneState::Live(image) = zone.state else {
+                // The client's next query, for the target itself, will be told.
+                self.observer.note(Step::NotLoaded);
+                return so_far;
+            };
+            if let Next::Done(rcode, kind) = self.name(image, zone.apex_label, chain) {
+                return (rcode, if kind == Kind::Referral { Kind::Answer } else { kind });
+            }
+        }
+    }
+
+    /// One name in one zone: steps 2 and 3.
+    #[inline]
+    fn name(&mut self, image: &'s ZoneImage, apex_label: usize, chain: &mut Chain<'s>) -> Next {
+        let Match { node, label } = image.find(self.name, apex_label);
+        let flags = node.flags();
+        if flags.has(NodeFlags::CUT) && !(label == 0 && self.qtype == Rtype::DS) {
+            return self.referral(image, node, label);
+        }
+        self.reply.authoritative();
+        if label == 0 {
+            self.observer.note(Step::Exists);
+            return self.data(image, node, chain);
+        }
+        if flags.has(NodeFlags::DNAME) {
+            return self.dname(node, label, chain);
+        }
+        self.observer.note(Step::ClosestEncloser(label));
+        if flags.has(NodeFlags::WILDCARD_CHILD)
+            && let Some(wildcard) = image.wildcard(self.name, self.zones.key(), label)
+        {
+            self.observer.note(Step::Wildcard);
+            return self.data(image, wildcard, chain);
+        }
+        self.observer.note(Step::NxDomain);
+        self.negative(image, Rcode::NXDOMAIN, Kind::NxDomain)
+    }
+
+    /// The node is that of the name, or stands for it: step 3a.
+    #[inline]
+    fn data(&mut self, image: &'s ZoneImage, node: Node<'s>, chain: &mut Chain<'s>) -> Next {
+        if let Some(rrset) = node.rrset(self.qtype) {
+            return match self.answer(&rrset) {
+                Fit::At(start) => {
+                    self.additional(image, &rrset, start, Need::Helpful);
+                    Next::Done(Rcode::NOERROR, Kind::Answer)
+                }
+                Fit::TooLong => Next::Done(Rcode::NOERROR, Kind::Answer),
+            };
+        }
+        if node.flags().has(NodeFlags::CNAME) && self.qtype != Rtype::ANY && self.qtype != Rtype::RRSIG {
+            return self.cname(node, chain);
+        }
+        if self.qtype == Rtype::ANY && self.all(node)
+            || self.qtype == Rtype::RRSIG && self.all_signatures(node)
+        {
+            return Next::Done(Rcode::NOERROR, Kind::Answer);
+        }
+        self.observer.note(Step::NoData);
+        self.negative(image, Rcode::NOERROR, Kind::NoData)
+    }
+
+    /// Adds an RRset of the name at hand to the answer section.
+    #[inline]
+    fn answer(&mut self, rrset: &RrSet<'_>) -> Fit {
+        let fit = self.reply.rrset(Section::Answer, self.name.octets(), rrset, rrset.ttl);
+        self.observer.note(Step::Answered(rrset.rtype));
+        if fit == Fit::TooLong {
+            self.too_long(rrset.rtype);
+        }
+        fit
+    }
+
+    /// The name at hand is an alias by CNAME.
+    fn cname(&mut self, node: Node<'s>, chain: &mut Chain<'s>) -> Next {
+        let done = Next::Done(Rcode::NOERROR, Kind::Answer);
+        let Some(rrset) = node.rrset(Rtype::CNAME) else { return done };
+        let Fit::At(start) = self.answer(&rrset) else { return done };
+        let Some(record) = rrset.records().next() else { return done };
+        // What is written of the target, and how many octets of the name at hand complete it.
+        let (head, kept) = match record.patches().next().map(|patch| (patch.place, patch.target)) {
+            Some((place, Target::Suffix(kept))) => (record.wire.get(2..place).unwrap_or_default(), kept),
+            _ => (record.rdata(), 0),
+        };
+        self.observer.note(Step::Alias);
+        chain.pass(self.name);
+        let tail = self.name.octets() - kept.min(self.name.octets());
+        if !self.rename(head, tail, None) {
+            return done;
+        }
+        self.reply.places.follow(start + RDATA, head.len() + kept, kept);
+        Next::Alias
+    }
+
+    /// A DNAME above the name at hand redirects it (RFC 6672 §3.2).
+    fn dname(&mut self, node: Node<'s>, label: usize, chain: &mut Chain<'s>) -> Next {
+        self.observer.note(Step::Dname(label));
+        let done = Next::Done(Rcode::NOERROR, Kind::Answer);
+        let Some(rrset) = node.rrset(Rtype::DNAME) else { return done };
+        let Some(record) = rrset.records().next() else { return done };
+        let owner_octets = self.name.suffix_octets(label);
+        let target = record.rdata();
+        let known = chain.dnames.iter().flatten().find(|(known, _)| *known == node).map(|&(_, place)| place);
+        let place = match known {
+            Some(place) => place,
+            None => match self.reply.rrset(Section::Answer, owner_octets, &rrset, rrset.ttl) {
+                Fit::At(start) => start + RDATA,
+                Fit::TooLong => {
+                    self.too_long(Rtype::DNAME);
+                    return done;
+                }
+            },
+        };
+        self.observer.note(Step::Answered(Rtype::DNAME));
+        if let Some(slot) = chain.dnames.get_mut(chain.followed) {
+            *slot = Some((node, place));
+        }
+        let prefix = self.name.octets() - owner_octets;
+        if prefix + target.len() > MAX_OCTETS {
+            return Next::Done(Rcode::YXDOMAIN, Kind::Error); // RFC 6672 §2.2
+        }
+        // The synthesized CNAME has the DNAME's TTL (RFC 6672 §3.1).
+        let Some(written) = self.reply.synthesized_cname(self.name.as_wire(), prefix, place, rrset.ttl)
+        else {
+            self.too_long(Rtype::CNAME);
+            return done;
+        };
+        self.observer.note(Step::Alias);
+        chain.pass(self.name);
+        if !self.rename(&[], prefix, Some(target)) {
+            return done;
+        }
+        self.reply.places.follow(place, target.len(), 0);
+        self.reply.places.follow(written, prefix + target.len(), target.len());
+        Next::Alias
+    }
+
+    /// Makes another name the one at hand: for a CNAME `head` and then the old name from octet `at` on, for a
+    /// DNAME the old name up to octet `at` and then `target`.
+    fn rename(&mut self, head: &[u8], at: usize, target: Option<&[u8]>) -> bool {
+        let old = self.name.as_wire();
+        let parts = match target {
+            None if at < old.len() => [head, old.get(at..).unwrap_or_default()],
+            None => [head, &[]],
+            Some(target) => [old.get(..at).unwrap_or_default(), target],
+        };
+        let mut octets = [0; MAX_OCTETS];
+        let mut len = 0;
+        for part in parts {
+            let Some(room) = octets.get_mut(len..len + part.len()) else { return false };
+            room.copy_from_slice(part);
+            len += part.len();
+        }
+        self.name.set(octets.get(..len).unwrap_or_default()).is_ok()
+    }
+
+    /// A cut stands at or above the name: step 3b.
+    fn referral(&mut self, image: &'s ZoneImage, cut: Node<'s>, label: usize) -> Next {
+        self.observer.note(Step::Cut(label));
+        let done = Next::Done(Rcode::NOERROR, Kind::Referral);
+        let Some(servers) = cut.rrset(Rtype::NS) else { return done };
+        let owner_octets = self.name.suffix_octets(label);
+        let Fit::At(start) = self.reply.rrset(Section::Authority, owner_octets, &servers, servers.ttl) else {
+            self.too_long(Rtype::NS);
+            return done;
+        };
+        if self.reply.signatures == Signatures::Along
+            && let Some(security) = cut.rrset(Rtype::DS).or_else(|| cut.rrset(Rtype::NSEC))
+            && self.reply.rrset(Section::Authority, owner_octets, &security, security.ttl) == Fit::TooLong
+        {
+            self.too_long(security.rtype);
+            return done;
+        }
+        self.additional(image, &servers, start, Need::Required);
+        if self.reply.truncation == Truncation::Whole {
+            self.additional(image, &servers, start, Need::Helpful);
+        }
+        done
+    }
+
+    /// Adds the addresses of names in an RRset that stands at `start`, as far as they are needed so much and fit.
+    #[inline]
+    fn additional(&mut self, image: &'s ZoneImage, rrset: &RrSet<'s>, start: usize, need: Need) {
+        for extra in rrset.extras().filter(|extra| extra.need == need) {
+            for rtype in [Rtype::A, Rtype::AAAA] {
+                let Some(addresses) = extra.node.rrset(rtype) else { continue };
+                let fit =
+                    self.reply.address(start + extra.place, extra.node, image.apex_octets(), &addresses);
+                match (fit, need) {
+                    (Fit::At(_), _) => self.observer.note(Step::Additional(rtype)),
+                    (Fit::TooLong, Need::Helpful) => {}
+                    (Fit::TooLong, Need::Required) => {
+                        self.too_long(rtype); // RFC 9471 §3.1
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The SOA that lets a denial be cached (RFC 2308 §3).
+    fn negative(&mut self, image: &'s ZoneImage, rcode: Rcode, kind: Kind) -> Next {
+        if let Some(soa) = image.apex_node().rrset(Rtype::SOA)
+            && self.reply.rrset(Section::Authority, image.apex_octets(), &soa, image.negative_ttl())
+                == Fit::TooLong
+        {
+            self.too_long(Rtype::SOA);
+        }
+        Next::Done(rcode, kind)
+    }
+
+    /// Type ANY: some or all RRsets of the node (RFC 8482); whether there were any.
+    fn all(&mut self, node: Node<'s>) -> bool {
+        let wanted = match self.any {
+            AnyPolicy::Minimal => 1,
+            AnyPolicy::Full => usize::MAX,
+        };
+        let mut found = false;
+        for rrset in node.rrsets().take(wanted) {
+            found = true;
+            if self.answer(&rrset) == Fit::TooLong {
+                break;
+            }
+        }
+        found
+    }
+
+    /// Type RRSIG: the signatures over the node's RRsets; whether there were any.
+    fn all_signatures(&mut self, node: Node<'s>) -> bool {
+        let mut found = false;
+        for rrset in node.rrsets().filter(|rrset| rrset.signatures().next().is_some()) {
+            found = true;
+            if self.reply.only_signatures(self.name.octets(), &rrset) == Fit::TooLong {
+                self.too_long(Rtype::RRSIG);
+                break;
+            }
+        }
+        found
+    }
+
+    /// Something that the client needs did not fit: the TC bit (RFC 2181 §9).
+    #[cold]
+    fn too_long(&mut self, rtype: Rtype) {
+        self.observer.note(Step::DidNotFit(rtype));
+        self.reply.cut();
+    }
+}
+
+impl Chain<'_> {
+    /// Remembers the name at hand, which is about to be left for an alias' target.
+    fn pass(&mut self, name: &HashedName) {
+        if let Some(slot) = self.names.get_mut(self.followed) {
+            *slot = name.suffix_hash(0);
+        }
+        self.followed += 1;
+    }
+}
