@@ -14,7 +14,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// What an alarm is about; at most one per subject is in force.
@@ -29,14 +28,18 @@ pub enum AlarmId {
     StatusUnreachable,
     /// A configured neighbour has no established session.
     NeighbourDown {
-        /// The neighbour's address.
-        neighbour: IpAddr,
+        /// The neighbour by the name that its owner gives it.
+        neighbour: String,
     },
     /// The operator has drained this node.
     DrainInForce,
 }
 
 impl AlarmId {
+    /// All kinds, for whoever counts them.
+    pub const KINDS: [&'static str; 4] =
+        ["zone-refused", "status-unreachable", "neighbour-down", "drain-in-force"];
+
     /// The kind of the alarm in metrics and JSON.
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -70,6 +70,17 @@ pub struct SignalView {
     pub progress: String,
 }
 
+impl SignalView {
+    /// A sort key that puts the worst first: bad, unknown, good.
+    pub fn severity(&self) -> u8 {
+        match self.health {
+            Health::Bad => 0,
+            Health::Unknown => 1,
+            Health::Good => 2,
+        }
+    }
+}
+
 /// Something that would change the level.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NextChange {

@@ -433,7 +433,28 @@ impl Policy {
 
     /// The level in force of one prefix; `None` if it is not configured.
     pub fn level(&self, prefix: Prefix) -> Option<Level> {
-        self.levels().find(|(configured, _)| *configured == prefix).map(|(_, level)| level)
+        self.route(prefix).map(|route| route.preference.level())
+    }
+
+    /// The group of a prefix; `None` if it is not configured.
+    pub fn group(&self, prefix: Prefix) -> Option<&str> {
+        self.route(prefix).map(|route| self.config.groups[route.group].name.as_str())
+    }
+
+    /// What is left of a prefix' hold-down, if one runs.
+    pub fn hold_down_left(&self, prefix: Prefix, now: Duration) -> Option<Duration> {
+        self.route(prefix)?.preference.hold_down_left(self.clock.max(now)).map(|(_, left)| left)
+    }
+
+    fn route(&self, prefix: Prefix) -> Option<&Route> {
+        self.routes.iter().find(|route| route.prefix == prefix)
+    }
+
+    /// Every signal that some prefix needs, with its verdict.
+    pub fn needed(&self) -> impl Iterator<Item = (&SignalId, Health)> {
+        let needed = |id: &SignalId| matches!(id, SignalId::Probe { .. } | SignalId::Zone { .. });
+        let all = self.ids.iter().zip(&self.signals);
+        all.filter(move |(id, _)| needed(id)).map(|(id, signal)| (id, signal.health()))
     }
 
     /// Every signal as it stands.

@@ -1,2 +1,56 @@
 //! Probes, announcers and control: the keeper of the route.
+//!
+//! The sidecar looks at the responder as a client would, lets [`pharos_policy`] decide what each anycast
+//! prefix deserves, and tells the routers exactly that. It meets the responder in DNS packets and in the
+//! responder's status endpoint and nowhere else, so that any failure of the one is visible to the other.
+//!
+//! ```text
+//!   probe ──────┐                         ┌── announcer ── BGP ── neighbours
+//!   responder ──┤ observations   levels ──┤
+//!   sessions ───┼──────► keeper ──────────┼── events, log, metrics
+//!   operator ───┘      (the policy)       └── status, why
+//! ```
+//!
+//! * the inner probe ([`ProbeConfig`]): SOA queries with NSID to every anycast address, by UDP and TCP,
+//!   encoded and decoded by hickory-proto, so that a bug in our own codec cannot hide from its own check;
+//! * the responder's `/status`: expected serials, and alarms for refused zones;
+//! * the keeper: owns the policy and the clock, and publishes what changes;
+//! * the announcer: one BGP session per neighbour. The session is the lease: when this process dies, the
+//!   kernel closes it and the route goes. There is no graceful restart.
+//!
+//! # Threads
+//!
+//! Probing, BGP and keeping time each have a thread with a runtime of its own, so that neither a busy
+//! management endpoint nor each other can make a hold timer or a probe late. [`Sidecar::start`] makes the
+//! threads and returns; it needs no runtime of the caller's, and [`Handle`] works from anywhere.
+//!
+//! # Not there yet
+//!
+//! A drain is forgotten when the sidecar restarts: it returns as healthy as it finds itself. Probes are not
+//! pinned to each CPU in turn, so with steering by CPU a stuck worker among several is the responder's own
+//! business to notice. The wire probe, BFD, and the announcers `bird`, `lease` and `exec` are to come.
 #![forbid(unsafe_code)]
+
+mod announcer;
+mod clock;
+pub mod config;
+pub mod event;
+mod handle;
+mod keeper;
+mod metrics;
+mod probe;
+mod responder;
+pub mod status;
+mod threads;
+
+pub use config::{
+    Attributes, Config, LevelMap, Mode, NeighbourConfig, ProbeConfig, Role, StartError, StatusConfig,
+};
+pub use event::Event;
+pub use handle::{Handle, Sidecar, WhyError};
+pub use pharos_netio::bgp::{Gtsm, Md5Key};
+pub use pharos_policy::{
+    Degrade, DrainTime, Explanation, Fall, Family, GroupConfig, HoldDown, Level, Prefix, Rise,
+};
+pub use pharos_routing::{Community, Families};
+pub use status::Status;

@@ -1,2 +1,1 @@
-
 //! The policy as a whole, in invented time.

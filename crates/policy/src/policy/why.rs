@@ -19,7 +19,7 @@ impl Policy {
     /// Why `prefix` has its level; `None` if it is not configured.
     pub fn explain(&self, prefix: Prefix, now: Duration) -> Option<Explanation> {
         let now = self.clock.max(now);
-        let route = self.routes.iter().find(|route| route.prefix == prefix)?;
+        let route = self.route(prefix)?;
         let preference = &route.preference;
         let informs = |index: &usize| matches!(self.ids[*index], SignalId::Status | SignalId::Ready);
         let concerned = route.needs.iter().copied().chain((0..self.ids.len()).filter(informs));

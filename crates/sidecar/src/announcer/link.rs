@@ -1,0 +1,174 @@
+//! The TCP connection under a BGP session: being made, up, or absent.
+//!
+//! Octets that the kernel does not take at once wait here; the session is told, so that its send hold timer
+//! runs (RFC 9687). A connection is closed kindly: what was sent last is often the NOTIFICATION that says
+//! why, and a hasty close would reset it away.
+
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::time::Duration;
+
+use pharos_netio::bgp::{self, SessionOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// How long a closed connection may take to hand over its last octets.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Read at most so much at once; a session is heard again soon enough.
+const CHUNK: usize = 16 * 1024;
+
+type Connecting = Pin<Box<dyn Future<Output = Result<TcpStream, String>> + Send>>;
+
+/// What there is of a connection.
+pub(super) enum Link {
+    None,
+    Connecting(Connecting),
+    Up(Connection),
+}
+
+/// A connection with what the kernel has not taken yet.
+pub(super) struct Connection {
+    stream: TcpStream,
+    unsent: Vec<u8>,
+}
+
+/// What a link has to say.
+pub(super) enum News {
+    Connected(TcpStream),
+    ConnectFailed(String),
+    /// The kernel takes or has octets; see [`Connection::flush`] and [`Connection::read`].
+    Ready,
+}
+
+/// What a read gave.
+pub(super) enum Read {
+    Octets(usize),
+    Nothing,
+    Closed(String),
+}
+
+/// What became of octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    All,
+    /// Some were taken, some wait.
+    Some,
+    /// None were taken.
+    None,
+}
+
+impl Link {
+    /// Begins to connect.
+    pub(super) fn connect(address: SocketAddr, options: SessionOptions) -> Self {
+        Self::Connecting(Box::pin(async move {
+            let socket = bgp::outbound(address, &options).map_err(|error| error.to_string())?;
+            let connected = TcpSocket::from_std_stream(socket).connect(address).await;
+            connected.map_err(|error| match error.kind() {
+                ErrorKind::ConnectionRefused => format!("{address} refused the connection"),
+                _ => format!("{address}: {error}"),
+            })
+        }))
+    }
+
+    /// Waits for news; for ever when there is no connection.
+    pub(super) async fn news(&mut self) -> News {
+        match self {
+            Self::None => std::future::pending().await,
+            Self::Connecting(connecting) => match connecting.await {
+                Ok(stream) => News::Connected(stream),
+                Err(why) => News::ConnectFailed(why),
+            },
+            Self::Up(connection) => {
+                let interest = match connection.unsent.is_empty() {
+                    true => Interest::READABLE,
+                    false => Interest::READABLE | Interest::WRITABLE,
+                };
+                // An error shows again when the socket is read.
+                let _ = connection.stream.ready(interest).await;
+                News::Ready
+            }
+        }
+    }
+
+    /// Ends the connection or the attempt. The octets that still wait are sent in the background, for a
+    /// moment.
+    pub(super) fn close(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        match std::mem::replace(self, Self::None) {
+            Self::Up(connection) => Some(connection.farewell()),
+            Self::None | Self::Connecting(_) => None,
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        // Keepalives and withdrawals must not wait for one another; a socket that refuses is slower, not wrong.
+        let _ = stream.set_nodelay(true);
+        Self { stream, unsent: Vec::new() }
+    }
+
+    /// Our own address on this connection.
+    pub(super) fn local(&self) -> Option<IpAddr> {
+        self.stream.local_addr().ok().map(|address| address.ip().to_canonical())
+    }
+
+    /// Sends octets, or keeps them until the kernel takes them.
+    pub(super) fn send(&mut self, octets: &[u8]) -> Sent {
+        self.unsent.extend_from_slice(octets);
+        self.flush()
+    }
+
+    /// Sends what waits.
+    pub(super) fn flush(&mut self) -> Sent {
+        let mut taken = 0;
+        while let Some(rest) = self.unsent.get(taken..).filter(|rest| !rest.is_empty()) {
+            match self.stream.try_write(rest) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => taken += count,
+            }
+        }
+        self.unsent.drain(..taken);
+        match (self.unsent.is_empty(), taken) {
+            (true, _) => Sent::All,
+            (false, 0) => Sent::None,
+            (false, _) => Sent::Some,
+        }
+    }
+
+    /// Reads what is there.
+    pub(super) fn read(&self, buffer: &mut Vec<u8>) -> Read {
+        buffer.resize(CHUNK, 0);
+        match self.stream.try_read(buffer) {
+            Ok(0) => Read::Closed("the neighbour closed the connection".to_owned()),
+            Ok(count) => Read::Octets(count),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                Read::Nothing
+            }
+            Err(error) => Read::Closed(in_words(&error)),
+        }
+    }
+
+    /// Sends the rest, says that no more comes, and reads until the neighbour has closed too: closing with
+    /// unread octets would reset the connection and could lose our last message on the way.
+    async fn farewell(mut self) {
+        let goodbye = async {
+            self.stream.write_all(&self.unsent).await?;
+            self.stream.shutdown().await?;
+            let mut ignored = [0; 1024];
+            while self.stream.read(&mut ignored).await? > 0 {}
+            Ok::<(), io::Error>(())
+        };
+        // Whoever does not listen is not waited for.
+        let _ = tokio::time::timeout(FAREWELL, goodbye).await;
+    }
+}
+
+fn in_words(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::ConnectionReset => "the neighbour reset the connection".to_owned(),
+        _ => error.to_string(),
+    }
+}

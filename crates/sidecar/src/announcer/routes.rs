@@ -1,0 +1,147 @@
+//! From levels to routes: what one neighbour should be told. Pure.
+
+use std::net::IpAddr;
+
+use pharos_policy::{Level, Prefix};
+use pharos_routing::{Family, Route};
+
+use crate::config::NeighbourConfig;
+
+/// The routes that a neighbour should know.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Those that can be sent.
+    pub(super) sendable: Vec<Route>,
+    /// Why others cannot, one sentence each.
+    pub(super) impossible: Vec<String>,
+}
+
+/// What `neighbour` should be told at these levels, on a session whose own address is `local`.
+pub(super) fn wanted(
+    neighbour: &NeighbourConfig,
+    levels: &[(Prefix, Level)],
+    local: Option<IpAddr>,
+) -> Wanted {
+    let mut wanted = Wanted::default();
+    for &(prefix, level) in levels {
+        let Some(attributes) = neighbour.levels.of(level) else { continue };
+        let family = Family::of(prefix.address());
+        if !neighbour.families.contains(family) {
+            continue;
+        }
+        let Some(next_hop) = next_hop(neighbour, family, local) else {
+            // Before the session is up its own address is not known: nothing is wrong yet.
+            if local.is_some() {
+                wanted
+                    .impossible
+                    .push(format!("{prefix}: no {family} next hop; the session runs over the other family"));
+            }
+            continue;
+        };
+        // Both crates clear host bits and bound lengths alike, so the conversion always succeeds.
+        let Ok(prefix) = pharos_routing::Prefix::new(prefix.address(), prefix.length()) else { continue };
+        let mut route = Route::new(prefix, next_hop);
+        route.communities.clone_from(&attributes.communities);
+        route.prepends = attributes.prepends;
+        route.med = attributes.med;
+        route.local_pref = attributes.local_pref;
+        match route.check() {
+            Ok(()) => wanted.sendable.push(route),
+            Err(error) => wanted.impossible.push(error.to_string()),
+        }
+    }
+    wanted
+}
+
+/// The configured next hop, else the session's own address where it is of the family.
+fn next_hop(neighbour: &NeighbourConfig, family: Family, local: Option<IpAddr>) -> Option<IpAddr> {
+    let configured = match family {
+        Family::Ipv4 => neighbour.next_hop_ipv4.map(IpAddr::V4),
+        Family::Ipv6 => neighbour.next_hop_ipv6.map(IpAddr::V6),
+    };
+    configured.or_else(|| local.filter(|local| Family::of(*local) == family))
+}
+
+/// A route as a person reads it: `192.0.2.0/24 via 10.0.0.2 communities 64512:53`.
+pub(super) fn line(route: &Route) -> String {
+    let mut line = format!("{} via {}", route.prefix, route.next_hop);
+    if route.prepends > 0 {
+        line += &format!(" prepends {}", route.prepends);
+    }
+    if let Some(med) = route.med {
+        line += &format!(" med {med}");
+    }
+    if let Some(local_pref) = route.local_pref {
+        line += &format!(" local-pref {local_pref}");
+    }
+    if !route.communities.is_empty() {
+        let texts: Vec<_> = route.communities.iter().map(ToString::to_string).collect();
+        line += &format!(" communities {}", texts.join(" "));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LevelMap;
+    use pharos_routing::{Community, Families};
+
+    fn neighbour() -> NeighbourConfig {
+        let mut neighbour = NeighbourConfig::new("10.0.0.1".parse().unwrap(), 64500);
+        neighbour.next_hop_ipv6 = Some("fd00::2".parse().unwrap());
+        neighbour.levels = LevelMap::with_communities(vec![Community::new(64512, 53)]);
+        neighbour
+    }
+
+    fn lines(neighbour: &NeighbourConfig, levels: [Level; 2], local: Option<&str>) -> Vec<String> {
+        let [v4, v6] = levels;
+        let levels = [("192.0.2.0/24".parse().unwrap(), v4), ("2001:db8:53::/48".parse().unwrap(), v6)];
+        let local = local.map(|local| local.parse().unwrap());
+        wanted(neighbour, &levels, local).sendable.iter().map(line).collect()
+    }
+
+    #[test]
+    fn each_level_has_its_attributes_and_withdrawn_has_no_route() {
+        assert_eq!(
+            lines(&neighbour(), [Level::Normal, Level::Withdrawn], Some("10.0.0.2")),
+            ["192.0.2.0/24 via 10.0.0.2 communities 64512:53"]
+        );
+        assert_eq!(
+            lines(&neighbour(), [Level::Degraded, Level::Draining], Some("10.0.0.2")),
+            [
+                "192.0.2.0/24 via 10.0.0.2 prepends 1 communities 64512:53",
+                "2001:db8:53::/48 via fd00::2 prepends 3 communities 64512:53 65535:0"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_configured_next_hop_wins_over_the_sessions_own_address() {
+        let mut neighbour = neighbour();
+        neighbour.next_hop_ipv4 = Some("10.9.9.9".parse().unwrap());
+        assert!(lines(&neighbour, [Level::Normal; 2], Some("10.0.0.2"))[0].contains("via 10.9.9.9"));
+    }
+
+    #[test]
+    fn families_outside_the_session_are_not_told() {
+        let mut neighbour = neighbour();
+        neighbour.families = Families::IPV6;
+        assert_eq!(lines(&neighbour, [Level::Normal; 2], Some("10.0.0.2")).len(), 1);
+    }
+
+    #[test]
+    fn a_route_that_cannot_be_sent_is_named_and_keeps_no_other_back() {
+        let levels = [
+            ("192.0.2.0/24".parse().unwrap(), Level::Normal),
+            ("2001:db8::/48".parse().unwrap(), Level::Normal),
+        ];
+        let local = Some("fe80::1".parse().unwrap());
+        let mut neighbour = neighbour();
+        neighbour.next_hop_ipv6 = None;
+        neighbour.next_hop_ipv4 = Some("10.0.0.2".parse().unwrap());
+        let wanted = wanted(&neighbour, &levels, local);
+        assert_eq!(wanted.sendable.len(), 1);
+        assert!(wanted.impossible[0].starts_with("2001:db8::/48: fe80::1 cannot be a next hop"));
+    }
+}

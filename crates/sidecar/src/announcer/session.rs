@@ -1,0 +1,348 @@
+//! The driver of one BGP session: moves octets, time and levels into the machine, and its outputs out.
+//!
+//! The machine is [`pharos_routing::bgp::Session`]; it decides when to connect, what to send and when to
+//! give up. This driver owns the socket, and tells the keeper what the neighbour knows and what happens to
+//! the session: an alarm while a configured neighbour is down, an event when the session comes and goes.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pharos_policy::AlarmId;
+use pharos_policy::policy::Input as PolicyInput;
+use pharos_routing::Route;
+use pharos_routing::bgp::{
+    self, Cause, Input, Negotiated, Output, Session, SessionConfig, Shutdown, ShutdownKind, State,
+};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::link::{Connection, Link, News, Read, Sent};
+use super::routes;
+use crate::config::{NeighbourConfig, Role, StartError};
+use crate::event::Event;
+use crate::keeper::{Keeper, Levels};
+use crate::threads::Stopping;
+
+/// How long after the start a neighbour may take before it is called down; what fails outright is called so
+/// at once.
+const FIRST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// One session and everything under it.
+pub(super) struct Driver {
+    index: usize,
+    name: String,
+    config: NeighbourConfig,
+    session: Session,
+    keeper: Arc<Keeper>,
+    levels: watch::Receiver<Levels>,
+    accepted: mpsc::Receiver<TcpStream>,
+    link: Link,
+    /// Our own address on the connection that was made last.
+    local: Option<IpAddr>,
+    farewells: JoinSet<()>,
+    buffer: Vec<u8>,
+    /// Why a route cannot be sent at all.
+    impossible: Vec<String>,
+    standing: Standing,
+    /// When a neighbour that was never up is called down.
+    patience: Option<Duration>,
+    last: Option<Cause>,
+}
+
+/// Whether the session is up, as far as people were told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Down,
+    Up,
+}
+
+/// What woke the driver.
+enum Woken {
+    Stop(Arc<str>),
+    Levels,
+    Deadline,
+    Accepted(TcpStream),
+    Link(News),
+}
+
+impl Driver {
+    pub(super) fn new(
+        index: usize,
+        config: NeighbourConfig,
+        settings: SessionConfig,
+        accepted: mpsc::Receiver<TcpStream>,
+        keeper: Arc<Keeper>,
+    ) -> Result<Self, StartError> {
+        let name = config.name();
+        let now = keeper.clock.now();
+        let session = Session::new(settings, now)
+            .map_err(|source| StartError::Session { name: name.clone(), source })?;
+        Ok(Self {
+            index,
+            name,
+            config,
+            session,
+            levels: keeper.levels(),
+            keeper,
+            accepted,
+            link: Link::None,
+            local: None,
+            farewells: JoinSet::new(),
+            buffer: Vec::new(),
+            impossible: Vec::new(),
+            standing: Standing::Down,
+            patience: Some(now + FIRST_PATIENCE),
+            last: None,
+        })
+    }
+
+    /// Drives the session until the order to stop; then withdraws, says goodbye with the order's text, and
+    /// lets the last octets out.
+    pub(super) async fn run(mut self, mut stopping: Stopping) {
+        self.follow_levels();
+        self.step(Input::Start);
+        loop {
+            self.report();
+            match self.wake(&mut stopping).await {
+                Woken::Stop(text) => break self.stop(&text),
+                Woken::Levels => self.follow_levels(),
+                Woken::Deadline => self.tick(),
+                Woken::Accepted(stream) => self.accept(stream),
+                Woken::Link(News::Connected(stream)) => self.connected(stream),
+                Woken::Link(News::ConnectFailed(why)) => {
+                    self.link = Link::None;
+                    self.step(Input::ConnectFailed { why: &why });
+                }
+                Woken::Link(News::Ready) => self.transfer(),
+            }
+        }
+        self.report();
+        while self.farewells.join_next().await.is_some() {}
+    }
+
+    async fn wake(&mut self, stopping: &mut Stopping) -> Woken {
+        let deadline = [self.session.next_deadline(), self.patience].into_iter().flatten().min();
+        let clock = self.keeper.clock;
+        let timer = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(clock.instant(deadline)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let passive = matches!(self.config.role, Role::Passive { .. });
+        tokio::select! {
+            text = stopping.ordered() => Woken::Stop(text),
+            // The keeper outlives every driver, which holds it.
+            Ok(()) = self.levels.changed() => Woken::Levels,
+            Some(stream) = self.accepted.recv(), if passive => Woken::Accepted(stream),
+            news = self.link.news() => Woken::Link(news),
+            Some(_) = self.farewells.join_next(), if !self.farewells.is_empty() => Woken::Deadline,
+            () = timer => Woken::Deadline,
+        }
+    }
+
+    fn tick(&mut self) {
+        if self.patience.is_some_and(|until| until <= self.keeper.clock.now()) {
+            self.patience = None;
+            let text = match self.config.role {
+                Role::Active { .. } => format!("no session since the start; {}", self.session.state()),
+                Role::Passive { listen } => format!("has not connected to {listen} since the start"),
+            };
+            self.alarm(text);
+        }
+        self.step(Input::Tick);
+    }
+
+    /// Wants the routes that the levels in force ask for.
+    fn follow_levels(&mut self) {
+        let levels = Arc::clone(&self.levels.borrow_and_update());
+        let wanted = routes::wanted(&self.config, &levels, self.local);
+        self.impossible = wanted.impossible;
+        self.want(wanted.sendable);
+    }
+
+    fn want(&mut self, routes: Vec<Route>) {
+        let mut outputs = Vec::new();
+        if let Err(error) = self.session.set_routes(self.keeper.clock.now(), routes, &mut outputs) {
+            // Each route was checked before, so this is a fault of ours; people see it as drift.
+            self.impossible.push(error.to_string());
+        }
+        self.perform(outputs);
+    }
+
+    fn accept(&mut self, stream: TcpStream) {
+        if self.session.accepts_connection() {
+            self.connected(stream);
+        } else {
+            let mut refused = Connection::new(stream);
+            refused.send(&Session::rejection());
+            let mut link = Link::Up(refused);
+            self.farewells.extend(link.close());
+        }
+    }
+
+    fn connected(&mut self, stream: TcpStream) {
+        let connection = Connection::new(stream);
+        self.local = connection.local();
+        self.link = Link::Up(connection);
+        // The next hop may be our own address on this very connection.
+        self.follow_levels();
+        self.step(Input::Connected);
+    }
+
+    /// Moves octets both ways.
+    fn transfer(&mut self) {
+        let Link::Up(connection) = &mut self.link else { return };
+        match connection.flush() {
+            Sent::All | Sent::Some => self.step(Input::SendProgress),
+            Sent::None => {}
+        }
+        let Link::Up(connection) = &mut self.link else { return };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        match connection.read(&mut buffer) {
+            Read::Octets(count) => self.step(Input::Received(buffer.get(..count).unwrap_or_default())),
+            Read::Nothing => {}
+            Read::Closed(why) => {
+                self.link = Link::None;
+                self.step(Input::Closed { why: &why });
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    fn stop(&mut self, text: &str) {
+        self.want(Vec::new());
+        self.step(Input::Stop(Shutdown::new(ShutdownKind::Shutdown, text)));
+    }
+
+    fn step(&mut self, input: Input<'_>) {
+        let mut outputs = Vec::new();
+        self.session.step(self.keeper.clock.now(), input, &mut outputs);
+        self.perform(outputs);
+    }
+
+    fn perform(&mut self, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::Connect => self.connect(),
+                Output::Send(octets) => self.send(&octets),
+                Output::Close => {
+                    let farewell = self.link.close();
+                    self.farewells.extend(farewell);
+                }
+                Output::Event(event) => self.happened(event),
+            }
+        }
+    }
+
+    fn connect(&mut self) {
+        let Role::Active { port } = self.config.role else { return };
+        let address = SocketAddr::new(self.config.address, port);
+        self.link = Link::connect(address, self.config.socket_options());
+    }
+
+    fn send(&mut self, octets: &[u8]) {
+        let Link::Up(connection) = &mut self.link else { return };
+        if connection.send(octets) != Sent::All {
+            self.step(Input::SendBlocked);
+        }
+    }
+
+    fn happened(&mut self, event: bgp::Event) {
+        match event {
+            bgp::Event::Established(negotiated) => self.up(&negotiated),
+            bgp::Event::Down(cause) => self.down(cause),
+            bgp::Event::Tolerated(fault) => tracing::warn!(neighbour = self.name, %fault, "BGP"),
+            bgp::Event::StateChanged { from, to } => {
+                tracing::debug!(neighbour = self.name, %from, %to, "BGP");
+            }
+            bgp::Event::RefreshRequested(family) => {
+                tracing::info!(neighbour = self.name, %family, "the neighbour asked for our routes again");
+            }
+            // Said again, with the same words, by the event that the session is down.
+            bgp::Event::NotificationReceived(_) | bgp::Event::NotificationSent { .. } => {}
+            // Received routes are discarded unread, so there is nothing to report.
+            bgp::Event::Route(_) | bgp::Event::EndOfRib(_) => {}
+        }
+    }
+
+    fn up(&mut self, negotiated: &Negotiated) {
+        self.standing = Standing::Up;
+        self.patience = None;
+        self.last = None;
+        let text = agreed(negotiated);
+        let event = Event::SessionUp { neighbour: self.name.clone(), text };
+        self.keeper.neighbour(self.index, Some(event), |_| {});
+        self.keeper.take(PolicyInput::Clear { alarm: self.alarm_id() });
+    }
+
+    fn down(&mut self, cause: Cause) {
+        let lost = std::mem::replace(&mut self.standing, Standing::Down) == Standing::Up;
+        if matches!(cause, Cause::Stopped(_)) {
+            let event = lost.then(|| self.down_event(&cause));
+            return self.keeper.neighbour(self.index, event, |view| view.last_down = Some(cause.to_string()));
+        }
+        // Attempts that fail for the same reason again and again are told once.
+        let news = lost || self.last.as_ref() != Some(&cause);
+        let event = news.then(|| self.down_event(&cause));
+        let text = cause.to_string();
+        self.keeper.neighbour(self.index, event, |view| {
+            view.flaps += u64::from(lost);
+            view.last_down = Some(text.clone());
+        });
+        self.patience = None;
+        self.alarm(text);
+        self.last = Some(cause);
+    }
+
+    fn down_event(&self, cause: &Cause) -> Event {
+        Event::SessionDown { neighbour: self.name.clone(), cause: cause.to_string() }
+    }
+
+    fn alarm(&self, text: String) {
+        self.keeper.take(PolicyInput::Raise { alarm: self.alarm_id(), text });
+    }
+
+    fn alarm_id(&self) -> AlarmId {
+        AlarmId::NeighbourDown { neighbour: self.name.clone() }
+    }
+
+    /// Tells the keeper what the neighbour knows, and where that is not what it should know.
+    fn report(&self) {
+        let state = self.session.state();
+        let told: Vec<&Route> = self.session.adj_rib_out().collect();
+        let mut drift = self.impossible.clone();
+        for wanted in self.session.wanted_routes().filter(|wanted| !told.contains(wanted)) {
+            drift.push(format!("not told: {} ({})", routes::line(wanted), self.why_not(wanted, state)));
+        }
+        for extra in told.iter().filter(|told| !self.session.wanted_routes().any(|wanted| wanted == **told)) {
+            drift.push(format!("still told: {}", routes::line(extra)));
+        }
+        let lines = told.into_iter().map(routes::line).collect();
+        let agreed = self.session.negotiated().filter(|_| state == State::Established).map(agreed);
+        self.keeper.neighbour(self.index, None, |view| {
+            view.state = Some(state);
+            view.since = self.session.since();
+            view.agreed = agreed;
+            view.told = lines;
+            view.drift = drift;
+        });
+    }
+
+    fn why_not(&self, route: &Route, state: State) -> String {
+        let family = route.prefix.family();
+        match self.session.negotiated() {
+            Some(negotiated) if !negotiated.families.contains(family) => {
+                format!("the neighbour does not take {family}")
+            }
+            _ => format!("session {state}"),
+        }
+    }
+}
+
+fn agreed(negotiated: &Negotiated) -> String {
+    let Negotiated { peer_as, peer_router_id, hold_time, families, .. } = negotiated;
+    format!("AS {peer_as}, router id {peer_router_id}, hold time {hold_time:?}, {families}")
+}

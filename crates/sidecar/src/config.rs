@@ -1,0 +1,450 @@
+//! What the sidecar is told: plain values that the binary fills from its configuration files.
+//!
+//! [`Config::check`] refuses what cannot work, in words that name the setting; the text of a file, its lines
+//! and columns are the binary's business. Called by [`Sidecar::start`](crate::Sidecar::start) and by
+//! `pharos check-config`.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use hickory_proto::rr::Name;
+use pharos_netio::bgp::{Gtsm, Md5Key, SessionOptions};
+use pharos_policy::{ConfigError, DrainTime, Fall, GroupConfig, HoldDown, Level, PolicyConfig, Rise, Timing};
+use pharos_routing::bgp::SessionConfig;
+use pharos_routing::{Community, Families, Family, MAX_COMMUNITIES, MAX_PREPENDS};
+use thiserror::Error;
+
+/// Everything that a sidecar needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The node's name within its site: `a`.
+    pub node: String,
+    /// The site's name: `ams`.
+    pub site: String,
+    /// The NSID (RFC 5001) that this node's responder gives, so that another node's answer is recognized:
+    /// `a.ams`.
+    pub nsid: String,
+    /// Our AS number.
+    pub local_as: u32,
+    /// Our BGP identifier.
+    pub router_id: Ipv4Addr,
+    /// The groups: prefixes, the zones they require, and the responder's addresses to probe.
+    pub groups: Vec<GroupConfig>,
+    /// The routers that are told. May be empty only in [`Mode::DryRun`].
+    pub neighbours: Vec<NeighbourConfig>,
+    /// How the responder is probed.
+    pub probe: ProbeConfig,
+    /// The wait before a better level is taken.
+    pub hold_down: HoldDown,
+    /// How long a drained node stays announced at level draining.
+    pub drain_time: DrainTime,
+    /// The responder's status endpoint; `None` where the responder has none (serials and refusals are then
+    /// not known, and no alarm says so).
+    pub status: Option<StatusConfig>,
+    /// Whether decisions are carried out.
+    pub mode: Mode,
+}
+
+/// Whether decisions are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Neighbours are told.
+    #[default]
+    Announce,
+    /// Everything is decided and reported, and nobody is told; no session is opened.
+    DryRun,
+}
+
+/// How the responder is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeConfig {
+    /// From the start of one round to the start of the next, per address and transport.
+    pub interval: Duration,
+    /// How long an answer may take. Should be below the interval, or rounds come late.
+    pub timeout: Duration,
+    /// Failing rounds in a row until an address is bad.
+    pub fall: Fall,
+    /// Passing rounds in a row until it is good.
+    pub rise: Rise,
+    /// How many required zones are asked for in one round; the others' turn comes in the next rounds.
+    pub zones_per_round: NonZeroUsize,
+}
+
+impl Default for ProbeConfig {
+    /// A dead responder is noticed within half a second, one lost packet changes nothing.
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_millis(250),
+            timeout: Duration::from_millis(200),
+            fall: Fall::new(2),
+            rise: Rise::new(3),
+            zones_per_round: NonZeroUsize::MIN.saturating_add(31),
+        }
+    }
+}
+
+/// The responder's status endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusConfig {
+    /// Its management address; `/status` is fetched there over HTTP.
+    pub address: SocketAddr,
+    /// From one fetch to the next.
+    pub interval: Duration,
+    /// How long a fetch may take.
+    pub timeout: Duration,
+}
+
+impl StatusConfig {
+    /// A fetch each second that may take one second.
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, interval: Duration::from_secs(1), timeout: Duration::from_secs(1) }
+    }
+}
+
+/// A router that is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeighbourConfig {
+    /// Its address: where we connect to, or whom we expect.
+    pub address: IpAddr,
+    /// Its AS number; equal to ours on an iBGP session.
+    pub remote_as: u32,
+    /// Who opens the connection.
+    pub role: Role,
+    /// The address that we connect from, when the kernel's choice is not the one that the router expects.
+    pub source: Option<IpAddr>,
+    /// The secret of TCP MD5 signatures (RFC 2385), when the router asks for them.
+    pub md5: Option<Md5Key>,
+    /// The TTL check of RFC 5082, when the router does it too.
+    pub gtsm: Gtsm,
+    /// The families that the session carries.
+    pub families: Families,
+    /// The next hop of IPv4 prefixes. `None`: the session's own local address, if that is IPv4.
+    pub next_hop_ipv4: Option<Ipv4Addr>,
+    /// The next hop of IPv6 prefixes. `None`: the session's own local address, if that is IPv6.
+    pub next_hop_ipv6: Option<Ipv6Addr>,
+    /// The hold time that we propose (RFC 4271 §4.2), whole seconds of at least 3: how long a frozen node
+    /// keeps its route.
+    pub hold_time: Duration,
+    /// The first pause after a failed connection; it doubles up to half a minute.
+    pub connect_retry: Duration,
+    /// What a level looks like to this neighbour.
+    pub levels: LevelMap,
+}
+
+/// Who opens the connection to a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// We connect to the neighbour's port, 179 by assignment.
+    Active {
+        /// The neighbour's TCP port.
+        port: u16,
+    },
+    /// The neighbour connects to this address of ours. Neighbours may share one.
+    Passive {
+        /// Where we listen.
+        listen: SocketAddr,
+    },
+}
+
+impl NeighbourConfig {
+    /// An active session for both families with a hold time of 9 s and no communities.
+    pub fn new(address: IpAddr, remote_as: u32) -> Self {
+        Self {
+            address,
+            remote_as,
+            role: Role::Active { port: 179 },
+            source: None,
+            md5: None,
+            gtsm: Gtsm::Off,
+            families: Families::BOTH,
+            next_hop_ipv4: None,
+            next_hop_ipv6: None,
+            hold_time: Duration::from_secs(9),
+            connect_retry: Duration::from_secs(1),
+            levels: LevelMap::default(),
+        }
+    }
+
+    /// What the session asks of its sockets.
+    pub(crate) fn socket_options(&self) -> SessionOptions {
+        SessionOptions { source: self.source, md5: self.md5.clone(), gtsm: self.gtsm }
+    }
+
+    /// The name in logs, metrics and alarms: the address, and the port where it is not 179.
+    pub fn name(&self) -> String {
+        match self.role {
+            Role::Active { port } if port != 179 => SocketAddr::new(self.address, port).to_string(),
+            _ => self.address.to_string(),
+        }
+    }
+}
+
+/// What each level looks like on the wire. The level *withdrawn* has no attributes: it has no route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LevelMap {
+    /// All is well.
+    pub normal: Attributes,
+    /// Please prefer others.
+    pub degraded: Attributes,
+    /// Only if nobody else is left.
+    pub last_resort: Attributes,
+    /// About to leave.
+    pub draining: Attributes,
+}
+
+impl LevelMap {
+    /// These communities at every level, and beside them: prepends that grow with the level, and
+    /// GRACEFUL_SHUTDOWN (RFC 8326) while draining.
+    pub fn with_communities(communities: Vec<Community>) -> Self {
+        let prepended =
+            |prepends| Attributes { communities: communities.clone(), prepends, ..Attributes::default() };
+        let mut draining = prepended(MAX_PREPENDS);
+        draining.communities.push(Community::GRACEFUL_SHUTDOWN);
+        Self { normal: prepended(0), degraded: prepended(1), last_resort: prepended(MAX_PREPENDS), draining }
+    }
+
+    /// The attributes of a level; `None` when it means that there is no route.
+    pub fn of(&self, level: Level) -> Option<&Attributes> {
+        match level {
+            Level::Normal => Some(&self.normal),
+            Level::Degraded => Some(&self.degraded),
+            Level::LastResort => Some(&self.last_resort),
+            Level::Draining => Some(&self.draining),
+            Level::Withdrawn => None,
+        }
+    }
+}
+
+impl Default for LevelMap {
+    /// As [`LevelMap::with_communities`] of none.
+    fn default() -> Self {
+        Self::with_communities(Vec::new())
+    }
+}
+
+/// What a route carries beside its prefix and next hop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Communities (RFC 1997).
+    pub communities: Vec<Community>,
+    /// How many times more than once our AS stands in AS_PATH, at most 3; without effect on iBGP.
+    pub prepends: u8,
+    /// MULTI_EXIT_DISC: lower wins, compared within one neighbour AS.
+    pub med: Option<u32>,
+    /// LOCAL_PREF: higher wins; iBGP only.
+    pub local_pref: Option<u32>,
+}
+
+/// Why a sidecar cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Groups that cannot work.
+    #[error(transparent)]
+    Policy(#[from] ConfigError),
+    /// Nobody would be told.
+    #[error("no neighbour is configured: name at least one router, or run dry")]
+    NoNeighbours,
+    /// Two neighbours that cannot be told apart.
+    #[error("neighbour {name} is configured twice")]
+    DuplicateNeighbour {
+        /// The neighbour in question.
+        name: String,
+    },
+    /// A session that cannot work.
+    #[error("neighbour {name}: {source}")]
+    Session {
+        /// The neighbour in question.
+        name: String,
+        /// What is wrong.
+        source: pharos_routing::bgp::ConfigError,
+    },
+    /// A level map that no session would take.
+    #[error("neighbour {name}, level {level}: {why}")]
+    Attributes {
+        /// The neighbour in question.
+        name: String,
+        /// The level in question.
+        level: Level,
+        /// What is wrong, and what is possible.
+        why: String,
+    },
+    /// Prefixes that a neighbour could not be told.
+    #[error(
+        "neighbour {name} has no next hop for {family}: its session runs over the other family; \
+         set next-hop-{key}, or leave {key} out of its families"
+    )]
+    NoNextHop {
+        /// The neighbour in question.
+        name: String,
+        /// The family without a next hop.
+        family: Family,
+        /// The family as the configuration writes it.
+        key: &'static str,
+    },
+    /// A name that is no zone.
+    #[error("\"{zone}\", required by group \"{group}\", is not a domain name: {why}")]
+    ZoneName {
+        /// The group in question.
+        group: String,
+        /// What was written.
+        zone: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A time that would make a loop spin.
+    #[error("{setting} of {value:?} is too short: at least {least:?}")]
+    TooShort {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        value: Duration,
+        /// The least possible.
+        least: Duration,
+    },
+    /// A passive session has nowhere to listen.
+    #[error("cannot listen for BGP on {address}: {source}; free it, or set another port")]
+    Listen {
+        /// The address in question.
+        address: SocketAddr,
+        /// The kernel's reason.
+        source: std::io::Error,
+    },
+    /// A listener cannot be prepared for a neighbour.
+    #[error(transparent)]
+    Protect(#[from] pharos_netio::NetError),
+    /// The machine gives no more threads.
+    #[error("cannot start thread {name}: {source}")]
+    Thread {
+        /// What the thread would do.
+        name: &'static str,
+        /// The kernel's reason.
+        source: std::io::Error,
+    },
+}
+
+/// Shorter rounds are a flood of our own making.
+const LEAST_INTERVAL: Duration = Duration::from_millis(10);
+
+impl Config {
+    /// Refuses what cannot work. Touches nothing: neither sockets nor threads.
+    pub fn check(&self) -> Result<(), StartError> {
+        self.policy().check()?;
+        for group in &self.groups {
+            for zone in &group.required_zones {
+                zone_name(zone).map_err(|why| StartError::ZoneName {
+                    group: group.name.clone(),
+                    zone: zone.clone(),
+                    why,
+                })?;
+            }
+        }
+        let status = self.status.map_or(LEAST_INTERVAL, |status| status.interval.min(status.timeout));
+        for (setting, value) in [
+            ("probe interval", self.probe.interval),
+            ("probe timeout", self.probe.timeout),
+            ("status interval or timeout", status),
+        ] {
+            if value < LEAST_INTERVAL {
+                return Err(StartError::TooShort { setting, value, least: LEAST_INTERVAL });
+            }
+        }
+        self.check_neighbours()
+    }
+
+    fn check_neighbours(&self) -> Result<(), StartError> {
+        if self.neighbours.is_empty() && self.mode == Mode::Announce {
+            return Err(StartError::NoNeighbours);
+        }
+        let mut names = BTreeSet::new();
+        for neighbour in &self.neighbours {
+            let name = neighbour.name();
+            self.session(neighbour)
+                .check()
+                .map_err(|source| StartError::Session { name: name.clone(), source })?;
+            for level in Level::ALL {
+                let Some(why) = neighbour.levels.of(level).and_then(fault) else { continue };
+                return Err(StartError::Attributes { name, level, why });
+            }
+            self.check_next_hops(neighbour)?;
+            if !names.insert(name.clone()) {
+                return Err(StartError::DuplicateNeighbour { name });
+            }
+        }
+        Ok(())
+    }
+
+    /// Every prefix whose family the session carries needs a next hop of that family.
+    fn check_next_hops(&self, neighbour: &NeighbourConfig) -> Result<(), StartError> {
+        let prefixes = || self.groups.iter().flat_map(|group| &group.prefixes);
+        for (family, key, set) in [
+            (Family::Ipv4, "ipv4", neighbour.next_hop_ipv4.is_some()),
+            (Family::Ipv6, "ipv6", neighbour.next_hop_ipv6.is_some()),
+        ] {
+            let own = Family::of(neighbour.address) == family;
+            let needed = neighbour.families.contains(family)
+                && prefixes().any(|prefix| Family::of(prefix.address()) == family);
+            if needed && !set && !own {
+                return Err(StartError::NoNextHop { name: neighbour.name(), family, key });
+            }
+        }
+        Ok(())
+    }
+
+    /// The settings of the session with `neighbour`.
+    pub(crate) fn session(&self, neighbour: &NeighbourConfig) -> SessionConfig {
+        let mut session = SessionConfig::new(self.local_as, neighbour.remote_as, self.router_id);
+        session.hold_time = neighbour.hold_time;
+        session.connect_retry = neighbour.connect_retry;
+        session.connect_retry_max = session.connect_retry_max.max(neighbour.connect_retry);
+        session.send_hold_time = session.send_hold_time.max(neighbour.hold_time * 2);
+        session.families = neighbour.families;
+        session.role = match neighbour.role {
+            Role::Active { .. } => pharos_routing::bgp::Role::Active,
+            Role::Passive { .. } => pharos_routing::bgp::Role::Passive,
+        };
+        session
+    }
+
+    /// What the policy is told.
+    pub(crate) fn policy(&self) -> PolicyConfig {
+        let ProbeConfig { interval, timeout, fall, rise, zones_per_round } = self.probe;
+        // A live prober is heard each interval, or each timeout when the responder hangs; ten of them without
+        // a word mean that the prober itself is stuck. Three seconds forgive a starved machine.
+        let stale = (interval.max(timeout) * 10).max(Duration::from_secs(3));
+        let zones: usize = self.groups.iter().map(|group| group.required_zones.len()).sum();
+        let rounds = u32::try_from(zones.div_ceil(zones_per_round.get())).unwrap_or(u32::MAX);
+        let status = self.status.map_or(Duration::MAX, |status| (status.interval + status.timeout) * 3);
+        PolicyConfig {
+            groups: self.groups.clone(),
+            probe: Timing { fall, rise, stale },
+            zone: Timing { fall, rise, stale: stale.saturating_mul(rounds.max(1)) },
+            status: Timing { fall: Fall::new(2), rise: Rise::new(1), stale: status },
+            hold_down: self.hold_down,
+            drain_time: self.drain_time,
+        }
+    }
+}
+
+/// A zone's name as it is asked for: absolute and in lower case.
+pub(crate) fn zone_name(text: &str) -> Result<Name, String> {
+    let mut name = Name::from_ascii(text).map_err(|error| error.to_string())?;
+    name.set_fqdn(true);
+    Ok(name.to_lowercase())
+}
+
+/// What makes attributes impossible, with what is possible.
+fn fault(attributes: &Attributes) -> Option<String> {
+    let Attributes { communities, prepends, .. } = attributes;
+    if *prepends > MAX_PREPENDS {
+        return Some(format!("{prepends} prepends are more than the {MAX_PREPENDS} that make sense"));
+    }
+    if communities.len() > MAX_COMMUNITIES {
+        return Some(format!(
+            "{} communities are more than the {MAX_COMMUNITIES} that fit",
+            communities.len()
+        ));
+    }
+    None
+}

@@ -1,0 +1,225 @@
+//! Starting, asking, commanding and stopping a sidecar.
+//!
+//! [`Sidecar::start`] checks the configuration, opens what can fail, makes the threads and gives a
+//! [`Handle`]. The handle is for management endpoints, control sockets and signals; all of it can be called
+//! from any thread and none of it waits for the network, save [`Handle::stop`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pharos_policy::explain::{Explanation, SignalView};
+use pharos_policy::policy::Input;
+use pharos_policy::{Health, Prefix, PrefixError};
+use thiserror::Error;
+use tokio::sync::broadcast;
+
+use crate::announcer::Announcer;
+use crate::config::{Config, Mode, StartError};
+use crate::event::Event;
+use crate::keeper::{self, Keeper, Neighbour};
+use crate::metrics::Scraped;
+use crate::status::{
+    AlarmStatus, MOST_SIGNALS, NeighbourStatus, PrefixStatus, Status, StatusMode, TransitionStatus,
+};
+use crate::threads::Threads;
+use crate::{probe, responder};
+
+/// The start of a sidecar; what runs is reached by its [`Handle`].
+#[derive(Debug)]
+pub struct Sidecar;
+
+/// A running sidecar. Clones reach the same one; dropping the last does not stop it.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    config: Arc<Config>,
+    keeper: Arc<Keeper>,
+    threads: Arc<Threads>,
+}
+
+/// Why a prefix cannot be explained.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum WhyError {
+    /// Not a prefix.
+    #[error(transparent)]
+    Syntax(#[from] PrefixError),
+    /// A prefix that is not ours to announce.
+    #[error("prefix {prefix} is not configured; configured are {configured}")]
+    NotConfigured {
+        /// What was asked for.
+        prefix: Prefix,
+        /// What could have been, separated by commas.
+        configured: String,
+    },
+}
+
+impl Sidecar {
+    /// Starts probing, deciding and announcing. Everything begins withdrawn. Spawns its own threads; the
+    /// caller needs no runtime.
+    pub fn start(config: Config) -> Result<Handle, StartError> {
+        config.check()?;
+        let config = Arc::new(config);
+        let state = match config.mode {
+            Mode::Announce => Some(pharos_routing::bgp::State::Idle),
+            Mode::DryRun => None,
+        };
+        let neighbour = |neighbour: &crate::NeighbourConfig| Neighbour {
+            name: neighbour.name(),
+            remote_as: neighbour.remote_as,
+            state,
+            since: Duration::ZERO,
+            agreed: None,
+            flaps: 0,
+            last_down: None,
+            told: Vec::new(),
+            drift: Vec::new(),
+        };
+        let neighbours = config.neighbours.iter().map(neighbour).collect();
+        let keeper = Arc::new(Keeper::new(config.policy(), neighbours)?);
+        let announcer = Announcer::open(&config, &keeper)?;
+        let required = config.groups.iter().flat_map(|group| group.required_zones.clone());
+        let (responder, serials) = responder::client(Arc::clone(&keeper), config.status, required);
+
+        let threads = Arc::new(Threads::default());
+        let ticking = keeper::ticker(Arc::clone(&keeper));
+        threads.spawn(
+            "pharos-keeper",
+            threads.stopping().or(async {
+                tokio::join!(ticking, responder.run());
+            }),
+        )?;
+        threads.spawn("pharos-routes", announcer.run(threads.stopping()))?;
+        let probing = probe::run(Arc::clone(&keeper), config.probe, Arc::from(config.nsid.as_str()), serials);
+        threads.spawn("pharos-probe", threads.stopping().or(probing))?;
+        Ok(Handle { config, keeper, threads })
+    }
+}
+
+impl Handle {
+    /// Everything at a glance.
+    pub fn status(&self) -> Status {
+        let state = self.keeper.state();
+        let now = self.keeper.clock.now();
+        let ago = |at: Duration| now.saturating_sub(at).as_secs_f64();
+        let mut signals = state.policy.signals(now);
+        signals.sort_by_key(SignalView::severity);
+        let signals_omitted = signals.len().saturating_sub(MOST_SIGNALS);
+        signals.truncate(MOST_SIGNALS);
+        let explain = |(prefix, _)| state.policy.explain(prefix, now);
+        Status {
+            node: self.config.node.clone(),
+            site: self.config.site.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            mode: match self.config.mode {
+                Mode::Announce => StatusMode::Announce,
+                Mode::DryRun => StatusMode::DryRun,
+            },
+            uptime_seconds: now.as_secs_f64(),
+            prefixes: state.policy.levels().filter_map(explain).map(prefix_status).collect(),
+            neighbours: state.neighbours.iter().map(|neighbour| neighbour_status(neighbour, now)).collect(),
+            alarms: (state.policy.alarms())
+                .map(|alarm| AlarmStatus {
+                    kind: alarm.id.kind().to_owned(),
+                    subject: alarm.id.to_string(),
+                    text: alarm.text.clone(),
+                    age_seconds: ago(alarm.since),
+                })
+                .collect(),
+            signals,
+            signals_omitted,
+            transitions: (state.transitions.iter())
+                .map(|past| TransitionStatus {
+                    prefix: past.prefix,
+                    from: past.from,
+                    to: past.to,
+                    cause: past.cause.clone(),
+                    age_seconds: ago(past.at),
+                })
+                .collect(),
+        }
+    }
+
+    /// Why a prefix, given as `ADDRESS/LENGTH`, has its level.
+    pub fn why(&self, prefix: &str) -> Result<Explanation, WhyError> {
+        let prefix: Prefix = prefix.parse()?;
+        self.keeper.explain(prefix).ok_or_else(|| {
+            let configured: Vec<_> =
+                self.keeper.state().policy.levels().map(|(prefix, _)| prefix.to_string()).collect();
+            WhyError::NotConfigured { prefix, configured: configured.join(", ") }
+        })
+    }
+
+    /// Takes the traffic away: level draining at once, withdrawn after the drain time. Draining twice
+    /// replaces text and author.
+    pub fn drain(&self, text: &str, author: &str) {
+        self.keeper.take(Input::Drain { text: text.to_owned(), author: author.to_owned() });
+    }
+
+    /// Ends a drain; prefixes return at once to what their signals have earned meanwhile.
+    pub fn undrain(&self, text: &str, author: &str) {
+        self.keeper.take(Input::Undrain { text: text.to_owned(), author: author.to_owned() });
+    }
+
+    /// Events from now on.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.keeper.events()
+    }
+
+    /// Adds the metrics `pharos_sidecar_*` to a registry.
+    pub fn register(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
+        registry.register(Box::new(Scraped(Arc::clone(&self.keeper))))
+    }
+
+    /// For `/livez`: an error, in words, when the sidecar is stuck and should be restarted.
+    pub fn live(&self) -> Result<(), String> {
+        /// Well beyond a starved machine's pauses; the ticker runs at least once a second.
+        const STUCK: Duration = Duration::from_secs(10);
+        let silent = self.keeper.since_tick();
+        if silent > STUCK {
+            return Err(format!("the keeper has not run for {} s", silent.as_secs()));
+        }
+        self.threads.all_running()
+    }
+
+    /// For `/readyz`: an error, in words, until every probe has a verdict, good or bad.
+    pub fn ready(&self) -> Result<(), String> {
+        self.live()?;
+        let state = self.keeper.state();
+        match state.policy.needed().filter(|(_, health)| *health == Health::Unknown).count() {
+            0 => Ok(()),
+            unknown => Err(format!("{unknown} probes have no verdict yet")),
+        }
+    }
+
+    /// Withdraws every route, closes the sessions with Cease and `text` for the neighbours' operators
+    /// (RFC 9003), and ends the threads. Returns when that is done, after a few seconds at the latest.
+    pub async fn stop(&self, text: &str) {
+        self.threads.stop(text).await;
+    }
+}
+
+fn prefix_status(explanation: Explanation) -> PrefixStatus {
+    PrefixStatus {
+        prefix: explanation.prefix,
+        group: explanation.group,
+        level: explanation.level,
+        level_age_seconds: explanation.level_age.as_secs_f64(),
+        reasons: explanation.reasons,
+        hold_down_left_seconds: explanation.hold_down_left.map(|left| left.as_secs_f64()),
+        next_changes: explanation.next_changes,
+    }
+}
+
+fn neighbour_status(neighbour: &Neighbour, now: Duration) -> NeighbourStatus {
+    NeighbourStatus {
+        name: neighbour.name.clone(),
+        remote_as: neighbour.remote_as,
+        state: neighbour.state.map_or("dry-run", pharos_routing::bgp::State::name).to_owned(),
+        state_age_seconds: now.saturating_sub(neighbour.since).as_secs_f64(),
+        agreed: neighbour.agreed.clone(),
+        flaps: neighbour.flaps,
+        last_down: neighbour.last_down.clone(),
+        told: neighbour.told.clone(),
+        drift: neighbour.drift.clone(),
+    }
+}

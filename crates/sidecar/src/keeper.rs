@@ -1,0 +1,225 @@
+//! The keeper: one policy, one clock, one lock, and everything that is published about them.
+//!
+//! Whoever has seen something (a probe, a status fetch, a session, an operator) hands it to
+//! [`Keeper::take`] on its own thread; the step takes microseconds. What changes goes out at once: levels to
+//! the announcer, events to watchers, counters to metrics, one line to the log. A task of its own, the
+//! [`ticker`], steps the policy when time alone may change something.
+//!
+//! The lock is never held while anything waits: not for a socket, not for the log.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pharos_policy::alarm::Alarm;
+use pharos_policy::explain::Explanation;
+use pharos_policy::policy::{Input, Output, Policy};
+use pharos_policy::preference::HISTORY;
+use pharos_policy::{ConfigError, Health, Level, PolicyConfig, Prefix};
+use pharos_routing::bgp::State as SessionState;
+use tokio::sync::{Notify, broadcast, watch};
+
+use crate::clock::Clock;
+use crate::event::Event;
+use crate::metrics::Metrics;
+
+/// Events that a slow watcher may lag behind before it misses some; a night of flapping fits.
+const EVENTS: usize = 1024;
+
+/// The levels in force, in the order of the configuration.
+pub(crate) type Levels = Arc<[(Prefix, Level)]>;
+
+/// What is known about the session with one neighbour.
+#[derive(Clone, Debug)]
+pub(crate) struct Neighbour {
+    pub(crate) name: String,
+    pub(crate) remote_as: u32,
+    /// `None` in a dry run.
+    pub(crate) state: Option<SessionState>,
+    pub(crate) since: Duration,
+    pub(crate) agreed: Option<String>,
+    pub(crate) flaps: u64,
+    pub(crate) last_down: Option<String>,
+    pub(crate) told: Vec<String>,
+    pub(crate) drift: Vec<String>,
+}
+
+/// A change of level that any prefix made.
+#[derive(Clone, Debug)]
+pub(crate) struct Past {
+    pub(crate) at: Duration,
+    pub(crate) prefix: Prefix,
+    pub(crate) from: Level,
+    pub(crate) to: Level,
+    pub(crate) cause: String,
+}
+
+/// What the lock guards.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) policy: Policy,
+    pub(crate) neighbours: Vec<Neighbour>,
+    pub(crate) transitions: VecDeque<Past>,
+}
+
+/// The one owner of the policy.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    state: Mutex<State>,
+    events: broadcast::Sender<Event>,
+    levels: watch::Sender<Levels>,
+    stepped: Notify,
+    /// When the ticker last ran, in milliseconds of the clock.
+    ticked_ms: AtomicU64,
+}
+
+impl Keeper {
+    /// A keeper of a node of which nothing is known yet.
+    pub(crate) fn new(policy: PolicyConfig, neighbours: Vec<Neighbour>) -> Result<Self, ConfigError> {
+        let clock = Clock::start();
+        let policy = Policy::new(clock.now(), policy)?;
+        let levels: Levels = policy.levels().collect();
+        Ok(Self {
+            clock,
+            metrics: Metrics::new(),
+            state: Mutex::new(State { policy, neighbours, transitions: VecDeque::new() }),
+            events: broadcast::Sender::new(EVENTS),
+            levels: watch::Sender::new(levels),
+            stepped: Notify::new(),
+            ticked_ms: AtomicU64::new(0),
+        })
+    }
+
+    /// The state at this moment. A panic elsewhere leaves a state that was whole between two steps' parts;
+    /// it is better read than lost.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an observation or a command, and publishes what came of it.
+    pub(crate) fn take(&self, input: Input) {
+        let mut outputs = Vec::new();
+        let mut events = Vec::new();
+        {
+            let mut state = self.state();
+            // Read under the lock, so that the policy sees its inputs in the order of their times.
+            let now = self.clock.now();
+            state.policy.step(now, input, &mut outputs);
+            if outputs.iter().any(|output| matches!(output, Output::Level { .. })) {
+                self.levels.send_replace(state.policy.levels().collect());
+            }
+            for output in outputs {
+                events.push(self.publish(&mut state, now, output));
+            }
+        }
+        self.stepped.notify_one();
+        for event in events {
+            log(&event);
+        }
+    }
+
+    /// Remembers and counts an output, and tells the watchers; logging is left for after the lock.
+    fn publish(&self, state: &mut State, now: Duration, output: Output) -> Event {
+        let event = match output {
+            Output::Level { prefix, group, from, to, cause } => {
+                self.metrics.transition(prefix, from, to);
+                state.transitions.truncate(HISTORY - 1);
+                state.transitions.push_front(Past { at: now, prefix, from, to, cause: cause.clone() });
+                Event::Route { prefix, group, from, to, cause }
+            }
+            Output::Signal { signal, from, to, text } => {
+                Event::Signal { signal: signal.to_string(), from, to, text }
+            }
+            Output::AlarmRaised(Alarm { id, text, .. }) => {
+                Event::AlarmRaised { kind: id.kind().to_owned(), subject: id.to_string(), text }
+            }
+            Output::AlarmCleared(Alarm { id, .. }) => {
+                Event::AlarmCleared { kind: id.kind().to_owned(), subject: id.to_string() }
+            }
+        };
+        // Nobody listening is not an error.
+        let _ = self.events.send(event.clone());
+        event
+    }
+
+    /// Changes what is known about a neighbour; `event` is published with it.
+    pub(crate) fn neighbour(&self, index: usize, event: Option<Event>, change: impl FnOnce(&mut Neighbour)) {
+        {
+            let mut state = self.state();
+            if let Some(neighbour) = state.neighbours.get_mut(index) {
+                change(neighbour);
+            }
+            if let Some(event) = &event {
+                let _ = self.events.send(event.clone());
+            }
+        }
+        if let Some(event) = &event {
+            log(event);
+        }
+    }
+
+    /// Why a prefix has its level; `None` if it is not configured.
+    pub(crate) fn explain(&self, prefix: Prefix) -> Option<Explanation> {
+        self.state().policy.explain(prefix, self.clock.now())
+    }
+
+    /// Levels as they change.
+    pub(crate) fn levels(&self) -> watch::Receiver<Levels> {
+        self.levels.subscribe()
+    }
+
+    /// Events from now on.
+    pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// How long ago the ticker last ran: what `/livez` judges.
+    pub(crate) fn since_tick(&self) -> Duration {
+        self.clock.now().saturating_sub(Duration::from_millis(self.ticked_ms.load(Ordering::Relaxed)))
+    }
+}
+
+/// The longest sleep of the ticker: a heartbeat for `/livez` even when no deadline is near.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Steps the policy whenever time alone may change something. Ends only with its runtime.
+pub(crate) async fn ticker(keeper: Arc<Keeper>) {
+    loop {
+        let now = keeper.clock.now();
+        keeper.ticked_ms.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let deadline = keeper.state().policy.next_deadline();
+        let wake = keeper.clock.instant(deadline.unwrap_or(now + HEARTBEAT).min(now + HEARTBEAT));
+        tokio::select! {
+            () = tokio::time::sleep_until(wake) => {
+                if deadline.is_some_and(|deadline| deadline <= keeper.clock.now()) {
+                    keeper.take(Input::Tick);
+                }
+            }
+            // The step may have brought a nearer deadline.
+            () = keeper.stepped.notified() => {}
+        }
+    }
+}
+
+/// One line for each event that a person may need, at the level that it deserves.
+fn log(event: &Event) {
+    match event {
+        Event::Route { prefix, group, from, to, cause } if to > from => {
+            tracing::warn!(%prefix, group, %from, %to, cause, "route");
+        }
+        Event::Route { prefix, group, from, to, cause } => {
+            tracing::info!(%prefix, group, %from, %to, cause, "route");
+        }
+        Event::Signal { signal, from, to, text } if *to == Health::Bad => {
+            tracing::warn!(signal, %from, %to, text, "signal");
+        }
+        Event::Signal { signal, from, to, text } => tracing::info!(signal, %from, %to, text, "signal"),
+        Event::SessionUp { neighbour, text } => tracing::info!(neighbour, text, "session up"),
+        Event::SessionDown { neighbour, cause } => tracing::warn!(neighbour, cause, "session down"),
+        Event::AlarmRaised { kind, subject, text } => tracing::warn!(kind, subject, text, "alarm"),
+        Event::AlarmCleared { kind, subject } => tracing::info!(kind, subject, "alarm over"),
+    }
+}

@@ -1,0 +1,175 @@
+//! What Prometheus scrapes: `pharos_sidecar_*`.
+//!
+//! Counters count when something happens; gauges are read from the keeper when somebody scrapes, so that
+//! they cannot disagree with `/status`. Label values come from the configuration and from fixed lists, never
+//! from strangers, so that the number of series is bounded by the configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pharos_policy::{Family, Level, Prefix, Transport};
+use pharos_routing::bgp::State as SessionState;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts};
+
+use crate::keeper::Keeper;
+
+/// Upper bounds in seconds: a loopback answer takes tens of microseconds, a timeout is a few hundred
+/// milliseconds.
+const BUCKETS: [f64; 12] =
+    [0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
+
+/// What became of one probe, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProbeResult {
+    /// All as it should be.
+    Pass,
+    /// Nobody answered, or not this node.
+    Unreachable,
+    /// This node answered, and not as it should.
+    Wrong,
+}
+
+impl ProbeResult {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Unreachable => "unreachable",
+            Self::Wrong => "wrong",
+        }
+    }
+}
+
+/// All series of the sidecar.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    level: IntGaugeVec,
+    hold_down_left: GaugeVec,
+    transitions: IntCounterVec,
+    probes: IntCounterVec,
+    probe_seconds: HistogramVec,
+    session: IntGaugeVec,
+    session_flaps: IntGaugeVec,
+    alarms: IntGaugeVec,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let gauge = |name, help, labels: &[&str]| {
+            IntGaugeVec::new(Opts::new(name, help), labels).expect("the name and labels are valid")
+        };
+        let counter = |name, help, labels: &[&str]| {
+            IntCounterVec::new(Opts::new(name, help), labels).expect("the name and labels are valid")
+        };
+        Self {
+            level: gauge(
+                "pharos_sidecar_level",
+                "Level in force: 0 normal, 1 degraded, 2 last-resort, 3 draining, 4 withdrawn.",
+                &["prefix", "group"],
+            ),
+            hold_down_left: GaugeVec::new(
+                Opts::new(
+                    "pharos_sidecar_hold_down_left_seconds",
+                    "What is left of a hold-down; 0 if none runs.",
+                ),
+                &["prefix"],
+            )
+            .expect("the name and labels are valid"),
+            transitions: counter(
+                "pharos_sidecar_transitions_total",
+                "Changes of level.",
+                &["prefix", "from", "to"],
+            ),
+            probes: counter(
+                "pharos_sidecar_probes_total",
+                "Probes by what became of them.",
+                &["family", "transport", "result"],
+            ),
+            probe_seconds: HistogramVec::new(
+                HistogramOpts::new(
+                    "pharos_sidecar_probe_duration_seconds",
+                    "Time to an answer or a failure.",
+                )
+                .buckets(BUCKETS.to_vec()),
+                &["family", "transport"],
+            )
+            .expect("the name and labels are valid"),
+            session: gauge(
+                "pharos_sidecar_session_established",
+                "1 while the BGP session is established.",
+                &["neighbour", "remote_as"],
+            ),
+            session_flaps: gauge(
+                "pharos_sidecar_session_flaps",
+                "Established sessions lost since the start.",
+                &["neighbour", "remote_as"],
+            ),
+            alarms: gauge("pharos_sidecar_alarms", "Alarms in force.", &["kind"]),
+        }
+    }
+
+    pub(crate) fn transition(&self, prefix: Prefix, from: Level, to: Level) {
+        self.transitions.with_label_values(&[prefix.to_string().as_str(), from.name(), to.name()]).inc();
+    }
+
+    pub(crate) fn probe(&self, family: Family, transport: Transport, result: ProbeResult, took: Duration) {
+        self.probes.with_label_values(&[family.name(), transport.name(), result.name()]).inc();
+        self.probe_seconds.with_label_values(&[family.name(), transport.name()]).observe(took.as_secs_f64());
+    }
+
+    fn collectors(&self) -> [&dyn Collector; 8] {
+        [
+            &self.level,
+            &self.hold_down_left,
+            &self.transitions,
+            &self.probes,
+            &self.probe_seconds,
+            &self.session,
+            &self.session_flaps,
+            &self.alarms,
+        ]
+    }
+}
+
+/// What is registered: reads the keeper, then gives the series.
+pub(crate) struct Scraped(pub(crate) Arc<Keeper>);
+
+impl Scraped {
+    fn read_gauges(&self) {
+        let metrics = &self.0.metrics;
+        let state = self.0.state();
+        let now = self.0.clock.now();
+        for (prefix, level) in state.policy.levels() {
+            let text = prefix.to_string();
+            let group = state.policy.group(prefix).unwrap_or_default();
+            let rank = i64::try_from(level.rank()).unwrap_or(i64::MAX);
+            metrics.level.with_label_values(&[text.as_str(), group]).set(rank);
+            let left = state.policy.hold_down_left(prefix, now).unwrap_or_default();
+            metrics.hold_down_left.with_label_values(&[text.as_str()]).set(left.as_secs_f64());
+        }
+        for neighbour in &state.neighbours {
+            let remote_as = neighbour.remote_as.to_string();
+            let labels = [neighbour.name.as_str(), remote_as.as_str()];
+            let up = i64::from(neighbour.state == Some(SessionState::Established));
+            metrics.session.with_label_values(&labels).set(up);
+            let flaps = i64::try_from(neighbour.flaps).unwrap_or(i64::MAX);
+            metrics.session_flaps.with_label_values(&labels).set(flaps);
+        }
+        for kind in pharos_policy::AlarmId::KINDS {
+            let count = state.policy.alarms().filter(|alarm| alarm.id.kind() == kind).count();
+            metrics.alarms.with_label_values(&[kind]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+impl Collector for Scraped {
+    fn desc(&self) -> Vec<&Desc> {
+        self.0.metrics.collectors().into_iter().flat_map(Collector::desc).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.read_gauges();
+        self.0.metrics.collectors().into_iter().flat_map(Collector::collect).collect()
+    }
+}

@@ -1,0 +1,71 @@
+//! One query, one answer, one socket: the part of a probe that touches the network.
+//!
+//! Every exchange has a socket of its own, so that a random port is used, a late answer to an earlier probe
+//! cannot be taken for this one's, and TCP's handshake is probed too. UDP sockets are connected, so that the
+//! kernel's "port unreachable" ends the wait at once. Failures come back as words that name the address.
+
+use std::io::{Error, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use pharos_policy::Transport;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+
+/// Room for any answer by UDP that a SOA query can have, with our advertised size well below.
+const UDP_ROOM: usize = 4096;
+
+/// Sends `query` and waits for one answer, or says in words why there is none.
+pub(super) async fn ask(
+    address: SocketAddr,
+    transport: Transport,
+    timeout: Duration,
+    query: &[u8],
+) -> Result<Vec<u8>, String> {
+    let exchange = async {
+        match transport {
+            Transport::Udp => udp(address, query).await,
+            Transport::Tcp => tcp(address, query).await,
+        }
+    };
+    match tokio::time::timeout(timeout, exchange).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(in_words(&error, address, transport)),
+        Err(_) => Err(format!("no answer within {timeout:?} over {transport} from {address}")),
+    }
+}
+
+async fn udp(address: SocketAddr, query: &[u8]) -> Result<Vec<u8>, Error> {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
+    socket.connect(address).await?;
+    socket.send(query).await?;
+    let mut answer = vec![0; UDP_ROOM];
+    let length = socket.recv(&mut answer).await?;
+    answer.truncate(length);
+    Ok(answer)
+}
+
+/// RFC 1035 §4.2.2: two octets of length before the message.
+async fn tcp(address: SocketAddr, query: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let length = u16::try_from(query.len()).map_err(|_| Error::from(ErrorKind::InvalidInput))?;
+    // RFC 7766 §8: length and message in one write, so that they share a segment.
+    let framed = [&length.to_be_bytes(), query].concat();
+    stream.write_all(&framed).await?;
+    let mut answer = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut answer).await?;
+    Ok(answer)
+}
+
+fn in_words(error: &Error, address: SocketAddr, transport: Transport) -> String {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => format!("connection refused over {transport} by {address}"),
+        ErrorKind::UnexpectedEof => format!("{transport} connection closed by {address} before an answer"),
+        _ => format!("{transport} to {address} failed: {error}"),
+    }
+}

@@ -1,0 +1,340 @@
+//! The responder's status endpoint, as its client: expected serials, readiness, and refused zones.
+//!
+//! `/status` is fetched over HTTP once an interval, and at once when a probe found another serial than
+//! expected. It never moves a route: what it says about readiness is information, what it says about refused
+//! data is an alarm, and when it cannot be read an alarm says so and serials go uncompared. The view of the
+//! JSON is this module's own; fields that it does not know are passed over.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::rr::Name;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use pharos_policy::policy::Input;
+use pharos_policy::{AlarmId, Observation, SignalId};
+use serde::Deserialize;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::config::{StatusConfig, zone_name};
+use crate::keeper::Keeper;
+
+/// The longest status that is read: a thousand zones with long refusals fit many times.
+const MOST_OCTETS: usize = 8 * 1024 * 1024;
+
+/// Refused zones that get an alarm of their own; after a push that is refused everywhere, the first names
+/// tell enough.
+const MOST_ALARMS: usize = 100;
+
+/// Zones that are asked for by name in one request.
+const BATCH: usize = 50;
+
+/// What the status says of a zone's serial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// This serial is live.
+    Serial(u32),
+    /// The status cannot be read, or does not tell.
+    Unknown,
+}
+
+/// One fetch.
+#[derive(Debug, Default)]
+struct Snapshot {
+    /// When the fetch began, in the keeper's time.
+    asked: Duration,
+    /// By absolute name in lower case; empty when the status could not be read.
+    serials: HashMap<String, u32>,
+}
+
+/// The serials for the probes; clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Serials {
+    latest: watch::Receiver<Arc<Snapshot>>,
+    refresh: Arc<Notify>,
+    patience: Duration,
+}
+
+impl Serials {
+    /// What the last fetch said.
+    pub(crate) fn expected(&self, zone: &Name) -> Expected {
+        self.latest
+            .borrow()
+            .serials
+            .get(&zone.to_string())
+            .map_or(Expected::Unknown, |s| Expected::Serial(*s))
+    }
+
+    /// What a fetch says that began after `moment`.
+    pub(crate) async fn expected_after(&mut self, zone: &Name, moment: Duration) -> Expected {
+        self.refresh.notify_one();
+        let fresh = self.latest.wait_for(|snapshot| snapshot.asked > moment);
+        match tokio::time::timeout(self.patience, fresh).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) | Err(_) => return Expected::Unknown,
+        }
+        self.expected(zone)
+    }
+}
+
+/// The fetching side.
+pub(crate) struct Client {
+    keeper: Arc<Keeper>,
+    config: Option<StatusConfig>,
+    required: Vec<String>,
+    latest: watch::Sender<Arc<Snapshot>>,
+    refresh: Arc<Notify>,
+    alarmed: BTreeSet<String>,
+}
+
+/// A client for the responder of `keeper`, and the serials that it will learn.
+pub(crate) fn client(
+    keeper: Arc<Keeper>,
+    config: Option<StatusConfig>,
+    required: impl Iterator<Item = String>,
+) -> (Client, Serials) {
+    let latest = watch::Sender::new(Arc::default());
+    let refresh = Arc::new(Notify::new());
+    let patience = config.map_or(Duration::ZERO, |config| config.timeout);
+    let serials = Serials { latest: latest.subscribe(), refresh: Arc::clone(&refresh), patience };
+    let required: BTreeSet<_> = required.filter_map(|zone| zone_name(&zone).ok()).collect();
+    let required = required.iter().map(Name::to_string).collect();
+    (Client { keeper, config, required, latest, refresh, alarmed: BTreeSet::new() }, serials)
+}
+
+/// What is read of the responder's `/status`.
+#[derive(Debug, Default, Deserialize)]
+struct View {
+    #[serde(default)]
+    ready: bool,
+    #[serde(default)]
+    zones_total: u64,
+    #[serde(default)]
+    zones_live: u64,
+    #[serde(default)]
+    zones: Vec<ZoneView>,
+    #[serde(default)]
+    zones_omitted: u64,
+}
+
+/// One zone of it.
+#[derive(Debug, Deserialize)]
+struct ZoneView {
+    name: String,
+    state: ZoneState,
+    #[serde(default)]
+    serial: Option<u32>,
+    #[serde(default)]
+    refusal: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ZoneState {
+    /// The newest data answer.
+    Live,
+    /// Newer data were refused, the last good ones answer.
+    Refused,
+    /// There never were good data: SERVFAIL.
+    NotLoaded,
+    /// A state that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl Client {
+    /// Fetches until it is dropped.
+    pub(crate) async fn run(mut self) {
+        let Some(config) = self.config else { return std::future::pending().await };
+        loop {
+            let next = Instant::now() + config.interval;
+            let asked = self.keeper.clock.now();
+            match tokio::time::timeout(config.timeout, self.fetch(config)).await {
+                Ok(Ok(view)) => self.learn(asked, view),
+                Ok(Err(why)) => self.fail(asked, format!("http://{}/status: {why}", config.address)),
+                Err(_) => {
+                    let why = format!(
+                        "no answer within {:?} from http://{}/status",
+                        config.timeout, config.address
+                    );
+                    self.fail(asked, why);
+                }
+            }
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.refresh.notified() => {}
+            }
+        }
+    }
+
+    async fn fetch(&self, config: StatusConfig) -> Result<View, String> {
+        let mut view = get(config, "/status").await?;
+        if view.zones_omitted == 0 {
+            return Ok(view);
+        }
+        let listed: BTreeSet<&str> = view.zones.iter().map(|zone| zone.name.as_str()).collect();
+        let missing: Vec<_> = self.required.iter().filter(|zone| !listed.contains(zone.as_str())).collect();
+        let mut found = Vec::new();
+        for batch in missing.chunks(BATCH) {
+            let names: Vec<_> = batch.iter().map(|zone| format!("zone={}", escaped(zone))).collect();
+            found.extend(get(config, &format!("/status?{}", names.join("&"))).await?.zones);
+        }
+        view.zones.extend(found);
+        Ok(view)
+    }
+
+    fn learn(&mut self, asked: Duration, view: View) {
+        let View { ready, zones_total, zones_live, zones, .. } = view;
+        let text = format!("{zones_live} of {zones_total} zones live");
+        self.observe(SignalId::Status, Observation::Pass(text.clone()));
+        let readiness =
+            if ready { Observation::Pass(text) } else { Observation::Fail(format!("not ready: {text}")) };
+        self.observe(SignalId::Ready, readiness);
+        let mut serials = HashMap::new();
+        let mut troubled = BTreeMap::new();
+        for zone in zones {
+            if let (ZoneState::Live | ZoneState::Refused, Some(serial)) = (zone.state, zone.serial) {
+                serials.insert(zone.name.to_ascii_lowercase(), serial);
+            }
+            if let Some(text) = trouble(&zone) {
+                troubled.insert(zone.name, text);
+            }
+        }
+        self.latest.send_replace(Arc::new(Snapshot { asked, serials }));
+        self.alarm(troubled);
+    }
+
+    fn alarm(&mut self, troubled: BTreeMap<String, String>) {
+        for zone in self.alarmed.iter().filter(|zone| !troubled.contains_key(*zone)) {
+            self.keeper.take(Input::Clear { alarm: AlarmId::ZoneRefused { zone: zone.clone() } });
+        }
+        self.alarmed.retain(|zone| troubled.contains_key(zone));
+        for (zone, text) in troubled {
+            if self.alarmed.len() < MOST_ALARMS || self.alarmed.contains(&zone) {
+                self.alarmed.insert(zone.clone());
+                self.keeper.take(Input::Raise { alarm: AlarmId::ZoneRefused { zone }, text });
+            }
+        }
+    }
+
+    fn fail(&self, asked: Duration, why: String) {
+        self.latest.send_replace(Arc::new(Snapshot { asked, serials: HashMap::new() }));
+        self.observe(SignalId::Status, Observation::Fail(why));
+    }
+
+    fn observe(&self, signal: SignalId, observation: Observation) {
+        self.keeper.take(Input::Observe { signal, observation });
+    }
+}
+
+/// What a person should know about a zone, if anything.
+fn trouble(zone: &ZoneView) -> Option<String> {
+    let refusal = zone.refusal.as_deref();
+    match zone.state {
+        ZoneState::Refused => {
+            let serving =
+                zone.serial.map_or_else(|| "older data".to_owned(), |serial| format!("serial {serial}"));
+            Some(format!(
+                "new data refused, {serving} still served: {}",
+                refusal.unwrap_or("no reason given")
+            ))
+        }
+        ZoneState::NotLoaded => {
+            Some(format!("not loaded, answers SERVFAIL: {}", refusal.unwrap_or("no reason given")))
+        }
+        ZoneState::Live | ZoneState::Other => None,
+    }
+}
+
+async fn get(config: StatusConfig, path: &str) -> Result<View, String> {
+    let in_words = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        _ => error.to_string(),
+    };
+    let stream = TcpStream::connect(config.address).await.map_err(in_words)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
+    let request = Request::get(path)
+        .header(hyper::header::HOST, config.address.to_string())
+        .header(hyper::header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| error.to_string())?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        if !response.status().is_success() {
+            return Err(format!("HTTP status {}", response.status()));
+        }
+        let body = Limited::new(response.into_body(), MOST_OCTETS).collect().await;
+        let octets = body.map_err(|error| error.to_string())?.to_bytes();
+        serde_json::from_slice(&octets).map_err(|error| format!("not the status of a responder: {error}"))
+    };
+    // The connection only moves while somebody polls it; it ends after the exchange.
+    tokio::pin!(connection);
+    tokio::pin!(exchange);
+    tokio::select! {
+        answer = &mut exchange => answer,
+        ended = &mut connection => match ended {
+            // All octets are here; what is left to do is reading them.
+            Ok(()) => exchange.await,
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+/// A zone's name for a URL's query (RFC 3986 §2.1): whatever is not unreserved becomes %XX.
+fn escaped(zone: &str) -> String {
+    zone.bytes()
+        .map(|octet| match octet {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' => {
+                char::from(octet).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_fields_and_states_are_passed_over() {
+        let text = r#"{"node":"a.ams","ready":true,"zones_total":2,"zones_live":1,"later":{"x":1},"zones":[
+            {"name":"a.example.","state":"live","serial":7,"records":3},
+            {"name":"b.example.","state":"half-baked"}]}"#;
+        let view: View = serde_json::from_str(text).unwrap();
+        assert_eq!(view.zones[0].serial, Some(7));
+        assert_eq!(view.zones[1].state, ZoneState::Other);
+        assert_eq!(trouble(&view.zones[1]), None);
+    }
+
+    #[test]
+    fn trouble_names_the_refusal_and_what_is_still_served() {
+        let zone = |state, serial| ZoneView {
+            name: "a.example.".into(),
+            state,
+            serial,
+            refusal: Some("a.zone:3:7: no such type".into()),
+        };
+        assert_eq!(
+            trouble(&zone(ZoneState::Refused, Some(7))).unwrap(),
+            "new data refused, serial 7 still served: a.zone:3:7: no such type"
+        );
+        assert_eq!(
+            trouble(&zone(ZoneState::NotLoaded, None)).unwrap(),
+            "not loaded, answers SERVFAIL: a.zone:3:7: no such type"
+        );
+    }
+
+    #[test]
+    fn names_are_escaped_for_the_url() {
+        assert_eq!(escaped("a-b.example."), "a-b.example.");
+        assert_eq!(escaped("a&b\\032.example."), "a%26b%5C032.example.");
+    }
+}

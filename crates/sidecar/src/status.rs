@@ -1,0 +1,182 @@
+//! The sidecar at a glance: what `/status` and `pharos status` show.
+//!
+//! A snapshot that stands alone. As JSON, durations are seconds with fractions; as text it is a page for a
+//! person in a hurry, worst news first. It reads back from its JSON, so that a client prints what the
+//! sidecar said.
+
+use std::fmt;
+
+use pharos_policy::explain::{Age, NextChange, Reason, SignalView};
+use pharos_policy::{Level, Prefix};
+use serde::{Deserialize, Serialize};
+
+/// Signals that are listed at most, those that are not good first; a group may require thousands of zones.
+pub const MOST_SIGNALS: usize = 200;
+
+/// Everything about a sidecar.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The node's name within its site.
+    pub node: String,
+    /// The site's name.
+    pub site: String,
+    /// The version of this program.
+    pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// Whether decisions are carried out.
+    pub mode: StatusMode,
+    /// How long the sidecar has been running.
+    pub uptime_seconds: f64,
+    /// Every configured prefix.
+    pub prefixes: Vec<PrefixStatus>,
+    /// Every configured neighbour.
+    pub neighbours: Vec<NeighbourStatus>,
+    /// Alarms in force.
+    pub alarms: Vec<AlarmStatus>,
+    /// Signals, those that are not good first, at most [`MOST_SIGNALS`].
+    pub signals: Vec<SignalView>,
+    /// Signals that are not listed.
+    pub signals_omitted: usize,
+    /// The last changes of any prefix, newest first.
+    pub transitions: Vec<TransitionStatus>,
+}
+
+/// Whether decisions are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatusMode {
+    /// Neighbours are told.
+    Announce,
+    /// Nobody is told.
+    DryRun,
+}
+
+/// One prefix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PrefixStatus {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// Its group.
+    pub group: String,
+    /// The level in force.
+    pub level: Level,
+    /// How long it has been in force.
+    pub level_age_seconds: f64,
+    /// Why; never empty.
+    pub reasons: Vec<Reason>,
+    /// What is left of the hold-down.
+    pub hold_down_left_seconds: Option<f64>,
+    /// What would change the level.
+    pub next_changes: Vec<NextChange>,
+}
+
+/// One neighbour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NeighbourStatus {
+    /// Its name: the address, and the port where it is not 179.
+    pub name: String,
+    /// Its AS number.
+    pub remote_as: u32,
+    /// The session's state as RFC 4271 names it, or `dry-run`.
+    pub state: String,
+    /// How long the session has been in that state.
+    pub state_age_seconds: f64,
+    /// What both sides agreed on, while established.
+    pub agreed: Option<String>,
+    /// How often an established session was lost.
+    pub flaps: u64,
+    /// Why the last session or attempt ended.
+    pub last_down: Option<String>,
+    /// The routes that the neighbour was told and has not been told otherwise, each with its attributes.
+    pub told: Vec<String>,
+    /// What the neighbour should know and does not, or the reverse; empty when all is as decided.
+    pub drift: Vec<String>,
+}
+
+/// One alarm in force.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlarmStatus {
+    /// The kind: `zone-refused`, `status-unreachable`, `neighbour-down`, `drain-in-force`.
+    pub kind: String,
+    /// What it is about.
+    pub subject: String,
+    /// What is known.
+    pub text: String,
+    /// How long it has been in force.
+    pub age_seconds: f64,
+}
+
+/// One change of a prefix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TransitionStatus {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// The level before.
+    pub from: Level,
+    /// The level after.
+    pub to: Level,
+    /// Why.
+    pub cause: String,
+    /// How long ago.
+    pub age_seconds: f64,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, site, version, pid, .. } = self;
+        let mode = match self.mode {
+            StatusMode::Announce => "",
+            StatusMode::DryRun => ", DRY RUN: nobody is told",
+        };
+        writeln!(
+            f,
+            "sidecar {node}.{site}, pharos {version}, pid {pid}, up {}{mode}",
+            age(self.uptime_seconds)
+        )?;
+        writeln!(f, "\nalarms")?;
+        if self.alarms.is_empty() {
+            writeln!(f, "  none")?;
+        }
+        for alarm in &self.alarms {
+            writeln!(f, "  {} ({}): {}", alarm.subject, age(alarm.age_seconds), alarm.text)?;
+        }
+        writeln!(f, "\nprefixes")?;
+        for prefix in &self.prefixes {
+            write!(f, "  {:<22} {:<11} {:>7}", prefix.prefix, prefix.level, age(prefix.level_age_seconds))?;
+            writeln!(f, "  {}", prefix.reasons.first().map_or("", |reason| &reason.text))?;
+        }
+        writeln!(f, "\nneighbours")?;
+        for neighbour in &self.neighbours {
+            write!(f, "  {} AS{} {}", neighbour.name, neighbour.remote_as, neighbour.state)?;
+            writeln!(f, " for {}, lost {} times", age(neighbour.state_age_seconds), neighbour.flaps)?;
+            if let Some(cause) = neighbour.last_down.as_ref().filter(|_| neighbour.agreed.is_none()) {
+                writeln!(f, "    {cause}")?;
+            }
+            for (what, lines) in [("told", &neighbour.told), ("drift", &neighbour.drift)] {
+                for line in lines {
+                    writeln!(f, "    {what} {line}")?;
+                }
+            }
+        }
+        writeln!(f, "\nsignals")?;
+        for signal in &self.signals {
+            writeln!(f, "  {signal}")?;
+        }
+        if self.signals_omitted > 0 {
+            writeln!(f, "  and {} more", self.signals_omitted)?;
+        }
+        writeln!(f, "\nlast changes")?;
+        if self.transitions.is_empty() {
+            writeln!(f, "  none since the start")?;
+        }
+        for TransitionStatus { prefix, from, to, cause, age_seconds } in &self.transitions {
+            writeln!(f, "  {:>7} ago  {prefix}: {from} -> {to}: {cause}", age(*age_seconds))?;
+        }
+        Ok(())
+    }
+}
+
+fn age(seconds: f64) -> Age {
+    Age(std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}

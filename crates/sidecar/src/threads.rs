@@ -1,0 +1,121 @@
+//! The sidecar's own threads: one current-thread runtime each, ended together.
+//!
+//! A thread that ends before it was told to is a fault that `/livez` reports. What then becomes of the route
+//! is decided elsewhere: without probes signals go silent and turn bad; without the BGP thread its sockets
+//! close and the neighbours drop the routes.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::config::StartError;
+
+/// A stop takes the time of one withdrawal; a neighbour that reads nothing shall not keep the process.
+const STOP_BOUND: Duration = Duration::from_secs(5);
+
+/// Whether a thread runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Run {
+    Running,
+    Ended,
+}
+
+/// The threads of one sidecar.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    /// The text of the stop, once there is one.
+    stop: watch::Sender<Option<Arc<str>>>,
+    runs: Arc<watch::Sender<BTreeMap<&'static str, Run>>>,
+}
+
+impl Default for Threads {
+    fn default() -> Self {
+        Self { stop: watch::Sender::new(None), runs: Arc::new(watch::Sender::new(BTreeMap::new())) }
+    }
+}
+
+impl Threads {
+    /// The order to stop, for a task that has something to finish.
+    pub(crate) fn stopping(&self) -> Stopping {
+        Stopping(self.stop.subscribe())
+    }
+
+    /// Runs `main` on a thread of its own until it ends; it ends by itself after the order to stop.
+    pub(crate) fn spawn(
+        &self,
+        name: &'static str,
+        main: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), StartError> {
+        let failed = |source| StartError::Thread { name, source };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        self.runs.send_modify(|runs| {
+            runs.insert(name, Run::Running);
+        });
+        let ended = Ended { name, runs: Arc::clone(&self.runs) };
+        let body = move || {
+            let ended = ended;
+            runtime.block_on(main);
+            drop(runtime);
+            drop(ended);
+        };
+        std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop).map_err(failed)
+    }
+
+    /// An error that names a thread which is not running.
+    pub(crate) fn all_running(&self) -> Result<(), String> {
+        match self.runs.borrow().iter().find(|(_, run)| **run == Run::Ended) {
+            Some((name, _)) => Err(format!("thread {name} has ended")),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells every thread to stop and waits until they have, but not for ever.
+    pub(crate) async fn stop(&self, text: &str) {
+        self.stop.send_replace(Some(Arc::from(text)));
+        let mut runs = self.runs.subscribe();
+        let ended = runs.wait_for(|runs| runs.values().all(|run| *run == Run::Ended));
+        if tokio::time::timeout(STOP_BOUND, ended).await.is_err() {
+            tracing::warn!("threads did not end within {STOP_BOUND:?}; the process ends without them");
+        }
+    }
+}
+
+/// Marks a thread as ended, also when it panics.
+struct Ended {
+    name: &'static str,
+    runs: Arc<watch::Sender<BTreeMap<&'static str, Run>>>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.runs.send_modify(|runs| {
+            runs.insert(self.name, Run::Ended);
+        });
+    }
+}
+
+/// The order to stop, when it comes.
+#[derive(Clone, Debug)]
+pub(crate) struct Stopping(watch::Receiver<Option<Arc<str>>>);
+
+impl Stopping {
+    /// Waits for the order; gives its text.
+    pub(crate) async fn ordered(&mut self) -> Arc<str> {
+        match self.0.wait_for(Option::is_some).await {
+            Ok(text) => text.clone().unwrap_or_else(|| Arc::from("")),
+            // The sidecar itself is gone.
+            Err(_) => Arc::from("the sidecar ended"),
+        }
+    }
+
+    /// Runs `work` until the order comes.
+    pub(crate) async fn or(mut self, work: impl Future<Output = ()>) {
+        tokio::select! {
+            _ = self.ordered() => {}
+            () = work => {}
+        }
+    }
+}
