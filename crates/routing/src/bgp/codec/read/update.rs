@@ -402,3 +402,6 @@ fn attribute_name(code: u8) -> String {
     }
     .to_owned()
 }
+
+#[cfg(test)]
+mod tests;
