@@ -6,4 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod diagnostic;
+pub mod print;
+pub mod rdata;
+pub mod rtype;
 pub mod scan;

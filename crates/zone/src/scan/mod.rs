@@ -1,15 +1,48 @@
 //! From the text of a zone file to records in wire format.
 //!
-//! [`scan`](self) reads RFC 1035 §5 master files as they are written today: `$ORIGIN`, `$TTL` (RFC 2308
+//! [`scan`] reads RFC 1035 §5 master files as they are written today: `$ORIGIN`, `$TTL` (RFC 2308
 //! §4), `$INCLUDE`, `$GENERATE`, unknown types and classes (RFC 3597). Each record is handed to the caller's
 //! sink while it stands in reused buffers, so that a record costs no allocation; each error is kept with its
 //! place and the scan goes on at the next line that starts an entry. Whether the records make a zone (SOA,
 //! owners within the origin, CNAME exclusivity, ...) is not judged here.
 
+mod directive;
+mod generate;
+pub(crate) mod name;
+mod scanner;
+pub(crate) mod token;
+
 use crate::diagnostic::Diagnostic;
 use std::fmt;
 use std::io;
 use std::path::Path;
+
+/// Scans a zone file and what it includes, and calls `sink` for each record.
+///
+/// `origin` is the zone's name in uncompressed wire format: what `@` means and what completes relative names
+/// until the file says `$ORIGIN`. An `origin` that is not a whole name counts as the root.
+///
+/// The report tells all that is wrong. If it has errors, records were handed out that are well-formed each, but
+/// they are not all that the file was meant to hold: do not serve them.
+pub fn scan(source: Source<'_>, origin: &[u8], sink: &mut impl FnMut(Record<'_>)) -> Report {
+    scanner::Scanner::new(source.includes, origin, sink).run(source.path, source.octets)
+}
+
+/// How deep files may include one another; deeper is a mistake, and memory.
+pub const MAX_INCLUDE_DEPTH: usize = 16;
+
+/// How many times a scan opens files. Files that include many others several times each would keep it busy for
+/// hours.
+pub const MAX_FILES: usize = 4_096;
+
+/// How many steps one `$GENERATE` may have: the host numbers of an IPv4 /16.
+pub const MAX_GENERATE_STEPS: u32 = 65_536;
+
+/// How many records all `$GENERATE` of a scan may make together: a few lines must not fill the memory.
+pub const MAX_GENERATED: u32 = 4_194_304;
+
+/// The largest time to live (RFC 2181 §8).
+pub const MAX_TTL: u32 = 0x7fff_ffff;
 
 /// Index of a file in [`Report::files`]: 0 is the file given to the scan, the others were included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,8 +87,10 @@ pub struct Source<'a> {
 }
 
 /// Where the text of included files comes from.
+#[derive(Default)]
 pub enum Includes<'a> {
     /// `$INCLUDE` is an error.
+    #[default]
     Refused,
     /// From the file system.
     Files,
