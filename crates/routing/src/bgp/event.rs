@@ -69,9 +69,11 @@ pub enum Input<'a> {
     },
     /// Octets arrived; a part of a message, or several, as the transport cut them.
     Received(&'a [u8]),
-    /// The transport takes no more of what we sent; some waits. Repeating it changes nothing.
+    /// The transport takes no more of what we sent; some waits. Repeating it changes nothing: the send hold timer
+    /// (RFC 9687) runs from the first.
     SendBlocked,
-    /// The transport has taken some of what waited, or all.
+    /// The transport has taken some of what waited, or all; the send hold timer stops. A driver that still has
+    /// octets waiting says [`Input::SendBlocked`] again.
     SendProgress,
     /// Time has passed; send it when [`super::Session::next_deadline`] is reached, or at any other time.
     Tick,

@@ -230,9 +230,9 @@ impl Session {
     fn begin(&mut self, out: &mut Vec<Output>) {
         match self.config.role {
             Role::Active => {
-                out.push(Output::Connect);
                 let until = self.now + self.connect_time();
                 self.enter(Phase::Connect { until }, out);
+                out.push(Output::Connect);
             }
             Role::Passive => self.enter(Phase::Active, out),
         }

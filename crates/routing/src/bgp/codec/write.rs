@@ -278,7 +278,7 @@ mod tests {
 
     /// The octets of the expected message written in groups, each with what it is.
     fn octets(groups: &[&str]) -> String {
-        "ff".repeat(16) + &groups.concat()
+        "ff".repeat(16) + &groups.concat().replace(' ', "")
     }
 
     fn route(prefix: &str, next_hop: &str) -> Route {
@@ -341,23 +341,10 @@ mod tests {
     #[test]
     fn an_ipv6_route_is_written_as_mp_reach() {
         let expected = octets(&[
-            "0043",
-            "02",
-            "0000",
-            "002c", // 44 octets of attributes
-            "800e1c",
-            "0002",
-            "01",
-            "10",
-            "fd000000000000000000000000000002",
-            "00", // MP_REACH_NLRI
-            "30",
-            "20010db80053", // 2001:db8:53::/48
-            "400101",
-            "00",
-            "400206",
-            "0201",
-            "0000fc00",
+            "0043 02 0000 002c",                                     // 44 octets of attributes
+            "800e1c 0002 01 10 fd000000000000000000000000000002 00", // MP_REACH_NLRI, next hop fd00::2
+            "30 20010db80053",                                       // 2001:db8:53::/48
+            "400101 00 400206 0201 0000fc00",                        // ORIGIN, AS_PATH
         ]);
         assert_eq!(announce(&route("2001:db8:53::/48", "fd00::2"), EBGP), expected);
     }
