@@ -1,2 +1,28 @@
-//! UDP workers, TCP listener, reload, health and counters.
+//! The lamp: answers on UDP and TCP from zone files, and tells how it fares.
+//!
+//! [`Responder::start`] takes the exclusive lock for its addresses, loads every zone, and only then binds and
+//! answers. From there on:
+//!
+//! - one pinned **worker** thread per core runs the batch loop of the query path (module `worker`);
+//! - one thread runs all **TCP** connections on tokio (module `tcp`);
+//! - [`Handle::reload`] reads what changed, and swaps all zones at once when it is good (module `zones`);
+//! - a **watchdog** ends the process when a worker no longer turns, so that the route goes too;
+//! - [`Handle::status`], [`Handle::register`] and [`Handle::readiness`] tell whoever asks.
+//!
+//! It knows nothing of routes, of configuration files, or of HTTP: the `pharos` command joins those to it.
 #![forbid(unsafe_code)]
+
+mod config;
+mod counters;
+mod handle;
+mod metrics;
+mod status;
+mod tcp;
+mod watchdog;
+mod worker;
+mod zones;
+
+pub use config::{Config, StartError, TcpLimits, ZoneSource};
+pub use handle::{Handle, Readiness, Responder};
+pub use status::{Status, StatusFilter, WorkerStatus, ZoneLife, ZoneStatus};
+pub use zones::{ReloadError, ReloadReport};

@@ -19,6 +19,8 @@ pub(crate) const MAX_RDATA: usize = 65_535;
 pub(crate) struct Scratch {
     pub(crate) types: bits::TypeSet,
     pub(crate) params: params::Params,
+    /// The name in the rdata that is being read.
+    name: NameBuf,
     /// Oddities that do not stop the record.
     pub(crate) warnings: Vec<Problem>,
 }
@@ -63,9 +65,9 @@ impl<'a> Input<'_, 'a> {
     #[inline]
     pub(crate) fn name(&mut self, out: &mut Vec<u8>) -> Parsed<()> {
         let token = self.any()?;
-        let mut name = NameBuf::root();
+        let Scratch { name, warnings, .. } = &mut *self.scratch;
         if name.read(token, self.origin)? == Relation::Completed {
-            warn_of_missing_dot(&name, token, self.origin, &mut self.scratch.warnings);
+            warn_of_missing_dot(name, token, self.origin, warnings);
         }
         out.extend_from_slice(name.as_wire());
         Ok(())

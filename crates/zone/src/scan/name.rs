@@ -11,6 +11,12 @@ pub(crate) struct NameBuf {
     len: usize,
 }
 
+impl Default for NameBuf {
+    fn default() -> Self {
+        Self::root()
+    }
+}
+
 impl NameBuf {
     pub(crate) const fn root() -> Self {
         Self { octets: [0; MAX_OCTETS], len: 1 }

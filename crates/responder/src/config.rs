@@ -1,0 +1,114 @@
+//! What a responder needs to be told, and why one does not start.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pharos_answer::AnyPolicy;
+use pharos_netio::{NetError, lock::LockPlace};
+
+/// The settings of a responder.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The node's identity, `NODE.SITE`: NSID (RFC 5001) and `id.server` (RFC 4892).
+    pub nsid: String,
+    /// Addresses to answer on, by UDP and TCP. Port 0 takes a free one, the same for both.
+    pub listen: Vec<SocketAddr>,
+    /// Where zones come from.
+    pub zones: ZoneSource,
+    /// UDP workers; `None` for one on each CPU that the process may use.
+    pub workers: Option<NonZeroUsize>,
+    /// Octets of the largest UDP reply, 512 at least. 1232 fits one packet on every path that carries IPv6
+    /// (RFC 9715 §3).
+    pub udp_payload_octets: u16,
+    /// What type ANY gets.
+    pub any: AnyPolicy,
+    /// Bounds on TCP connections.
+    pub tcp: TcpLimits,
+    /// Where the lock stands that keeps a second instance from the same addresses.
+    pub lock: LockPlace,
+}
+
+impl Config {
+    /// The defaults for everything but addresses and zones.
+    pub fn new(listen: Vec<SocketAddr>, zones: ZoneSource) -> Self {
+        Self {
+            nsid: String::new(),
+            listen,
+            zones,
+            workers: None,
+            udp_payload_octets: 1232,
+            any: AnyPolicy::default(),
+            tcp: TcpLimits::default(),
+            lock: LockPlace::default(),
+        }
+    }
+}
+
+/// Where zones come from.
+#[derive(Clone, Debug)]
+pub enum ZoneSource {
+    /// Every file `NAME.zone` of a directory; `@.zone` is the root.
+    Directory(PathBuf),
+    /// Names, and the file of each.
+    List(Vec<(String, PathBuf)>),
+}
+
+/// Bounds on TCP connections (RFC 7766 §6.1, §6.2; RFC 9210 §4).
+#[derive(Clone, Copy, Debug)]
+pub struct TcpLimits {
+    /// Connections open at once; another one is closed as soon as it is accepted.
+    pub connections: usize,
+    /// Connections open at once from one address.
+    pub connections_per_address: usize,
+    /// A connection without a query is closed after this time; sooner the fuller the server is, down to a tenth.
+    pub idle: Duration,
+    /// A query must be whole, and a reply be taken, within this time; single octets do not extend it.
+    pub deadline: Duration,
+}
+
+impl Default for TcpLimits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            connections_per_address: 256,
+            idle: Duration::from_secs(10),
+            deadline: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why a responder does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No address to listen on.
+    #[error("no listen address is given")]
+    NoAddress,
+    /// A socket, a lock or an affinity.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The zones' directory or a zone's name.
+    #[error(transparent)]
+    Zones(#[from] crate::zones::ReloadError),
+    /// A thread could not be started, or the TCP runtime.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl StartError {
+    /// What a person can do about it.
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::NoAddress => Some("name one, for instance --listen 127.0.0.1:5300".into()),
+            Self::Net(error) => error.remedy(),
+            Self::Zones(error) => error.remedy(),
+            Self::System { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Counters with one writer each, summed when somebody scrapes.
+//!
+//! Each worker and the TCP thread own one [`Counters`]; a count is a load and a store of a word that no other
+//! thread writes, so it needs no locked instruction. Readers may see a number that is one batch old.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use pharos_answer::{DropReason, Kind, Replied, Truncation, Verdict};
+use pharos_netio::SendReport;
+use pharos_wire::{Opcode, Rcode, Rtype};
+
+/// A number that one thread writes.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    #[inline]
+    pub(crate) fn add(&self, more: u64) {
+        self.0.store(self.0.load(Relaxed) + more, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+}
+
+/// Whom a query is from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Origin {
+    /// A client somewhere.
+    Client,
+    /// This host: probes and people at its keyboard.
+    Host,
+}
+
+impl Origin {
+    pub(crate) const ALL: [Self; 2] = [Self::Client, Self::Host];
+
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Host => "host",
+        }
+    }
+}
+
+/// Query types that are counted by name; all others are one.
+pub(crate) const QTYPES: [Rtype; 18] = [
+    Rtype::A,
+    Rtype::AAAA,
+    Rtype::NS,
+    Rtype::CNAME,
+    Rtype::SOA,
+    Rtype::PTR,
+    Rtype::MX,
+    Rtype::TXT,
+    Rtype::SRV,
+    Rtype::NAPTR,
+    Rtype::DS,
+    Rtype::DNSKEY,
+    Rtype::NSEC,
+    Rtype::SVCB,
+    Rtype::HTTPS,
+    Rtype::AXFR,
+    Rtype::IXFR,
+    Rtype::ANY,
+];
+pub(crate) const OPCODES: [Opcode; 4] = [Opcode::QUERY, Opcode::NOTIFY, Opcode::UPDATE, Opcode(2)];
+pub(crate) const RCODES: [Rcode; 8] = [
+    Rcode::NOERROR,
+    Rcode::FORMERR,
+    Rcode::SERVFAIL,
+    Rcode::NXDOMAIN,
+    Rcode::NOTIMP,
+    Rcode::REFUSED,
+    Rcode::YXDOMAIN,
+    Rcode::BADVERS,
+];
+pub(crate) const KINDS: [Kind; 6] =
+    [Kind::Answer, Kind::NoData, Kind::NxDomain, Kind::Referral, Kind::Chaos, Kind::Error];
+/// Upper bounds of the classes of reply sizes, in octets.
+pub(crate) const SIZES: [usize; 8] = [64, 128, 256, 512, 768, 1232, 4096, 65_535];
+
+/// A count for each of `N` known values and one for all others.
+#[derive(Debug)]
+pub(crate) struct Classes<const N: usize> {
+    known: [Count; N],
+    other: Count,
+}
+
+impl<const N: usize> Default for Classes<N> {
+    fn default() -> Self {
+        Self { known: std::array::from_fn(|_| Count::default()), other: Count::default() }
+    }
+}
+
+impl<const N: usize> Classes<N> {
+    #[inline]
+    fn add(&self, index: Option<usize>) {
+        index.and_then(|index| self.known.get(index)).unwrap_or(&self.other).add(1);
+    }
+
+    pub(crate) fn known(&self) -> impl Iterator<Item = u64> {
+        self.known.iter().map(Count::get)
+    }
+
+    pub(crate) fn other(&self) -> u64 {
+        self.other.get()
+    }
+}
+
+/// What one thread counts.
+#[derive(Debug, Default)]
+#[repr(align(128))] // no two threads write to one cache line or to its neighbour
+pub(crate) struct Counters {
+    pub(crate) received: [Count; Origin::ALL.len()],
+    pub(crate) opcodes: Classes<{ OPCODES.len() }>,
+    pub(crate) qtypes: Classes<{ QTYPES.len() }>,
+    pub(crate) rcodes: Classes<{ RCODES.len() }>,
+    pub(crate) kinds: Classes<{ KINDS.len() }>,
+    pub(crate) sizes: Classes<{ SIZES.len() }>,
+    pub(crate) reply_octets: Count,
+    pub(crate) truncated: Count,
+    pub(crate) unanswered: [Count; DropReason::ALL.len()],
+    pub(crate) send_no_room: Count,
+    pub(crate) send_forbidden: Count,
+    pub(crate) send_unreachable: Count,
+    pub(crate) send_other: Count,
+    pub(crate) receive_errors: Count,
+    heartbeat_ms: Count,
+}
+
+impl Counters {
+    /// Counts what became of one message.
+    #[inline]
+    pub(crate) fn verdict(&self, origin: Origin, verdict: &Verdict) {
+        self.received[origin as usize].add(1);
+        match verdict {
+            Verdict::Reply(reply) => self.reply(reply),
+            Verdict::Drop(reason) => self.unanswered[*reason as usize].add(1),
+        }
+    }
+
+    #[inline]
+    fn reply(&self, reply: &Replied) {
+        self.opcodes.add(OPCODES.iter().position(|&opcode| opcode == reply.opcode));
+        self.qtypes.add(QTYPES.iter().position(|&known| reply.qtype == Some(known)));
+        self.rcodes.add(RCODES.iter().position(|&rcode| rcode == reply.rcode));
+        self.kinds.add(KINDS.iter().position(|&kind| kind == reply.kind));
+        self.sizes.add(SIZES.iter().position(|&bound| reply.len <= bound));
+        self.reply_octets.add(reply.len as u64);
+        if reply.truncation == Truncation::Cut {
+            self.truncated.add(1);
+        }
+    }
+
+    /// Counts replies that the kernel did not take.
+    #[inline]
+    pub(crate) fn sent(&self, report: &SendReport) {
+        if report.dropped() > 0 {
+            self.send_no_room.add(report.no_room as u64);
+            self.send_forbidden.add(report.forbidden as u64);
+            self.send_unreachable.add(report.unreachable as u64);
+            self.send_other.add(report.other as u64);
+        }
+    }
+
+    /// Says that the thread turns.
+    #[inline]
+    pub(crate) fn beat(&self, since_start: Duration) {
+        self.heartbeat_ms.set(since_start.as_millis() as u64);
+    }
+
+    /// The last beat, in milliseconds since the start.
+    pub(crate) fn last_beat_ms(&self) -> u64 {
+        self.heartbeat_ms.get()
+    }
+
+    pub(crate) fn queries(&self) -> u64 {
+        self.received.iter().map(Count::get).sum()
+    }
+
+    pub(crate) fn drops(&self) -> u64 {
+        let sends = [&self.send_no_room, &self.send_forbidden, &self.send_unreachable, &self.send_other];
+        self.unanswered.iter().chain(sends).map(Count::get).sum()
+    }
+}
+
+/// Milliseconds from a beat to now.
+pub(crate) fn beat_age_ms(counters: &Counters, started: Instant) -> u64 {
+    (started.elapsed().as_millis() as u64).saturating_sub(counters.last_beat_ms())
+}

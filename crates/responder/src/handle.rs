@@ -1,0 +1,337 @@
+//! Starting, asking, reloading and stopping a responder.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use pharos_answer::{Context, Transport};
+use pharos_netio::affinity::{self, CpuId};
+use pharos_netio::lock::AddressLocks;
+use pharos_netio::{Inbox, Steering, UdpOptions, UdpSocket, bind_group, tcp};
+
+use crate::config::{Config, StartError};
+use crate::counters::{Counters, beat_age_ms};
+use crate::metrics::ResponderCollector;
+use crate::status::{MAX_LISTED, Status, StatusFilter, WorkerStatus, ZoneLife, ZoneStatus};
+use crate::tcp::Tcp;
+use crate::watchdog;
+use crate::worker::{TURN, Worker};
+use crate::zones::{ReloadError, ReloadReport, ZoneKeeper, unix};
+
+/// A worker that did not turn for this long makes the responder not ready; the watchdog is more patient.
+const LATE: Duration = Duration::from_secs(1);
+
+/// A running responder. Dropping it stops it.
+pub struct Responder {
+    handle: Handle,
+    threads: Vec<JoinHandle<()>>,
+    _locks: AddressLocks,
+}
+
+/// Asks and commands a running responder; cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    nsid: String,
+    listen: Vec<SocketAddr>,
+    keeper: Mutex<ZoneKeeper>,
+    workers: Vec<(Option<CpuId>, Arc<Counters>)>,
+    tcp: Arc<Counters>,
+    tcp_open: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    started: Instant,
+    started_at: SystemTime,
+}
+
+/// Whether the responder can be relied on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Readiness {
+    /// Every zone has been tried and all workers turn.
+    Ready,
+    /// It cannot, for this reason.
+    NotReady(String),
+}
+
+impl Responder {
+    /// Locks the addresses, loads the zones, binds, and starts all threads. Blocks while zones load.
+    ///
+    /// A zone with faults does not keep the responder from starting: it answers SERVFAIL.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running or bound.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        if config.listen.is_empty() {
+            return Err(StartError::NoAddress);
+        }
+        let locks = AddressLocks::acquire(&config.lock, &config.listen)?;
+        let (keeper, report) = ZoneKeeper::start(config.zones)?;
+        log_reload(&report);
+        let cpus = affinity::allowed_cpus()?;
+        let count = config.workers.map_or(cpus.len(), NonZeroUsize::get).max(1);
+        let worker_cpus: Vec<CpuId> = cpus.iter().copied().cycle().take(count).collect();
+        let sockets = Sockets::bind(&config.listen, &worker_cpus, cpus.len(), &config.tcp)?;
+        let context = Context::new(Transport::Udp, config.udp_payload_octets, &config.nsid, config.any);
+        let shared = Arc::new(Shared {
+            nsid: config.nsid,
+            listen: sockets.listen,
+            workers: worker_cpus.iter().map(|&cpu| (Some(cpu), Arc::default())).collect(),
+            tcp: Arc::default(),
+            tcp_open: Arc::default(),
+            stop: Arc::default(),
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            keeper: Mutex::new(keeper),
+        });
+        let mut responder = Self { handle: Handle { shared }, threads: Vec::new(), _locks: locks };
+        responder.spawn(sockets.udp, sockets.tcp, &context, config.tcp)?;
+        Ok(responder)
+    }
+
+    /// Starts the threads; those that run when one fails are stopped by the drop.
+    fn spawn(
+        &mut self,
+        udp: Vec<Vec<UdpSocket>>,
+        listeners: Vec<std::net::TcpListener>,
+        context: &Context,
+        limits: crate::config::TcpLimits,
+    ) -> Result<(), StartError> {
+        let shared = self.handle.shared.clone();
+        let published = shared.keeper().published().clone();
+        let udp_context = Arc::new(context.clone());
+        for (id, (sockets, (cpu, counters))) in udp.into_iter().zip(&shared.workers).enumerate() {
+            let worker = Worker {
+                id,
+                cpu: *cpu,
+                inbox: Inbox::new(sockets, TURN)?,
+                zones: published.reader(),
+                context: udp_context.clone(),
+                counters: counters.clone(),
+                stop: shared.stop.clone(),
+                started: shared.started,
+            };
+            self.threads.push(worker.spawn()?);
+        }
+        let tcp = Tcp {
+            listeners,
+            limits,
+            zones: published.reader(),
+            context: Arc::new(context.over(Transport::Tcp)),
+            counters: shared.tcp.clone(),
+            open: shared.tcp_open.clone(),
+            stop: shared.stop.clone(),
+            started: shared.started,
+        };
+        self.threads.push(tcp.spawn()?);
+        let watched: Vec<_> = shared.workers.iter().map(|(_, counters)| counters.clone()).collect();
+        let stop = shared.stop.clone();
+        let watchdog = std::thread::Builder::new().name("watchdog".into());
+        let watchdog = watchdog.spawn(move || watchdog::run(&watched, &stop));
+        let failed = |source| StartError::System { what: "the watchdog cannot be started", source };
+        self.threads.push(watchdog.map_err(failed)?);
+        Ok(())
+    }
+
+    /// For whoever asks and commands.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Answers what has arrived, stops all threads and waits for them.
+    pub fn stop(self) {
+        // The drop does it.
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        self.handle.shared.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the responder had panicked");
+            }
+        }
+    }
+}
+
+impl Handle {
+    /// Reads what changed and swaps; blocks meanwhile. Whatever is refused keeps its last good data.
+    ///
+    /// # Errors
+    /// [`ReloadError`] when the zones cannot even be listed; nothing changes then.
+    pub fn reload(&self) -> Result<ReloadReport, ReloadError> {
+        let report = self.shared.keeper().reload();
+        match &report {
+            Ok(report) => log_reload(report),
+            Err(error) => tracing::error!(%error, "reload failed, the zones in force stay"),
+        }
+        report
+    }
+
+    /// How the responder fares.
+    pub fn status(&self, filter: &StatusFilter) -> Status {
+        let shared = &*self.shared;
+        let (generation, all) = {
+            let keeper = shared.keeper();
+            (keeper.published().generation(), keeper.status())
+        };
+        let count = |state| all.iter().filter(|zone| zone.state == state).count();
+        let workers: Vec<WorkerStatus> =
+            shared.workers.iter().enumerate().map(|(id, worker)| shared.worker(id, worker)).collect();
+        Status {
+            node: shared.nsid.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            started_unix: unix(shared.started_at),
+            ready: self.readiness() == Readiness::Ready,
+            generation,
+            listen: shared.listen.iter().map(ToString::to_string).collect(),
+            zones_total: all.len(),
+            zones_live: count(ZoneLife::Live),
+            zones_refused: count(ZoneLife::Refused),
+            zones_not_loaded: count(ZoneLife::NotLoaded),
+            zones_omitted: if filter.zones.is_empty() { all.len().saturating_sub(MAX_LISTED) } else { 0 },
+            zones: pick(all, filter),
+            tcp_connections: shared.tcp_open.load(Ordering::Relaxed),
+            queries: workers.iter().map(|worker| worker.queries).sum::<u64>() + shared.tcp.queries(),
+            drops: self.counters().iter().map(|(_, counters)| counters.drops()).sum(),
+            workers,
+        }
+    }
+
+    /// Whether the responder can be relied on.
+    pub fn readiness(&self) -> Readiness {
+        // A handle exists only once every zone has been tried, so only the workers remain to be seen.
+        let shared = &*self.shared;
+        if shared.stop.load(Ordering::Relaxed) {
+            return Readiness::NotReady("the responder is stopping".into());
+        }
+        let late = shared
+            .workers
+            .iter()
+            .position(|(_, counters)| u128::from(beat_age_ms(counters, shared.started)) > LATE.as_millis());
+        match late {
+            Some(id) => Readiness::NotReady(format!("UDP worker {id} has not turned for more than {LATE:?}")),
+            None => Readiness::Ready,
+        }
+    }
+
+    /// Adds the responder's metrics to a registry.
+    ///
+    /// # Errors
+    /// When the registry holds a responder's metrics already.
+    pub fn register(&self, registry: &prometheus::Registry) -> prometheus::Result<()> {
+        registry.register(Box::new(ResponderCollector::new(self.clone())?))
+    }
+
+    /// The addresses that it answers on, ports resolved.
+    pub fn listen(&self) -> Vec<SocketAddr> {
+        self.shared.listen.clone()
+    }
+
+    /// Every thread's counters with its transport.
+    pub(crate) fn counters(&self) -> Vec<(&'static str, &Counters)> {
+        let workers = self.shared.workers.iter().map(|(_, counters)| ("udp", &**counters));
+        workers.chain([("tcp", &*self.shared.tcp)]).collect()
+    }
+}
+
+impl Shared {
+    fn keeper(&self) -> MutexGuard<'_, ZoneKeeper> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn worker(&self, id: usize, (cpu, counters): &(Option<CpuId>, Arc<Counters>)) -> WorkerStatus {
+        WorkerStatus {
+            id,
+            cpu: cpu.map(CpuId::number),
+            heartbeat_age_ms: beat_age_ms(counters, self.started),
+            queries: counters.queries(),
+        }
+    }
+}
+
+/// The zones that the filter names, or as many as are listed without one.
+fn pick(mut all: Vec<ZoneStatus>, filter: &StatusFilter) -> Vec<ZoneStatus> {
+    let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
+    if filter.zones.is_empty() {
+        all.truncate(MAX_LISTED);
+    } else {
+        let wanted: Vec<String> = filter.zones.iter().map(|name| plain(name)).collect();
+        all.retain(|zone| wanted.contains(&plain(&zone.name)));
+    }
+    all
+}
+
+fn log_reload(report: &ReloadReport) {
+    for zone in &report.refused {
+        tracing::error!(
+            zone = zone.name,
+            keeps_serial = zone.keeps_serial,
+            reason = zone.reason,
+            "zone data refused"
+        );
+    }
+    for zone in &report.loaded {
+        tracing::debug!(
+            zone = zone.name,
+            serial = zone.serial,
+            records = zone.records,
+            warnings = zone.warnings,
+            "zone loaded"
+        );
+    }
+    tracing::info!(
+        loaded = report.loaded.len(),
+        refused = report.refused.len(),
+        unchanged = report.unchanged,
+        generation = report.generation,
+        took_ms = report.took_ms,
+        "zones in force"
+    );
+}
+
+/// Every socket of a responder.
+struct Sockets {
+    listen: Vec<SocketAddr>,
+    /// For each worker one socket of each address.
+    udp: Vec<Vec<UdpSocket>>,
+    tcp: Vec<std::net::TcpListener>,
+}
+
+impl Sockets {
+    fn bind(
+        listen: &[SocketAddr],
+        worker_cpus: &[CpuId],
+        cpus: usize,
+        limits: &crate::config::TcpLimits,
+    ) -> Result<Self, StartError> {
+        // With a worker on every CPU each packet is answered where it arrived.
+        let steering = if worker_cpus.len() == cpus {
+            Steering::ReceivingCpu { worker_cpus }
+        } else {
+            Steering::FlowHash
+        };
+        let _ = limits;
+        let mut sockets = Self {
+            listen: Vec::new(),
+            udp: worker_cpus.iter().map(|_| Vec::new()).collect(),
+            tcp: Vec::new(),
+        };
+        for &wanted in listen {
+            let group = bind_group(wanted, worker_cpus.len(), steering, &UdpOptions::default())?;
+            let address = group.first().map_or(wanted, UdpSocket::local_addr);
+            for (worker, socket) in sockets.udp.iter_mut().zip(group) {
+                worker.push(socket);
+            }
+            sockets.tcp.push(tcp::listen(address, &tcp::TcpOptions::default())?);
+            sockets.listen.push(address);
+        }
+        Ok(sockets)
+    }
+}

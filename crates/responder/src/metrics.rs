@@ -1,0 +1,248 @@
+//! The counters as Prometheus metrics, made when somebody scrapes: the single-writer counters are the only
+//! truth, and nothing is counted twice.
+
+use std::collections::HashMap;
+
+use pharos_answer::DropReason;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+
+use crate::counters::{Classes, Count, Counters, KINDS, OPCODES, Origin, QTYPES, RCODES, SIZES};
+use crate::handle::Handle;
+use crate::status::{StatusFilter, ZoneLife};
+
+/// Makes metric families of what a responder counts.
+pub(crate) struct ResponderCollector {
+    handle: Handle,
+    /// The registry tells collectors apart by their descriptions; one is enough.
+    description: Desc,
+}
+
+impl ResponderCollector {
+    pub(crate) fn new(handle: Handle) -> prometheus::Result<Self> {
+        let description =
+            Desc::new("pharos_responder".into(), "A responder.".into(), Vec::new(), HashMap::new())?;
+        Ok(Self { handle, description })
+    }
+}
+
+impl Collector for ResponderCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.description]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut families = traffic(&self.handle.counters());
+        families.extend(health(&self.handle));
+        families
+    }
+}
+
+/// Counters of every thread, each with its transport.
+fn traffic(all: &[(&'static str, &Counters)]) -> Vec<MetricFamily> {
+    let mut queries = counter(
+        "pharos_responder_queries_total",
+        "Messages received, by transport and origin: clients, or this host (probes).",
+    );
+    let mut opcodes = counter("pharos_responder_opcodes_total", "Messages answered, by opcode.");
+    let mut qtypes = counter("pharos_responder_qtypes_total", "Messages answered, by query type.");
+    let mut rcodes = counter("pharos_responder_rcodes_total", "Replies, by transport and response code.");
+    let mut kinds = counter("pharos_responder_answers_total", "Replies, by kind of answer.");
+    let mut sizes = counter(
+        "pharos_responder_reply_sizes_total",
+        "Replies, by size: at most `octets`, more than the class below.",
+    );
+    let mut octets =
+        counter("pharos_responder_reply_octets_total", "Octets of replies, without IP, UDP and TCP headers.");
+    let mut truncated = counter("pharos_responder_truncated_total", "Replies with the TC bit set.");
+    let mut dropped = counter(
+        "pharos_responder_dropped_total",
+        "Messages without a reply, and replies that were not sent, by reason.",
+    );
+    let mut errors = counter("pharos_responder_receive_errors_total", "Failures to receive or accept.");
+    for &(transport, counters) in all {
+        let transport = ("transport", transport);
+        for (origin, count) in Origin::ALL.iter().zip(&counters.received) {
+            queries.add(&[transport, ("origin", origin.label())], count.get());
+        }
+        opcodes.classes(
+            &[transport],
+            "opcode",
+            OPCODES.map(|opcode| opcode.label().to_owned()),
+            &counters.opcodes,
+        );
+        qtypes.classes(&[transport], "qtype", QTYPES.map(|qtype| qtype.to_string()), &counters.qtypes);
+        rcodes.classes(&[transport], "rcode", RCODES.map(|rcode| rcode.label().to_owned()), &counters.rcodes);
+        kinds.classes(&[transport], "kind", KINDS.map(|kind| kind.label().to_owned()), &counters.kinds);
+        sizes.classes(&[transport], "octets", SIZES.map(|size| size.to_string()), &counters.sizes);
+        octets.add(&[transport], counters.reply_octets.get());
+        truncated.add(&[transport], counters.truncated.get());
+        for (reason, count) in DropReason::ALL.iter().zip(&counters.unanswered) {
+            dropped.add(&[transport, ("reason", reason.label())], count.get());
+        }
+        let sends: [(&str, &Count); 4] = [
+            ("send_no_room", &counters.send_no_room),
+            ("send_forbidden", &counters.send_forbidden),
+            ("send_unreachable", &counters.send_unreachable),
+            ("send_other", &counters.send_other),
+        ];
+        for (reason, count) in sends {
+            dropped.add(&[transport, ("reason", reason)], count.get());
+        }
+        errors.add(&[transport], counters.receive_errors.get());
+    }
+    [queries, opcodes, qtypes, rcodes, kinds, sizes, octets, truncated, dropped, errors]
+        .into_iter()
+        .map(Family::finish)
+        .collect()
+}
+
+/// Zones, workers, the process.
+fn health(handle: &Handle) -> Vec<MetricFamily> {
+    let status = handle.status(&StatusFilter::default());
+    let mut info = gauge("pharos_responder_info", "1, with the version and the node's identity.");
+    info.add(&[("version", status.version), ("node", &status.node)], 1);
+    let mut started =
+        gauge("pharos_responder_start_time_seconds", "When the responder started, seconds since 1970.");
+    started.add(&[], status.started_unix);
+    let mut ready = gauge("pharos_responder_ready", "1 when every zone has been tried and all workers turn.");
+    ready.add(&[], status.ready.into());
+    let mut generation = gauge("pharos_responder_generation", "How many sets of zones have been in force.");
+    generation.add(&[], status.generation);
+    let mut zones = gauge(
+        "pharos_responder_zones",
+        "Zones by state: live, refused (newer data were refused and the last good ones answer), not_loaded (SERVFAIL).",
+    );
+    for (state, count) in [
+        (ZoneLife::Live, status.zones_live),
+        (ZoneLife::Refused, status.zones_refused),
+        (ZoneLife::NotLoaded, status.zones_not_loaded),
+    ] {
+        zones.add(&[("state", state.label())], count as u64);
+    }
+    let mut serial = gauge("pharos_responder_zone_serial", "SOA serial that answers.");
+    let mut records = gauge("pharos_responder_zone_records", "Records that answer.");
+    let mut octets = gauge("pharos_responder_zone_octets", "Octets of memory of a zone.");
+    let mut loaded = gauge(
+        "pharos_responder_zone_loaded_time_seconds",
+        "When the data that answer were loaded, seconds since 1970.",
+    );
+    let mut refused = gauge(
+        "pharos_responder_zone_refused",
+        "1 while newer data of the zone are refused or it has none: an alarm.",
+    );
+    for zone in &status.zones {
+        let label = [("zone", zone.name.as_str())];
+        refused.add(&label, (zone.state != ZoneLife::Live).into());
+        records.add(&label, zone.records);
+        octets.add(&label, zone.octets as u64);
+        if let (Some(number), Some(at)) = (zone.serial, zone.loaded_unix) {
+            serial.add(&label, number.into());
+            loaded.add(&label, at);
+        }
+    }
+    let mut heartbeat = gauge(
+        "pharos_responder_worker_heartbeat_age_milliseconds",
+        "Since a UDP worker last turned; it turns at least every 100 ms.",
+    );
+    for worker in &status.workers {
+        heartbeat.add(&[("worker", &worker.id.to_string())], worker.heartbeat_age_ms);
+    }
+    let mut connections = gauge("pharos_responder_tcp_connections", "TCP connections open now.");
+    connections.add(&[], status.tcp_connections);
+    [
+        info,
+        started,
+        ready,
+        generation,
+        zones,
+        serial,
+        records,
+        octets,
+        loaded,
+        refused,
+        heartbeat,
+        connections,
+    ]
+    .into_iter()
+    .map(Family::finish)
+    .collect()
+}
+
+/// A family under construction; series with the same labels are summed.
+struct Family {
+    kind: MetricType,
+    family: MetricFamily,
+    series: Vec<(Vec<(String, String)>, u64)>,
+}
+
+fn counter(name: &str, help: &str) -> Family {
+    Family::new(MetricType::COUNTER, name, help)
+}
+
+fn gauge(name: &str, help: &str) -> Family {
+    Family::new(MetricType::GAUGE, name, help)
+}
+
+impl Family {
+    fn new(kind: MetricType, name: &str, help: &str) -> Self {
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(kind);
+        Self { kind, family, series: Vec::new() }
+    }
+
+    fn add(&mut self, labels: &[(&str, &str)], value: u64) {
+        // Only counters of several threads meet; their families have few series.
+        let same = |known: &[(String, String)]| {
+            known.iter().map(|(n, v)| (n.as_str(), v.as_str())).eq(labels.iter().copied())
+        };
+        if self.kind == MetricType::COUNTER
+            && let Some((_, sum)) = self.series.iter_mut().find(|(known, _)| same(known))
+        {
+            *sum += value;
+            return;
+        }
+        let labels = labels.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        self.series.push((labels, value));
+    }
+
+    fn classes<const N: usize>(
+        &mut self,
+        labels: &[(&str, &str)],
+        name: &str,
+        values: [String; N],
+        classes: &Classes<N>,
+    ) {
+        let counts = classes.known().chain([classes.other()]);
+        for (value, count) in values.iter().map(String::as_str).chain(["other"]).zip(counts) {
+            self.add(&[labels, &[(name, value)]].concat(), count);
+        }
+    }
+
+    fn finish(mut self) -> MetricFamily {
+        let metrics = self.series.into_iter().map(|(labels, value)| {
+            let pairs = labels.into_iter().map(|(name, value)| {
+                let mut pair = LabelPair::default();
+                pair.set_name(name);
+                pair.set_value(value);
+                pair
+            });
+            let mut metric = Metric::from_label(pairs.collect());
+            if self.kind == MetricType::COUNTER {
+                let mut counter = Counter::default();
+                counter.set_value(value as f64);
+                metric.set_counter(counter);
+            } else {
+                let mut gauge = Gauge::default();
+                gauge.set_value(value as f64);
+                metric.set_gauge(gauge);
+            }
+            metric
+        });
+        let metrics = metrics.collect();
+        self.family.set_metric(metrics);
+        self.family
+    }
+}

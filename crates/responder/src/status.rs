@@ -1,0 +1,115 @@
+//! What `/status` tells, as the sidecar and people read it.
+
+use serde::Serialize;
+
+/// Zones that are listed when no filter names any; the others are only counted.
+pub(crate) const MAX_LISTED: usize = 1000;
+
+/// Which zones a status shall list.
+#[derive(Clone, Debug, Default)]
+pub struct StatusFilter {
+    /// Zone names; all, up to a bound, when empty.
+    pub zones: Vec<String>,
+}
+
+/// How the responder fares.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// `NODE.SITE`.
+    pub node: String,
+    /// The program's version.
+    pub version: &'static str,
+    /// Process id.
+    pub pid: u32,
+    /// When it started, seconds since 1970.
+    pub started_unix: u64,
+    /// Whether every zone has been tried and all workers turn.
+    pub ready: bool,
+    /// How many sets of zones have been in force.
+    pub generation: u64,
+    /// Addresses that it answers on, ports resolved.
+    pub listen: Vec<String>,
+    /// Configured zones.
+    pub zones_total: usize,
+    /// Zones whose newest data answer.
+    pub zones_live: usize,
+    /// Zones of which newer data were refused, the last good data answering.
+    pub zones_refused: usize,
+    /// Zones that never had good data: SERVFAIL.
+    pub zones_not_loaded: usize,
+    /// The zones, those with trouble first.
+    pub zones: Vec<ZoneStatus>,
+    /// Zones left out of the list.
+    pub zones_omitted: usize,
+    /// UDP workers.
+    pub workers: Vec<WorkerStatus>,
+    /// TCP connections open now.
+    pub tcp_connections: u64,
+    /// Messages received.
+    pub queries: u64,
+    /// Messages or replies dropped, for whatever reason.
+    pub drops: u64,
+}
+
+/// How a zone fares.
+#[derive(Clone, Debug, Serialize)]
+pub struct ZoneStatus {
+    /// Absolute name.
+    pub name: String,
+    /// What answers.
+    pub state: ZoneLife,
+    /// Serial of the data that answer.
+    pub serial: Option<u32>,
+    /// Records that answer.
+    pub records: u64,
+    /// Octets of memory.
+    pub octets: usize,
+    /// When the data that answer were loaded, seconds since 1970.
+    pub loaded_unix: Option<u64>,
+    /// How long reading, checking and compiling them took, in milliseconds.
+    pub load_ms: u64,
+    /// The zone file.
+    pub file: String,
+    /// Why newer data were refused: place, reason and remedy.
+    pub refusal: Option<String>,
+    /// Since when data have been refused, seconds since 1970.
+    pub refused_unix: Option<u64>,
+    /// Things that its writer should look at.
+    pub warnings: u64,
+}
+
+/// What answers for a zone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ZoneLife {
+    /// The newest data.
+    Live,
+    /// The last good data; newer ones were refused.
+    Refused,
+    /// Nothing yet: SERVFAIL.
+    NotLoaded,
+}
+
+impl ZoneLife {
+    /// The name used in metrics, the same as in JSON.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Refused => "refused",
+            Self::NotLoaded => "not_loaded",
+        }
+    }
+}
+
+/// How a UDP worker fares.
+#[derive(Clone, Debug, Serialize)]
+pub struct WorkerStatus {
+    /// Number, from 0.
+    pub id: usize,
+    /// The CPU that it is pinned to.
+    pub cpu: Option<u16>,
+    /// Milliseconds since it last turned; it turns at least every 100 ms.
+    pub heartbeat_age_ms: u64,
+    /// Messages that it received.
+    pub queries: u64,
+}

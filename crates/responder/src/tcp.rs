@@ -1,0 +1,258 @@
+//! TCP on one thread (RFC 7766, RFC 9210): every listener, every connection.
+//!
+//! A connection costs a task and a small buffer; replies are linked in one buffer that all connections share,
+//! since the thread finishes a reply before it waits. Queries on a connection are answered in order, as many
+//! as have arrived at once (RFC 7766 §6.2.1.1 wants clients to pipeline).
+//!
+//! Bounds: connections in all and from one address, a deadline for each query to become whole and for each
+//! reply to be taken, an idle time that shrinks as the server fills. What is over a bound is closed.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use pharos_answer::{Context, Job, Silent, Verdict, answer};
+use pharos_zonedb::{Reader, ZoneSet};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::LocalSet;
+use tokio::time::timeout;
+
+use crate::config::{StartError, TcpLimits};
+use crate::counters::{Counters, Origin};
+use crate::worker::TURN;
+
+/// Octets of the largest reply with its length before it.
+const REPLY_OCTETS: usize = 2 + 65_535;
+/// Read at once; a query has some 50 octets, so this takes dozens of pipelined ones.
+const READ_OCTETS: usize = 2048;
+/// Replies gathered before they are written, so that a client that pipelines gets few segments.
+const WRITE_OCTETS: usize = 16 * 1024;
+/// Connections are given this long to finish when the responder stops.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// What the TCP thread is made of.
+pub(crate) struct Tcp {
+    pub(crate) listeners: Vec<TcpListener>,
+    pub(crate) limits: TcpLimits,
+    pub(crate) zones: Reader<ZoneSet>,
+    pub(crate) context: Arc<Context>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) open: Arc<AtomicU64>,
+    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) started: Instant,
+}
+
+impl Tcp {
+    /// Starts the thread.
+    pub(crate) fn spawn(self) -> Result<JoinHandle<()>, StartError> {
+        let failed = |source| StartError::System { what: "the TCP thread cannot be started", source };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let body = move || LocalSet::new().block_on(&runtime, self.run());
+        std::thread::Builder::new().name("tcp".into()).spawn(body).map_err(failed)
+    }
+
+    async fn run(self) {
+        let shared = Rc::new(Shared {
+            limits: self.limits,
+            context: self.context,
+            counters: self.counters,
+            open: self.open,
+            by_address: RefCell::default(),
+            work: RefCell::new(Work { zones: self.zones, job: Job::default(), reply: vec![0; REPLY_OCTETS] }),
+        });
+        for listener in self.listeners {
+            match tokio::net::TcpListener::from_std(listener) {
+                Ok(listener) => drop(tokio::task::spawn_local(accept(listener, shared.clone()))),
+                Err(error) => tracing::error!(%error, "a TCP listener is of no use"),
+            }
+        }
+        while !self.stop.load(Ordering::Relaxed) {
+            shared.counters.beat(self.started.elapsed());
+            // An idle thread, too, lets go of a set that has been replaced.
+            let _ = shared.work.borrow_mut().zones.get();
+            tokio::time::sleep(TURN).await;
+        }
+        // Leaving the local set ends listeners and connections alike.
+        let begun = Instant::now();
+        while shared.open.load(Ordering::Relaxed) > 0 && begun.elapsed() < DRAIN {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// What all connections share; of one thread, so borrowed, never locked, and never across a wait.
+struct Shared {
+    limits: TcpLimits,
+    context: Arc<Context>,
+    counters: Arc<Counters>,
+    open: Arc<AtomicU64>,
+    by_address: RefCell<HashMap<IpAddr, usize>>,
+    work: RefCell<Work>,
+}
+
+struct Work {
+    zones: Reader<ZoneSet>,
+    job: Job,
+    reply: Vec<u8>,
+}
+
+/// One open connection in the counts; closing is its end, however it comes.
+struct Admission {
+    shared: Rc<Shared>,
+    address: IpAddr,
+}
+
+impl Admission {
+    fn ask(shared: &Rc<Shared>, address: IpAddr) -> Option<Self> {
+        let mut by_address = shared.by_address.borrow_mut();
+        let full = shared.open.load(Ordering::Relaxed) >= shared.limits.connections as u64;
+        let held = by_address.get(&address).copied().unwrap_or(0);
+        if full || held >= shared.limits.connections_per_address {
+            return None;
+        }
+        by_address.insert(address, held + 1);
+        shared.open.fetch_add(1, Ordering::Relaxed);
+        Some(Self { shared: shared.clone(), address })
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        let mut by_address = self.shared.by_address.borrow_mut();
+        match by_address.get_mut(&self.address) {
+            Some(held) if *held > 1 => *held -= 1,
+            _ => drop(by_address.remove(&self.address)),
+        }
+    }
+}
+
+async fn accept(listener: tokio::net::TcpListener, shared: Rc<Shared>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                // Over a bound: dropping the stream closes it.
+                if let Some(admission) = Admission::ask(&shared, peer.ip().to_canonical()) {
+                    tokio::task::spawn_local(serve(stream, peer, admission));
+                }
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: those who hold them will let go (never exit for it).
+                shared.counters.receive_errors.add(1);
+                tracing::warn!(%error, "a TCP connection cannot be accepted");
+                tokio::time::sleep(TURN).await;
+            }
+        }
+    }
+}
+
+/// Answers one connection until its client, a bound or an error ends it.
+async fn serve(mut stream: TcpStream, peer: SocketAddr, admission: Admission) {
+    let shared = &admission.shared;
+    let _ = stream.set_nodelay(true);
+    let local = stream.local_addr().map(|local| local.ip()).ok();
+    let from_host = peer.ip().to_canonical().is_loopback() || local == Some(peer.ip());
+    let origin = if from_host { Origin::Host } else { Origin::Client };
+    let mut input: Vec<u8> = Vec::with_capacity(READ_OCTETS);
+    let mut output: Vec<u8> = Vec::new();
+    // Set while an incomplete query has been received: more octets do not extend it.
+    let mut deadline: Option<tokio::time::Instant> = None;
+    loop {
+        let wait = match deadline {
+            Some(deadline) => deadline.saturating_duration_since(tokio::time::Instant::now()),
+            None => idle(&shared.limits, shared.open.load(Ordering::Relaxed)),
+        };
+        match timeout(wait, stream.read_buf(&mut input)).await {
+            Ok(Ok(octets)) if octets > 0 => {}
+            _ => return,
+        }
+        let mut rest = &input[..];
+        while let Some((query, after)) = split_message(rest) {
+            rest = after;
+            shared.answer(query, origin, &mut output);
+            if output.len() >= WRITE_OCTETS && !write(&mut stream, &mut output, shared.limits.deadline).await
+            {
+                return;
+            }
+        }
+        let consumed = input.len() - rest.len();
+        input.drain(..consumed);
+        if !output.is_empty() && !write(&mut stream, &mut output, shared.limits.deadline).await {
+            return;
+        }
+        deadline = match (input.is_empty(), consumed > 0) {
+            (true, _) => None,
+            (false, true) => Some(tokio::time::Instant::now() + shared.limits.deadline),
+            (false, false) => deadline.or_else(|| Some(tokio::time::Instant::now() + shared.limits.deadline)),
+        };
+        // Room for the query that has begun; at most 65,537 octets, since that is what its length can say.
+        if let Some(length) = input.first_chunk::<2>() {
+            let whole = 2 + usize::from(u16::from_be_bytes(*length));
+            input.reserve(whole.saturating_sub(input.len()));
+        }
+    }
+}
+
+/// The first whole message and what follows it (RFC 1035 §4.2.2).
+fn split_message(stream: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = stream.split_first_chunk::<2>()?;
+    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+}
+
+/// How long a connection may be idle: all of it while half the server is free, a tenth when it is full.
+fn idle(limits: &TcpLimits, open: u64) -> Duration {
+    let share = open as f64 / limits.connections.max(1) as f64;
+    limits.idle.mul_f64((1.9 - 1.8 * share).clamp(0.1, 1.0))
+}
+
+/// Writes everything within the deadline; the buffer is empty afterwards.
+async fn write(stream: &mut TcpStream, output: &mut Vec<u8>, deadline: Duration) -> bool {
+    let done = matches!(timeout(deadline, stream.write_all(output)).await, Ok(Ok(())));
+    output.clear();
+    output.shrink_to(WRITE_OCTETS);
+    done
+}
+
+impl Shared {
+    /// Appends the reply to one query, its length before it.
+    fn answer(&self, query: &[u8], origin: Origin, output: &mut Vec<u8>) {
+        let mut work = self.work.borrow_mut();
+        let Work { zones, job, reply } = &mut *work;
+        let verdict = answer(job, zones.get(), &self.context, query, reply, &mut Silent);
+        self.counters.verdict(origin, &verdict);
+        if let Verdict::Reply(replied) = verdict
+            && let Some(octets) = reply.get(..replied.len)
+        {
+            output.extend((replied.len as u16).to_be_bytes());
+            output.extend(octets);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_split_by_their_length() {
+        assert_eq!(split_message(b"\0\x02abc"), Some((&b"ab"[..], &b"c"[..])));
+        assert_eq!(split_message(b"\0\x02a"), None);
+        assert_eq!(split_message(b"\0"), None);
+        assert_eq!(split_message(b"\0\0"), Some((&b""[..], &b""[..])));
+    }
+
+    #[test]
+    fn the_idle_time_shrinks_as_the_server_fills() {
+        let limits = TcpLimits { connections: 100, idle: Duration::from_secs(10), ..TcpLimits::default() };
+        assert_eq!(idle(&limits, 0), Duration::from_secs(10));
+        assert_eq!(idle(&limits, 50), Duration::from_secs(10));
+        assert_eq!(idle(&limits, 100), Duration::from_secs(1));
+        assert!(idle(&limits, 75) < Duration::from_secs(6));
+    }
+}

@@ -1,0 +1,77 @@
+//! Ends the process when a worker no longer turns.
+//!
+//! With SO_REUSEPORT a stuck worker black-holes its share of the clients while the others answer every probe.
+//! Better no responder, which everybody sees, than most of one: the sidecar withdraws the route, and the
+//! service manager starts anew.
+//!
+//! The watchdog counts its own looks instead of reading a clock: a process that was stopped and goes on, or a
+//! host that slept, finds old heartbeats everywhere and must not die of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::counters::Counters;
+
+/// Time between two looks.
+const LOOK: Duration = Duration::from_millis(500);
+/// Looks without a beat in between after which a worker counts as stuck: 10 s, a hundred turns of an idle
+/// worker. A worker that is merely starved of its CPU for less must not take the node down.
+const STUCK: u32 = 20;
+
+/// How often a worker was seen without a beat.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    last_beat_ms: u64,
+    looks: u32,
+}
+
+impl Watch {
+    /// Takes a look; says whether the worker is stuck.
+    pub(crate) fn look(&mut self, beat_ms: u64) -> bool {
+        if beat_ms != self.last_beat_ms {
+            *self = Self { last_beat_ms: beat_ms, looks: 0 };
+        }
+        self.looks += 1;
+        self.looks > STUCK
+    }
+}
+
+/// Looks until `stop`.
+pub(crate) fn run(workers: &[Arc<Counters>], stop: &AtomicBool) {
+    let mut watches: Vec<Watch> = workers.iter().map(|_| Watch::default()).collect();
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(LOOK);
+        for (id, (watch, counters)) in watches.iter_mut().zip(workers).enumerate() {
+            if watch.look(counters.last_beat_ms()) && !stop.load(Ordering::Relaxed) {
+                tracing::error!(worker = id, "a UDP worker is stuck: the responder ends itself");
+                std::process::abort();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_beats_is_never_stuck() {
+        let mut watch = Watch::default();
+        assert!((1..1000).all(|beat| !watch.look(beat)));
+    }
+
+    #[test]
+    fn a_worker_without_a_beat_is_stuck_after_the_bound_and_not_before() {
+        let mut watch = Watch::default();
+        assert!((0..STUCK).all(|_| !watch.look(7)));
+        assert!(watch.look(7));
+    }
+
+    #[test]
+    fn one_beat_starts_the_count_anew() {
+        let mut watch = Watch::default();
+        assert!((0..STUCK).all(|_| !watch.look(7)));
+        assert!((0..STUCK).all(|_| !watch.look(8)));
+    }
+}

@@ -1,0 +1,111 @@
+//! The loop of a UDP worker: receive a batch, answer it in three passes, send it.
+//!
+//! A worker owns its sockets, its batch, its jobs and its counters; what it shares it only reads: the set of
+//! zones in force, looked at once per batch, and the stop flag. After set-up the loop allocates nothing,
+//! takes no lock (but for the moment of a swap) and makes no system call besides receive and send.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use pharos_answer::{Context, Job, Silent, Verdict};
+use pharos_netio::affinity::{CpuId, pin_current_thread};
+use pharos_netio::{Batch, Inbox, MAX_SLOTS};
+use pharos_zonedb::{Reader, ZoneSet};
+
+use crate::config::StartError;
+use crate::counters::{Counters, Origin};
+
+/// How long a worker waits before it turns without a query.
+pub(crate) const TURN: Duration = Duration::from_millis(100);
+/// Octets of the largest query that is read whole; a longer datagram is cut and so malformed. Queries have a
+/// few hundred octets; one with many large options still fits.
+const QUERY_OCTETS: usize = 4096;
+/// A worker that is told to stop answers what has arrived, but not for longer than this.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What one worker is made of.
+pub(crate) struct Worker {
+    pub(crate) id: usize,
+    pub(crate) cpu: Option<CpuId>,
+    pub(crate) inbox: Inbox,
+    pub(crate) zones: Reader<ZoneSet>,
+    pub(crate) context: Arc<Context>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) started: Instant,
+}
+
+impl Worker {
+    /// Starts the worker's thread.
+    pub(crate) fn spawn(self) -> Result<JoinHandle<()>, StartError> {
+        std::thread::Builder::new()
+            .name(format!("udp-{}", self.id))
+            .spawn(move || self.run())
+            .map_err(|source| StartError::System { what: "a UDP worker cannot be started", source })
+    }
+
+    fn run(mut self) {
+        if let Some(cpu) = self.cpu
+            && let Err(error) = pin_current_thread(cpu)
+        {
+            tracing::warn!(worker = self.id, %error, "the worker runs unpinned");
+        }
+        let mut batch = Batch::new(MAX_SLOTS, QUERY_OCTETS, usize::from(self.context.udp_payload()));
+        let mut jobs = vec![Job::default(); MAX_SLOTS];
+        let mut stopping: Option<Instant> = None;
+        loop {
+            self.counters.beat(self.started.elapsed());
+            if stopping.is_none() && self.stop.load(Ordering::Relaxed) {
+                stopping = Some(Instant::now());
+            }
+            if stopping.is_some_and(|since| since.elapsed() > DRAIN) {
+                return;
+            }
+            match self.inbox.receive(&mut batch) {
+                Ok(Some(socket)) => {
+                    answer_batch(&mut batch, &mut jobs, self.zones.get(), &self.context, &self.counters);
+                    self.counters.sent(&batch.send(socket));
+                }
+                Ok(None) if stopping.is_some() => return,
+                // An idle worker, too, lets go of a set that has been replaced.
+                Ok(None) => drop(self.zones.get()),
+                Err(error) => {
+                    self.counters.receive_errors.add(1);
+                    tracing::error!(worker = self.id, %error, "datagrams cannot be received");
+                    std::thread::sleep(TURN);
+                }
+            }
+        }
+    }
+}
+
+/// Answers every query of a batch.
+#[inline]
+fn answer_batch(
+    batch: &mut Batch,
+    jobs: &mut [Job],
+    zones: &ZoneSet,
+    context: &Context,
+    counters: &Counters,
+) {
+    let arrived = batch.len().min(jobs.len());
+    for (index, job) in jobs.iter_mut().enumerate().take(arrived) {
+        job.read(zones, batch.query(index).unwrap_or_default());
+    }
+    if arrived > 1 {
+        jobs.iter().take(arrived).for_each(|job| job.warm(zones));
+    }
+    for (index, job) in jobs.iter_mut().enumerate().take(arrived) {
+        let Some(mut slot) = batch.slot(index) else { continue };
+        let source = slot.peer.source_ip();
+        let from_host = source.is_loopback() || slot.peer.destination() == Some(source);
+        let verdict = job.write(zones, context, slot.query, slot.reply, &mut Silent);
+        counters.verdict(if from_host { Origin::Host } else { Origin::Client }, &verdict);
+        slot.set_reply(match verdict {
+            Verdict::Reply(reply) => reply.len,
+            Verdict::Drop(_) => 0,
+        });
+    }
+}

@@ -1,0 +1,245 @@
+//! From a checked tree to an image.
+//!
+//! Decides what look-ups can meet: authoritative names and empty non-terminals, and cuts, are listed; names
+//! below cuts become hidden nodes where some NS record leads to them, laid out right behind the delegation
+//! that needs them, because a referral reads both. Everything else that is occluded is left out.
+
+use std::collections::HashSet;
+
+use pharos_wire::{Rtype, name};
+use pharos_zonedb::build::{ExtraSpec, NodeId, NodeSpec, Reach, RrSetSpec};
+use pharos_zonedb::image::{Need, NodeFlags};
+use pharos_zonedb::{BuildError, ImageBuilder, ZoneImage};
+
+use crate::tree::{APEX, NodeIndex, Standing, Tree};
+
+/// Compiles a settled tree that passed the checks.
+pub(crate) fn compile(tree: &Tree) -> Result<ZoneImage, BuildError> {
+    let mut compiler = Compiler {
+        tree,
+        builder: ImageBuilder::new(tree.apex(), tree.node_count()),
+        wildcard_parents: wildcard_parents(tree),
+        laid_out: vec![false; tree.node_count()],
+        parts: Parts::default(),
+    };
+    for node in tree.nodes() {
+        match tree.standing(node) {
+            Standing::Authoritative => compiler.node(node, Reach::Listed(tree.hash(node)), |_| true)?,
+            Standing::Cut => {
+                // What the parent says with authority at a cut (RFC 4035 §2.6), and addresses for glue.
+                compiler.node(node, Reach::Listed(tree.hash(node)), |rtype| {
+                    matches!(rtype, Rtype::NS | Rtype::DS | Rtype::NSEC | Rtype::A | Rtype::AAAA)
+                })?;
+                compiler.glue_of(node)?;
+            }
+            Standing::Occluded(_) => {}
+        }
+    }
+    // The apex may name servers below a cut.
+    compiler.glue_of(APEX)?;
+    let soa = tree.of_type(APEX, Rtype::SOA).next();
+    let number = |from_end: usize| {
+        let rdata = soa.map_or(&[][..], |soa| soa.rdata);
+        let at = rdata.len().checked_sub(from_end);
+        let octets = at.and_then(|at| rdata.get(at..)).and_then(|rest| rest.first_chunk::<4>());
+        octets.map_or(0, |octets| u32::from_be_bytes(*octets))
+    };
+    // SOA rdata end in serial, refresh, retry, expire and minimum, four octets each (RFC 1035 §3.3.13).
+    let (serial, minimum) = (number(20), number(4));
+    let negative_ttl = soa.map_or(0, |soa| soa.ttl.min(minimum)); // RFC 2308 §5
+    compiler.builder.finish(NodeId(APEX.0), serial, negative_ttl)
+}
+
+fn wildcard_parents(tree: &Tree) -> Vec<bool> {
+    let mut parents = vec![false; tree.node_count()];
+    for node in tree.nodes().filter(|&node| tree.is_wildcard(node)) {
+        if let Some(parent) = tree.parent(node) {
+            parents[parent.0 as usize] = true;
+        }
+    }
+    parents
+}
+
+struct Compiler<'t> {
+    tree: &'t Tree,
+    builder: ImageBuilder,
+    wildcard_parents: Vec<bool>,
+    laid_out: Vec<bool>,
+    parts: Parts<'t>,
+}
+
+/// What is gathered for one node; kept from node to node for its memory.
+#[derive(Default)]
+struct Parts<'t> {
+    rrsets: Vec<PartRrset>,
+    records: Vec<&'t [u8]>,
+    signatures: Vec<&'t [u8]>,
+    extras: Vec<ExtraSpec>,
+}
+
+/// An RRset as ranges of the lists of [`Parts`].
+struct PartRrset {
+    rtype: Rtype,
+    ttl: u32,
+    records: std::ops::Range<usize>,
+    signatures: std::ops::Range<usize>,
+    extras: std::ops::Range<usize>,
+}
+
+impl<'t> Compiler<'t> {
+    /// Lays out one node with those of its RRsets that `served` accepts.
+    fn node(
+        &mut self,
+        node: NodeIndex,
+        reach: Reach,
+        served: impl Fn(Rtype) -> bool,
+    ) -> Result<(), BuildError> {
+        if std::mem::replace(&mut self.laid_out[node.0 as usize], true) {
+            return Ok(());
+        }
+        let hidden = reach == Reach::Hidden;
+        self.gather(node, hidden, served);
+        let parts = &self.parts;
+        let rrsets: Vec<RrSetSpec<'_>> = parts
+            .rrsets
+            .iter()
+            .map(|part| RrSetSpec {
+                rtype: part.rtype,
+                ttl: part.ttl,
+                records: &parts.records[part.records.clone()],
+                signatures: &parts.signatures[part.signatures.clone()],
+                extras: &parts.extras[part.extras.clone()],
+            })
+            .collect();
+        let flags = if hidden { NodeFlags::default() } else { self.flags(node) };
+        let owner = self.tree.owner(node);
+        self.builder.node(&NodeSpec { id: NodeId(node.0), owner, reach, flags, rrsets: &rrsets })
+    }
+
+    /// Lays out, as hidden nodes, the occluded names that the NS records of `node` lead to.
+    fn glue_of(&mut self, node: NodeIndex) -> Result<(), BuildError> {
+        for record in self.tree.of_type(node, Rtype::NS) {
+            let Some(target) = self.tree.find(record.rdata) else { continue };
+            if matches!(self.tree.standing(target), Standing::Occluded(_)) && has_address(self.tree, target) {
+                self.node(target, Reach::Hidden, |rtype| matches!(rtype, Rtype::A | Rtype::AAAA))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flags(&self, node: NodeIndex) -> NodeFlags {
+        let tree = self.tree;
+        let standing = tree.standing(node);
+        let facts = [
+            (standing == Standing::Cut, NodeFlags::CUT),
+            (self.wildcard_parents[node.0 as usize], NodeFlags::WILDCARD_CHILD),
+            (standing != Standing::Cut && tree.has(node, Rtype::CNAME), NodeFlags::CNAME),
+            (tree.has(node, Rtype::DNAME), NodeFlags::DNAME),
+            (tree.is_wildcard(node), NodeFlags::WILDCARD),
+        ];
+        facts
+            .into_iter()
+            .filter(|(holds, _)| *holds)
+            .fold(NodeFlags::default(), |all, (_, flag)| all.with(flag))
+    }
+
+    /// Fills [`Parts`] with the node's RRsets: addresses first, because most queries ask for them.
+    fn gather(&mut self, node: NodeIndex, hidden: bool, served: impl Fn(Rtype) -> bool) {
+        let tree = self.tree;
+        let parts = &mut self.parts;
+        parts.rrsets.clear();
+        parts.records.clear();
+        parts.signatures.clear();
+        parts.extras.clear();
+        let mut types: Vec<Rtype> = Vec::new();
+        for record in tree.records(node) {
+            if record.rtype != Rtype::RRSIG && served(record.rtype) && !types.contains(&record.rtype) {
+                types.push(record.rtype);
+            }
+        }
+        types.sort_by_key(|&rtype| (rtype != Rtype::A, rtype != Rtype::AAAA, rtype));
+        for rtype in types {
+            let (records, signatures, extras) =
+                (parts.records.len(), parts.signatures.len(), parts.extras.len());
+            let mut ttl = None;
+            // Duplicates count once (RFC 2181 §5); a set of one needs no check.
+            let alone = tree.of_type(node, rtype).nth(1).is_none();
+            let mut seen = HashSet::new();
+            for record in tree.of_type(node, rtype) {
+                ttl = ttl.or(Some(record.ttl));
+                if alone || seen.insert(record.rdata) {
+                    parts.records.push(record.rdata);
+                }
+            }
+            if !hidden {
+                // An RRSIG's rdata start with the type that it covers (RFC 4034 §3.1).
+                let covers = |rdata: &[u8]| rdata.starts_with(&rtype.0.to_be_bytes());
+                let all = tree.of_type(node, Rtype::RRSIG).map(|record| record.rdata);
+                parts.signatures.extend(all.filter(|rdata| covers(rdata)));
+                for (index, rdata) in parts.records[records..].iter().enumerate() {
+                    if let Some((offset, target, need)) = extra(tree, node, rtype, rdata)
+                        && !parts.extras[extras..].iter().any(|known| known.node == NodeId(target.0))
+                    {
+                        parts.extras.push(ExtraSpec { record: index, offset, node: NodeId(target.0), need });
+                    }
+                }
+            }
+            parts.rrsets.push(PartRrset {
+                rtype,
+                ttl: ttl.unwrap_or_default(),
+                records: records..parts.records.len(),
+                signatures: signatures..parts.signatures.len(),
+                extras: extras..parts.extras.len(),
+            });
+        }
+    }
+}
+
+/// The name in some rdata whose addresses belong into the additional section: where it stands, its node, and
+/// whether a reply must have them.
+fn extra(tree: &Tree, owner: NodeIndex, rtype: Rtype, rdata: &[u8]) -> Option<(usize, NodeIndex, Need)> {
+    let offset = target_offset(rtype, rdata)?;
+    let wire = rdata.get(offset..)?;
+    let wire = wire.get(..name::measure(wire).ok()?)?;
+    if wire == [0] {
+        return None; // `.` says that there is no target, or that it is the owner itself (RFC 9460 §2.5).
+    }
+    let target = tree.find(wire).filter(|&target| has_address(tree, target))?;
+    let in_domain = tree.standing(owner) == Standing::Cut
+        && rtype == Rtype::NS
+        && name::is_within(wire, tree.owner(owner));
+    match tree.standing(target) {
+        Standing::Authoritative => Some((offset, target, Need::Helpful)),
+        // Only NS records lead to glue: elsewhere it could pass for an answer.
+        _ if rtype != Rtype::NS => None,
+        // RFC 9471 §3.1: in-domain glue is required; §3.2: sibling glue is sent where it fits.
+        Standing::Cut | Standing::Occluded(_) => {
+            let below_dname = matches!(tree.standing(target), Standing::Occluded(above) if tree.standing(above) != Standing::Cut);
+            let need = if in_domain { Need::Required } else { Need::Helpful };
+            (!below_dname).then_some((offset, target, need))
+        }
+    }
+}
+
+fn has_address(tree: &Tree, node: NodeIndex) -> bool {
+    tree.has(node, Rtype::A) || tree.has(node, Rtype::AAAA)
+}
+
+/// Where the name stands that additional section processing looks at.
+fn target_offset(rtype: Rtype, rdata: &[u8]) -> Option<usize> {
+    match rtype {
+        Rtype::NS => Some(0),                            // RFC 1035 §3.3.11
+        Rtype::MX | Rtype::AFSDB | Rtype::KX => Some(2), // RFC 1035 §3.3.9, RFC 1183 §1, RFC 2230 §3
+        Rtype::SVCB | Rtype::HTTPS => Some(2),           // RFC 9460 §4.1
+        Rtype::SRV => Some(6),                           // RFC 2782
+        Rtype::NAPTR => {
+            // Order, preference and three strings stand before the replacement (RFC 3403 §4.1).
+            let mut at = 4;
+            for _ in 0..3 {
+                at += 1 + usize::from(*rdata.get(at)?);
+            }
+            Some(at)
+        }
+        _ => None,
+    }
+}

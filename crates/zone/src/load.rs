@@ -1,0 +1,118 @@
+//! A zone file in, an image out: scan, group, check, compile, in this order, each only if the one before it
+//! found nothing wrong.
+
+use std::path::{Path, PathBuf};
+
+use pharos_wire::Name;
+use pharos_wire::hash::HashKey;
+use pharos_wire::name::Text;
+use pharos_zonedb::ZoneImage;
+
+use crate::check::check;
+use crate::compile::compile;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::scan::{Includes, Place, Report, Source, scan};
+use crate::tree::{Misfit, Tree};
+
+/// A zone that may answer, and what its writer should know of it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The compiled zone.
+    pub image: ZoneImage,
+    /// What was found; without errors.
+    pub report: Report,
+}
+
+/// Why a zone file did not become an image.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file's content is refused; the report says where and why.
+    #[error("{0}")]
+    Refused(Box<Report>),
+}
+
+/// Loads the zone `apex` from a file.
+///
+/// # Errors
+/// [`LoadError`]; nothing is kept of a zone with any error in it.
+pub fn load_file(apex: &Name, path: &Path, key: HashKey) -> Result<Loaded, LoadError> {
+    let octets =
+        std::fs::read(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
+    load(apex, Source { path, octets: &octets, includes: Includes::Files }, key)
+}
+
+/// Loads the zone `apex` from text at hand.
+///
+/// # Errors
+/// [`LoadError::Refused`].
+pub fn load(apex: &Name, source: Source<'_>, key: HashKey) -> Result<Loaded, LoadError> {
+    let main_file = source.octets;
+    let mut tree = Tree::new(apex, key);
+    let mut misfits = Vec::new();
+    let mut misfit_count = 0u64;
+    let mut report = scan(source, apex.as_wire(), &mut |record| {
+        if let Err(misfit) = tree.insert(&record) {
+            misfit_count += 1;
+            if misfits.len() < crate::scan::MAX_KEPT {
+                misfits.push(say_misfit(misfit, record.owner, apex, record.place));
+            }
+        }
+    });
+    report.errors_total += misfit_count - misfits.len() as u64;
+    for misfit in misfits {
+        add(&mut report, misfit, main_file);
+    }
+    if !report.is_clean() {
+        return Err(LoadError::Refused(Box::new(report)));
+    }
+    tree.settle();
+    check(&tree, &mut |finding| add(&mut report, finding, main_file));
+    if !report.is_clean() {
+        return Err(LoadError::Refused(Box::new(report)));
+    }
+    match compile(&tree) {
+        Ok(image) => Ok(Loaded { image, report }),
+        Err(error) => {
+            let remedy = "split the zone, or remove what makes it so large";
+            add(&mut report, Diagnostic::error(Place::default(), error.to_string(), remedy), main_file);
+            Err(LoadError::Refused(Box::new(report)))
+        }
+    }
+}
+
+fn say_misfit(misfit: Misfit, owner: &[u8], apex: &Name, place: Place) -> Diagnostic {
+    match misfit {
+        Misfit::OutOfZone => Diagnostic::error(
+            place,
+            format!("{} is outside of zone {apex}", Text(owner)),
+            "remove the record, or write its owner relative to the zone: a closing dot is missing or too many",
+        ),
+        Misfit::TooMany => Diagnostic::error(place, "more than 4,294,967,294 records", "split the zone"),
+    }
+}
+
+/// Adds a finding with its line where that stands in the main file.
+fn add(report: &mut Report, finding: Diagnostic, main_file: &[u8]) {
+    let kept = match finding.severity {
+        Severity::Error => {
+            report.errors_total += 1;
+            &mut report.errors
+        }
+        Severity::Warning => {
+            report.warnings_total += 1;
+            &mut report.warnings
+        }
+    };
+    if kept.len() < crate::scan::MAX_KEPT {
+        let in_main_file = finding.place.file.0 == 0 && finding.place.line > 0;
+        kept.push(if in_main_file { finding.with_source(main_file) } else { finding });
+    }
+}

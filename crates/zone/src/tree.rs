@@ -1,0 +1,386 @@
+//! The records of one zone by owner: what the checks judge and what becomes an image.
+//!
+//! Records come in the order of the file and are grouped by a hash of their owner, so that nothing is sorted.
+//! Every name between an owner and the apex gets a node too (an empty non-terminal, RFC 4592 §2.2.2), and
+//! each node knows its parent. [`Tree::settle`] then says for each node what it is: authoritative, a zone
+//! cut, or below a cut or a DNAME and so occluded (RFC 2136 §7.18; RFC 6672 §2.4).
+//!
+//! Called by [`crate::load`]; read by [`crate::check`] and [`crate::compile`].
+
+use pharos_wire::hash::{HashKey, HashedName};
+use pharos_wire::{Name, Rtype, name};
+
+use crate::scan::{Place, Record};
+
+/// Index of a node in the tree; the apex is [`APEX`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct NodeIndex(pub(crate) u32);
+
+/// The node of the zone's own name; it always exists.
+pub(crate) const APEX: NodeIndex = NodeIndex(0);
+
+/// The end of a list of records, and a free slot of the table.
+const NONE: u32 = u32::MAX;
+
+/// What a node is in the zone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// Answers come from here.
+    Authoritative,
+    /// NS below the apex: referrals come from here.
+    Cut,
+    /// Below this cut or DNAME; no look-up ends here.
+    Occluded(NodeIndex),
+}
+
+/// A record of a node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TreeRecord<'a> {
+    pub(crate) rtype: Rtype,
+    pub(crate) ttl: u32,
+    pub(crate) rdata: &'a [u8],
+    pub(crate) place: Place,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    hash: u64,
+    owner: usize,
+    owner_octets: u8,
+    parent: u32,
+    first: u32,
+    last: u32,
+    standing: Standing,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stored {
+    next: u32,
+    rtype: Rtype,
+    rdata_octets: u16,
+    ttl: u32,
+    rdata: usize,
+    place: Place,
+}
+
+/// Why a record does not belong into the tree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Misfit {
+    /// Its owner is neither the apex nor below it.
+    OutOfZone,
+    /// The zone has more than four billion records or names.
+    TooMany,
+}
+
+/// All records of one zone.
+pub(crate) struct Tree {
+    key: HashKey,
+    apex: Name,
+    apex_labels: usize,
+    /// Owners, in lower case, and rdata.
+    octets: Vec<u8>,
+    nodes: Vec<Node>,
+    records: Vec<Stored>,
+    table: Vec<u32>,
+    hashed: HashedName,
+    /// Owner and node of the record that came last: the next one often has the same.
+    last_owner: Vec<u8>,
+    last_node: NodeIndex,
+}
+
+impl Tree {
+    pub(crate) fn new(apex: &Name, key: HashKey) -> Self {
+        let mut tree = Self {
+            key,
+            apex: apex.to_folded(),
+            apex_labels: apex.labels().count(),
+            octets: Vec::new(),
+            nodes: Vec::new(),
+            records: Vec::new(),
+            table: vec![NONE; 64],
+            hashed: HashedName::default(),
+            last_owner: apex.as_wire().to_vec(),
+            last_node: APEX,
+        };
+        // A `Name` is a name, so this cannot fail.
+        let _ = tree.hashed.set(apex.as_wire());
+        tree.hashed.hash(key);
+        tree.append(0, NONE);
+        tree
+    }
+
+    /// Takes one record.
+    pub(crate) fn insert(&mut self, record: &Record<'_>) -> Result<(), Misfit> {
+        let node =
+            if record.owner == self.last_owner { self.last_node } else { self.node_for(record.owner)? };
+        let index = u32::try_from(self.records.len()).ok().filter(|&n| n != NONE).ok_or(Misfit::TooMany)?;
+        self.records.push(Stored {
+            next: NONE,
+            rtype: Rtype(record.rtype),
+            rdata_octets: record.rdata.len() as u16,
+            ttl: record.ttl,
+            rdata: self.octets.len(),
+            place: record.place,
+        });
+        self.octets.extend(record.rdata);
+        let node = &mut self.nodes[node.0 as usize];
+        match std::mem::replace(&mut node.last, index) {
+            NONE => node.first = index,
+            last => self.records[last as usize].next = index,
+        }
+        Ok(())
+    }
+
+    /// Decides the standing of every node; to be called once all records are in.
+    pub(crate) fn settle(&mut self) {
+        let cuts: Vec<bool> =
+            (0..self.nodes.len()).map(|at| self.stops_lookups(NodeIndex(at as u32))).collect();
+        for at in 0..self.nodes.len() {
+            let mut standing = if at != 0 && self.has(NodeIndex(at as u32), Rtype::NS) {
+                Standing::Cut
+            } else {
+                Standing::Authoritative
+            };
+            // The highest cut above the node is the one that look-ups meet.
+            let mut above = self.nodes[at].parent;
+            while above != NONE {
+                if cuts[above as usize] {
+                    standing = Standing::Occluded(NodeIndex(above));
+                }
+                above = self.nodes[above as usize].parent;
+            }
+            self.nodes[at].standing = standing;
+        }
+    }
+
+    fn stops_lookups(&self, node: NodeIndex) -> bool {
+        (node != APEX && self.has(node, Rtype::NS)) || self.has(node, Rtype::DNAME)
+    }
+
+    pub(crate) fn apex(&self) -> &Name {
+        &self.apex
+    }
+
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeIndex> + use<> {
+        (0..self.nodes.len() as u32).map(NodeIndex)
+    }
+
+    pub(crate) fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The owner in lower case, in wire form.
+    pub(crate) fn owner(&self, node: NodeIndex) -> &[u8] {
+        let node = &self.nodes[node.0 as usize];
+        &self.octets[node.owner..node.owner + usize::from(node.owner_octets)]
+    }
+
+    pub(crate) fn hash(&self, node: NodeIndex) -> u64 {
+        self.nodes[node.0 as usize].hash
+    }
+
+    pub(crate) fn standing(&self, node: NodeIndex) -> Standing {
+        self.nodes[node.0 as usize].standing
+    }
+
+    pub(crate) fn parent(&self, node: NodeIndex) -> Option<NodeIndex> {
+        Some(self.nodes[node.0 as usize].parent).filter(|&parent| parent != NONE).map(NodeIndex)
+    }
+
+    /// Whether the leftmost label is `*`.
+    pub(crate) fn is_wildcard(&self, node: NodeIndex) -> bool {
+        node != APEX && self.owner(node).starts_with(b"\x01*")
+    }
+
+    /// The node of a name, if the zone has it.
+    pub(crate) fn find(&self, wire: &[u8]) -> Option<NodeIndex> {
+        let hash = self.key.name(wire).ok()?;
+        self.slot(hash, wire)
+    }
+
+    /// The records of a node in the order of the file.
+    pub(crate) fn records(&self, node: NodeIndex) -> impl Iterator<Item = TreeRecord<'_>> + Clone {
+        let mut next = self.nodes[node.0 as usize].first;
+        std::iter::from_fn(move || {
+            let stored = self.records.get(next as usize)?;
+            next = stored.next;
+            Some(TreeRecord {
+                rtype: stored.rtype,
+                ttl: stored.ttl,
+                rdata: &self.octets[stored.rdata..stored.rdata + usize::from(stored.rdata_octets)],
+                place: stored.place,
+            })
+        })
+    }
+
+    /// The records of one type.
+    pub(crate) fn of_type(
+        &self,
+        node: NodeIndex,
+        rtype: Rtype,
+    ) -> impl Iterator<Item = TreeRecord<'_>> + Clone {
+        self.records(node).filter(move |record| record.rtype == rtype)
+    }
+
+    pub(crate) fn has(&self, node: NodeIndex, rtype: Rtype) -> bool {
+        self.of_type(node, rtype).next().is_some()
+    }
+
+    fn node_for(&mut self, owner: &[u8]) -> Result<NodeIndex, Misfit> {
+        if !name::is_within(owner, self.apex.as_wire()) || self.hashed.set(owner).is_err() {
+            return Err(Misfit::OutOfZone);
+        }
+        self.hashed.hash(self.key);
+        let above_apex = self.hashed.labels() - self.apex_labels;
+        // From the first existing suffix back down to the owner, each missing name gets its node.
+        let (mut label, mut node) = (above_apex, APEX);
+        for candidate in 0..above_apex {
+            if let Some(found) = self.slot(self.hashed.suffix_hash(candidate), self.hashed.suffix(candidate))
+            {
+                (label, node) = (candidate, found);
+                break;
+            }
+        }
+        while label > 0 {
+            if self.nodes.len() >= NONE as usize {
+                return Err(Misfit::TooMany);
+            }
+            label -= 1;
+            node = self.append(label, node.0);
+        }
+        self.last_owner.clear();
+        self.last_owner.extend(owner);
+        self.last_node = node;
+        Ok(node)
+    }
+
+    /// Adds a node for the suffix of the name at hand that starts at `label`.
+    fn append(&mut self, label: usize, parent: u32) -> NodeIndex {
+        let index = self.nodes.len() as u32;
+        let (hash, owner) = (self.hashed.suffix_hash(label), self.hashed.suffix(label));
+        self.nodes.push(Node {
+            hash,
+            owner: self.octets.len(),
+            owner_octets: owner.len() as u8,
+            parent,
+            first: NONE,
+            last: NONE,
+            standing: Standing::Authoritative,
+        });
+        self.octets.extend(owner);
+        if self.nodes.len() * 2 > self.table.len() {
+            self.table = vec![NONE; self.table.len() * 2];
+            for at in 0..index {
+                self.occupy(self.nodes[at as usize].hash, at);
+            }
+        }
+        self.occupy(hash, index);
+        NodeIndex(index)
+    }
+
+    fn occupy(&mut self, hash: u64, node: u32) {
+        let mask = self.table.len() - 1;
+        let mut at = hash as usize & mask;
+        while self.table[at] != NONE {
+            at = (at + 1) & mask;
+        }
+        self.table[at] = node;
+    }
+
+    fn slot(&self, hash: u64, wire: &[u8]) -> Option<NodeIndex> {
+        let mask = self.table.len() - 1;
+        let mut at = hash as usize & mask;
+        loop {
+            let node = self.table[at];
+            if node == NONE {
+                return None;
+            }
+            let index = NodeIndex(node);
+            if self.nodes[node as usize].hash == hash && self.owner(index).eq_ignore_ascii_case(wire) {
+                return Some(index);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(records: &[(&str, Rtype)]) -> Tree {
+        let mut tree = Tree::new(&Name::from_text("example.").unwrap(), HashKey::new([1, 2]));
+        for (owner, rtype) in records {
+            let owner = Name::from_text(owner).unwrap();
+            let record = Record {
+                owner: owner.as_wire(),
+                rtype: rtype.0,
+                class: 1,
+                ttl: 60,
+                rdata: &[0],
+                place: Place::default(),
+            };
+            tree.insert(&record).unwrap();
+        }
+        tree.settle();
+        tree
+    }
+
+    fn find(tree: &Tree, name: &str) -> Option<NodeIndex> {
+        tree.find(Name::from_text(name).unwrap().as_wire())
+    }
+
+    #[test]
+    fn names_between_owner_and_apex_exist() {
+        let tree = tree(&[("a.b.c.example.", Rtype::A), ("x.b.c.example.", Rtype::A)]);
+        assert_eq!(tree.node_count(), 5);
+        let middle = find(&tree, "B.c.example.").unwrap();
+        assert_eq!(tree.records(middle).count(), 0);
+        assert_eq!(tree.parent(middle), find(&tree, "c.example."));
+        assert_eq!(tree.parent(find(&tree, "c.example.").unwrap()), Some(APEX));
+    }
+
+    #[test]
+    fn the_highest_cut_occludes() {
+        let tree = tree(&[
+            ("ns.deep.sub.example.", Rtype::A),
+            ("deep.sub.example.", Rtype::NS),
+            ("sub.example.", Rtype::NS),
+            ("example.", Rtype::NS),
+        ]);
+        let sub = find(&tree, "sub.example.").unwrap();
+        assert_eq!(tree.standing(APEX), Standing::Authoritative);
+        assert_eq!(tree.standing(sub), Standing::Cut);
+        assert_eq!(tree.standing(find(&tree, "deep.sub.example.").unwrap()), Standing::Occluded(sub));
+        assert_eq!(tree.standing(find(&tree, "ns.deep.sub.example.").unwrap()), Standing::Occluded(sub));
+    }
+
+    #[test]
+    fn what_lies_below_a_dname_is_occluded_and_its_owner_is_not() {
+        let tree = tree(&[("d.example.", Rtype::DNAME), ("x.d.example.", Rtype::A)]);
+        let owner = find(&tree, "d.example.").unwrap();
+        assert_eq!(tree.standing(owner), Standing::Authoritative);
+        assert_eq!(tree.standing(find(&tree, "x.d.example.").unwrap()), Standing::Occluded(owner));
+    }
+
+    #[test]
+    fn owners_outside_the_zone_do_not_fit() {
+        let mut tree = tree(&[]);
+        let owner = Name::from_text("example.org.").unwrap();
+        let (rtype, class, ttl, rdata, place) = (1, 1, 1, &[0][..], Place::default());
+        let record = Record { owner: owner.as_wire(), rtype, class, ttl, rdata, place };
+        assert_eq!(tree.insert(&record), Err(Misfit::OutOfZone));
+    }
+
+    #[test]
+    fn many_names_are_all_found_with_their_records_in_order() {
+        let names: Vec<String> = (0..3000).map(|n| format!("h{n}.example.")).collect();
+        let pairs: Vec<_> = names.iter().flat_map(|n| [(n.as_str(), Rtype::A), (n, Rtype::TXT)]).collect();
+        let tree = tree(&pairs);
+        for name in &names {
+            let node = find(&tree, name).unwrap();
+            let types: Vec<_> = tree.records(node).map(|record| record.rtype).collect();
+            assert_eq!(types, [Rtype::A, Rtype::TXT]);
+        }
+    }
+}
