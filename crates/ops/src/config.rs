@@ -49,6 +49,11 @@ impl Loaded {
     pub fn nsid(&self) -> String {
         format!("{}.{}", self.site.node, self.site.site)
     }
+
+    /// A path of `pharos.yaml` as this process can open it.
+    pub fn path(&self, written: &Path) -> PathBuf {
+        self.directory.join(written)
+    }
 }
 
 /// More than any configuration holds; a path that leads to a log or a disk must not fill the memory.

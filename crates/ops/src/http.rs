@@ -137,7 +137,7 @@ impl Routes {
         routes.page("/livez", |_| Page::text(200, "alive\n"))
     }
 
-    /// Adds a page. The closure runs on the management runtime: it may read counters, not wait.
+    /// Adds a page. The closure runs on a thread where it may wait a while, for a lock that a reload holds.
     pub fn page(mut self, path: &'static str, page: impl Fn(&Query) -> Page + Send + Sync + 'static) -> Self {
         self.pages.insert(path, Box::new(page));
         self
@@ -201,7 +201,7 @@ pub async fn serve(listener: TcpListener, routes: Arc<Routes>, mut stop: watch::
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let routes = Arc::clone(&routes);
         tokio::spawn(async move {
-            let service = service_fn(|request| respond(&routes, request));
+            let service = service_fn(move |request| respond(Arc::clone(&routes), request));
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_WAIT)
@@ -216,10 +216,16 @@ pub async fn serve(listener: TcpListener, routes: Arc<Routes>, mut stop: watch::
     }
 }
 
-#[allow(clippy::unused_async, reason = "hyper's service wants a future")]
-async fn respond(routes: &Routes, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let uri = request.uri();
-    let page = routes.answer(request.method(), uri.path(), uri.query().unwrap_or(""));
+async fn respond(
+    routes: Arc<Routes>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    // At most as many threads as there are places for connections.
+    let answer = move || routes.answer(&method, uri.path(), uri.query().unwrap_or(""));
+    let page = tokio::task::spawn_blocking(answer)
+        .await
+        .unwrap_or_else(|error| Page::text(500, format!("this page broke off: {error}\n")));
     let mut response = Response::new(Full::new(Bytes::from(page.body)));
     *response.status_mut() = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();

@@ -122,9 +122,11 @@ section! {
         /// permissions decide who may: mode 0660.
         #[serde(default = "responder_control")]
         control: PathBuf, write "path", Value("/run/pharos/responder.sock");
-        /// Where the locks stand that keep a second responder from joining the same addresses.
-        #[serde(default = "lock_directory")]
-        lock_directory: PathBuf, write "path", Value("/run/pharos");
+        /// Where the locks stand that keep a second responder from joining the same addresses: files in
+        /// this directory, or names that belong to the network namespace and need no directory. All
+        /// responders of a host need the same place.
+        #[serde(default)]
+        lock_directory: Option<PathBuf>, write "path", Described("none; names in the network namespace");
     }
 }
 
@@ -355,10 +357,6 @@ fn responder_control() -> PathBuf {
 
 fn sidecar_control() -> PathBuf {
     PathBuf::from("/run/pharos/sidecar.sock")
-}
-
-fn lock_directory() -> PathBuf {
-    PathBuf::from("/run/pharos")
 }
 
 fn period_ms(milliseconds: u64) -> Period {
