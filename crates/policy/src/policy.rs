@@ -318,10 +318,14 @@ impl Policy {
     }
 
     fn feed(&mut self, index: usize, input: signal::Input, outputs: &mut Vec<Output>) {
-        let Some(change) = self.signals[index].step(self.clock, input) else { return };
+        let lost = matches!(input, signal::Input::Lost(_));
+        let Some(signal::Change { from, to }) = self.signals[index].step(self.clock, input) else { return };
         let (id, why) = (self.ids[index].clone(), self.signals[index].why().to_owned());
-        let (from, to) = (change.from, change.to);
-        outputs.push(Output::Signal { signal: id.clone(), from, to, text: why.clone() });
+        // A thousand zones that go with their address, or are good from the start, are no thousand events.
+        let at_first = from == Health::Unknown && to == Health::Good;
+        if !(lost || at_first && matches!(id, SignalId::Zone { .. })) {
+            outputs.push(Output::Signal { signal: id.clone(), from, to, text: why.clone() });
+        }
         match (id, to) {
             (SignalId::Probe { address, transport }, Health::Bad) => {
                 self.lose_zones(address, transport, &why, outputs);

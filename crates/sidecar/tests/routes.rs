@@ -1,0 +1,279 @@
+//! From a responder's state to what a router knows, over real sockets.
+
+mod common;
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use common::{Collector, FakeResponder, LOCALHOST, Running, V4, V6, active, config, until};
+use pharos_sidecar::{Families, Mode, NeighbourConfig, Role, Sidecar};
+
+use common::responder::Fault;
+
+#[test]
+fn the_route_is_earned_goes_with_the_responder_and_returns_with_it() {
+    let mut responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let sidecar = Running::start(config(&[V4], vec![responder.address], vec![active(router.address)]));
+
+    let route = router.until_known(V4);
+    assert_eq!(route.next_hop, Ipv4Addr::new(10, 0, 0, 2));
+    assert_eq!(route.as_path.numbers().collect::<Vec<_>>(), [64512]);
+    assert_eq!(router.communities(V4), ["64512:53"]);
+    assert_eq!(sidecar.reasons(V4), "normal: all 4 probes are good\n");
+
+    responder.kill();
+    router.until_gone(V4);
+    let refused = format!("connection refused over UDP by {}", responder.address);
+    assert!(sidecar.reasons(V4).contains(&refused), "{}", sidecar.reasons(V4));
+
+    responder.revive();
+    router.until_known(V4);
+    let history = sidecar.0.why(V4).unwrap().history;
+    let levels: Vec<_> = history.iter().map(|past| format!("{} -> {}", past.from, past.to)).collect();
+    // TCP may be noticed a moment before UDP: then there is a degraded step on the way out.
+    assert_eq!(levels.last().unwrap(), "withdrawn -> normal");
+    assert!(levels.iter().any(|level| level.ends_with("-> withdrawn")), "{levels:?}");
+}
+
+#[test]
+fn a_hung_responder_loses_its_route_with_the_timeout_as_the_reason() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let mut settings = config(&[V4], vec![responder.address], vec![active(router.address)]);
+    settings.probe.timeout = Duration::from_millis(200);
+    let sidecar = Running::start(settings);
+    router.until_known(V4);
+    responder.change(|manner| manner.fault = Fault::Mute);
+    router.until_gone(V4);
+    let why = format!("no answer within 200ms over UDP from {}", responder.address);
+    assert!(sidecar.reasons(V4).contains(&why), "{}", sidecar.reasons(V4));
+}
+
+#[test]
+fn without_tcp_the_route_is_degraded_and_without_udp_it_goes() {
+    let mut responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let sidecar = Running::start(config(&[V4], vec![responder.address], vec![active(router.address)]));
+    router.until_known(V4);
+    responder.stop_tcp();
+    sidecar.until_level(V4, "degraded");
+    until("the router sees the prepended path", || {
+        (router.knows(V4)?.as_path.numbers().count() == 2).then_some(())
+    });
+    responder.stop_udp();
+    router.until_gone(V4);
+}
+
+#[test]
+fn when_only_ipv6_breaks_only_the_ipv6_prefix_goes() {
+    let Some(mut six) = FakeResponder::start(Ipv6Addr::LOCALHOST.into()) else {
+        println!("skipped: this machine has no IPv6 loopback");
+        return;
+    };
+    let four = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let sidecar =
+        Running::start(config(&[V4, V6], vec![four.address, six.address], vec![active(router.address)]));
+    router.until_known(V4);
+    assert_eq!(router.until_known(V6).next_hop, "fd00::2".parse::<Ipv6Addr>().unwrap());
+    six.kill();
+    router.until_gone(V6);
+    assert!(router.knows(V4).is_some());
+    assert_eq!(sidecar.0.why(V4).unwrap().history.len(), 1, "the other family never moved");
+}
+
+#[test]
+fn each_wrong_answer_withdraws_with_its_own_reason() {
+    let faults = [
+        (Fault::NoAuthority, "a.ams", "AA missing for example.com. SOA"),
+        (Fault::ServFail, "a.ams", "rcode SERVFAIL for example.com. SOA"),
+        (Fault::None, "b.fra", "NSID says b.fra, this node is a.ams"),
+    ];
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let sidecar = Running::start(config(&[V4], vec![responder.address], vec![active(router.address)]));
+    for (fault, nsid, reason) in faults {
+        router.until_known(V4);
+        responder.change(|manner| {
+            manner.fault = fault;
+            manner.nsid = nsid;
+        });
+        router.until_gone(V4);
+        assert!(sidecar.reasons(V4).contains(reason), "{reason} not in {}", sidecar.reasons(V4));
+        responder.change(|manner| {
+            manner.fault = Fault::None;
+            manner.nsid = "a.ams";
+        });
+    }
+}
+
+#[test]
+fn many_required_zones_take_turns_and_one_broken_zone_withdraws() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let mut settings = config(&[V4], vec![responder.address], vec![active(router.address)]);
+    settings.groups[0].required_zones = (0..30).map(|zone| format!("z{zone}.example")).collect();
+    let sidecar = Running::start(settings);
+    router.until_known(V4);
+    responder.change(|manner| manner.fault = Fault::ServFailFor("z17.example."));
+    router.until_gone(V4);
+    assert!(sidecar.reasons(V4).contains("zone z17.example over UDP"), "{}", sidecar.reasons(V4));
+}
+
+#[test]
+fn a_drained_node_asks_to_be_avoided_then_withdraws_and_returns_on_a_word() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let sidecar = Running::start(config(&[V4], vec![responder.address], vec![active(router.address)]));
+    router.until_known(V4);
+
+    sidecar.0.drain("new disks", "ada");
+    assert_eq!(sidecar.alarms(), ["drain in force: drained by ada: new disks"]);
+    router.until_gone(V4);
+    let avoided = |seen: &common::collector::Seen| seen.log.iter().any(|line| line.contains(" 65535:0"));
+    assert!(router.see(avoided), "the route carried GRACEFUL_SHUTDOWN before it went");
+    assert!(sidecar.reasons(V4).contains("by ada: new disks"), "{}", sidecar.reasons(V4));
+
+    sidecar.0.undrain("disks are in", "ada");
+    router.until_known(V4);
+    assert_eq!(sidecar.alarms(), Vec::<String>::new());
+    assert_eq!(sidecar.0.why(V4).unwrap().history[0].cause, "undrained by ada: disks are in");
+}
+
+#[test]
+fn of_two_neighbours_one_may_be_lost_and_the_other_keeps_the_route() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let (first, second) = (Collector::passive(), Collector::passive());
+    let neighbours = vec![active(first.address), active(second.address)];
+    let sidecar = Running::start(config(&[V4], vec![responder.address], neighbours));
+    first.until_known(V4);
+    second.until_known(V4);
+    until("no alarm is left from the start", || sidecar.alarms().is_empty().then_some(()));
+    let mut events = sidecar.0.events();
+
+    let lost = first.address;
+    drop(first);
+    until("an alarm names the lost neighbour", || {
+        sidecar.alarms().iter().find(|alarm| alarm.starts_with(&format!("neighbour {lost} down"))).cloned()
+    });
+    assert!(second.knows(V4).is_some());
+    assert_eq!(sidecar.0.why(V4).unwrap().level.name(), "normal");
+    let view = until("the status shows the loss", || {
+        let view = sidecar.0.status().neighbours.into_iter().find(|view| view.name == lost.to_string())?;
+        view.told.is_empty().then_some(view)
+    });
+    assert_eq!((view.flaps, view.drift.len()), (1, 1), "{view:?}");
+    let line = until("an event tells of the lost session", || events.try_recv().ok()).to_string();
+    assert!(line.starts_with(&format!("neighbour {lost}: session down: ")), "{line}");
+}
+
+#[test]
+fn a_neighbour_may_connect_to_us_and_hears_why_we_stop_after_the_withdrawal() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let (sidecar, listen) = Running::listening(|listen| {
+        let mut neighbour = active("127.0.0.1:179".parse().unwrap());
+        neighbour.role = Role::Passive { listen };
+        neighbour.next_hop_ipv4 = None;
+        config(&[V4], vec![responder.address], vec![neighbour])
+    });
+    let router = Collector::active(listen);
+    let route = router.until_known(V4);
+    assert_eq!(route.next_hop, LOCALHOST, "the next hop is our own address on the session");
+
+    sidecar.stop("moving to another rack");
+    until("the router is told why", || {
+        router.see(|seen| {
+            let last = seen.log.iter().rposition(|line| line.starts_with("down: "))?;
+            assert!(seen.log[last].contains("moving to another rack"), "{:?}", seen.log);
+            let withdrawn = seen.log.iter().rposition(|line| line == &format!("withdrawn {V4}"))?;
+            (withdrawn < last).then_some(())
+        })
+    });
+    assert_eq!(sidecar.0.live(), Err("thread pharos-keeper has ended".to_owned()));
+}
+
+#[test]
+fn a_stranger_who_connects_to_us_is_not_heard() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let (sidecar, listen) = Running::listening(|listen| {
+        let mut neighbour = active("127.0.0.9:179".parse().unwrap());
+        neighbour.role = Role::Passive { listen };
+        config(&[V4], vec![responder.address], vec![neighbour])
+    });
+    let stranger = Collector::active(listen);
+    sidecar.until_level(V4, "normal");
+    until("the stranger was turned away", || {
+        stranger.see(|seen| seen.log.iter().find(|line| line.starts_with("down: ")).cloned())
+    });
+    assert!(stranger.knows(V4).is_none());
+}
+
+#[test]
+fn a_family_that_the_neighbour_does_not_take_is_reported_as_drift() {
+    let Some(six) = FakeResponder::start(Ipv6Addr::LOCALHOST.into()) else {
+        println!("skipped: this machine has no IPv6 loopback");
+        return;
+    };
+    let four = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive_for(Families::IPV4);
+    let addresses = vec![four.address, six.address];
+    let sidecar = Running::start(config(&[V4, V6], addresses, vec![active(router.address)]));
+    router.until_known(V4);
+    sidecar.until_level(V6, "normal");
+    let view = until("the drift is seen", || {
+        sidecar.0.status().neighbours.into_iter().find(|neighbour| !neighbour.drift.is_empty())
+    });
+    assert!(router.knows(V6).is_none());
+    assert_eq!(view.told, ["192.0.2.0/24 via 10.0.0.2 communities 64512:53"]);
+    assert!(view.drift[0].ends_with("(the neighbour does not take IPv6 unicast)"), "{view:?}");
+}
+
+#[test]
+fn a_dry_run_decides_and_tells_nobody() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let mut settings = config(&[V4], vec![responder.address], vec![active(router.address)]);
+    settings.mode = Mode::DryRun;
+    let sidecar = Running::start(settings);
+    sidecar.until_level(V4, "normal");
+    let told =
+        until("what would be told is shown", || sidecar.0.status().neighbours[0].told.first().cloned());
+    assert_eq!(told, "(dry run, not sent) 192.0.2.0/24 via 10.0.0.2 communities 64512:53");
+    assert_eq!(sidecar.0.status().neighbours[0].state, "dry-run");
+    assert!(router.see(|seen| seen.log.iter().all(|line| line.starts_with("StateChanged"))));
+}
+
+#[test]
+fn what_cannot_work_is_refused_at_the_start_with_the_remedy() {
+    let address: SocketAddr = "127.0.0.1:5300".parse().unwrap();
+    let good = || config(&[V4], vec![address], vec![NeighbourConfig::new(LOCALHOST, 64500)]);
+    let refusal = |change: &dyn Fn(&mut pharos_sidecar::Config)| {
+        let mut settings = good();
+        change(&mut settings);
+        Sidecar::start(settings).err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let listen = taken.local_addr().unwrap();
+    type Change<'a> = &'a dyn Fn(&mut pharos_sidecar::Config);
+    let cases: [(Change<'_>, &str); 9] = [
+        (&|c| c.neighbours.clear(), "name at least one router, or run dry"),
+        (&|c| c.groups[0].required_zones.clear(), "name at least one zone whose SOA is probed"),
+        (&|c| c.groups[0].required_zones = vec!["a..b".into()], "\"a..b\", required by group \"main\""),
+        (&|c| c.groups[0].prefixes.push(V6.parse().unwrap()), "has no IPv6 address to probe"),
+        (&|c| c.neighbours.push(c.neighbours[0].clone()), "neighbour 127.0.0.1 is configured twice"),
+        (&|c| c.neighbours[0].hold_time = Duration::from_millis(3500), "a hold time of 3.5s is not possible"),
+        (&|c| c.neighbours[0].levels.degraded.prepends = 9, "level degraded: 9 prepends are more than the 3"),
+        (&|c| c.probe.interval = Duration::ZERO, "probe interval of 0ns is too short: at least 10ms"),
+        (&|c| c.neighbours[0].role = Role::Passive { listen }, "cannot listen for BGP on 127.0.0.1:"),
+    ];
+    for (change, message) in cases {
+        let said = refusal(change);
+        assert!(said.contains(message), "{message} not in {said}");
+    }
+    let mut six = good();
+    six.groups[0].prefixes = vec![V6.parse().unwrap()];
+    six.groups[0].addresses = vec!["[::1]:5300".parse().unwrap()];
+    let said = six.check().unwrap_err().to_string();
+    assert!(said.contains("set next-hop-ipv6, or leave ipv6 out of its families"), "{said}");
+}
