@@ -275,14 +275,14 @@ impl<'a, 'c> Reply<'a, 'c> {
     pub(crate) fn finish(mut self, rcode: Rcode) -> usize {
         if let Some(edns) = self.edns {
             self.writer.set_limit(self.limit);
-            let (nsid, identity) = (edns.nsid == Nsid::Asked, self.context.identity());
+            let identity = self.context.identity();
             self.writer.put(&[0]);
             self.writer.put_u16(Rtype::OPT.0);
             self.writer.put_u16(self.context.udp_payload());
             // Extended code, version 0, and DO as the client set it (RFC 6891 §6.1.3, RFC 3225 §3).
             self.writer.put(&[(rcode.0 >> 4) as u8, 0]);
             self.writer.put_u16(edns.flags & DO);
-            if nsid {
+            if tells_nsid(edns.nsid, self.context) {
                 self.writer.put_u16(identity.len() as u16 + 4);
                 self.writer.put_u16(NSID);
                 self.writer.put_u16(identity.len() as u16);
@@ -336,5 +336,11 @@ fn record_head(owner: u16, rtype: Rtype, ttl: u32) -> [u8; 10] {
 }
 
 fn opt_octets(nsid: Nsid, context: &Context) -> usize {
-    OPT_OCTETS + if nsid == Nsid::Asked { 4 + context.identity().len() } else { 0 }
+    OPT_OCTETS + if tells_nsid(nsid, context) { 4 + context.identity().len() } else { 0 }
+}
+
+/// The identity is told to whoever asks for it (RFC 5001 §2.2), if there is one.
+#[inline]
+fn tells_nsid(nsid: Nsid, context: &Context) -> bool {
+    nsid == Nsid::Asked && !context.identity().is_empty()
 }

@@ -12,7 +12,7 @@ use pharos_netio::affinity::{self, CpuId};
 use pharos_netio::lock::AddressLocks;
 use pharos_netio::{Inbox, Steering, UdpOptions, UdpSocket, bind_group, tcp};
 
-use crate::config::{Config, StartError};
+use crate::config::{Config, StartError, TcpLimits};
 use crate::counters::{Counters, beat_age_ms};
 use crate::metrics::ResponderCollector;
 use crate::status::{MAX_LISTED, Status, StatusFilter, WorkerStatus, ZoneLife, ZoneStatus};
@@ -75,7 +75,7 @@ impl Responder {
         let cpus = affinity::allowed_cpus()?;
         let count = config.workers.map_or(cpus.len(), NonZeroUsize::get).max(1);
         let worker_cpus: Vec<CpuId> = cpus.iter().copied().cycle().take(count).collect();
-        let sockets = Sockets::bind(&config.listen, &worker_cpus, cpus.len(), &config.tcp)?;
+        let sockets = Sockets::bind(&config.listen, &worker_cpus, cpus.len())?;
         let context = Context::new(Transport::Udp, config.udp_payload_octets, &config.nsid, config.any);
         let shared = Arc::new(Shared {
             nsid: config.nsid,
@@ -99,7 +99,7 @@ impl Responder {
         udp: Vec<Vec<UdpSocket>>,
         listeners: Vec<std::net::TcpListener>,
         context: &Context,
-        limits: crate::config::TcpLimits,
+        limits: TcpLimits,
     ) -> Result<(), StartError> {
         let shared = self.handle.shared.clone();
         let published = shared.keeper().published().clone();
@@ -305,19 +305,13 @@ struct Sockets {
 }
 
 impl Sockets {
-    fn bind(
-        listen: &[SocketAddr],
-        worker_cpus: &[CpuId],
-        cpus: usize,
-        limits: &crate::config::TcpLimits,
-    ) -> Result<Self, StartError> {
+    fn bind(listen: &[SocketAddr], worker_cpus: &[CpuId], cpus: usize) -> Result<Self, StartError> {
         // With a worker on every CPU each packet is answered where it arrived.
         let steering = if worker_cpus.len() == cpus {
             Steering::ReceivingCpu { worker_cpus }
         } else {
             Steering::FlowHash
         };
-        let _ = limits;
         let mut sockets = Self {
             listen: Vec::new(),
             udp: worker_cpus.iter().map(|_| Vec::new()).collect(),

@@ -222,7 +222,8 @@ impl Family {
     }
 
     fn finish(mut self) -> MetricFamily {
-        let metrics = self.series.into_iter().map(|(labels, value)| {
+        let metrics = self.series.into_iter().map(|(mut labels, value)| {
+            labels.sort(); // the order in which the format's other writers put them
             let pairs = labels.into_iter().map(|(name, value)| {
                 let mut pair = LabelPair::default();
                 pair.set_name(name);

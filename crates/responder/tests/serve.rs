@@ -1,0 +1,282 @@
+//! A responder as its clients and its operator meet it, on loopback.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall fail where it stands")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hickory_proto::op::{Message, ResponseCode};
+use pharos_responder::{
+    Config, Handle, Readiness, ReloadError, Responder, StartError, StatusFilter, ZoneLife, ZoneSource,
+};
+
+/// Long enough for the slowest machine; only a failing test waits for it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A directory of zone files that goes with the test.
+struct Zones(PathBuf);
+
+impl Zones {
+    fn new(test: &str, files: &[(&str, &str)]) -> Self {
+        let path = std::env::temp_dir().join(format!("pharos-serve-{test}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        let zones = Self(path);
+        files.iter().for_each(|(name, text)| zones.write(name, text));
+        zones
+    }
+
+    /// Replaces a file by rename, as a careful push does.
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.join("new"), text).unwrap();
+        std::fs::rename(self.0.join("new"), self.0.join(name)).unwrap();
+    }
+
+    fn config(&self) -> Config {
+        let listen = vec!["127.0.0.1:0".parse().unwrap()];
+        Config { nsid: "a.test".into(), ..Config::new(listen, ZoneSource::Directory(self.0.clone())) }
+    }
+}
+
+impl Drop for Zones {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn zone(serial: u32, address: u8) -> String {
+    format!(
+        "$TTL 300\n@ SOA ns hostmaster {serial} 7200 1800 1209600 60\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.{address}\n"
+    )
+}
+
+fn query(name: &str, rtype: u16) -> Vec<u8> {
+    let mut message = vec![0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.').filter(|label| !label.is_empty()) {
+        message.push(label.len() as u8);
+        message.extend(label.bytes());
+    }
+    message.push(0);
+    message.extend(rtype.to_be_bytes());
+    message.extend([0, 1]);
+    message
+}
+
+fn ask_udp(server: SocketAddr, query: &[u8]) -> Message {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.connect(server).unwrap();
+    socket.send(query).unwrap();
+    let mut reply = [0; 4096];
+    let octets = socket.recv(&mut reply).unwrap();
+    Message::from_vec(&reply[..octets]).unwrap()
+}
+
+/// The last octet of the address of `www`; `None` for any other reply.
+fn www(handle: &Handle, zone: &str) -> Option<u8> {
+    let reply = ask_udp(handle.listen()[0], &query(&format!("www.{zone}"), 1));
+    let text = format!("{:?}", reply.answers.first()?.data);
+    let digits: String = text.rsplit("192.0.2.").next()?.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+fn read_tcp(stream: &mut TcpStream) -> Message {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).unwrap();
+    let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut reply).unwrap();
+    Message::from_vec(&reply).unwrap()
+}
+
+fn framed(query: &[u8]) -> Vec<u8> {
+    [&(query.len() as u16).to_be_bytes()[..], query].concat()
+}
+
+#[test]
+fn it_answers_by_udp_and_by_tcp_with_pipelined_queries() {
+    let zones = Zones::new("answers", &[("example.com.zone", &zone(1, 80))]);
+    let responder = Responder::start(zones.config()).unwrap();
+    let handle = responder.handle();
+    assert_eq!(www(&handle, "example.com"), Some(80));
+
+    let mut stream = TcpStream::connect(handle.listen()[0]).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut octets = Vec::new();
+    for name in ["www.example.com", "no.example.com", "elsewhere.test"] {
+        octets.extend(framed(&query(name, 1)));
+    }
+    // The last query arrives in two pieces.
+    let (first, rest) = octets.split_at(octets.len() - 7);
+    stream.write_all(first).unwrap();
+    assert_eq!(read_tcp(&mut stream).metadata.response_code, ResponseCode::NoError);
+    assert_eq!(read_tcp(&mut stream).metadata.response_code, ResponseCode::NXDomain);
+    stream.write_all(rest).unwrap();
+    assert_eq!(read_tcp(&mut stream).metadata.response_code, ResponseCode::Refused);
+    responder.stop();
+}
+
+#[test]
+fn a_reload_swaps_what_changed_and_only_that() {
+    let zones = Zones::new("reload", &[("a.test.zone", &zone(1, 1)), ("b.test.zone", &zone(1, 1))]);
+    let responder = Responder::start(zones.config()).unwrap();
+    let handle = responder.handle();
+    zones.write("b.test.zone", &zone(2, 2));
+    zones.write("c.test.zone", &zone(1, 3));
+    let report = handle.reload().unwrap();
+    assert_eq!((report.unchanged, report.loaded.len(), report.refused.len()), (1, 2, 0));
+    let all = ["a.test", "b.test", "c.test"].map(|zone| www(&handle, zone));
+    assert_eq!(all, [Some(1), Some(2), Some(3)]);
+    let generation = handle.reload().unwrap().generation;
+    assert_eq!(generation, report.generation, "nothing changed, nothing is swapped");
+}
+
+#[test]
+fn a_broken_push_changes_nothing_and_is_shown_until_it_is_mended() {
+    let zones = Zones::new("broken", &[("a.test.zone", &zone(1, 1))]);
+    let responder = Responder::start(zones.config()).unwrap();
+    let handle = responder.handle();
+    zones.write("a.test.zone", &zone(2, 2).replace("www A", "www AAAA"));
+    let report = handle.reload().unwrap();
+    let refused = &report.refused[0];
+    assert_eq!((refused.name.as_str(), refused.keeps_serial), ("a.test.", Some(1)));
+    assert!(refused.reason.contains("a.test.zone:5:"), "{}", refused.reason);
+    assert!(refused.reason.contains("help: "), "{}", refused.reason);
+    assert_eq!(www(&handle, "a.test"), Some(1));
+    let status = handle.status(&StatusFilter { zones: vec!["A.test".into()] });
+    assert_eq!((status.zones_refused, status.zones[0].state), (1, ZoneLife::Refused));
+    assert_eq!(status.zones[0].serial, Some(1));
+    assert_eq!(handle.reload().unwrap().refused.len(), 1, "it is told again");
+
+    zones.write("a.test.zone", &zone(3, 3));
+    assert_eq!(handle.reload().unwrap().loaded.len(), 1);
+    assert_eq!(www(&handle, "a.test"), Some(3));
+    assert_eq!(handle.status(&StatusFilter::default()).zones_refused, 0);
+}
+
+#[test]
+fn a_zone_file_that_vanishes_leaves_its_zone_answering() {
+    let zones = Zones::new("vanished", &[("a.test.zone", &zone(1, 1)), ("b.test.zone", &zone(1, 2))]);
+    let responder = Responder::start(zones.config()).unwrap();
+    let handle = responder.handle();
+    std::fs::remove_file(zones.0.join("a.test.zone")).unwrap();
+    let report = handle.reload().unwrap();
+    assert!(report.refused[0].reason.contains("vanished"), "{}", report.refused[0].reason);
+    assert_eq!(www(&handle, "a.test"), Some(1));
+    std::fs::rename(&zones.0, zones.0.with_extension("away")).unwrap();
+    assert!(matches!(handle.reload(), Err(ReloadError::Directory { .. })));
+    assert_eq!(www(&handle, "b.test"), Some(2));
+    std::fs::rename(zones.0.with_extension("away"), &zones.0).unwrap();
+}
+
+#[test]
+fn a_zone_that_never_was_good_answers_servfail_also_below_a_good_parent() {
+    let zones = Zones::new("notloaded", &[("test.zone", &zone(1, 1)), ("sub.test.zone", "nonsense")]);
+    let responder = Responder::start(zones.config()).unwrap();
+    let handle = responder.handle();
+    let reply = ask_udp(handle.listen()[0], &query("www.sub.test", 1));
+    assert_eq!(reply.metadata.response_code, ResponseCode::ServFail);
+    assert_eq!(www(&handle, "test"), Some(1));
+    assert_eq!(handle.status(&StatusFilter::default()).zones_not_loaded, 1);
+    assert_eq!(handle.readiness(), Readiness::Ready, "one customer's zone is no reason to be off the net");
+}
+
+#[test]
+fn included_files_count_as_the_zones_own() {
+    let text = zone(1, 1) + "$INCLUDE hosts.inc\n";
+    let zones = Zones::new("include", &[("hosts.inc", "more A 192.0.2.1\n"), ("a.test.zone", &text)]);
+    let responder = Responder::start(zones.config()).unwrap();
+    let handle = responder.handle();
+    assert_eq!(handle.reload().unwrap().unchanged, 1);
+    zones.write("hosts.inc", "more A 192.0.2.2\nother A 192.0.2.3\n");
+    assert_eq!(handle.reload().unwrap().loaded[0].records, 6);
+}
+
+#[test]
+fn a_second_instance_is_refused_and_the_first_is_named() {
+    let zones = Zones::new("second", &[("a.test.zone", &zone(1, 1))]);
+    // Port 0 is not locked, so a free port is found first.
+    let first = Responder::start(zones.config()).unwrap();
+    let config = Config { listen: first.handle().listen(), ..zones.config() };
+    first.stop();
+    let first = Responder::start(config.clone()).unwrap();
+    let Err(StartError::Net(error)) = Responder::start(config) else { panic!("a second instance started") };
+    assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+    assert_eq!(www(&first.handle(), "a.test"), Some(1));
+}
+
+#[test]
+fn queries_during_reloads_see_generations_in_order() {
+    let zones = Zones::new("generations", &[("a.test.zone", &zone(1, 1))]);
+    let responder = Responder::start(zones.config()).unwrap();
+    let handle = responder.handle();
+    std::thread::scope(|scope| {
+        let asker = scope.spawn(|| {
+            let mut last = 1;
+            while last < 20 {
+                let now = www(&handle, "a.test").unwrap();
+                // Workers take a new set at their next batch, so one may be a moment behind another.
+                assert!(now + 1 >= last, "{now} came after {last}");
+                last = last.max(now);
+            }
+        });
+        for serial in 2..=20 {
+            zones.write("a.test.zone", &zone(serial, serial as u8));
+            assert_eq!(handle.reload().unwrap().loaded.len(), 1);
+        }
+        asker.join().unwrap();
+    });
+}
+
+#[test]
+fn metrics_tell_queries_zones_and_workers() {
+    let zones = Zones::new("metrics", &[("a.test.zone", &zone(7, 1)), ("b.test.zone", "nonsense")]);
+    let responder = Responder::start(zones.config()).unwrap();
+    let handle = responder.handle();
+    let registry = prometheus::Registry::new();
+    handle.register(&registry).unwrap();
+    assert!(handle.register(&registry).is_err(), "once is enough");
+    for _ in 0..3 {
+        www(&handle, "a.test");
+    }
+    let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    for line in [
+        "pharos_responder_queries_total{origin=\"host\",transport=\"udp\"} 3",
+        "pharos_responder_qtypes_total{qtype=\"A\",transport=\"udp\"} 3",
+        "pharos_responder_zone_serial{zone=\"a.test.\"} 7",
+        "pharos_responder_zones{state=\"not_loaded\"} 1",
+        "pharos_responder_zone_refused{zone=\"b.test.\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn starting_without_addresses_or_zones_is_refused_with_a_remedy() {
+    let nowhere = ZoneSource::Directory(Path::new("/nonexistent/zones").into());
+    let error = Responder::start(Config::new(Vec::new(), nowhere.clone())).err().unwrap();
+    assert!(error.remedy().unwrap().contains("--listen"));
+    let error = Responder::start(Config::new(vec!["127.0.0.1:0".parse().unwrap()], nowhere)).err().unwrap();
+    assert!(error.to_string().contains("/nonexistent/zones"), "{error}");
+    assert!(error.remedy().unwrap().contains("NAME.zone"));
+}
+
+#[test]
+fn connections_over_the_bound_are_closed() {
+    let zones = Zones::new("bound", &[("a.test.zone", &zone(1, 1))]);
+    let mut config = zones.config();
+    config.tcp.connections_per_address = 2;
+    let responder = Responder::start(config).unwrap();
+    let server = responder.handle().listen()[0];
+    let connect = || {
+        let mut stream = TcpStream::connect(server).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let _ = stream.write_all(&framed(&query("www.a.test", 1)));
+        stream
+    };
+    let mut held = [connect(), connect()];
+    held.iter_mut().for_each(|stream| assert_eq!(read_tcp(stream).answers.len(), 1));
+    let mut third = connect();
+    assert_eq!(third.read(&mut [0; 1]).unwrap_or(0), 0, "closed without an answer");
+}
