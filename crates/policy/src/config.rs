@@ -25,6 +25,9 @@ pub struct PolicyConfig {
     pub status: Timing,
     /// The wait before a better level is taken.
     pub hold_down: HoldDown,
+    /// The wait before a worse level that is still announced is taken; a withdrawal never waits. As long as
+    /// one transport may notice a death after the other.
+    pub grace: Duration,
     /// How long a drained node stays announced at level draining before it withdraws.
     pub drain_time: DrainTime,
 }

@@ -33,6 +33,9 @@ pub struct Explanation {
     /// What is left of the hold-down when the level is better than the one in force and only waits.
     #[serde(rename = "hold_down_left_seconds", with = "optional_seconds")]
     pub hold_down_left: Option<Duration>,
+    /// What is left of the grace when the level will be worse but still announced.
+    #[serde(rename = "grace_left_seconds", with = "optional_seconds")]
+    pub grace_left: Option<Duration>,
     /// How long a return waits at present; grows with every fall in short succession.
     #[serde(rename = "hold_down_seconds", with = "seconds")]
     pub hold_down: Duration,
@@ -241,6 +244,7 @@ mod tests {
                 progress: "0 of 3 passes".into(),
             }],
             hold_down_left: None,
+            grace_left: None,
             hold_down: Duration::from_secs(10),
             next_changes: vec![NextChange { to: Level::Normal, after: None, when: "probes pass".into() }],
             history: vec![Transition {

@@ -19,7 +19,7 @@
 //! |---|---|---|
 //! | UDP probe bad: no answer, refused, wrong node, wrong data | *withdrawn*, at once | cannot answer |
 //! | a required zone bad over UDP | *withdrawn*, at once | cannot answer what the group promises |
-//! | TCP probe or zone bad, UDP good | *degraded* | most clients still get answers |
+//! | TCP probe or zone bad, UDP good | *degraded*, after a short grace | most clients still get answers |
 //! | any probe of the prefix still unknown | *withdrawn* | a node starts withdrawn and earns its route |
 //! | a zone push refused | an alarm | the last good data keep answering, and all POPs may refuse at once |
 //! | responder's status unreachable | an alarm | probes say whether it answers |

@@ -238,7 +238,7 @@ impl Policy {
         for (group, settings) in policy.config.groups.clone().iter().enumerate() {
             for &prefix in &settings.prefixes {
                 let needs = policy.needs(now, prefix, settings);
-                let preference = Preference::new(now, policy.config.hold_down);
+                let preference = Preference::new(now, policy.config.hold_down, policy.config.grace);
                 policy.routes.push(Route { prefix, group, needs, preference });
             }
         }

@@ -1,23 +1,30 @@
 //! One prefix: worse at once, better when it was earned.
 //!
-//! The signals of a prefix together *want* a level. What is *earned* follows a worse wish at once and a
-//! better one only after it has held for the hold-down; a wish in between counts for what it is, so that a
-//! prefix that wavers between normal and degraded still returns as degraded. The operator's *cap* lies over
-//! both: it takes effect and goes at once, because an intent does not flap, while what is earned goes on
-//! being judged underneath.
+//! The signals of a prefix together *want* a level. What is *earned* follows a wish to withdraw at once, a
+//! wish to be less preferred after a short grace, and a better wish only after it has held for the hold-down.
+//! A wish in between counts for what it is, so that a prefix that wavers between normal and degraded still
+//! returns as degraded. The operator's *cap* lies over both: it takes effect and goes at once, because an
+//! intent does not flap, while what is earned goes on being judged underneath.
+//!
+//! The grace is there for the order of things: a process that dies is noticed by one transport a moment
+//! before the other, and when it returns, likewise. Without it each death and each return would be two
+//! changes at every router of the world instead of one. It never stands before a withdrawal.
 //!
 //! # Transition table (of the earned level; the level in force is the worse of earned and cap)
 //!
 //! | wanted, against earned | then |
 //! |---|---|
-//! | worse | earned = wanted at once; if it was announced, the hold-down grows |
+//! | withdrawn | earned = withdrawn at once |
+//! | worse but announced, for less than the grace | nothing; next deadline is the end of the grace |
+//! | worse but announced, for the grace | earned = wanted |
 //! | equal | nothing |
 //! | better, for less than the hold-down | nothing; next deadline is the end of the hold-down |
-//! | at least L, for the hold-down, L better than earned | earned = L (the best such L) |
+//! | at least L, for the hold-down, L better than earned | earned = L, the best such L |
+//! | the same, and the hold-down of a still better level ends within the grace | that is waited for |
 //!
-//! The hold-down is `first` until the first announcement, then `base` after a fall, doubled by each further
-//! fall up to `max`, and `base` again after `forget` without one. Everything else changes nothing, time going
-//! backwards included.
+//! The hold-down is `first` until the first fall, then `base`, doubled by each fall after a return up to
+//! `max`, and `base` again after `forget` without one. Getting still worse after a fall is the same fall.
+//! Everything else changes nothing, time going backwards included.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -42,20 +49,31 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preference {
     hold_down: HoldDown,
+    grace: Duration,
     /// The hold-down at present.
     hold: Duration,
     /// Falls in short succession.
     falls: u32,
+    course: Course,
     last_fall: Option<Duration>,
     wanted: Level,
     earned: Level,
     cap: Level,
     level: Level,
     since: Duration,
+    /// Since when the wish has been worse than what is earned.
+    worse: Option<Duration>,
     /// By rank of a level: since when the wish has been at least that good.
     at_least: [Option<Duration>; Level::ALL.len()],
     history: VecDeque<Past>,
     clock: Duration,
+}
+
+/// Which way the earned level went last: what tells a new fall from one that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    Risen,
+    Fallen,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -68,19 +86,22 @@ struct Past {
 
 impl Preference {
     /// A prefix that is withdrawn and has earned nothing.
-    pub fn new(now: Duration, hold_down: HoldDown) -> Self {
+    pub fn new(now: Duration, hold_down: HoldDown, grace: Duration) -> Self {
         let mut at_least = [None; Level::ALL.len()];
         at_least[Level::Withdrawn.rank()] = Some(now);
         Self {
             hold_down,
+            grace,
             hold: hold_down.first,
             falls: 0,
+            course: Course::Fallen,
             last_fall: None,
             wanted: Level::Withdrawn,
             earned: Level::Withdrawn,
             cap: Level::Normal,
             level: Level::Withdrawn,
             since: now,
+            worse: None,
             at_least,
             history: VecDeque::new(),
             clock: now,
@@ -96,10 +117,14 @@ impl Preference {
         for (level, since) in Level::ALL.into_iter().zip(&mut self.at_least) {
             *since = if level >= wanted { since.or(Some(self.clock)) } else { None };
         }
-        if wanted > self.earned {
+        self.worse = if wanted > self.earned { self.worse.or(Some(self.clock)) } else { None };
+        if self.worsens().is_some_and(|end| end <= self.clock) {
             self.fall(wanted);
-        } else if let Some(level) = self.matured() {
+        } else if let Some((level, end)) = self.upcoming()
+            && end <= self.clock
+        {
             self.earned = level;
+            self.course = Course::Risen;
         }
         let from = self.level;
         self.level = self.earned.max(cap);
@@ -115,8 +140,14 @@ impl Preference {
         Some(Change { from, to: self.level })
     }
 
+    /// When the earned level follows a worse wish.
+    fn worsens(&self) -> Option<Duration> {
+        let since = self.worse?;
+        Some(if self.wanted.is_announced() { since.saturating_add(self.grace) } else { since })
+    }
+
     fn fall(&mut self, to: Level) {
-        if self.earned.is_announced() {
+        if self.course == Course::Risen {
             let calm = self.last_fall.map(|at| self.clock.saturating_sub(at));
             if calm.is_none_or(|calm| calm >= self.hold_down.forget) {
                 self.falls = 0;
@@ -128,12 +159,16 @@ impl Preference {
             let most = self.hold_down.max.max(self.hold_down.base);
             self.hold = self.hold_down.base.saturating_mul(doubled).min(most);
         }
+        self.course = Course::Fallen;
         self.earned = to;
+        self.worse = None;
     }
 
-    /// The best level better than the earned one that the wish has reached for the whole hold-down.
-    fn matured(&self) -> Option<Level> {
-        self.waiting().find(|(_, end)| *end <= self.clock).map(|(level, _)| level)
+    /// The better level that comes next if the wish stays as it is, and when: the first to end its
+    /// hold-down, or a better one that ends its own within the grace after that.
+    fn upcoming(&self) -> Option<(Level, Duration)> {
+        let first = self.waiting().map(|(_, end)| end).min()?;
+        self.waiting().find(|(_, end)| *end <= first.saturating_add(self.grace))
     }
 
     /// Levels better than the earned one that the wish reaches, best first, each with its hold-down's end.
@@ -145,9 +180,10 @@ impl Preference {
             .filter_map(|(level, since)| Some((level, since?.saturating_add(self.hold))))
     }
 
-    /// When a hold-down ends.
+    /// When a hold-down or a grace ends.
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.waiting().map(|(_, end)| end).min()
+        let better = self.upcoming().map(|(_, end)| end);
+        [better, self.worsens()].into_iter().flatten().min()
     }
 
     /// The level in force.
@@ -175,11 +211,16 @@ impl Preference {
         self.hold
     }
 
-    /// The next better level that only waits, and how much longer.
+    /// The better level that only waits, and how much longer.
     pub fn hold_down_left(&self, now: Duration) -> Option<(Level, Duration)> {
-        let now = self.clock.max(now);
-        let (level, end) = self.waiting().min_by_key(|&(level, end)| (end, level))?;
-        Some((level, end.saturating_sub(now)))
+        let (level, end) = self.upcoming()?;
+        Some((level, end.saturating_sub(self.clock.max(now))))
+    }
+
+    /// The worse level that only waits, and how much longer.
+    pub fn grace_left(&self, now: Duration) -> Option<(Level, Duration)> {
+        let end = self.worsens()?;
+        Some((self.wanted, end.saturating_sub(self.clock.max(now))))
     }
 
     /// The last transitions, newest first, with their age at `now`.
@@ -202,7 +243,7 @@ mod tests {
     const S: fn(u64) -> Duration = Duration::from_secs;
 
     fn prefix() -> Preference {
-        Preference::new(S(0), HoldDown { first: S(5), base: S(10), max: S(35), forget: S(1000) })
+        Preference::new(S(0), HoldDown { first: S(5), base: S(10), max: S(35), forget: S(1000) }, S(0))
     }
 
     fn wish(prefix: &mut Preference, at: u64, wanted: Level) -> Level {
@@ -278,8 +319,37 @@ mod tests {
     }
 
     #[test]
+    fn a_death_that_is_noticed_piece_by_piece_is_one_fall_and_one_return() {
+        let hold_down = HoldDown { first: S(5), base: S(10), max: S(35), forget: S(1000) };
+        let mut prefix = Preference::new(S(0), hold_down, S(2));
+        wish(&mut prefix, 0, Level::Degraded);
+        wish(&mut prefix, 1, Level::Normal);
+        assert_eq!(wish(&mut prefix, 5, Level::Normal), Level::Withdrawn, "normal is only a moment away");
+        assert_eq!(prefix.next_deadline(), Some(S(6)));
+        assert_eq!(wish(&mut prefix, 6, Level::Normal), Level::Normal);
+
+        assert_eq!(wish(&mut prefix, 20, Level::Degraded), Level::Normal);
+        assert_eq!(prefix.grace_left(S(21)), Some((Level::Degraded, S(1))));
+        assert_eq!(prefix.next_deadline(), Some(S(22)));
+        assert_eq!(wish(&mut prefix, 21, Level::Withdrawn), Level::Withdrawn, "no grace before a withdrawal");
+        assert_eq!(prefix.history(S(21)).len(), 2);
+        assert_eq!(prefix.hold_down(), S(10));
+    }
+
+    #[test]
+    fn after_the_grace_a_worse_level_is_taken_and_getting_worse_still_is_the_same_fall() {
+        let mut prefix = Preference::new(S(0), HoldDown::new(S(10)), S(2));
+        wish(&mut prefix, 0, Level::Normal);
+        wish(&mut prefix, 10, Level::Normal);
+        wish(&mut prefix, 20, Level::Degraded);
+        assert_eq!(wish(&mut prefix, 22, Level::Degraded), Level::Degraded);
+        assert_eq!(wish(&mut prefix, 60, Level::Withdrawn), Level::Withdrawn);
+        assert_eq!(prefix.hold_down(), S(10));
+    }
+
+    #[test]
     fn the_history_is_bounded_and_newest_first() {
-        let mut prefix = Preference::new(S(0), HoldDown::new(S(0)));
+        let mut prefix = Preference::new(S(0), HoldDown::new(S(0)), S(0));
         for at in 0..200 {
             wish(&mut prefix, at, if at % 2 == 0 { Level::Normal } else { Level::Withdrawn });
         }

@@ -422,6 +422,8 @@ impl Config {
             zone: Timing { fall, rise, stale: stale.saturating_mul(rounds.max(1)) },
             status: Timing { fall: Fall::new(2), rise: Rise::new(1), stale: status },
             hold_down: self.hold_down,
+            // One transport notices a death at most a fall's rounds after the other.
+            grace: interval.max(timeout).saturating_mul(fall.count().saturating_add(1)),
             drain_time: self.drain_time,
         }
     }

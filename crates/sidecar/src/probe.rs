@@ -195,13 +195,12 @@ async fn ask(
     zone: Zone,
 ) -> Asked {
     let started = clock.now();
-    let outcome =
-        match reply::query(&zone.name) {
-            Ok(query) => exchange::ask(address, transport, timeout, &query.octets)
-                .await
-                .map(|octets| Reply { octets, id: query.id, address, transport }),
-            Err(why) => Err(why),
-        };
+    let outcome = match reply::query(&zone.name) {
+        Ok(query) => exchange::ask(address, transport, timeout, &query.octets)
+            .await
+            .map(|octets| Reply { octets, id: query.id }),
+        Err(why) => Err(why),
+    };
     let at = clock.now();
     Asked { zone, outcome, took: at.saturating_sub(started), at }
 }

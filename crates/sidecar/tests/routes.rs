@@ -24,16 +24,14 @@ fn the_route_is_earned_goes_with_the_responder_and_returns_with_it() {
 
     responder.kill();
     router.until_gone(V4);
-    let refused = format!("connection refused over UDP by {}", responder.address);
+    let refused = format!("UDP probe of {}: connection refused", responder.address);
     assert!(sidecar.reasons(V4).contains(&refused), "{}", sidecar.reasons(V4));
 
     responder.revive();
     router.until_known(V4);
     let history = sidecar.0.why(V4).unwrap().history;
     let levels: Vec<_> = history.iter().map(|past| format!("{} -> {}", past.from, past.to)).collect();
-    // TCP may be noticed a moment before UDP: then there is a degraded step on the way out.
-    assert_eq!(levels.last().unwrap(), "withdrawn -> normal");
-    assert!(levels.iter().any(|level| level.ends_with("-> withdrawn")), "{levels:?}");
+    assert_eq!(levels, ["withdrawn -> normal", "normal -> withdrawn", "withdrawn -> normal"]);
 }
 
 #[test]
@@ -46,7 +44,7 @@ fn a_hung_responder_loses_its_route_with_the_timeout_as_the_reason() {
     router.until_known(V4);
     responder.change(|manner| manner.fault = Fault::Mute);
     router.until_gone(V4);
-    let why = format!("no answer within 200ms over UDP from {}", responder.address);
+    let why = format!("UDP probe of {}: no answer within 200ms", responder.address);
     assert!(sidecar.reasons(V4).contains(&why), "{}", sidecar.reasons(V4));
 }
 
@@ -54,7 +52,10 @@ fn a_hung_responder_loses_its_route_with_the_timeout_as_the_reason() {
 fn without_tcp_the_route_is_degraded_and_without_udp_it_goes() {
     let mut responder = FakeResponder::start(LOCALHOST).unwrap();
     let router = Collector::passive();
-    let sidecar = Running::start(config(&[V4], vec![responder.address], vec![active(router.address)]));
+    let mut settings = config(&[V4], vec![responder.address], vec![active(router.address)]);
+    // The grace before a degradation follows from it.
+    settings.probe.timeout = Duration::from_millis(500);
+    let sidecar = Running::start(settings);
     router.until_known(V4);
     responder.stop_tcp();
     sidecar.until_level(V4, "degraded");
@@ -86,8 +87,8 @@ fn when_only_ipv6_breaks_only_the_ipv6_prefix_goes() {
 #[test]
 fn each_wrong_answer_withdraws_with_its_own_reason() {
     let faults = [
-        (Fault::NoAuthority, "a.ams", "AA missing for example.com. SOA"),
-        (Fault::ServFail, "a.ams", "rcode SERVFAIL for example.com. SOA"),
+        (Fault::NoAuthority, "a.ams", ": AA missing"),
+        (Fault::ServFail, "a.ams", ": rcode SERVFAIL"),
         (Fault::None, "b.fra", "NSID says b.fra, this node is a.ams"),
     ];
     let responder = FakeResponder::start(LOCALHOST).unwrap();

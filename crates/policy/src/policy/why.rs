@@ -31,6 +31,7 @@ impl Policy {
             reasons: self.reasons(route, now),
             signals: concerned.map(|index| self.signal_view(index, now)).collect(),
             hold_down_left: preference.hold_down_left(now).map(|(_, left)| left),
+            grace_left: preference.grace_left(now).map(|(_, left)| left),
             hold_down: preference.hold_down(),
             next_changes: self.next_changes(route, now),
             history: preference.history(now),
@@ -59,12 +60,24 @@ impl Policy {
 
     /// What the signals that ask for `level` say, the first one in full.
     fn complaint(&self, route: &Route, level: Level) -> String {
-        let mut asking = route.needs.iter().filter(|index| self.asks(route, **index) == level);
-        let Some(&first) = asking.next() else { return "no signal asks for more".to_owned() };
-        match asking.count() {
-            0 => self.signal_reason(first),
-            more => format!("{}; and {more} more like it", self.signal_reason(first)),
+        match self.asking(route, level).as_slice() {
+            [] => "no signal asks for more".to_owned(),
+            [only] => self.signal_reason(*only),
+            [first, rest @ ..] => format!("{}; and {} more like it", self.signal_reason(*first), rest.len()),
         }
+    }
+
+    /// The signals that ask for `level`, without the zones that only went with their address.
+    fn asking(&self, route: &Route, level: Level) -> Vec<usize> {
+        let asks = |index: &usize| self.asks(route, *index) == level;
+        let spoken_for = |index: &usize| match &self.ids[*index] {
+            SignalId::Zone { address, transport, .. } => {
+                let probe = SignalId::Probe { address: *address, transport: *transport };
+                self.health(&probe) == Some(self.signals[*index].health())
+            }
+            _ => false,
+        };
+        route.needs.iter().copied().filter(|index| asks(index) && !spoken_for(index)).collect()
     }
 
     fn good_part(&self, route: &Route, wanted: Level) -> String {
@@ -92,8 +105,7 @@ impl Policy {
             reasons.push(Reason { asks, text });
         }
         for asks in Level::ALL.into_iter().rev().filter(|level| *level != Level::Normal) {
-            let asking: Vec<_> =
-                route.needs.iter().copied().filter(|index| self.asks(route, *index) == asks).collect();
+            let asking = self.asking(route, asks);
             let spelled = asking.iter().take(SPELLED_OUT);
             reasons.extend(spelled.map(|index| Reason { asks, text: self.signal_reason(*index) }));
             if let Some(more @ 1..) = asking.len().checked_sub(SPELLED_OUT) {
@@ -111,6 +123,7 @@ impl Policy {
             let text = format!("{} (degrade is off for this group)", self.signal_reason(*index));
             reasons.push(Reason { asks: Level::Normal, text });
         }
+        reasons.sort_by_key(|reason| std::cmp::Reverse(reason.asks));
         if reasons.is_empty() {
             let text = format!("all {} probes are good", route.needs.len());
             reasons.push(Reason { asks: Level::Normal, text });
@@ -132,18 +145,20 @@ impl Policy {
                 change(preference.earned(), None, "the operator undrains this node".to_owned());
             }
         }
+        if let Some((worse, left)) = preference.grace_left(now).filter(|_| self.drain.is_none()) {
+            change(worse, Some(left), "the grace ends, unless what is named above passes again".to_owned());
+        }
+        let unless = if self.drain.is_some() { ", and the operator undrains" } else { "" };
         if let Some((better, left)) = preference.hold_down_left(now) {
-            let unless = if self.drain.is_some() { " and the operator undrains" } else { "" };
             change(
                 better,
                 Some(left),
-                format!("the hold-down ends, if everything it needs stays good{unless}"),
+                format!("the hold-down ends, if all that it needs stays good{unless}"),
             );
-        } else if preference.wanted() != Level::Normal {
-            let waiting =
-                route.needs.iter().filter(|index| self.asks(route, **index) != Level::Normal).count();
+        } else if preference.wanted() != Level::Normal && preference.wanted() == preference.earned() {
             let (rise, hold) = (self.config.probe.rise.count(), Age(preference.hold_down()));
-            let what = format!("{waiting} signals named above pass {rise} times in a row, and {hold} go by");
+            let what =
+                format!("what is named above passes {rise} times in a row and stays good for {hold}{unless}");
             change(Level::Normal, None, what);
         }
         let fall = self.config.probe.fall.count();

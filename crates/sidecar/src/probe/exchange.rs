@@ -2,7 +2,8 @@
 //!
 //! Every exchange has a socket of its own, so that a random port is used, a late answer to an earlier probe
 //! cannot be taken for this one's, and TCP's handshake is probed too. UDP sockets are connected, so that the
-//! kernel's "port unreachable" ends the wait at once. Failures come back as words that name the address.
+//! kernel's "port unreachable" ends the wait at once. Failures come back as words; the signal that they are
+//! observed for names address and transport.
 
 use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -30,8 +31,8 @@ pub(super) async fn ask(
     };
     match tokio::time::timeout(timeout, exchange).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(in_words(&error, address, transport)),
-        Err(_) => Err(format!("no answer within {timeout:?} over {transport} from {address}")),
+        Ok(Err(error)) => Err(in_words(&error)),
+        Err(_) => Err(format!("no answer within {timeout:?}")),
     }
 }
 
@@ -62,10 +63,10 @@ async fn tcp(address: SocketAddr, query: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(answer)
 }
 
-fn in_words(error: &Error, address: SocketAddr, transport: Transport) -> String {
+fn in_words(error: &Error) -> String {
     match error.kind() {
-        ErrorKind::ConnectionRefused => format!("connection refused over {transport} by {address}"),
-        ErrorKind::UnexpectedEof => format!("{transport} connection closed by {address} before an answer"),
-        _ => format!("{transport} to {address} failed: {error}"),
+        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        ErrorKind::UnexpectedEof => "connection closed before an answer".to_owned(),
+        _ => error.to_string(),
     }
 }
