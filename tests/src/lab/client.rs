@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_millis(250);
 /// The pace of a [`Watch`]: one query each so often, so its times are good to about this.
 const WATCH_INTERVAL: Duration = Duration::from_millis(5);
+/// How long a [`Watch`] waits for an answer: short, since it sends nothing meanwhile and would notice late that
+/// another POP answers. An answer that takes longer counts as lost, and is only counted.
+const WATCH_PATIENCE: Duration = Duration::from_millis(50);
 
 /// How a query travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +69,7 @@ impl<'lab> Client<'lab> {
     pub fn ask(&self, server: &str, transport: Transport, qname: &str, qtype: RecordType) -> Option<Answer> {
         let server = SocketAddr::new(IpAddr::from_str(server).expect("an address"), 53);
         self.namespace.enter(|| match transport {
-            Transport::Udp => ask_udp(&udp_socket(server).ok()?, qname, qtype).ok(),
+            Transport::Udp => ask_udp(&udp_socket(server).ok()?, qname, qtype, PATIENCE).ok(),
             Transport::Tcp => ask_tcp(server, qname, qtype).ok(),
         })
     }
@@ -119,8 +122,9 @@ impl Watch {
         let thread = std::thread::spawn(move || {
             while !end.load(Ordering::Relaxed) {
                 let sent = Instant::now();
-                let answered_by =
-                    ask_udp(&socket, &qname, RecordType::SOA).ok().and_then(|answer| answer.nsid);
+                let answered_by = ask_udp(&socket, &qname, RecordType::SOA, WATCH_PATIENCE)
+                    .ok()
+                    .and_then(|answer| answer.nsid);
                 to.lock().unwrap_or_else(PoisonError::into_inner).push(Sample { sent, answered_by });
                 std::thread::sleep(WATCH_INTERVAL.saturating_sub(sent.elapsed()));
             }
@@ -165,13 +169,13 @@ fn udp_socket(server: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-fn ask_udp(socket: &UdpSocket, qname: &str, qtype: RecordType) -> io::Result<Answer> {
+fn ask_udp(socket: &UdpSocket, qname: &str, qtype: RecordType, patience: Duration) -> io::Result<Answer> {
     let (id, query) = query(qname, qtype);
     socket.send(&query)?;
     let start = Instant::now();
     let mut buffer = [0; 65_535];
     loop {
-        let left = PATIENCE.checked_sub(start.elapsed()).filter(|left| !left.is_zero());
+        let left = patience.checked_sub(start.elapsed()).filter(|left| !left.is_zero());
         let left = left.ok_or_else(|| io::Error::from(io::ErrorKind::TimedOut))?;
         socket.set_read_timeout(Some(left))?;
         let count = socket.recv(&mut buffer)?;
