@@ -21,8 +21,8 @@ pub struct PolicyConfig {
     /// How single probes become the verdict on one required zone; its silence bound must allow for the
     /// rotation in which many zones are probed.
     pub zone: Timing,
-    /// How single fetches become the verdict on the responder's status endpoint.
-    pub status: Timing,
+    /// How single fetches become the verdict on the responder's status endpoint; `None` where it has none.
+    pub status: Option<Timing>,
     /// The wait before a better level is taken.
     pub hold_down: HoldDown,
     /// The wait before a worse level that is still announced is taken; a withdrawal never waits. As long as

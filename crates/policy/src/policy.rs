@@ -34,7 +34,7 @@ use crate::explain::SignalView;
 use crate::level::Level;
 use crate::preference::Preference;
 use crate::prefix::{Family, Prefix};
-use crate::signal::{self, Health, Observation, Signal};
+use crate::signal::{self, Health, Observation, Signal, Timing};
 
 mod why;
 
@@ -233,8 +233,10 @@ impl Policy {
             clock: now,
             config,
         };
-        policy.add_signal(now, SignalId::Status);
-        policy.add_signal(now, SignalId::Ready);
+        if let Some(timing) = policy.config.status {
+            policy.add_signal(now, SignalId::Status, timing);
+            policy.add_signal(now, SignalId::Ready, timing);
+        }
         for (group, settings) in policy.config.groups.clone().iter().enumerate() {
             for &prefix in &settings.prefixes {
                 let needs = policy.needs(now, prefix, settings);
@@ -252,13 +254,15 @@ impl Policy {
             group.addresses.iter().filter(|at| Family::of(at.ip()) == family).copied().collect()
         };
         let addresses: Vec<SocketAddr> = if within.is_empty() { same_family() } else { within };
+        let (probe, zone_timing) = (self.config.probe, self.config.zone);
         let mut needs = Vec::new();
         for address in addresses {
             for transport in Transport::ALL {
-                needs.push(self.add_signal(now, SignalId::Probe { address, transport }));
+                needs.push(self.add_signal(now, SignalId::Probe { address, transport }, probe));
                 for zone in &group.required_zones {
                     let zone = Arc::from(zone.as_str());
-                    needs.push(self.add_signal(now, SignalId::Zone { address, transport, zone }));
+                    let signal = SignalId::Zone { address, transport, zone };
+                    needs.push(self.add_signal(now, signal, zone_timing));
                 }
             }
         }
@@ -267,15 +271,10 @@ impl Policy {
         needs
     }
 
-    fn add_signal(&mut self, now: Duration, id: SignalId) -> usize {
+    fn add_signal(&mut self, now: Duration, id: SignalId, timing: Timing) -> usize {
         if let Some(&index) = self.index.get(&id) {
             return index;
         }
-        let timing = match id {
-            SignalId::Probe { .. } => self.config.probe,
-            SignalId::Zone { .. } => self.config.zone,
-            SignalId::Status | SignalId::Ready => self.config.status,
-        };
         let index = self.signals.len();
         self.signals.push(Signal::new(now, timing));
         self.ids.push(id.clone());

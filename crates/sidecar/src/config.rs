@@ -415,12 +415,15 @@ impl Config {
         let stale = (interval.max(timeout) * 10).max(Duration::from_secs(3));
         let zones: usize = self.groups.iter().map(|group| group.required_zones.len()).sum();
         let rounds = u32::try_from(zones.div_ceil(zones_per_round.get())).unwrap_or(u32::MAX);
-        let status = self.status.map_or(Duration::MAX, |status| (status.interval + status.timeout) * 3);
+        let status = self.status.map(|status| {
+            let stale = (status.interval + status.timeout) * 3;
+            Timing { fall: Fall::new(2), rise: Rise::new(1), stale }
+        });
         PolicyConfig {
             groups: self.groups.clone(),
             probe: Timing { fall, rise, stale },
             zone: Timing { fall, rise, stale: stale.saturating_mul(rounds.max(1)) },
-            status: Timing { fall: Fall::new(2), rise: Rise::new(1), stale: status },
+            status,
             hold_down: self.hold_down,
             // One transport notices a death at most a fall's rounds after the other.
             grace: interval.max(timeout).saturating_mul(fall.count().saturating_add(1)),

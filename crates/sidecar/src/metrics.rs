@@ -50,7 +50,7 @@ pub(crate) struct Metrics {
     probes: IntCounterVec,
     probe_seconds: HistogramVec,
     session: IntGaugeVec,
-    session_flaps: IntGaugeVec,
+    session_flaps: IntCounterVec,
     alarms: IntGaugeVec,
 }
 
@@ -100,8 +100,8 @@ impl Metrics {
                 "1 while the BGP session is established.",
                 &["neighbour", "remote_as"],
             ),
-            session_flaps: gauge(
-                "pharos_sidecar_session_flaps",
+            session_flaps: counter(
+                "pharos_sidecar_session_flaps_total",
                 "Established sessions lost since the start.",
                 &["neighbour", "remote_as"],
             ),
@@ -116,6 +116,16 @@ impl Metrics {
     pub(crate) fn probe(&self, family: Family, transport: Transport, result: ProbeResult, took: Duration) {
         self.probes.with_label_values(&[family.name(), transport.name(), result.name()]).inc();
         self.probe_seconds.with_label_values(&[family.name(), transport.name()]).observe(took.as_secs_f64());
+    }
+
+    /// Makes the series of a neighbour exist from the start, so that a first flap is an increase from zero.
+    pub(crate) fn neighbour(&self, name: &str, remote_as: u32) {
+        self.session_flaps.with_label_values(&[name, remote_as.to_string().as_str()]);
+    }
+
+    /// An established session was lost.
+    pub(crate) fn flap(&self, name: &str, remote_as: u32) {
+        self.session_flaps.with_label_values(&[name, remote_as.to_string().as_str()]).inc();
     }
 
     fn collectors(&self) -> [&dyn Collector; 8] {
@@ -153,8 +163,6 @@ impl Scraped {
             let labels = [neighbour.name.as_str(), remote_as.as_str()];
             let up = i64::from(neighbour.state == Some(SessionState::Established));
             metrics.session.with_label_values(&labels).set(up);
-            let flaps = i64::try_from(neighbour.flaps).unwrap_or(i64::MAX);
-            metrics.session_flaps.with_label_values(&labels).set(flaps);
         }
         for kind in pharos_policy::AlarmId::KINDS {
             let count = state.policy.alarms().filter(|alarm| alarm.id.kind() == kind).count();

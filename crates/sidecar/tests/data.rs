@@ -113,7 +113,7 @@ fn metrics_status_and_why_agree() {
         "pharos_sidecar_probes_total{family=\"ipv4\",result=\"pass\",transport=\"udp\"}",
         "pharos_sidecar_probe_duration_seconds_count{family=\"ipv4\",transport=\"tcp\"}",
         "pharos_sidecar_session_established{",
-        "pharos_sidecar_session_flaps{",
+        "pharos_sidecar_session_flaps_total{",
     ] {
         assert!(text.contains(part), "{part} not in\n{text}");
     }

@@ -23,7 +23,7 @@ fn settings(degrade: Degrade) -> PolicyConfig {
         }],
         probe: timing,
         zone: timing,
-        status: timing,
+        status: Some(timing),
         hold_down: HoldDown::new(HOLD),
         grace: GRACE,
         drain_time: DrainTime(DRAIN),

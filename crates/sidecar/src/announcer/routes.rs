@@ -30,12 +30,11 @@ pub(super) fn wanted(
             continue;
         }
         let Some(next_hop) = next_hop(neighbour, family, local) else {
-            // Before the session is up its own address is not known: nothing is wrong yet.
-            if local.is_some() {
-                wanted
-                    .impossible
-                    .push(format!("{prefix}: no {family} next hop; the session runs over the other family"));
-            }
+            let why = match local {
+                None => "its next hop is our own address on the session, which is not up",
+                Some(_) => "no next hop of its family; the session runs over the other one",
+            };
+            wanted.impossible.push(format!("{prefix}: {why}"));
             continue;
         };
         // Both crates clear host bits and bound lengths alike, so the conversion always succeeds.
@@ -121,6 +120,14 @@ mod tests {
         let mut neighbour = neighbour();
         neighbour.next_hop_ipv4 = Some("10.9.9.9".parse().unwrap());
         assert!(lines(&neighbour, [Level::Normal; 2], Some("10.0.0.2"))[0].contains("via 10.9.9.9"));
+    }
+
+    #[test]
+    fn a_next_hop_that_only_the_session_can_tell_is_named_until_it_does() {
+        let levels = [("192.0.2.0/24".parse().unwrap(), Level::Normal)];
+        let wanted = wanted(&neighbour(), &levels, None);
+        let why = "192.0.2.0/24: its next hop is our own address on the session, which is not up";
+        assert_eq!((wanted.sendable.len(), wanted.impossible), (0, vec![why.to_owned()]));
     }
 
     #[test]

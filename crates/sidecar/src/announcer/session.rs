@@ -77,6 +77,7 @@ impl Driver {
     ) -> Result<Self, StartError> {
         let name = config.name();
         let now = keeper.clock.now();
+        keeper.metrics.neighbour(&name, config.remote_as);
         let session = Session::new(settings, now)
             .map_err(|source| StartError::Session { name: name.clone(), source })?;
         Ok(Self {
@@ -288,6 +289,9 @@ impl Driver {
         let news = lost || self.last.as_ref() != Some(&cause);
         let event = news.then(|| self.down_event(&cause));
         let text = cause.to_string();
+        if lost {
+            self.keeper.metrics.flap(&self.name, self.config.remote_as);
+        }
         self.keeper.neighbour(self.index, event, |view| {
             view.flaps += u64::from(lost);
             view.last_down = Some(text.clone());
