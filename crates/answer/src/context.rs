@@ -1,5 +1,7 @@
 //! What an answer depends on besides the query and the zones.
 
+use std::time::Duration;
+
 use pharos_wire::edns::MIN_PAYLOAD;
 
 /// How the query came, and so how long a reply may be.
@@ -31,6 +33,7 @@ pub struct Context {
     udp_payload: u16,
     identity: Box<[u8]>,
     any: AnyPolicy,
+    keepalive: Duration,
 }
 
 impl Context {
@@ -43,6 +46,7 @@ impl Context {
             udp_payload: udp_payload.max(MIN_PAYLOAD),
             identity: identity.get(..NSID_MAX).unwrap_or(identity).into(),
             any,
+            keepalive: Duration::ZERO,
         }
     }
 
@@ -50,6 +54,17 @@ impl Context {
     #[must_use]
     pub fn over(&self, transport: Transport) -> Self {
         Self { transport, ..self.clone() }
+    }
+
+    /// Tells how long an idle connection is kept, from now on: said to TCP clients that ask (RFC 7828).
+    pub fn set_keepalive(&mut self, idle: Duration) {
+        self.keepalive = idle;
+    }
+
+    /// How long an idle connection is kept, in the option's units of 100 ms.
+    #[inline]
+    pub(crate) fn keepalive_units(&self) -> u16 {
+        u16::try_from(self.keepalive.as_millis() / 100).unwrap_or(u16::MAX)
     }
 
     /// How queries come.

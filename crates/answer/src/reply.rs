@@ -6,7 +6,7 @@
 //! perhaps as a pointer into what stands before. [`Places`] keeps these stretches, and every pointer in every
 //! record follows from the number of octets of the suffix that it names.
 
-use pharos_wire::edns::{DO, Edns, MIN_PAYLOAD, NSID, Nsid, OPT_OCTETS};
+use pharos_wire::edns::{DO, Edns, MIN_PAYLOAD, NSID, OPT_OCTETS, TCP_KEEPALIVE, Wish};
 use pharos_wire::header::{self, Section};
 use pharos_wire::{Class, Query, Rcode, Rtype, Writer};
 use pharos_zonedb::image::{Record, Target};
@@ -122,7 +122,7 @@ impl<'a, 'c> Reply<'a, 'c> {
         if let (Some(room), Some(question)) = (out.get_mut(..repeated), message.get(..repeated)) {
             room.copy_from_slice(question);
         }
-        let reserved = query.edns.map_or(0, |edns| opt_octets(edns.nsid, context));
+        let reserved = query.edns.map_or(0, |edns| OPT_OCTETS + Options::wanted(edns, context).octets());
         let writer = Writer::new(out, repeated, limit.saturating_sub(reserved).max(repeated));
         Self {
             writer,
@@ -275,20 +275,23 @@ impl<'a, 'c> Reply<'a, 'c> {
     pub(crate) fn finish(mut self, rcode: Rcode) -> usize {
         if let Some(edns) = self.edns {
             self.writer.set_limit(self.limit);
-            let identity = self.context.identity();
             self.writer.put(&[0]);
             self.writer.put_u16(Rtype::OPT.0);
             self.writer.put_u16(self.context.udp_payload());
             // Extended code, version 0, and DO as the client set it (RFC 6891 §6.1.3, RFC 3225 §3).
             self.writer.put(&[(rcode.0 >> 4) as u8, 0]);
             self.writer.put_u16(edns.flags & DO);
-            if tells_nsid(edns.nsid, self.context) {
-                self.writer.put_u16(identity.len() as u16 + 4);
+            let options = Options::wanted(edns, self.context);
+            self.writer.put_u16(options.octets() as u16);
+            if let Some(identity) = options.nsid {
                 self.writer.put_u16(NSID);
                 self.writer.put_u16(identity.len() as u16);
                 self.writer.put(identity);
-            } else {
-                self.writer.put_u16(0);
+            }
+            if let Some(units) = options.keepalive {
+                self.writer.put_u16(TCP_KEEPALIVE);
+                self.writer.put_u16(2);
+                self.writer.put_u16(units);
             }
             self.count(Section::Additional, 1);
         }
@@ -335,12 +338,27 @@ fn record_head(owner: u16, rtype: Rtype, ttl: u32) -> [u8; 10] {
     [o0, o1, y0, y1, 0, 1, l0, l1, l2, l3]
 }
 
-fn opt_octets(nsid: Nsid, context: &Context) -> usize {
-    OPT_OCTETS + if tells_nsid(nsid, context) { 4 + context.identity().len() } else { 0 }
+/// The options of a reply's OPT record.
+struct Options<'c> {
+    nsid: Option<&'c [u8]>,
+    keepalive: Option<u16>,
 }
 
-/// The identity is told to whoever asks for it (RFC 5001 §2.2), if there is one.
-#[inline]
-fn tells_nsid(nsid: Nsid, context: &Context) -> bool {
-    nsid == Nsid::Asked && !context.identity().is_empty()
+impl<'c> Options<'c> {
+    /// What the client asked for and the context has.
+    #[inline]
+    fn wanted(edns: Edns, context: &'c Context) -> Self {
+        let identity = context.identity();
+        // RFC 7828 §3.2.1: never over UDP.
+        let keepalive = edns.keepalive == Wish::Asked && context.transport() == Transport::Tcp;
+        Self {
+            nsid: (edns.nsid == Wish::Asked && !identity.is_empty()).then_some(identity),
+            keepalive: keepalive.then(|| context.keepalive_units()),
+        }
+    }
+
+    #[inline]
+    fn octets(&self) -> usize {
+        self.nsid.map_or(0, |identity| 4 + identity.len()) + self.keepalive.map_or(0, |_| 6)
+    }
 }

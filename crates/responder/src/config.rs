@@ -62,6 +62,8 @@ pub struct TcpLimits {
     pub connections: usize,
     /// Connections open at once from one address.
     pub connections_per_address: usize,
+    /// Connections open at once from one network: /24 of IPv4, /56 of IPv6.
+    pub connections_per_network: usize,
     /// A connection without a query is closed after this time; sooner the fuller the server is, down to a tenth.
     pub idle: Duration,
     /// A query must be whole, and a reply be taken, within this time; single octets do not extend it.
@@ -73,6 +75,7 @@ impl Default for TcpLimits {
         Self {
             connections: 4096,
             connections_per_address: 256,
+            connections_per_network: 1024,
             idle: Duration::from_secs(10),
             deadline: Duration::from_secs(5),
         }

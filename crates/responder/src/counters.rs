@@ -3,6 +3,7 @@
 //! Each worker and the TCP thread own one [`Counters`]; a count is a load and a store of a word that no other
 //! thread writes, so it needs no locked instruction. Readers may see a number that is one batch old.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,35 @@ impl Origin {
         }
     }
 }
+
+/// The IP version by which a query came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Family {
+    Ipv4,
+    Ipv6,
+}
+
+impl Family {
+    pub(crate) const ALL: [Self; 2] = [Self::Ipv4, Self::Ipv6];
+
+    pub(crate) fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::Ipv4,
+            IpAddr::V6(_) => Self::Ipv6,
+        }
+    }
+
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+        }
+    }
+}
+
+/// Zones with counts of their own; the queries of all others are one count, so that neither memory nor a scrape
+/// grows with a hosting company's zones.
+pub(crate) const ZONE_SLOTS: usize = 1000;
 
 /// Query types that are counted by name; all others are one.
 pub(crate) const QTYPES: [Rtype; 18] = [
@@ -114,11 +144,36 @@ impl<const N: usize> Classes<N> {
     }
 }
 
+/// Counts by zone.
+#[derive(Debug)]
+pub(crate) struct ZoneCounts(Box<[Count]>);
+
+impl Default for ZoneCounts {
+    fn default() -> Self {
+        Self((0..=ZONE_SLOTS).map(|_| Count::default()).collect())
+    }
+}
+
+impl ZoneCounts {
+    #[inline]
+    fn add(&self, slot: u16) {
+        if let Some(count) = self.0.get(usize::from(slot)) {
+            count.add(1);
+        }
+    }
+
+    pub(crate) fn get(&self, slot: u16) -> u64 {
+        self.0.get(usize::from(slot)).map_or(0, Count::get)
+    }
+}
+
 /// What one thread counts.
 #[derive(Debug, Default)]
 #[repr(align(128))] // no two threads write to one cache line or to its neighbour
 pub(crate) struct Counters {
-    pub(crate) received: [Count; Origin::ALL.len()],
+    pub(crate) received: [[Count; Family::ALL.len()]; Origin::ALL.len()],
+    /// Replies by the slot of the zone asked, from clients; the last is for zones without a slot.
+    pub(crate) zones: ZoneCounts,
     pub(crate) opcodes: Classes<{ OPCODES.len() }>,
     pub(crate) qtypes: Classes<{ QTYPES.len() }>,
     pub(crate) rcodes: Classes<{ RCODES.len() }>,
@@ -132,16 +187,26 @@ pub(crate) struct Counters {
     pub(crate) send_unreachable: Count,
     pub(crate) send_other: Count,
     pub(crate) receive_errors: Count,
+    pub(crate) accepted: Count,
+    pub(crate) turned_away: Count,
+    pub(crate) timed_out: Count,
     heartbeat_ms: Count,
 }
 
 impl Counters {
     /// Counts what became of one message.
     #[inline]
-    pub(crate) fn verdict(&self, origin: Origin, verdict: &Verdict) {
-        self.received[origin as usize].add(1);
+    pub(crate) fn verdict(&self, origin: Origin, family: Family, slots: &[u16], verdict: &Verdict) {
+        self.received[origin as usize][family as usize].add(1);
         match verdict {
-            Verdict::Reply(reply) => self.reply(reply),
+            Verdict::Reply(reply) => {
+                self.reply(reply);
+                if origin == Origin::Client
+                    && let Some(slot) = reply.zone.and_then(|zone| slots.get(zone))
+                {
+                    self.zones.add(*slot);
+                }
+            }
             Verdict::Drop(reason) => self.unanswered[*reason as usize].add(1),
         }
     }
@@ -182,7 +247,7 @@ impl Counters {
     }
 
     pub(crate) fn queries(&self) -> u64 {
-        self.received.iter().map(Count::get).sum()
+        self.received.iter().flatten().map(Count::get).sum()
     }
 
     pub(crate) fn drops(&self) -> u64 {

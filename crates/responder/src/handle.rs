@@ -121,7 +121,7 @@ impl Responder {
             listeners,
             limits,
             zones: published.reader(),
-            context: Arc::new(context.over(Transport::Tcp)),
+            context: context.over(Transport::Tcp),
             counters: shared.tcp.clone(),
             open: shared.tcp_open.clone(),
             stop: shared.stop.clone(),
@@ -232,6 +232,11 @@ impl Handle {
     /// The addresses that it answers on, ports resolved.
     pub fn listen(&self) -> Vec<SocketAddr> {
         self.shared.listen.clone()
+    }
+
+    /// The zones that have counts of their own, each with its slot.
+    pub(crate) fn zone_slots(&self) -> Vec<(String, u16)> {
+        self.shared.keeper().slots()
     }
 
     /// Every thread's counters with its transport.

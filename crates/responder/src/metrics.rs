@@ -7,7 +7,9 @@ use pharos_answer::DropReason;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
-use crate::counters::{Classes, Count, Counters, KINDS, OPCODES, Origin, QTYPES, RCODES, SIZES};
+use crate::counters::{
+    Classes, Count, Counters, Family as IpFamily, KINDS, OPCODES, Origin, QTYPES, RCODES, SIZES, ZONE_SLOTS,
+};
 use crate::handle::Handle;
 use crate::status::{StatusFilter, ZoneLife};
 
@@ -42,7 +44,7 @@ impl Collector for ResponderCollector {
 fn traffic(all: &[(&'static str, &Counters)]) -> Vec<MetricFamily> {
     let mut queries = counter(
         "pharos_responder_queries_total",
-        "Messages received, by transport and origin: clients, or this host (probes).",
+        "Messages received, by transport, family and origin: clients, or this host (probes).",
     );
     let mut opcodes = counter("pharos_responder_opcodes_total", "Messages answered, by opcode.");
     let mut qtypes = counter("pharos_responder_qtypes_total", "Messages answered, by query type.");
@@ -62,8 +64,11 @@ fn traffic(all: &[(&'static str, &Counters)]) -> Vec<MetricFamily> {
     let mut errors = counter("pharos_responder_receive_errors_total", "Failures to receive or accept.");
     for &(transport, counters) in all {
         let transport = ("transport", transport);
-        for (origin, count) in Origin::ALL.iter().zip(&counters.received) {
-            queries.add(&[transport, ("origin", origin.label())], count.get());
+        for (origin, counts) in Origin::ALL.iter().zip(&counters.received) {
+            for (family, count) in IpFamily::ALL.iter().zip(counts) {
+                let labels = [transport, ("origin", origin.label()), ("family", family.label())];
+                queries.add(&labels, count.get());
+            }
         }
         opcodes.classes(
             &[transport],
@@ -147,6 +152,31 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
     );
     for worker in &status.workers {
         heartbeat.add(&[("worker", &worker.id.to_string())], worker.heartbeat_age_ms);
+    }
+    let all = handle.counters();
+    let mut queries = counter(
+        "pharos_responder_zone_queries_total",
+        "Replies to clients, by zone asked; zones beyond the first 1000 share the empty name.",
+    );
+    for (zone, slot) in
+        handle.zone_slots().iter().map(|(zone, slot)| (zone.as_str(), *slot)).chain([("", ZONE_SLOTS as u16)])
+    {
+        queries.series.push((
+            vec![("zone".to_owned(), zone.to_owned())],
+            all.iter().map(|(_, counters)| counters.zones.get(slot)).sum(),
+        ));
+    }
+    let mut ended = counter(
+        "pharos_responder_tcp_events_total",
+        "TCP connections accepted, turned away over a bound, and closed because they idled or were too slow.",
+    );
+    for (event, count) in [
+        ("accepted", |counters: &Counters| counters.accepted.get()),
+        ("turned_away", |counters: &Counters| counters.turned_away.get()),
+        ("timed_out", |counters: &Counters| counters.timed_out.get()),
+    ] as [(&str, fn(&Counters) -> u64); 3]
+    {
+        ended.add(&[("event", event)], all.iter().map(|(_, counters)| count(counters)).sum());
     }
     let mut connections = gauge("pharos_responder_tcp_connections", "TCP connections open now.");
     connections.add(&[], status.tcp_connections);

@@ -9,7 +9,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,15 +17,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pharos_answer::{Context, Job, Silent, Verdict, answer};
-use pharos_zonedb::{Reader, ZoneSet};
+use pharos_zonedb::Reader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use crate::config::{StartError, TcpLimits};
-use crate::counters::{Counters, Origin};
+use crate::counters::{Counters, Family, Origin};
 use crate::worker::TURN;
+use crate::zones::Served;
 
 /// Octets of the largest reply with its length before it.
 const REPLY_OCTETS: usize = 2 + 65_535;
@@ -40,8 +41,8 @@ const DRAIN: Duration = Duration::from_millis(500);
 pub(crate) struct Tcp {
     pub(crate) listeners: Vec<TcpListener>,
     pub(crate) limits: TcpLimits,
-    pub(crate) zones: Reader<ZoneSet>,
-    pub(crate) context: Arc<Context>,
+    pub(crate) zones: Reader<Served>,
+    pub(crate) context: Context,
     pub(crate) counters: Arc<Counters>,
     pub(crate) open: Arc<AtomicU64>,
     pub(crate) stop: Arc<AtomicBool>,
@@ -60,11 +61,15 @@ impl Tcp {
     async fn run(self) {
         let shared = Rc::new(Shared {
             limits: self.limits,
-            context: self.context,
             counters: self.counters,
             open: self.open,
-            by_address: RefCell::default(),
-            work: RefCell::new(Work { zones: self.zones, job: Job::default(), reply: vec![0; REPLY_OCTETS] }),
+            held: RefCell::default(),
+            work: RefCell::new(Work {
+                zones: self.zones,
+                context: self.context,
+                job: Job::default(),
+                reply: vec![0; REPLY_OCTETS],
+            }),
         });
         for listener in self.listeners {
             match tokio::net::TcpListener::from_std(listener) {
@@ -89,46 +94,80 @@ impl Tcp {
 /// What all connections share; of one thread, so borrowed, never locked, and never across a wait.
 struct Shared {
     limits: TcpLimits,
-    context: Arc<Context>,
     counters: Arc<Counters>,
     open: Arc<AtomicU64>,
-    by_address: RefCell<HashMap<IpAddr, usize>>,
+    /// Open connections by address and by network.
+    held: RefCell<HashMap<Holder, usize>>,
     work: RefCell<Work>,
 }
 
 struct Work {
-    zones: Reader<ZoneSet>,
+    zones: Reader<Served>,
+    context: Context,
     job: Job,
     reply: Vec<u8>,
+}
+
+/// Whom connections are counted against.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Holder {
+    Address(IpAddr),
+    /// The network that one customer of an access provider or one small site has: /24 or /56.
+    Network(IpAddr),
+}
+
+impl Holder {
+    fn both(address: IpAddr) -> [Self; 2] {
+        let network = match address {
+            IpAddr::V4(address) => IpAddr::V4((u32::from(address) & !0 << 8).into()),
+            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !0 << 72).into()),
+        };
+        [Self::Address(address), Self::Network(network)]
+    }
+
+    fn bound(self, limits: &TcpLimits) -> usize {
+        match self {
+            Self::Address(_) => limits.connections_per_address,
+            Self::Network(_) => limits.connections_per_network,
+        }
+    }
 }
 
 /// One open connection in the counts; closing is its end, however it comes.
 struct Admission {
     shared: Rc<Shared>,
-    address: IpAddr,
+    holders: [Holder; 2],
 }
 
 impl Admission {
     fn ask(shared: &Rc<Shared>, address: IpAddr) -> Option<Self> {
-        let mut by_address = shared.by_address.borrow_mut();
-        let full = shared.open.load(Ordering::Relaxed) >= shared.limits.connections as u64;
-        let held = by_address.get(&address).copied().unwrap_or(0);
-        if full || held >= shared.limits.connections_per_address {
+        let holders = Holder::both(address);
+        let mut held = shared.held.borrow_mut();
+        let over =
+            |holder: &Holder| held.get(holder).is_some_and(|&open| open >= holder.bound(&shared.limits));
+        if shared.open.load(Ordering::Relaxed) >= shared.limits.connections as u64 || holders.iter().any(over)
+        {
+            shared.counters.turned_away.add(1);
             return None;
         }
-        by_address.insert(address, held + 1);
+        for holder in holders {
+            *held.entry(holder).or_default() += 1;
+        }
+        shared.counters.accepted.add(1);
         shared.open.fetch_add(1, Ordering::Relaxed);
-        Some(Self { shared: shared.clone(), address })
+        Some(Self { shared: shared.clone(), holders })
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
         self.shared.open.fetch_sub(1, Ordering::Relaxed);
-        let mut by_address = self.shared.by_address.borrow_mut();
-        match by_address.get_mut(&self.address) {
-            Some(held) if *held > 1 => *held -= 1,
-            _ => drop(by_address.remove(&self.address)),
+        let mut held = self.shared.held.borrow_mut();
+        for holder in &self.holders {
+            match held.get_mut(holder) {
+                Some(open) if *open > 1 => *open -= 1,
+                _ => drop(held.remove(holder)),
+            }
         }
     }
 }
@@ -138,7 +177,8 @@ async fn accept(listener: tokio::net::TcpListener, shared: Rc<Shared>) {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 // Over a bound: dropping the stream closes it.
-                if let Some(admission) = Admission::ask(&shared, peer.ip().to_canonical()) {
+                let peer = peer.ip().to_canonical();
+                if let Some(admission) = Admission::ask(&shared, peer) {
                     tokio::task::spawn_local(serve(stream, peer, admission));
                 }
             }
@@ -153,11 +193,11 @@ async fn accept(listener: tokio::net::TcpListener, shared: Rc<Shared>) {
 }
 
 /// Answers one connection until its client, a bound or an error ends it.
-async fn serve(mut stream: TcpStream, peer: SocketAddr, admission: Admission) {
+async fn serve(mut stream: TcpStream, peer: IpAddr, admission: Admission) {
     let shared = &admission.shared;
     let _ = stream.set_nodelay(true);
-    let local = stream.local_addr().map(|local| local.ip()).ok();
-    let from_host = peer.ip().to_canonical().is_loopback() || local == Some(peer.ip());
+    let local = stream.local_addr().map(|local| local.ip().to_canonical()).ok();
+    let from_host = peer.is_loopback() || local == Some(peer);
     let origin = if from_host { Origin::Host } else { Origin::Client };
     let mut input: Vec<u8> = Vec::with_capacity(READ_OCTETS);
     let mut output: Vec<u8> = Vec::new();
@@ -170,12 +210,16 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, admission: Admission) {
         };
         match timeout(wait, stream.read_buf(&mut input)).await {
             Ok(Ok(octets)) if octets > 0 => {}
-            _ => return,
+            Ok(_) => return,
+            Err(_) => {
+                shared.counters.timed_out.add(1);
+                return;
+            }
         }
         let mut rest = &input[..];
         while let Some((query, after)) = split_message(rest) {
             rest = after;
-            shared.answer(query, origin, &mut output);
+            shared.answer(query, origin, Family::of(peer), &mut output);
             if output.len() >= WRITE_OCTETS && !write(&mut stream, &mut output, shared.limits.deadline).await
             {
                 return;
@@ -221,11 +265,13 @@ async fn write(stream: &mut TcpStream, output: &mut Vec<u8>, deadline: Duration)
 
 impl Shared {
     /// Appends the reply to one query, its length before it.
-    fn answer(&self, query: &[u8], origin: Origin, output: &mut Vec<u8>) {
+    fn answer(&self, query: &[u8], origin: Origin, family: Family, output: &mut Vec<u8>) {
         let mut work = self.work.borrow_mut();
-        let Work { zones, job, reply } = &mut *work;
-        let verdict = answer(job, zones.get(), &self.context, query, reply, &mut Silent);
-        self.counters.verdict(origin, &verdict);
+        let Work { zones, context, job, reply } = &mut *work;
+        context.set_keepalive(idle(&self.limits, self.open.load(Ordering::Relaxed)));
+        let served = zones.get();
+        let verdict = answer(job, &served.zones, context, query, reply, &mut Silent);
+        self.counters.verdict(origin, family, &served.slots, &verdict);
         if let Verdict::Reply(replied) = verdict
             && let Some(octets) = reply.get(..replied.len)
         {

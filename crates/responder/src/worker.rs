@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use pharos_answer::{Context, Job, Silent, Verdict};
 use pharos_netio::affinity::{CpuId, pin_current_thread};
 use pharos_netio::{Batch, Inbox, MAX_SLOTS};
-use pharos_zonedb::{Reader, ZoneSet};
+use pharos_zonedb::Reader;
 
 use crate::config::StartError;
-use crate::counters::{Counters, Origin};
+use crate::counters::{Counters, Family, Origin};
+use crate::zones::Served;
 
 /// How long a worker waits before it turns without a query.
 pub(crate) const TURN: Duration = Duration::from_millis(100);
@@ -30,7 +31,7 @@ pub(crate) struct Worker {
     pub(crate) id: usize,
     pub(crate) cpu: Option<CpuId>,
     pub(crate) inbox: Inbox,
-    pub(crate) zones: Reader<ZoneSet>,
+    pub(crate) zones: Reader<Served>,
     pub(crate) context: Arc<Context>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) stop: Arc<AtomicBool>,
@@ -86,10 +87,11 @@ impl Worker {
 fn answer_batch(
     batch: &mut Batch,
     jobs: &mut [Job],
-    zones: &ZoneSet,
+    served: &Served,
     context: &Context,
     counters: &Counters,
 ) {
+    let zones = &served.zones;
     let arrived = batch.len().min(jobs.len());
     for (index, job) in jobs.iter_mut().enumerate().take(arrived) {
         job.read(zones, batch.query(index).unwrap_or_default());
@@ -102,7 +104,8 @@ fn answer_batch(
         let source = slot.peer.source_ip();
         let from_host = source.is_loopback() || slot.peer.destination() == Some(source);
         let verdict = job.write(zones, context, slot.query, slot.reply, &mut Silent);
-        counters.verdict(if from_host { Origin::Host } else { Origin::Client }, &verdict);
+        let origin = if from_host { Origin::Host } else { Origin::Client };
+        counters.verdict(origin, Family::of(source), &served.slots, &verdict);
         slot.set_reply(match verdict {
             Verdict::Reply(reply) => reply.len,
             Verdict::Drop(_) => 0,

@@ -24,6 +24,7 @@ use pharos_zonedb::{Published, Retire, ZoneImage, ZoneSet, ZoneState};
 use serde::Serialize;
 
 use crate::config::ZoneSource;
+use crate::counters::ZONE_SLOTS;
 use crate::status::{ZoneLife, ZoneStatus};
 
 /// Why no zone at all could be looked at.
@@ -137,12 +138,20 @@ impl fmt::Display for ReloadReport {
     }
 }
 
+/// What workers answer from.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) zones: ZoneSet,
+    /// For each zone of the set the slot of its counts.
+    pub(crate) slots: Box<[u16]>,
+}
+
 /// Every configured zone with what is known of it.
 pub(crate) struct ZoneKeeper {
     source: ZoneSource,
     key: HashKey,
     zones: BTreeMap<Vec<u8>, Zone>,
-    published: Arc<Published<ZoneSet>>,
+    published: Arc<Published<Served>>,
 }
 
 struct Zone {
@@ -152,6 +161,7 @@ struct Zone {
     live: Option<Live>,
     refusal: Option<Refusal>,
     warnings: u64,
+    slot: u16,
 }
 
 struct Live {
@@ -190,14 +200,15 @@ impl ZoneKeeper {
     /// Loads everything for the first time.
     pub(crate) fn start(source: ZoneSource) -> Result<(Self, ReloadReport), ReloadError> {
         let key = random_key();
-        let published = Published::new(Arc::new(ZoneSet::new(key, Vec::new())));
+        let published =
+            Published::new(Arc::new(Served { zones: ZoneSet::new(key, Vec::new()), slots: Box::default() }));
         let mut keeper = Self { source, key, zones: BTreeMap::new(), published };
         let report = keeper.reload()?;
         Ok((keeper, report))
     }
 
     /// Where workers take the set in force from.
-    pub(crate) fn published(&self) -> &Arc<Published<ZoneSet>> {
+    pub(crate) fn published(&self) -> &Arc<Published<Served>> {
         &self.published
     }
 
@@ -213,28 +224,39 @@ impl ZoneKeeper {
             }
         }
         for (key, (name, path)) in found {
-            let zone = self.zones.entry(key).or_insert_with(|| Zone::new(name, path.clone()));
+            // Zones keep their slots; those beyond the last share one.
+            let slot = self.zones.len().min(ZONE_SLOTS) as u16;
+            let zone = self.zones.entry(key).or_insert_with(|| Zone::new(name, path.clone(), slot));
             if zone.path != path {
                 (zone.path, zone.stamps) = (path, Vec::new());
             }
             zone.refresh(self.key, &mut report);
         }
         report.generation =
-            if report.loaded.is_empty() && self.published.current().zones().len() == self.zones.len() {
+            if report.loaded.is_empty() && self.published.current().slots.len() == self.zones.len() {
                 self.published.generation()
             } else {
-                self.published.publish(Arc::new(self.set()), Retire::WhenUnread)
+                self.published.publish(Arc::new(self.served()), Retire::WhenUnread)
             };
         report.took_ms = begun.elapsed().as_millis() as u64;
         Ok(report)
     }
 
-    fn set(&self) -> ZoneSet {
+    fn served(&self) -> Served {
         let state = |zone: &Zone| match &zone.live {
             Some(live) => ZoneState::Live(live.image.clone()),
             None => ZoneState::NotLoaded,
         };
-        ZoneSet::new(self.key, self.zones.values().map(|zone| (zone.name, state(zone))).collect())
+        Served {
+            zones: ZoneSet::new(self.key, self.zones.values().map(|zone| (zone.name, state(zone))).collect()),
+            slots: self.zones.values().map(|zone| zone.slot).collect(),
+        }
+    }
+
+    /// The zones that have counts of their own, each with its slot.
+    pub(crate) fn slots(&self) -> Vec<(String, u16)> {
+        let counted = self.zones.values().filter(|zone| usize::from(zone.slot) < ZONE_SLOTS);
+        counted.map(|zone| (zone.name.to_string(), zone.slot)).collect()
     }
 
     /// Every zone's status, those with trouble first.
@@ -246,8 +268,8 @@ impl ZoneKeeper {
 }
 
 impl Zone {
-    fn new(name: Name, path: PathBuf) -> Self {
-        Self { name, path, stamps: Vec::new(), live: None, refusal: None, warnings: 0 }
+    fn new(name: Name, path: PathBuf, slot: u16) -> Self {
+        Self { name, path, stamps: Vec::new(), live: None, refusal: None, warnings: 0, slot }
     }
 
     /// Loads the zone if any of its files changed since the last look.

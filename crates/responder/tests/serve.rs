@@ -242,7 +242,7 @@ fn metrics_tell_queries_zones_and_workers() {
     }
     let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
     for line in [
-        "pharos_responder_queries_total{origin=\"host\",transport=\"udp\"} 3",
+        "pharos_responder_queries_total{family=\"ipv4\",origin=\"host\",transport=\"udp\"} 3",
         "pharos_responder_qtypes_total{qtype=\"A\",transport=\"udp\"} 3",
         "pharos_responder_zone_serial{zone=\"a.test.\"} 7",
         "pharos_responder_zones{state=\"not_loaded\"} 1",
@@ -250,6 +250,23 @@ fn metrics_tell_queries_zones_and_workers() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
+}
+
+#[test]
+fn a_client_that_asks_is_told_how_long_its_connection_may_idle() {
+    let zones = Zones::new("keepalive", &[("a.test.zone", &zone(1, 1))]);
+    let mut config = zones.config();
+    config.tcp.idle = Duration::from_secs(7);
+    let responder = Responder::start(config).unwrap();
+    let mut message = query("www.a.test", 1);
+    message[11] = 1;
+    message.extend(b"\0\0\x29\x04\xd0\0\0\0\0\0\x04\0\x0b\0\0");
+    let mut stream = TcpStream::connect(responder.handle().listen()[0]).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(&framed(&message)).unwrap();
+    let mut reply = [0; 200];
+    let octets = stream.read(&mut reply).unwrap();
+    assert!(reply[..octets].ends_with(&[0, 11, 0, 2, 0, 70]), "{:?}", &reply[..octets]);
 }
 
 #[test]

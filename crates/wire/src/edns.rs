@@ -11,6 +11,8 @@
 pub const NSID: u16 = 3;
 /// DNS cookie (RFC 7873).
 pub const COOKIE: u16 = 10;
+/// Idle time of a TCP connection (RFC 7828).
+pub const TCP_KEEPALIVE: u16 = 11;
 
 /// Octets of an OPT record without options: root name, type, class, TTL and length.
 pub const OPT_OCTETS: usize = 11;
@@ -19,13 +21,13 @@ pub const DO: u16 = 0x8000;
 /// Sizes below this count as this (RFC 6891 §6.2.3), and so does a message without EDNS (RFC 1035 §4.2.1).
 pub const MIN_PAYLOAD: u16 = 512;
 
-/// Whether a client asks for the server's identity (RFC 5001 §2.1).
+/// Whether a client sent an option that asks for something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Nsid {
-    /// It does not.
+pub enum Wish {
+    /// It did not.
     #[default]
     Unasked,
-    /// It does.
+    /// It did.
     Asked,
 }
 
@@ -38,8 +40,10 @@ pub struct Edns {
     pub version: u8,
     /// The flags, DO among them.
     pub flags: u16,
-    /// Whether NSID was asked for.
-    pub nsid: Nsid,
+    /// Whether the server's identity was asked for (RFC 5001 §2.1).
+    pub nsid: Wish,
+    /// Whether the client wants to know how long its connection may be idle (RFC 7828 §3.2.1).
+    pub keepalive: Wish,
 }
 
 impl Edns {
@@ -55,15 +59,22 @@ impl Edns {
 
     /// Reads the fixed fields and the options; `None` when an option overruns the record (FORMERR).
     pub(crate) fn parse(class: u16, ttl: u32, mut options: &[u8]) -> Option<Self> {
-        let mut edns =
-            Self { advertised: class, version: (ttl >> 16) as u8, flags: ttl as u16, nsid: Nsid::Unasked };
+        let mut edns = Self {
+            advertised: class,
+            version: (ttl >> 16) as u8,
+            flags: ttl as u16,
+            nsid: Wish::Unasked,
+            keepalive: Wish::Unasked,
+        };
         while !options.is_empty() {
             let (head, rest) = options.split_first_chunk::<4>()?;
             let code = u16::from_be_bytes([head[0], head[1]]);
             let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
             options = rest.get(len..)?;
-            if code == NSID {
-                edns.nsid = Nsid::Asked;
+            match code {
+                NSID => edns.nsid = Wish::Asked,
+                TCP_KEEPALIVE => edns.keepalive = Wish::Asked,
+                _ => {}
             }
         }
         Some(edns)
@@ -77,7 +88,7 @@ mod tests {
     #[test]
     fn unknown_options_are_passed_over_and_nsid_is_seen() {
         let edns = Edns::parse(1232, 0x8000, b"\xff\xfe\0\x02ab\0\x03\0\0").unwrap();
-        assert_eq!(edns.nsid, Nsid::Asked);
+        assert_eq!(edns.nsid, Wish::Asked);
         assert!(edns.wants_dnssec());
         assert_eq!(edns.payload(), 1232);
     }

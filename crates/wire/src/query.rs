@@ -165,7 +165,7 @@ fn skip_name(mut rest: &[u8]) -> Option<(Owner, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edns::Nsid;
+    use crate::edns::Wish;
 
     const HEAD: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0";
     const QUESTION: &[u8] = b"\x03wWw\x07example\0\0\x01\0\x01";
@@ -203,7 +203,7 @@ mod tests {
         let (query, result) = read(&message([1, 0, 0, 2], tail));
         assert_eq!(result, Ok(()));
         let edns = query.edns.unwrap();
-        assert_eq!((edns.payload(), edns.nsid, edns.wants_dnssec()), (1232, Nsid::Asked, true));
+        assert_eq!((edns.payload(), edns.nsid, edns.wants_dnssec()), (1232, Wish::Asked, true));
     }
 
     #[test]
