@@ -10,7 +10,7 @@ use super::text::{Input, MAX_RDATA, ipv4, ipv6, number, unescaped};
 use super::wire::{Fault, Octets};
 use crate::diagnostic::quoted;
 use crate::rtype::generic;
-use crate::scan::token::{Parsed, Problem, Quotes, Span, Token};
+use crate::scan::token::{Parsed, Problem, Quotes, Span, Subject, Token};
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 use std::ops::Range;
@@ -32,14 +32,19 @@ const INVALID: u16 = 65_535;
 const KEYS: [&str; 9] =
     ["mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint", "dohpath", "ohttp"];
 
+/// A key written as its name, or as `key` and its number.
 fn key_number(text: &[u8]) -> Option<u16> {
-    match KEYS.iter().position(|known| known.as_bytes() == text) {
-        Some(key) => Some(key as u16),
+    match named_key(text) {
+        Some(key) => Some(key),
         // RFC 9460 §2.1: a number has no leading zeros.
         None if text.strip_prefix(b"key0").is_some_and(|rest| !rest.is_empty()) => None,
         None => generic(text, b"key"),
     }
     .filter(|&key| key != INVALID)
+}
+
+fn named_key(text: &[u8]) -> Option<u16> {
+    KEYS.iter().position(|known| known.as_bytes() == text).map(|key| key as u16)
 }
 
 fn show_key(key: u16, out: &mut String) {
@@ -98,7 +103,10 @@ fn read_all(input: &mut Input<'_, '_>, params: &mut Params) -> Parsed<()> {
             };
         }
         let start = params.values.len();
-        read_value(key, token, value, &mut params.plain, &mut params.values)
+        // RFC 9460 §2.1: behind a number stand the octets of the wire, behind a name the form of that key.
+        let form = if named_key(name).is_some() { key } else { INVALID };
+        read_value(form, token, value, &mut params.plain, &mut params.values)
+            .and_then(|()| check_value(key, token, &params.values[start..]))
             .map_err(|problem| in_param(problem, name))?;
         params.found.push((key, start..params.values.len(), token.span));
         if params.values.len() + 4 * params.found.len() > MAX_RDATA {
@@ -110,7 +118,9 @@ fn read_all(input: &mut Input<'_, '_>, params: &mut Params) -> Parsed<()> {
 
 #[cold]
 fn in_param(mut problem: Box<Problem>, name: &[u8]) -> Box<Problem> {
-    problem.message = format!("{}: {}", quoted(name), problem.message).into();
+    if problem.subject == Subject::Word {
+        problem.message = format!("{}: {}", quoted(name), problem.message).into();
+    }
     problem
 }
 
@@ -169,18 +179,18 @@ fn warn_of_ignored(input: &mut Input<'_, '_>, out: &[u8], params: &Params) {
     }
 }
 
-/// Appends the wire form of a value.
+/// Appends the wire form of a value. `form` is the key whose text form it has, or [`INVALID`] if it is written as
+/// its octets.
 fn read_value(
-    key: u16,
+    form: u16,
     param: Token<'_>,
     value: Option<Token<'_>>,
     plain: &mut Vec<u8>,
     out: &mut Vec<u8>,
 ) -> Parsed<()> {
-    let start = out.len();
-    let wants_none = matches!(key, NO_DEFAULT_ALPN | OHTTP);
+    let wants_none = matches!(form, NO_DEFAULT_ALPN | OHTTP);
     let Some(token) = value else {
-        if wants_none || key > OHTTP {
+        if wants_none || form > OHTTP {
             return Ok(());
         }
         return Problem::err(param.span, "the value is missing", "write key=value");
@@ -191,7 +201,7 @@ fn read_value(
     plain.clear();
     unescaped(token, plain)?;
     let element = |text| Token { text, quotes: Quotes::Without, ..token };
-    match key {
+    match form {
         MANDATORY => read_mandatory(token, plain, out)?,
         ALPN => read_alpn(token, plain, out)?,
         PORT => out.extend_from_slice(&(number(element(plain), u16::MAX.into())? as u16).to_be_bytes()),
@@ -214,14 +224,16 @@ fn read_value(
         ECH => base::base64(token, plain, out)?,
         _ => out.extend_from_slice(plain),
     }
-    if let Err(Fault::Bad(why)) = pass_value(key, out.get(start..).unwrap_or_default()) {
-        return Problem::err(
-            token.span,
-            why,
-            "RFC 9460 \u{a7}7 and RFC 9461 \u{a7}5 say what each value looks like",
-        );
-    }
     Ok(())
+}
+
+fn check_value(key: u16, param: Token<'_>, value: &[u8]) -> Parsed<()> {
+    let why = match pass_value(key, value) {
+        Ok(()) => return Ok(()),
+        Err(Fault::Bad(why)) => why,
+        Err(Fault::Short) => "the value is cut off",
+    };
+    Problem::err(param.span, why, "RFC 9460 \u{a7}7 and RFC 9461 \u{a7}5 say what each value looks like")
 }
 
 #[cold]

@@ -8,7 +8,7 @@ use super::{base, bits, location, odd, params, wire};
 use crate::diagnostic::quoted;
 use crate::rtype;
 use crate::scan::name::{NameBuf, Relation, unescape};
-use crate::scan::token::{Cursor, Parsed, Problem, Quotes, Span, Token};
+use crate::scan::token::{Cursor, Parsed, Problem, Quotes, Span, Subject, Token};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The most octets that a record's data can have: RDLENGTH has 16 bits (RFC 1035 §3.2.1).
@@ -58,7 +58,8 @@ impl<'a> Input<'_, 'a> {
 
     #[cold]
     fn missing<T>(&self) -> Parsed<T> {
-        Problem::err(self.cursor.here(), "missing", "the record ends too early; add what is missing")
+        let problem = Problem::new(self.cursor.here(), "a field is missing", "add what is missing");
+        Err(Box::new(Problem { subject: Subject::Missing, ..*problem }))
     }
 
     /// Reads a name and appends it.
@@ -119,8 +120,7 @@ pub(crate) fn read(rtype: u16, input: &mut Input<'_, '_>, out: &mut Vec<u8>) -> 
         return no_text_form(rtype, input);
     };
     for field in *fields {
-        read_field(field, input, out)
-            .map_err(|problem| named(problem, format_args!("{} {}", known.mnemonic, field.label)))?;
+        read_field(field, input, out).map_err(|problem| in_field(problem, known.mnemonic, field.label))?;
     }
     if out.len() > MAX_RDATA {
         return too_long(rtype, input);
@@ -145,8 +145,22 @@ fn begin_of(begin: Cursor<'_>, input: &Input<'_, '_>) -> Span {
 }
 
 #[cold]
-fn named(mut problem: Box<Problem>, what: std::fmt::Arguments<'_>) -> Box<Problem> {
-    problem.message = format!("{what}: {}", problem.message).into();
+fn in_field(mut problem: Box<Problem>, mnemonic: &str, label: &str) -> Box<Problem> {
+    match problem.subject {
+        Subject::Word => problem.message = format!("{mnemonic} {label}: {}", problem.message).into(),
+        Subject::Missing => problem.message = format!("the {mnemonic} record ends before its {label}").into(),
+        Subject::Text => {}
+    }
+    problem
+}
+
+#[cold]
+fn in_generic(mut problem: Box<Problem>, part: &str) -> Box<Problem> {
+    match problem.subject {
+        Subject::Word => problem.message = format!("{part} of \\# data: {}", problem.message).into(),
+        Subject::Missing => problem.message = format!("\\# data end before their {part}").into(),
+        Subject::Text => {}
+    }
     problem
 }
 
@@ -187,11 +201,11 @@ fn at_generic_form(cursor: &mut Cursor<'_>) -> Parsed<bool> {
 /// RFC 3597 §5; for known types too, whose data must then be well-formed.
 #[cold]
 fn read_generic(rtype: u16, input: &mut Input<'_, '_>, out: &mut Vec<u8>) -> Parsed<()> {
-    let token = input.word()?;
-    let length = number(token, MAX_RDATA as u32).map_err(|p| named(p, format_args!("length of \\# data")))?;
+    let token = input.word().map_err(|problem| in_generic(problem, "length"))?;
+    let length = number(token, MAX_RDATA as u32).map_err(|problem| in_generic(problem, "length"))?;
     let span = token.span;
     if length > 0 {
-        base::read_hex(input, out).map_err(|p| named(p, format_args!("\\# data")))?;
+        base::read_hex(input, out).map_err(|problem| in_generic(problem, "octets"))?;
     }
     if out.len() != length as usize {
         return Problem::err(

@@ -15,6 +15,18 @@ pub(crate) struct Problem {
     pub(crate) span: Span,
     pub(crate) message: Cow<'static, str>,
     pub(crate) remedy: Cow<'static, str>,
+    pub(crate) subject: Subject,
+}
+
+/// What a message speaks of, and so whether it needs to be told which field of which type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A word, whose field the message does not name yet.
+    Word,
+    /// The text as such: quotes, parentheses.
+    Text,
+    /// A field that is not there.
+    Missing,
 }
 
 impl Problem {
@@ -24,7 +36,17 @@ impl Problem {
         message: impl Into<Cow<'static, str>>,
         remedy: impl Into<Cow<'static, str>>,
     ) -> Box<Self> {
-        Box::new(Self { span, message: message.into(), remedy: remedy.into() })
+        Box::new(Self { span, message: message.into(), remedy: remedy.into(), subject: Subject::Word })
+    }
+
+    /// The same, of the text as such.
+    #[cold]
+    fn in_text<T>(
+        span: Span,
+        message: impl Into<Cow<'static, str>>,
+        remedy: impl Into<Cow<'static, str>>,
+    ) -> Parsed<T> {
+        Err(Box::new(Self { subject: Subject::Text, ..*Self::new(span, message, remedy) }))
     }
 
     #[cold]
@@ -216,7 +238,7 @@ impl<'a> Cursor<'a> {
                 // next to a forgotten quote that BIND refuses it too.
                 Some(b'\n') | None => {
                     self.at = at;
-                    return Problem::err(
+                    return Problem::in_text(
                         self.span(start, start + 1),
                         "the quoted string does not end on its line",
                         "close it with a double quote; write a line end inside a string as \\010",
@@ -234,7 +256,7 @@ impl<'a> Cursor<'a> {
     fn pass_escape(&mut self, at: usize) -> Parsed<usize> {
         if matches!(self.text.get(at + 1), None | Some(b'\n')) {
             self.at = at + 1;
-            return Problem::err(
+            return Problem::in_text(
                 self.span(at, at + 1),
                 "a backslash stands at the end of the line",
                 "write \\\\ for a backslash itself",
@@ -252,7 +274,7 @@ impl<'a> Cursor<'a> {
     fn open(&mut self) -> Parsed<()> {
         let span = self.span(self.at, self.at + 1);
         if let Some(first) = self.group {
-            return Problem::err(
+            return Problem::in_text(
                 span,
                 format!("a parenthesis stands inside another one, opened at line {}", first.line),
                 format!("close the parenthesis of line {} first; they do not nest", first.line),
@@ -268,14 +290,16 @@ impl<'a> Cursor<'a> {
         self.at += 1;
         match self.group.take() {
             Some(_) => Ok(()),
-            None => Problem::err(span, "this parenthesis was never opened", "remove it, or open it before"),
+            None => {
+                Problem::in_text(span, "this parenthesis was never opened", "remove it, or open it before")
+            }
         }
     }
 
     fn end_of_text(&mut self) -> Parsed<Option<Token<'a>>> {
         match self.group.take() {
             None => Ok(None),
-            Some(span) => Problem::err(
+            Some(span) => Problem::in_text(
                 span,
                 "this parenthesis is never closed",
                 "put a closing parenthesis behind the last field of the record",

@@ -1,0 +1,227 @@
+//! What a person reads when a zone file is wrong: each kind of error with its whole message.
+//!
+//! The messages stand in `errors.golden`; set `PHAROS_BLESS=1` to write them anew, and review the difference.
+
+mod common;
+
+use common::{scan_text, scan_with};
+use pharos_zone::scan::{Includes, MAX_KEPT};
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+/// A line or some, each faulty in its own way. The golden file shows them with what is said about them.
+const FAULTS: &[&str] = &[
+    // Entries.
+    " A 192.0.2.1",
+    "www",
+    "www 3600 IN",
+    "www 3600 AA 192.0.2.1",
+    "a A 192.0.2.1\n www AAAA 2001:db8::1",
+    "www 192.0.2.1",
+    "www IN IN A 192.0.2.1",
+    "www 60 IN 60 A 192.0.2.1",
+    "www CH A 192.0.2.1",
+    "www 3000000000 A 192.0.2.1",
+    "www 5x A 192.0.2.1",
+    "www \"A\" 192.0.2.1",
+    "www ANY \\# 0",
+    "\"www\" A 192.0.2.1",
+    "a..b A 192.0.2.1",
+    ".a A 192.0.2.1",
+    "a123456789012345678901234567890123456789012345678901234567890123 A 192.0.2.1",
+    "a\\256b A 192.0.2.1",
+    "a\\25 A 192.0.2.1",
+    "www A 192.0.2.1 192.0.2.2",
+    "www A 192.0.2.1 \\",
+    // Grouping.
+    "@ SOA ns host ( 1 2 3 4 5\nwww A 192.0.2.1",
+    "www TXT ( a\nb TXT ( c )",
+    "www TXT ( a",
+    "www TXT a )",
+    "www TXT \"a\nb TXT c",
+    // Directives.
+    "$ORIGIN",
+    "$ORIGIN a b",
+    "$TTL soon",
+    "$INCLUDE",
+    "$INCLUDE other.zone",
+    "$FOO",
+    "$GENERATE 5-1 a A 192.0.2.$",
+    "$GENERATE 1-5 a",
+    "$GENERATE 0-70000 a$ A 192.0.2.1",
+    "$GENERATE 250-260 a$ A 192.0.2.$",
+    "$GENERATE 1-5 a${x} A 192.0.2.$",
+    // Fields.
+    "www A",
+    "www A 192.0.2.256",
+    "www A 2001:db8::1",
+    "www AAAA 192.0.2.1",
+    "www AAAA 2001:db8::1::",
+    "www MX mail",
+    "www MX 70000 mail",
+    "www MX 10",
+    "www NS \"ns\"",
+    "@ SOA ns host 1 2 3 4",
+    "@ SOA ns host 1 2 3 4 5h5",
+    "www CAA 0 iss-ue \"x\"",
+    "www TLSA 3 1 1 abc",
+    "www TLSA 3 1 1 xy",
+    "www DNSKEY 257 3 13 AQI",
+    "www DNSKEY 257 3 13 AQ*D",
+    "www DS 1 13 2 0011",
+    "www RRSIG A 8 2 60 20301301000000 20300101000000 1 @ AQID",
+    "www NSEC a FOO",
+    "www NSEC3 1 0 0 - 2T7W",
+    "www LOC 91 N 0 E 0m",
+    "www LOC 52 22 23.000 4 53 32.000 E 0m",
+    "www APL 1:192.0.2.0/33",
+    "www EUI48 00-00-5e-00-53",
+    "www NID 10 1:2:3",
+    "www IPSECKEY 10 1 2 gw.example. AQID",
+    "www TYPE65280 foo",
+    "www TYPE65280",
+    "www TYPE65280 \\#",
+    "www TYPE65280 \\# 1",
+    "www TYPE65280 \\# x",
+    "www TYPE65280 \\# 3 0102",
+    "www A \\# 3 010203",
+    "www HTTPS 1 . alpn=h2 alpn=h3",
+    "www HTTPS 1 . foo=bar",
+    "www HTTPS 1 . port",
+    "www HTTPS 1 . no-default-alpn=x alpn=h2",
+    "www HTTPS 1 . no-default-alpn",
+    "www HTTPS 1 . mandatory=port alpn=h2",
+    "www HTTPS 1 . ipv4hint=192.0.2.1,2",
+    "www HTTPS 1 . \"alpn=h2\"",
+    "www HTTPS 1 . dohpath=/x",
+    // Only warnings.
+    "www NS ns.example.com",
+    "www.example.com A 192.0.2.1",
+    "www HTTPS 0 svc alpn=h2",
+];
+
+#[test]
+fn every_kind_of_error_says_where_what_and_what_to_do() {
+    let mut found = String::new();
+    for fault in FAULTS {
+        let (_, report) = scan_text(format!("$TTL 60\n{fault}\n"));
+        assert!(report.errors_total + report.warnings_total > 0, "{fault} is taken for right");
+        let _ = writeln!(found, "{report}");
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/errors.golden");
+    if std::env::var_os("PHAROS_BLESS").is_some() {
+        std::fs::write(&path, &found).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap();
+    for (found, golden) in found.split("\n\n").zip(golden.split("\n\n")) {
+        assert_eq!(found, golden, "review it, then run this test with PHAROS_BLESS=1");
+    }
+    assert_eq!(found, golden);
+}
+
+/// The lines on which errors were found.
+fn error_lines(text: &str) -> Vec<u32> {
+    let (_, report) = scan_text(text);
+    report.errors.iter().map(|error| error.place.line).collect()
+}
+
+#[test]
+fn all_errors_of_a_file_are_found_in_one_run() {
+    let text = "$TTL 60\na A 1\nb A 192.0.2.1\nc MX x y\n d\ne TXT ( a\n  \"b ) ; \"\nf A 2\n";
+    assert_eq!(error_lines(text), [2, 4, 5, 6, 8]);
+}
+
+#[test]
+fn a_forgotten_parenthesis_costs_one_record_only() {
+    let text = "$TTL 60\n@ SOA ns host ( 1 2 3 4 5\nwww A 192.0.2.1\nmail A 192.0.2.2\nx MX ( 10 mail )\n";
+    let (lines, report) = scan_text(text);
+    assert_eq!(report.errors_total, 1, "{report}");
+    assert_eq!(lines.len(), 3);
+}
+
+#[test]
+fn an_error_within_closed_parentheses_costs_one_record_only() {
+    let text = "$TTL 60\na DNSKEY ( 257 3 13\nAQ*D\nAQID\n) ; end\nb A 192.0.2.1\n";
+    let (lines, report) = scan_text(text);
+    assert_eq!(report.errors_total, 1, "{report}");
+    assert_eq!(lines, ["b.example.com. 60 IN A 192.0.2.1"]);
+}
+
+#[test]
+fn records_below_a_refused_owner_are_passed_over_in_silence() {
+    let (lines, report) = scan_text("$TTL 60\na A 192.0.2.1\nb..c A 192.0.2.2\n A 192.0.2.3\n A x\n");
+    assert_eq!(lines, ["a.example.com. 60 IN A 192.0.2.1"]);
+    assert_eq!(report.errors.iter().map(|error| error.place.line).collect::<Vec<_>>(), [3, 5]);
+}
+
+#[test]
+fn a_record_without_any_ttl_is_refused() {
+    let (lines, report) = scan_text("a A 192.0.2.1\n");
+    assert_eq!(lines, [""; 0]);
+    assert_eq!(
+        report.to_string(),
+        "test.zone:1:1: error: the record has no TTL, and none was stated before it\n 1 | a A 192.0.2.1\n   | ^\n \
+         help: put $TTL and seconds, as $TTL 3600, at the top of the file (RFC 2308 §4)\n"
+    );
+}
+
+#[test]
+fn errors_beyond_the_hundredth_are_counted() {
+    let (_, report) = scan_text("a\n".repeat(MAX_KEPT + 23));
+    assert_eq!((report.errors.len(), report.errors_total), (MAX_KEPT, MAX_KEPT as u64 + 23));
+    assert!(report.to_string().ends_with("\n23 more errors are not shown\n"));
+}
+
+#[test]
+fn a_byte_order_mark_is_named_as_what_it_is() {
+    let (lines, report) = scan_text("\u{feff}$TTL 60\na A 192.0.2.1\n");
+    assert_eq!(lines.len(), 1);
+    assert!(
+        report.to_string().starts_with("test.zone:1:1: error: the file begins with a byte order mark\n"),
+        "{report}"
+    );
+}
+
+#[test]
+fn errors_in_an_included_file_name_that_file() {
+    let mut read = |_: &Path| Ok(b"\nx A 1\n".to_vec());
+    let (_, report) = scan_with(b"$TTL 60\n$INCLUDE sub/in.zone\n", Includes::Reader(&mut read));
+    assert!(
+        report.to_string().starts_with("sub/in.zone:2:5: error: A address: `1` is not an IPv4 address\n"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_file_that_includes_itself_is_refused() {
+    let mut read = |path: &Path| match path.to_str() {
+        Some("b.zone") => Ok(b"$INCLUDE test.zone\n".to_vec()),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    };
+    let (_, report) = scan_with(b"$TTL 60\n$INCLUDE b.zone\n$INCLUDE c.zone\n", Includes::Reader(&mut read));
+    assert_eq!(
+        report.to_string(),
+        "b.zone:1:10: error: the file `test.zone` includes itself\n 1 | $INCLUDE test.zone\n   |          ^^^^^^^^^\n \
+         help: remove this $INCLUDE; a file cannot stand inside itself, directly or through others\n\
+         test.zone:3:10: error: the file `c.zone` cannot be read: entity not found\n 3 | $INCLUDE c.zone\n   |          ^^^^^^\n \
+         help: the path is relative to the directory of the file that includes it\n"
+    );
+}
+
+#[test]
+fn files_that_include_ever_new_ones_end_at_the_bound() {
+    let mut read = |path: &Path| Ok(format!("$INCLUDE d/{}\n", path.components().count()).into_bytes());
+    let (_, report) = scan_with(b"$INCLUDE a\n", Includes::Reader(&mut read));
+    assert_eq!(report.errors_total, 1);
+    assert!(report.to_string().contains("files include one another more than 16 deep"), "{report}");
+}
+
+#[test]
+fn generated_records_are_bounded_in_all() {
+    let text = "$TTL 1\n".to_owned() + &"$GENERATE 1-65536 a TYPE65280 \"\\# 0\"\n".repeat(3);
+    assert_eq!(scan_text(&text).1.records, 3 * 65_536);
+    let text = "$TTL 1\n".to_owned() + &"$GENERATE 1-65536 a A x\n".repeat(66);
+    let (_, report) = scan_text(&text);
+    assert!(report.to_string().contains("$GENERATE makes too many records"), "{report}");
+}
