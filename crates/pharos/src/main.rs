@@ -1,4 +1,74 @@
-//! The `pharos` command.
+//! The `pharos` command: reads the command line, sets up logging, runs one subcommand, and turns how it ended
+//! into words on stderr and an exit code.
+//!
+//! [`serve`] and [`announce`] run the two processes of a node, [`demo`] both of them with a router in one,
+//! [`client`] talks to them from outside, [`check_config`] stops after the check. [`map`] is the one place
+//! that knows both the configuration files and what responder and sidecar take.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod announce;
+mod check_config;
+mod cli;
+mod client;
+mod demo;
+mod failure;
+mod files;
+mod map;
+mod print;
+mod serve;
+mod service;
+mod view;
+
+use clap::Parser as _;
+use cli::{Cli, Command};
+use failure::Failure;
+use pharos_ops::config::reference;
+use pharos_ops::logging;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nobody may read stderr any more; the exit code still tells.
+            let _ = writeln!(std::io::stderr(), "error: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    // The demo shows events in its own words; everything else logs what a person may need.
+    let default_level = if matches!(cli.command, Command::Demo(_)) { "off" } else { "info" };
+    logging::init(cli.log.log_format, cli.log.log_level.as_deref(), default_level)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    match &cli.command {
+        Command::CheckConfig(args) => check_config::run(args),
+        Command::ConfigReference => {
+            print::say(&reference::markdown());
+            Ok(())
+        }
+        Command::Serve(args) => on_runtime(serve::run(args)),
+        Command::Announce(args) => on_runtime(announce::run(args)),
+        Command::Demo(args) => on_runtime(demo::run(args)),
+        Command::Status(args) => on_runtime(client::status(args)),
+        Command::Why(args) => on_runtime(client::why(args)),
+        Command::Drain(args) => on_runtime(client::drain(args)),
+        Command::Undrain(args) => on_runtime(client::undrain(args)),
+        Command::Reload(args) => on_runtime(client::reload(args)),
+    }
+}
+
+/// Management pages, control sockets and the demo's collector need little; queries and probes have threads of
+/// their own.
+fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("pharos-desk")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(work)
+}

@@ -1,0 +1,92 @@
+//! `pharos check-config`: what the configuration would do, without doing it.
+
+use crate::cli;
+use crate::failure::Failure;
+use crate::map;
+use crate::print::say;
+use pharos_ops::config::schema::{Mode, SidecarMode};
+use pharos_ops::config::{Loaded, Need};
+use std::fmt::{Display, Write as _};
+
+pub(crate) fn run(args: &cli::CheckConfig) -> Result<(), Failure> {
+    let loaded = args.files.load(Need::Present)?;
+    if loaded.pharos.responder.is_some() {
+        map::responder(&loaded)?;
+    }
+    if loaded.pharos.sidecar.is_some() {
+        map::sidecar(&loaded)?;
+    }
+    for warning in &loaded.warnings {
+        eprintln!("{warning}\n");
+    }
+    say(&describe(&loaded));
+    let (pharos, site) = args.files.paths();
+    say(&format!("\n{} and {} are good\n", pharos.display(), site.display()));
+    Ok(())
+}
+
+/// What would be done, in words.
+fn describe(loaded: &Loaded) -> String {
+    let mut out = format!("node {}\n", loaded.nsid());
+    // Writing to a String cannot fail.
+    if let Some(responder) = &loaded.pharos.responder {
+        let _ = writeln!(out, "\n`pharos serve` would");
+        let _ = writeln!(out, "  answer on       {}", list(&responder.listen));
+        match (&responder.zones.directory, &responder.zones.list) {
+            (Some(directory), _) => {
+                let _ = writeln!(out, "  zones           NAME.zone in {}", loaded.path(directory).display());
+            }
+            (None, zones) => {
+                let names = zones.iter().flatten().map(|zone| &zone.name);
+                let _ = writeln!(out, "  zones           {}", list(names));
+            }
+        }
+        let _ = writeln!(
+            out,
+            "  UDP             {} workers, {} octets",
+            responder.workers, responder.udp_payload_size
+        );
+        let _ = writeln!(out, "  management      http://{}", responder.management);
+        let _ = writeln!(out, "  control         {}", loaded.path(&responder.control).display());
+    }
+    if let Some(sidecar) = &loaded.pharos.sidecar {
+        let _ = writeln!(out, "\n`pharos announce` would");
+        for group in &sidecar.groups {
+            let _ = writeln!(out, "  announce        {}  (group {})", list(&group.prefixes), group.name);
+            let probed = map::probed(group, loaded.pharos.responder.as_ref());
+            let _ =
+                writeln!(out, "    while         {} is answered on {}", list(&group.required), list(&probed));
+        }
+        let probe = &sidecar.probe;
+        let _ = writeln!(
+            out,
+            "  probe           every {}, withdraw after {} failures, announce after {} successes and {}",
+            probe.interval, probe.fall, probe.rise, sidecar.hold_down
+        );
+        for neighbour in &loaded.site.neighbours {
+            let how = match neighbour.mode {
+                Mode::Active => "connecting to port",
+                Mode::Passive => "waiting on port",
+            };
+            let _ = writeln!(
+                out,
+                "  tell            {} AS{}, {}, {how} {}, hold time {}",
+                neighbour.address,
+                neighbour.r#as,
+                list(&neighbour.families),
+                neighbour.port,
+                neighbour.hold_time
+            );
+        }
+        if sidecar.mode == SidecarMode::DryRun {
+            let _ = writeln!(out, "  but tell nobody: mode is dry-run");
+        }
+        let _ = writeln!(out, "  management      http://{}", sidecar.management);
+        let _ = writeln!(out, "  control         {}", loaded.path(&sidecar.control).display());
+    }
+    out
+}
+
+fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}

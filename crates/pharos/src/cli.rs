@@ -1,0 +1,270 @@
+//! The command line: what can be typed, and the help that says so.
+//!
+//! Only shapes and words stand here; each subcommand's module says what it does. Every subcommand's help ends
+//! with examples that work as written.
+
+use clap::{Args, Parser, Subcommand};
+use pharos_ops::logging::Format;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// An anycast authoritative DNS node: a responder that answers, and a sidecar that keeps the route to it
+/// announced exactly as far as the answers deserve.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pharos",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "\
+Start here:
+  pharos demo                                          everything on loopback, nothing to configure
+  pharos serve --zones ./zones --listen 127.0.0.1:5300 answer from a directory of zone files
+  pharos check-config                                  what a configuration would do, or what is wrong
+
+Exit codes: 0 done; 1 it failed; 2 the command line or the configuration is wrong.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) log: Log,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How to log.
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    /// Log lines as `text` for people or `json` for collectors; always on stderr.
+    #[arg(long, global = true, default_value = "text", value_name = "FORMAT", help_heading = "Logging")]
+    pub(crate) log_format: Format,
+    /// error, warn, info, debug, trace, or TARGET=LEVEL,...; else $PHAROS_LOG, else info.
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Logging")]
+    pub(crate) log_level: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(Serve),
+    Announce(Announce),
+    Demo(Demo),
+    CheckConfig(CheckConfig),
+    /// Print every configuration option with its meaning, unit and default.
+    ///
+    /// The same text is docs/configuration.md.
+    ConfigReference,
+    Status(Status),
+    Why(Why),
+    Drain(Drain),
+    Undrain(Undrain),
+    Reload(Reload),
+}
+
+/// Which configuration files.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Files {
+    /// pharos.yaml, or a directory with pharos.yaml and site.yaml in it [default: /etc/pharos].
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) config: Option<PathBuf>,
+    /// site.yaml [default: beside pharos.yaml].
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) site: Option<PathBuf>,
+}
+
+/// Answer DNS queries from zone files (the responder).
+///
+/// Reads its zones, takes an exclusive lock on its addresses, and answers by UDP and TCP until SIGTERM. SIGHUP
+/// or `pharos reload` reads the zones anew: a zone that does not pass is refused, and its last good data keep
+/// answering. Without a configuration file, name a directory and addresses.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos serve                                             /etc/pharos/pharos.yaml and site.yaml
+  pharos serve --config lab/                               lab/pharos.yaml and lab/site.yaml
+  pharos serve --zones ./zones --listen 127.0.0.1:5300     no configuration: NAME.zone files, @.zone is the root")]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// A directory of NAME.zone files to serve without a configuration file.
+    #[arg(long, value_name = "DIR", requires = "listen", conflicts_with_all = ["config", "site"])]
+    pub(crate) zones: Option<PathBuf>,
+    /// Address and port to answer on, by UDP and TCP; may be repeated.
+    #[arg(long, value_name = "IP:PORT", requires = "zones")]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// With --zones: who answers, shown to clients that ask for NSID [default: the host's name].
+    #[arg(long, value_name = "NODE.SITE", requires = "zones")]
+    pub(crate) nsid: Option<String>,
+    /// With --zones: where HTTP serves /metrics, /livez, /readyz and /status [default: nowhere].
+    #[arg(long, value_name = "IP:PORT", requires = "zones")]
+    pub(crate) management: Option<SocketAddr>,
+    /// With --zones: a unix socket for `pharos reload --control PATH` [default: none; SIGHUP reloads].
+    #[arg(long, value_name = "PATH", requires = "zones")]
+    pub(crate) control: Option<PathBuf>,
+}
+
+/// Keep the anycast routes announced exactly as far as the responder deserves (the sidecar).
+///
+/// Probes the responder as a client would, decides for each prefix, and tells the BGP neighbours. Everything
+/// starts withdrawn. When this process ends, its sessions end, and its routes are gone.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos announce                       /etc/pharos/pharos.yaml and site.yaml
+  pharos announce --config lab/         lab/pharos.yaml and lab/site.yaml")]
+pub(crate) struct Announce {
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// See a whole node work on this machine: no privileges, no configuration, nothing left behind.
+///
+/// Runs a responder with sample zones, a sidecar, and a small BGP route collector on loopback, prints what to
+/// try, and shows each route change with its reason. Type `break` and Enter to stop the responder and watch its
+/// routes go, `mend` to bring both back, `quit` or Ctrl-C to end.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos demo
+  pharos demo --for 20s        ends by itself; works without a terminal
+  pharos demo --zones DIR      serves copies of your own NAME.zone files")]
+pub(crate) struct Demo {
+    /// End after this time, like 20s or 2m.
+    #[arg(long = "for", value_name = "TIME")]
+    pub(crate) duration: Option<pharos_ops::config::values::Period>,
+    /// Port to answer on; 0 takes any that is free [default: 5300, or any when that is taken].
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+    /// Zone files to serve copies of [default: ./zones if it exists, else built-in samples].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) zones: Option<PathBuf>,
+}
+
+/// Check the configuration, say what it would do, and start nothing.
+///
+/// Every finding names file, line, column and what to do. Warnings do not change the exit code.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos check-config                   /etc/pharos/pharos.yaml and site.yaml
+  pharos check-config --config lab/     lab/pharos.yaml and lab/site.yaml")]
+pub(crate) struct CheckConfig {
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// Show the state of responder and sidecar: zones, routes, signals, neighbours, alarms.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos status
+  pharos status --json | jq '.responder.zones[] | select(.state != \"live\")'
+  pharos status --responder 127.0.0.1:9153 --sidecar 127.0.0.1:9154")]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// The responder's management address, instead of the configuration's.
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) responder: Option<SocketAddr>,
+    /// The sidecar's management address, instead of the configuration's.
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) sidecar: Option<SocketAddr>,
+    /// Print JSON: {"responder": ..., "sidecar": ...}.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which control socket.
+#[derive(Debug, Args)]
+pub(crate) struct Socket {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// The process's control socket, instead of the configuration's.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) control: Option<PathBuf>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Explain one prefix: announced how, since when, why, and what would change it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos why 192.0.2.0/24
+  pharos why 2001:db8:53::/48 --json")]
+pub(crate) struct Why {
+    /// The prefix as the configuration has it.
+    #[arg(value_name = "PREFIX")]
+    pub(crate) prefix: String,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+/// Who wants it, and why.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Order {
+    /// Why; shown wherever the state is explained.
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub(crate) text: String,
+    /// Who [default: $SUDO_USER or $USER].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) author: Option<String>,
+}
+
+/// Take this node out of service gently: ask for less traffic, then withdraw; queries are still answered.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos drain --text 'kernel update'
+  pharos undrain --text 'done'")]
+pub(crate) struct Drain {
+    #[command(flatten)]
+    pub(crate) order: Order,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+/// End a drain: the routes return as soon as the signals deserve it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  pharos undrain --text 'done'")]
+pub(crate) struct Undrain {
+    #[command(flatten)]
+    pub(crate) order: Order,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+/// Have the responder read its zones anew.
+///
+/// Zones that do not pass are refused, with file, line, column and what to do; their last good data keep
+/// answering. Exit code 1 when any was refused.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos reload
+  pharos reload --control /run/pharos/responder.sock")]
+pub(crate) struct Reload {
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_says_what_it_does() {
+        for command in Cli::command().get_subcommands() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(about.len() > 20, "{}: {about}", command.get_name());
+        }
+    }
+}

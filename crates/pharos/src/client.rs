@@ -1,0 +1,215 @@
+//! The subcommands that talk to running processes: `status`, `why`, `drain`, `undrain`, `reload`.
+//!
+//! `status` reads the management pages, the others the control sockets. What the processes say is printed as
+//! they say it; when nobody answers, the message says who should, where, and how to look elsewhere.
+
+use crate::cli;
+use crate::failure::Failure;
+use crate::print::say;
+use crate::view::{ReloadView, ResponderView};
+use pharos_ops::control::client::{CallError, call};
+use pharos_ops::control::{Order, Request};
+use pharos_ops::http::client::get;
+use pharos_sidecar::{Explanation, Status as SidecarStatus};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A decision is made in memory.
+const WAIT: Duration = Duration::from_secs(15);
+/// A reload reads and compiles every changed zone, which takes seconds for a million records.
+const RELOAD_WAIT: Duration = Duration::from_secs(600);
+
+/// Which process should answer.
+#[derive(Debug, Clone, Copy)]
+enum Process {
+    Responder,
+    Sidecar,
+}
+
+impl Process {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Responder => "responder",
+            Self::Sidecar => "sidecar",
+        }
+    }
+
+    fn command(self) -> &'static str {
+        match self {
+            Self::Responder => "pharos serve",
+            Self::Sidecar => "pharos announce",
+        }
+    }
+}
+
+/// `pharos status`.
+pub(crate) async fn status(args: &cli::Status) -> Result<(), Failure> {
+    // Both addresses on the command line need no configuration, and a broken one must not keep us from asking.
+    let (responder, sidecar) = match (args.responder, args.sidecar) {
+        (Some(responder), Some(sidecar)) => (Some(responder), Some(sidecar)),
+        (None, None) => {
+            let places = args.files.places()?;
+            (Some(places.responder_management), Some(places.sidecar_management))
+        }
+        // Who names one asks for one.
+        one => one,
+    };
+    let responder = match responder {
+        Some(address) => Some(fetch(Process::Responder, address).await),
+        None => None,
+    };
+    let sidecar = match sidecar {
+        Some(address) => Some(fetch(Process::Sidecar, address).await),
+        None => None,
+    };
+    if args.json {
+        let value =
+            |it: &Option<Result<Value, Failure>>| it.as_ref().and_then(|it| it.as_ref().ok().cloned());
+        say(&format!("{:#}\n", json!({"responder": value(&responder), "sidecar": value(&sidecar)})));
+    }
+    let mut first = true;
+    let mut failures = Vec::new();
+    let shown = [
+        responder.map(|it| it.and_then(|value| view::<ResponderView>(Process::Responder, value))),
+        sidecar.map(|it| it.and_then(|value| view::<SidecarStatus>(Process::Sidecar, value))),
+    ];
+    for text in shown.into_iter().flatten() {
+        match text {
+            Ok(text) if !args.json => {
+                say(&format!("{}{text}", if first { "" } else { "\n" }));
+                first = false;
+            }
+            Ok(_) => {}
+            Err(failure) => failures.push(failure),
+        }
+    }
+    match failures.len() {
+        0 => Ok(()),
+        _ => {
+            let words: Vec<_> = failures.iter().map(ToString::to_string).collect();
+            Err(Failure::failed(words.join("\nerror: ")))
+        }
+    }
+}
+
+async fn fetch(process: Process, address: SocketAddr) -> Result<Value, Failure> {
+    let (name, command) = (process.name(), process.command());
+    let answer = get(address, "/status").await.map_err(|error| {
+        Failure::failed(format!("no {name} answers: {error}")).help(format!(
+            "is `{command}` running? Its configuration names the address (`management:`): give it with --config, \
+             or the address with --{name}"
+        ))
+    })?;
+    let strange = |why: &str| {
+        Failure::failed(format!("what answers at http://{address}/status is no {name}: {why}"))
+            .help(format!("name the {name}'s own `management:` address with --{name}"))
+    };
+    if answer.status != 200 {
+        return Err(strange(&format!("HTTP status {}", answer.status)));
+    }
+    serde_json::from_str(&answer.body).map_err(|error| strange(&error.to_string()))
+}
+
+fn view<T: DeserializeOwned + ToString>(process: Process, value: Value) -> Result<String, Failure> {
+    serde_json::from_value::<T>(value).map(|status| status.to_string()).map_err(|error| {
+        Failure::failed(format!("the {}'s status cannot be read: {error}", process.name()))
+            .help("is it of another version than this command? --json prints it as it is")
+    })
+}
+
+/// The responder's page as `pharos status` shows it, asked in this process.
+pub(crate) fn responder_page(handle: &pharos_responder::Handle) -> Result<String, Failure> {
+    let status = serde_json::to_value(handle.status(&pharos_responder::StatusFilter::default()));
+    let value = status.map_err(|error| Failure::from_error(&error))?;
+    view::<ResponderView>(Process::Responder, value)
+}
+
+/// `pharos why`.
+pub(crate) async fn why(args: &cli::Why) -> Result<(), Failure> {
+    let request = Request::Why { prefix: args.prefix.clone() };
+    let result = ask(Process::Sidecar, &args.socket, &request, WAIT).await?;
+    if args.socket.json {
+        say(&format!("{result:#}\n"));
+    } else {
+        say(&view::<Explanation>(Process::Sidecar, result)?);
+    }
+    Ok(())
+}
+
+/// `pharos drain`.
+pub(crate) async fn drain(args: &cli::Drain) -> Result<(), Failure> {
+    let request = Request::Drain(args.order.clone().into());
+    let result = ask(Process::Sidecar, &args.socket, &request, WAIT).await?;
+    tell(&args.socket, &result, "draining: `pharos status` shows how far it is, `pharos undrain` ends it");
+    Ok(())
+}
+
+/// `pharos undrain`.
+pub(crate) async fn undrain(args: &cli::Undrain) -> Result<(), Failure> {
+    let request = Request::Undrain(args.order.clone().into());
+    let result = ask(Process::Sidecar, &args.socket, &request, WAIT).await?;
+    tell(&args.socket, &result, "no longer drained: the routes return as their signals deserve");
+    Ok(())
+}
+
+/// `pharos reload`.
+pub(crate) async fn reload(args: &cli::Reload) -> Result<(), Failure> {
+    let result = ask(Process::Responder, &args.socket, &Request::Reload, RELOAD_WAIT).await?;
+    let report: ReloadView = serde_json::from_value(result.clone())
+        .map_err(|error| Failure::failed(format!("the responder's report cannot be read: {error}")))?;
+    tell(&args.socket, &result, report.summary.trim_end());
+    match report.refused {
+        0 => Ok(()),
+        1 => Err(Failure::failed("1 zone was refused; its last good data keep answering")),
+        many => {
+            Err(Failure::failed(format!("{many} zones were refused; their last good data keep answering")))
+        }
+    }
+}
+
+fn tell(socket: &cli::Socket, result: &Value, words: &str) {
+    if socket.json {
+        say(&format!("{result:#}\n"));
+    } else {
+        say(&format!("{words}\n"));
+    }
+}
+
+async fn ask(
+    process: Process,
+    socket: &cli::Socket,
+    request: &Request,
+    wait: Duration,
+) -> Result<Value, Failure> {
+    let path: PathBuf = match (&socket.control, process) {
+        (Some(path), _) => path.clone(),
+        (None, Process::Responder) => socket.files.places()?.responder_control,
+        (None, Process::Sidecar) => socket.files.places()?.sidecar_control,
+    };
+    call(&path, request, wait).await.map_err(|error| explain(process, &path, error))
+}
+
+fn explain(process: Process, path: &Path, error: CallError) -> Failure {
+    let (name, command, path) = (process.name(), process.command(), path.display());
+    match error {
+        CallError::Nobody { source, .. } => Failure::failed(format!("no {name} answers at {path}: {source}")).help(
+            format!(
+                "is `{command}` running? Its configuration names the socket (`control:`): give it with --config, \
+                 or the socket with --control"
+            ),
+        ),
+        CallError::Refused { error, remedy } => Failure::failed(error).help(remedy),
+        other => Failure::failed(other.to_string()),
+    }
+}
+
+impl From<cli::Order> for Order {
+    fn from(order: cli::Order) -> Self {
+        let from_environment =
+            || ["SUDO_USER", "USER"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
+        Self { text: order.text, author: order.author.unwrap_or_else(from_environment) }
+    }
+}

@@ -1,0 +1,161 @@
+//! From the configuration files to what responder and sidecar take: the one place that knows both sides.
+//!
+//! Pure but for nothing: no file is read, no socket opened, so that `check-config` can call it and the result
+//! can be printed.
+
+use crate::failure::Failure;
+use pharos_netio::lock::LockPlace;
+use pharos_ops::config::Loaded;
+use pharos_ops::config::schema::{self, Mode, NeighbourSection, ResponderSection, SidecarMode};
+use pharos_ops::config::values::{Address, Family, Prefix, Workers};
+use pharos_responder as responder;
+use pharos_routing::Families;
+use pharos_sidecar as sidecar;
+use std::net::{IpAddr, SocketAddr};
+
+/// The responder of this configuration.
+pub(crate) fn responder(loaded: &Loaded) -> Result<responder::Config, Failure> {
+    let section = loaded.pharos.responder.as_ref();
+    let section = section.ok_or_else(|| Failure::usage("the configuration has no responder"))?;
+    let zones = match (&section.zones.directory, &section.zones.list) {
+        (Some(directory), _) => responder::ZoneSource::Directory(loaded.path(directory)),
+        (None, list) => {
+            let entries = list.iter().flatten();
+            let named = entries.map(|entry| (entry.name.0.clone(), loaded.path(&entry.file)));
+            responder::ZoneSource::List(named.collect())
+        }
+    };
+    let listen = section.listen.iter().map(|endpoint| endpoint.0).collect();
+    let mut config = responder::Config::new(listen, zones);
+    config.nsid = loaded.nsid();
+    config.workers = match section.workers {
+        Workers::Auto => None,
+        Workers::Fixed(count) => Some(count),
+    };
+    config.udp_payload_octets = section.udp_payload_size;
+    config.lock = match &section.lock_directory {
+        Some(directory) => LockPlace::Directory(loaded.path(directory)),
+        None => LockPlace::Namespace,
+    };
+    Ok(config)
+}
+
+/// The sidecar of this configuration.
+pub(crate) fn sidecar(loaded: &Loaded) -> Result<sidecar::Config, Failure> {
+    let incomplete = || Failure::usage("the configuration has no complete sidecar");
+    let section = loaded.pharos.sidecar.as_ref().ok_or_else(incomplete)?;
+    let responder = loaded.pharos.responder.as_ref();
+    let site = &loaded.site;
+    let local_as = site.local_as.ok_or_else(incomplete)?;
+    let config = sidecar::Config {
+        node: site.node.0.clone(),
+        site: site.site.0.clone(),
+        nsid: loaded.nsid(),
+        local_as,
+        router_id: site.router_id.ok_or_else(incomplete)?.0,
+        groups: section
+            .groups
+            .iter()
+            .map(|group| group_config(group, responder))
+            .collect::<Result<_, _>>()?,
+        neighbours: site.neighbours.iter().map(|neighbour| neighbour_config(neighbour, local_as)).collect(),
+        probe: sidecar::ProbeConfig {
+            interval: section.probe.interval.0,
+            timeout: section.probe.timeout.0,
+            fall: sidecar::Fall::new(section.probe.fall.into()),
+            rise: sidecar::Rise::new(section.probe.rise.into()),
+            ..sidecar::ProbeConfig::default()
+        },
+        hold_down: sidecar::HoldDown::new(section.hold_down.0),
+        drain_time: sidecar::DrainTime(section.drain_time.0),
+        status: responder.map(|responder| sidecar::StatusConfig::new(responder.management.0)),
+        mode: match section.mode {
+            SidecarMode::Announce => sidecar::Mode::Announce,
+            SidecarMode::DryRun => sidecar::Mode::DryRun,
+        },
+    };
+    config
+        .check()
+        .map_err(|error| Failure::usage(format!("the sidecar refuses this configuration: {error}")))?;
+    Ok(config)
+}
+
+/// The addresses that are probed for a group: those it names, else the responder's inside its prefixes.
+pub(crate) fn probed(group: &schema::GroupSection, responder: Option<&ResponderSection>) -> Vec<SocketAddr> {
+    if !group.addresses.is_empty() {
+        return group.addresses.iter().map(|endpoint| endpoint.0).collect();
+    }
+    let listen = responder.iter().flat_map(|responder| &responder.listen).map(|endpoint| endpoint.0);
+    listen.filter(|address| group.prefixes.iter().any(|prefix| prefix.contains(address.ip()))).collect()
+}
+
+fn group_config(
+    group: &schema::GroupSection,
+    responder: Option<&ResponderSection>,
+) -> Result<sidecar::GroupConfig, Failure> {
+    let prefix = |prefix: &Prefix| {
+        sidecar::Prefix::new(prefix.address(), prefix.length_bits())
+            .map_err(|error| Failure::usage(format!("prefix {prefix}: {error}")))
+    };
+    Ok(sidecar::GroupConfig {
+        name: group.name.0.clone(),
+        prefixes: group.prefixes.iter().map(prefix).collect::<Result<_, _>>()?,
+        required_zones: group.required.iter().map(|zone| zone.0.clone()).collect(),
+        addresses: probed(group, responder),
+        degrade: match group.degrade {
+            schema::Degrade::Allowed => sidecar::Degrade::Allowed,
+            schema::Degrade::Never => sidecar::Degrade::Off,
+        },
+    })
+}
+
+fn neighbour_config(neighbour: &NeighbourSection, local_as: u32) -> sidecar::NeighbourConfig {
+    let mut config = sidecar::NeighbourConfig::new(neighbour.address.0, neighbour.r#as);
+    let any: IpAddr = match neighbour.address.0 {
+        IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let own = neighbour.local_address.map(|Address(address)| address);
+    config.role = match neighbour.mode {
+        Mode::Active => sidecar::Role::Active { port: neighbour.port },
+        Mode::Passive => {
+            sidecar::Role::Passive { listen: SocketAddr::new(own.unwrap_or(any), neighbour.port) }
+        }
+    };
+    config.source = own;
+    config.families = families(neighbour);
+    config.next_hop_ipv4 = neighbour.next_hop_ipv4.and_then(|Address(hop)| match hop {
+        IpAddr::V4(hop) => Some(hop),
+        IpAddr::V6(_) => None,
+    });
+    config.next_hop_ipv6 = neighbour.next_hop_ipv6.and_then(|Address(hop)| match hop {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(hop) => Some(hop),
+    });
+    config.hold_time = neighbour.hold_time.0;
+    config.connect_retry = neighbour.connect_retry.0;
+    config.levels = levels(neighbour, local_as);
+    config
+}
+
+fn families(neighbour: &NeighbourSection) -> Families {
+    neighbour.families.iter().fold(Families::NONE, |families, family| match family {
+        Family::Ipv4 => families.with(pharos_routing::Family::Ipv4),
+        Family::Ipv6 => families.with(pharos_routing::Family::Ipv6),
+    })
+}
+
+/// The communities of the configuration at every level, and one that says the level: LOCAL-AS:100 to :103,
+/// which the router configurations in deploy/ translate. An AS number beyond 16 bits has no such community
+/// (RFC 1997 has room for 16 bits only).
+fn levels(neighbour: &NeighbourSection, local_as: u32) -> sidecar::LevelMap {
+    let communities = neighbour.communities.iter().map(|community| sidecar::Community(community.0)).collect();
+    let mut levels = sidecar::LevelMap::with_communities(communities);
+    if let Ok(own) = u16::try_from(local_as) {
+        let each = [&mut levels.normal, &mut levels.degraded, &mut levels.last_resort, &mut levels.draining];
+        for (attributes, level) in each.into_iter().zip(100..) {
+            attributes.communities.push(sidecar::Community::new(own, level));
+        }
+    }
+    levels
+}

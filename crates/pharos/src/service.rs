@@ -1,0 +1,237 @@
+//! Responder and sidecar as services: the thing itself, its management pages, its control socket.
+//!
+//! `pharos serve`, `pharos announce` and `pharos demo` start the same services, so that the demo shows what is
+//! run in earnest. Starting is all or nothing; stopping takes the pages and the socket down last, so that
+//! they can be asked until the end.
+
+use crate::failure::Failure;
+use pharos_ops::control::server::ControlServer;
+use pharos_ops::control::{Reply, Request};
+use pharos_ops::http::{self, Page, Readiness, Routes};
+use pharos_responder::{Handle as ResponderHandle, Responder, StatusFilter};
+use pharos_sidecar::{Handle as SidecarHandle, Sidecar};
+use prometheus::Registry;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Where a service can be asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Desk<'a> {
+    /// Where HTTP serves its pages.
+    pub(crate) management: Option<SocketAddr>,
+    /// Its control socket.
+    pub(crate) control: Option<&'a Path>,
+}
+
+/// The tasks behind a desk; they end when this is dropped.
+#[derive(Debug)]
+struct Staff {
+    /// Closing the channel ends them.
+    _stop: watch::Sender<bool>,
+}
+
+impl Desk<'_> {
+    /// Takes address and socket, then answers at both.
+    async fn open<F>(
+        &self,
+        routes: Routes,
+        handler: impl Fn(Request) -> F + Send + Sync + 'static,
+    ) -> Result<Staff, Failure>
+    where
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        let listener = match self.management {
+            Some(address) => Some(http::bind(address).await.map_err(|error| Failure::from_error(&error))?),
+            None => None,
+        };
+        let control = match self.control {
+            Some(path) => Some(ControlServer::bind(path).map_err(|error| Failure::from_error(&error))?),
+            None => None,
+        };
+        let (stop, stopped) = watch::channel(false);
+        if let Some(listener) = listener {
+            tokio::spawn(http::serve(listener, Arc::new(routes), stopped.clone()));
+        }
+        if let Some(control) = control {
+            tokio::spawn(control.serve(handler, stopped));
+        }
+        Ok(Staff { _stop: stop })
+    }
+}
+
+/// A running responder with its desk.
+pub(crate) struct ResponderService {
+    responder: Responder,
+    staff: Staff,
+}
+
+impl ResponderService {
+    /// Starts the responder first: nobody is told that it is there before it answers.
+    pub(crate) async fn start(config: pharos_responder::Config, desk: Desk<'_>) -> Result<Self, Failure> {
+        // Loading zones takes as long as it takes, and the runtime has other work.
+        let started = tokio::task::spawn_blocking(move || Responder::start(config)).await;
+        let responder = started
+            .map_err(|error| Failure::failed(format!("the responder's start broke off: {error}")))?
+            .map_err(|error| Failure::from_error(&error).maybe_help(error.remedy()))?;
+        let handle = responder.handle();
+        let staff = match responder_routes(&handle) {
+            Ok(routes) => {
+                desk.open(routes, move |request| answer_for_responder(handle.clone(), request)).await
+            }
+            Err(failure) => Err(failure),
+        };
+        match staff {
+            Ok(staff) => Ok(Self { responder, staff }),
+            Err(failure) => {
+                stop_responder(responder).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// For reloads by signal and for asking which addresses it has.
+    pub(crate) fn handle(&self) -> ResponderHandle {
+        self.responder.handle()
+    }
+
+    /// Answers what has arrived, then ends.
+    pub(crate) async fn stop(self) {
+        stop_responder(self.responder).await;
+        drop(self.staff);
+    }
+}
+
+async fn stop_responder(responder: Responder) {
+    // It joins its threads, which wait for nothing but their last batch.
+    if tokio::task::spawn_blocking(move || responder.stop()).await.is_err() {
+        tracing::error!("the responder broke off while it stopped");
+    }
+}
+
+fn responder_routes(handle: &ResponderHandle) -> Result<Routes, Failure> {
+    let registry = Registry::new();
+    handle.register(&registry).map_err(|error| Failure::from_error(&error))?;
+    let (readiness, status) = (handle.clone(), handle.clone());
+    Ok(Routes::new("pharos responder")
+        .metrics(registry)
+        .readiness(move || match readiness.readiness() {
+            pharos_responder::Readiness::Ready => Readiness::Ready,
+            pharos_responder::Readiness::NotReady(why) => Readiness::NotReady(vec![why]),
+        })
+        .page("/status", move |query| {
+            let zones = query.all("zone").map(str::to_owned).collect();
+            Page::json(&status.status(&StatusFilter { zones }))
+        }))
+}
+
+async fn answer_for_responder(handle: ResponderHandle, request: Request) -> Reply {
+    match request {
+        Request::Status => {
+            // A reload that runs makes it wait.
+            let status = move || Reply::done(&handle.status(&StatusFilter::default()));
+            tokio::task::spawn_blocking(status).await.unwrap_or_else(|error| broke_off(&error))
+        }
+        Request::Reload => reload(handle).await,
+        Request::Why { .. } | Request::Drain(_) | Request::Undrain(_) => Reply::refused(
+            "this is the responder; routes are the sidecar's",
+            "ask the sidecar's control socket; the responder knows status and reload",
+        ),
+    }
+}
+
+/// Reads the zones anew and reports; shared by the control socket, SIGHUP and the demo.
+pub(crate) async fn reload(handle: ResponderHandle) -> Reply {
+    match tokio::task::spawn_blocking(move || handle.reload()).await {
+        Ok(Ok(report)) => Reply::done(&serde_json::json!({
+            "summary": report.to_string(),
+            "refused": report.refused.len(),
+            "report": report,
+        })),
+        Ok(Err(error)) => Reply::refused(error.to_string(), error.remedy().unwrap_or_default()),
+        Err(error) => broke_off(&error),
+    }
+}
+
+fn broke_off(error: &tokio::task::JoinError) -> Reply {
+    Reply::refused(format!("it broke off: {error}"), "see the process's log")
+}
+
+/// A running sidecar with its desk.
+#[derive(Debug)]
+pub(crate) struct SidecarService {
+    handle: SidecarHandle,
+    staff: Staff,
+}
+
+impl SidecarService {
+    /// Opens the desk last: nobody is told that it is there before it probes.
+    pub(crate) async fn start(config: pharos_sidecar::Config, desk: Desk<'_>) -> Result<Self, Failure> {
+        let handle = Sidecar::start(config).map_err(|error| Failure::from_error(&error))?;
+        let asked = handle.clone();
+        let staff = match sidecar_routes(&handle) {
+            Ok(routes) => desk.open(routes, move |request| answer_for_sidecar(asked.clone(), request)).await,
+            Err(failure) => Err(failure),
+        };
+        match staff {
+            Ok(staff) => Ok(Self { handle, staff }),
+            Err(failure) => {
+                handle.stop("could not start").await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// For events.
+    pub(crate) fn handle(&self) -> &SidecarHandle {
+        &self.handle
+    }
+
+    /// Withdraws every route, ends the sessions with `text` for the neighbours' operators, then ends.
+    pub(crate) async fn stop(self, text: &str) {
+        self.handle.stop(text).await;
+        drop(self.staff);
+    }
+}
+
+fn sidecar_routes(handle: &SidecarHandle) -> Result<Routes, Failure> {
+    let registry = Registry::new();
+    handle.register(&registry).map_err(|error| Failure::from_error(&error))?;
+    let (live, ready, status) = (handle.clone(), handle.clone(), handle.clone());
+    Ok(Routes::new("pharos sidecar")
+        .metrics(registry)
+        .page("/livez", move |_| match live.live() {
+            Ok(()) => Page::text(200, "alive\n"),
+            Err(why) => Page::text(503, format!("stuck: {why}\n")),
+        })
+        .readiness(move || match ready.ready() {
+            Ok(()) => Readiness::Ready,
+            Err(why) => Readiness::NotReady(vec![why]),
+        })
+        .page("/status", move |_| Page::json(&status.status())))
+}
+
+async fn answer_for_sidecar(handle: SidecarHandle, request: Request) -> Reply {
+    match request {
+        Request::Status => Reply::done(&handle.status()),
+        Request::Why { prefix } => match handle.why(&prefix) {
+            Ok(explanation) => Reply::done(&explanation),
+            Err(error) => {
+                Reply::refused(error.to_string(), "name a configured prefix; `pharos status` lists them")
+            }
+        },
+        Request::Drain(order) => {
+            handle.drain(&order.text, &order.author);
+            Reply::done(&serde_json::json!({"draining": true}))
+        }
+        Request::Undrain(order) => {
+            handle.undrain(&order.text, &order.author);
+            Reply::done(&serde_json::json!({"draining": false}))
+        }
+        Request::Reload => Reply::refused(
+            "this is the sidecar; zones are the responder's",
+            "ask the responder's control socket; the sidecar reads its configuration when it starts",
+        ),
+    }
+}

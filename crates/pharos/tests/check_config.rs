@@ -1,0 +1,166 @@
+//! `pharos check-config`: each kind of bad configuration shows its place and its cure, and a good one what it
+//! would do. The words of single findings are pinned in crates/ops; here, what a person sees and the exit code.
+
+mod common;
+
+use common::{Scratch, run, stderr, stdout};
+use std::process::Output;
+
+const PHAROS: &str = r#"responder:
+  listen: ["192.0.2.53:53", "[2001:db8:53::53]:53"]
+  zones: {directory: zones}
+sidecar:
+  groups:
+    - name: main
+      prefixes: ["192.0.2.0/24", "2001:db8:53::/48"]
+      required: [example.com]
+  probe: {interval: 250ms, timeout: 200ms, fall: 2, rise: 3}
+"#;
+
+const SITE: &str = r#"node: a
+site: ams
+router-id: 10.0.0.2
+local-as: 64512
+neighbours:
+  - address: 10.0.0.1
+    as: 64500
+    next-hop-ipv6: "fd00::2"
+"#;
+
+fn check(scratch: &Scratch, pharos: &str, site: &str) -> Output {
+    scratch.write("pharos.yaml", pharos);
+    scratch.write("site.yaml", site);
+    run(["check-config".as_ref(), "--config".as_ref(), scratch.0.as_os_str()])
+}
+
+#[test]
+fn a_good_configuration_says_what_it_would_do() {
+    let scratch = Scratch::new("good");
+    let output = check(&scratch, PHAROS, SITE);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let directory = scratch.0.display();
+    let expected = format!(
+        "\
+node a.ams
+
+`pharos serve` would
+  answer on       192.0.2.53:53, [2001:db8:53::53]:53
+  zones           NAME.zone in {directory}/zones
+  UDP             auto workers, 1232 octets
+  management      http://127.0.0.1:9153
+  control         /run/pharos/responder.sock
+
+`pharos announce` would
+  announce        192.0.2.0/24, 2001:db8:53::/48  (group main)
+    while         example.com. is answered on 192.0.2.53:53, [2001:db8:53::53]:53
+  probe           every 250ms, withdraw after 2 failures, announce after 3 successes and 10s
+  tell            10.0.0.1 AS64500, ipv4, ipv6, connecting to port 179, hold time 9s
+  management      http://127.0.0.1:9154
+  control         /run/pharos/sidecar.sock
+
+{directory}/pharos.yaml and {directory}/site.yaml are good
+"
+    );
+    assert_eq!(stdout(&output), expected);
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn a_bad_configuration_shows_every_finding_with_its_place_and_cure() {
+    let scratch = Scratch::new("bad");
+    let output = check(&scratch, &PHAROS.replace("fall: 2", "fall: 0"), &SITE.replace("64500", "0"));
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(stdout(&output), "");
+    let directory = scratch.0.display();
+    let expected = format!(
+        "\
+error: the configuration is refused (2 findings)
+
+{directory}/pharos.yaml:9:44: error: `fall` is 0
+  9 |   probe: {{interval: 250ms, timeout: 200ms, fall: 0, rise: 3}}
+    |                                            ^
+  help: write how many probes in a row decide, 1 to 1000
+
+{directory}/site.yaml:7:5: error: `as` is 0, which RFC 7607 reserves
+  7 |     as: 0
+    |     ^
+  help: write the neighbour's AS number
+"
+    );
+    assert_eq!(stderr(&output), expected);
+}
+
+#[test]
+fn each_kind_of_mistake_has_a_place() {
+    let scratch = Scratch::new("kinds");
+    for (from, to, expected) in [
+        ("listen:", "lisen:", "pharos.yaml:2:3: error: unknown key `lisen` in `responder`"),
+        (
+            "192.0.2.0/24",
+            "192.0.2.1/24",
+            "pharos.yaml:7:18: error: `sidecar.groups[0].prefixes[0]`: 192.0.2.1/24 has bits set",
+        ),
+        ("250ms", "250", "pharos.yaml:9:21: error: `sidecar.probe.interval`: 250 has no unit"),
+        ("rise: 3", "rise: soon", "pharos.yaml:9:59: error: `sidecar.probe.rise` holds the text \"soon\""),
+        (
+            "\"192.0.2.53:53\"",
+            "192.0.2.53",
+            "pharos.yaml:2:12: error: `responder.listen[0]`: 192.0.2.53 has no port",
+        ),
+        ("[example.com]", "[]", "pharos.yaml:8:7: error: the group requires no zone"),
+        ("{directory: zones}", "{}", "pharos.yaml:3:3: error: `zones` names no zones"),
+        ("groups:\n", "groups: [\n", "pharos.yaml:"),
+    ] {
+        let output = check(&scratch, &PHAROS.replace(from, to), SITE);
+        assert_eq!(output.status.code(), Some(2), "{from} -> {to}");
+        let text = stderr(&output);
+        assert!(text.contains(expected), "{from} -> {to}: {text}");
+        assert!(text.contains("\n  help: "), "{from} -> {to}: {text}");
+    }
+}
+
+#[test]
+fn a_warning_is_shown_and_changes_no_exit_code() {
+    let scratch = Scratch::new("warning");
+    let output = check(&scratch, &PHAROS.replace("listen: [", "listen: [\"198.51.100.1:53\", "), SITE);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("pharos.yaml:2:12: warning: 198.51.100.1:53 lies in no group's prefixes")
+    );
+}
+
+#[test]
+fn what_only_the_sidecar_knows_to_be_wrong_is_told_too() {
+    let scratch = Scratch::new("reserved");
+    let output = check(&scratch, PHAROS, &SITE.replace("64512", "23456"));
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(text.contains("AS 23456 cannot be our AS number"), "{text}");
+}
+
+#[test]
+fn the_shipped_example_is_good() {
+    let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy");
+    let output = run(["check-config", "--config", deploy]);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn the_reference_lists_every_option() {
+    let output = run(["config-reference"]);
+    let text = stdout(&output);
+    for key in ["### `listen`", "### `hold-down`", "### `next-hop-ipv6`"] {
+        assert!(text.contains(key), "{key}");
+    }
+}
+
+#[test]
+fn a_command_line_without_sense_ends_with_2() {
+    assert_eq!(run(["shine"]).status.code(), Some(2));
+    assert_eq!(run(["serve", "--zones", "x"]).status.code(), Some(2));
+    assert_eq!(run(["why"]).status.code(), Some(2));
+    assert_eq!(run(["--help"]).status.code(), Some(0));
+    let output = run(["status", "--log-level", "pharos=loud"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("is not a log level"), "{}", stderr(&output));
+}
