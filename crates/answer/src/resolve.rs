@@ -145,13 +145,14 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
                 Fit::TooLong => Next::Done(Rcode::NOERROR, Kind::Answer),
             };
         }
-        if node.flags().has(NodeFlags::CNAME) && self.qtype != Rtype::ANY && self.qtype != Rtype::RRSIG {
-            return self.cname(node, chain);
-        }
+        // Signatures may stand beside a CNAME (RFC 4034 §3); without any the alias is followed.
         if self.qtype == Rtype::ANY && self.all(node)
             || self.qtype == Rtype::RRSIG && self.all_signatures(node)
         {
             return Next::Done(Rcode::NOERROR, Kind::Answer);
+        }
+        if node.flags().has(NodeFlags::CNAME) && self.qtype != Rtype::ANY {
+            return self.cname(node, chain);
         }
         self.observer.note(Step::NoData);
         self.negative(image, Rcode::NOERROR, Kind::NoData)

@@ -1,2 +1,26 @@
-//! Virtual clock, zone builders, clients and peers for tests; never published.
+//! What tests of the query path share; never published.
+//!
+//! - [`Served`]: zones from text, compiled as the responder compiles them, and asked without a socket.
+//! - [`Ask`]: queries as octets, well-formed ones and odd ones.
+//! - [`Reply`]: replies read by a decoder of its own, which shares no code with the one that wrote them, and
+//!   held against hickory-proto; records come out as lines of text.
+//! - [`model`]: RFC 1034 §4.3.2 once more, slow and obvious, over ordered maps.
+//! - [`Dice`]: choices from a seed or from a fuzzer's octets; [`random`]: zones and names made of such choices.
+//! - [`fuzz`]: the bodies of the fuzz targets, which a test with a fixed seed calls too.
+//!
+//! Nothing here reads a clock or opens a socket.
 #![forbid(unsafe_code)]
+
+mod decode;
+mod dice;
+pub mod fuzz;
+pub mod model;
+mod query;
+pub mod random;
+mod reply;
+mod served;
+
+pub use dice::Dice;
+pub use query::{Ask, mutate};
+pub use reply::{Lines, Opt, Question, Record, Reply};
+pub use served::{KEY, Served};

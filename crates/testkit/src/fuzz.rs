@@ -1,0 +1,122 @@
+//! The bodies of the fuzz targets: what must hold for any octets at all. A test with a fixed seed calls them too.
+//!
+//! Each panics when something does not hold.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use pharos_answer::{Transport, Verdict};
+use pharos_wire::Name;
+use pharos_zone::load::load;
+use pharos_zone::print::write_record;
+use pharos_zone::scan::{Includes, Record, Source, scan};
+
+use crate::dice::Dice;
+use crate::random;
+use crate::reply::Reply;
+use crate::served::{KEY, Served};
+
+/// Records beyond this are not kept for the comparison of prints: a few lines of $GENERATE make millions.
+const COMPARED_RECORDS: usize = 10_000;
+/// Queries for one set of random zones.
+const QUERIES: usize = 64;
+
+/// A zone with something of every kind, for queries that come from anywhere.
+pub const VARIED: &str = include_str!("varied.zone");
+
+/// The zones against which stray queries are put.
+pub fn varied() -> &'static Served {
+    static ZONES: OnceLock<Served> = OnceLock::new();
+    ZONES.get_or_init(|| Served::one("example.", VARIED).not_loaded("broken.example."))
+}
+
+/// Any octets as a query: a drop where nothing may be sent, else a reply that a resolver can read, that repeats
+/// the identifier and the question, and that is no longer than the client allows.
+pub fn query(message: &[u8]) {
+    let served = varied();
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let mut out = vec![0xaa; 65_535];
+        let context = served.context(transport);
+        let mut job = pharos_answer::Job::default();
+        let verdict = pharos_answer::answer(
+            &mut job,
+            served.set(),
+            &context,
+            message,
+            &mut out,
+            &mut pharos_answer::Silent,
+        );
+        match verdict {
+            Verdict::Drop(_) => {
+                assert!(message.len() < 12 || message[2] & 0x80 != 0, "dropped: {message:02x?}");
+            }
+            Verdict::Reply(replied) => {
+                let reply = Reply::read(&out[..replied.len], replied)
+                    .unwrap_or_else(|fault| panic!("{fault}\n{message:02x?}\n{:02x?}", &out[..replied.len]));
+                reply.check_against(message);
+                if transport == Transport::Udp {
+                    assert!(replied.len <= usize::from(context.udp_payload()));
+                    // Without OPT in the reply there was none in the query (RFC 6891 §7).
+                    assert!(reply.opt.is_some() || replied.len <= 512, "{} octets", replied.len);
+                }
+            }
+        }
+    }
+}
+
+/// Any text as a zone file: no panic; and what is accepted, printed and read again, is the same.
+pub fn zone_scan(text: &[u8]) {
+    let apex = b"\x07example\0";
+    let (clean, records) = scanned(text, apex);
+    let apex = Name::from_wire(apex).unwrap_or_default();
+    let source = Source { path: Path::new("fuzz"), octets: text, includes: Includes::Refused };
+    // Accepted or refused, with all that the checks and the compiler do.
+    if let Err(error) = load(&apex, source, KEY) {
+        let _ = error.to_string();
+    }
+    if !clean || records.len() > COMPARED_RECORDS {
+        return;
+    }
+    let mut printed = String::new();
+    for record in &records {
+        let (rtype, class, ttl, place) = (record.rtype.0, record.class.0, record.ttl, Default::default());
+        let record = Record { owner: &record.owner, rtype, class, ttl, rdata: &record.rdata, place };
+        write_record(&record, &mut printed);
+    }
+    let (clean, again) = scanned(printed.as_bytes(), b"\0");
+    assert!(clean && again == records, "printed, it reads differently:\n{printed}");
+}
+
+fn scanned(text: &[u8], origin: &[u8]) -> (bool, Vec<crate::reply::Record>) {
+    let mut records = Vec::new();
+    let source = Source { path: Path::new("fuzz"), octets: text, includes: Includes::Refused };
+    let report = scan(source, origin, &mut |record: Record<'_>| {
+        if records.len() <= COMPARED_RECORDS {
+            records.push(crate::reply::Record {
+                owner: record.owner.to_vec(),
+                rtype: pharos_wire::Rtype(record.rtype),
+                class: pharos_wire::Class(record.class),
+                ttl: record.ttl,
+                rdata: record.rdata.to_vec(),
+            });
+        }
+    });
+    let _ = report.to_string();
+    (report.is_clean(), records)
+}
+
+/// Octets as choices: zones and queries for names in them, each answered as the model says.
+pub fn image_lookup(octets: &[u8]) {
+    let mut dice = Dice::of_octets(octets);
+    let zones = random::zones(&mut dice);
+    for _ in 0..QUERIES {
+        let ask = random::ask(&mut dice);
+        let reply = zones.served.ask(&ask);
+        if let Err(difference) = zones.model.judge(&ask, &reply, 1232) {
+            panic!("{difference}\n{}", zones.text);
+        }
+        if dice.is_spent() {
+            break;
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Zones from text, ready to be asked.
+
+use std::path::Path;
+
+use pharos_answer::{AnyPolicy, Context, Job, Observer, Silent, Transport, Verdict, answer};
+use pharos_wire::Name;
+use pharos_wire::hash::HashKey;
+use pharos_zone::load::load;
+use pharos_zone::scan::{Includes, Source};
+use pharos_zonedb::{ZoneSet, ZoneState};
+
+use crate::query::Ask;
+use crate::reply::Reply;
+
+/// The key of all hashes in tests and benchmarks: fixed, so that they can be repeated.
+pub const KEY: HashKey = HashKey::new([0x5eed_0000_0000_0001, 0x5eed_0000_0000_0002]);
+
+/// What the tests' node is called.
+const IDENTITY: &str = "a.test";
+
+/// A set of zones with the settings of a node.
+#[derive(Debug)]
+pub struct Served {
+    set: ZoneSet,
+    udp_payload: u16,
+    any: AnyPolicy,
+    identity: &'static str,
+}
+
+impl Default for Served {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Served {
+    /// No zones, and the responder's default settings.
+    pub fn new() -> Self {
+        Self {
+            set: ZoneSet::new(KEY, Vec::new()),
+            udp_payload: 1232,
+            any: AnyPolicy::default(),
+            identity: IDENTITY,
+        }
+    }
+
+    /// One zone from its whole text.
+    pub fn one(apex: &str, text: &str) -> Self {
+        Self::new().zone(apex, text)
+    }
+
+    /// One zone from the records below its apex; see [`Self::body`].
+    pub fn small(apex: &str, body: &str) -> Self {
+        Self::new().body(apex, body)
+    }
+
+    /// Adds a zone from its whole text, relative to the apex.
+    ///
+    /// # Panics
+    /// When the text is refused: the test is wrong then, and the message shows where.
+    #[must_use]
+    pub fn zone(self, apex: &str, text: &str) -> Self {
+        let name = name(apex);
+        let source = Source { path: Path::new(apex), octets: text.as_bytes(), includes: Includes::Refused };
+        let loaded = load(&name, source, KEY).unwrap_or_else(|error| panic!("zone {apex}\n{error}"));
+        self.with(name, ZoneState::Live(loaded.image.into()))
+    }
+
+    /// Adds a zone from `body`, its records behind `$TTL 3600`, the SOA
+    /// `ns.invalid. hostmaster.invalid. 1 7200 1800 1209600 300` and the name server `ns.invalid.`, which are
+    /// given. So denials have the TTL 300.
+    #[must_use]
+    pub fn body(self, apex: &str, body: &str) -> Self {
+        let head =
+            "$TTL 3600\n@ SOA ns.invalid. hostmaster.invalid. 1 7200 1800 1209600 300\n@ NS ns.invalid.\n";
+        self.zone(apex, &format!("{head}{body}"))
+    }
+
+    /// Adds a zone that is configured and has never been loaded.
+    #[must_use]
+    pub fn not_loaded(self, apex: &str) -> Self {
+        self.with(name(apex), ZoneState::NotLoaded)
+    }
+
+    /// The same zones with another bound on UDP replies, in octets.
+    #[must_use]
+    pub fn udp_payload(self, udp_payload: u16) -> Self {
+        Self { udp_payload, ..self }
+    }
+
+    /// The same zones with another policy for type ANY.
+    #[must_use]
+    pub fn any(self, any: AnyPolicy) -> Self {
+        Self { any, ..self }
+    }
+
+    /// The same zones under another identity; an empty one is told to nobody.
+    #[must_use]
+    pub fn identity(self, identity: &'static str) -> Self {
+        Self { identity, ..self }
+    }
+
+    /// The zones.
+    pub fn set(&self) -> &ZoneSet {
+        &self.set
+    }
+
+    /// The settings for queries that come by `transport`.
+    pub fn context(&self, transport: Transport) -> Context {
+        Context::new(transport, self.udp_payload, self.identity, self.any)
+    }
+
+    /// Asks and reads the reply.
+    ///
+    /// # Panics
+    /// When there is no reply, when it cannot be read, or when it does not match the query (RFC 1035 §4.1.1).
+    pub fn ask(&self, ask: &Ask) -> Reply {
+        self.ask_observed(ask, &mut Silent)
+    }
+
+    /// Asks for a name and type over UDP, without EDNS.
+    pub fn query(&self, qname: &str, qtype: pharos_wire::Rtype) -> Reply {
+        self.ask(&Ask::new(qname, qtype))
+    }
+
+    /// Asks with somebody looking on.
+    ///
+    /// # Panics
+    /// As [`Self::ask`] does.
+    pub fn ask_observed(&self, ask: &Ask, observer: &mut impl Observer) -> Reply {
+        let message = ask.octets();
+        let mut out = vec![0xaa; 65_535];
+        let context = self.context(ask.transport());
+        let verdict = answer(&mut Job::default(), &self.set, &context, &message, &mut out, observer);
+        let Verdict::Reply(replied) = verdict else { panic!("{ask:?}: {verdict:?}") };
+        let reply = Reply::read(&out[..replied.len], replied)
+            .unwrap_or_else(|fault| panic!("{ask:?}: {fault}: {:02x?}", &out[..replied.len]));
+        reply.check_against(&message);
+        reply
+    }
+
+    /// The verdict on any octets, without a look at the reply.
+    pub fn verdict(&self, transport: Transport, message: &[u8]) -> Verdict {
+        let mut out = vec![0; 65_535];
+        answer(&mut Job::default(), &self.set, &self.context(transport), message, &mut out, &mut Silent)
+    }
+
+    fn with(self, name: Name, state: ZoneState) -> Self {
+        let mut zones = self.set.zones().to_vec();
+        zones.push((name, state));
+        Self { set: ZoneSet::new(KEY, zones), ..self }
+    }
+}
+
+/// A name from text that the test wrote.
+pub(crate) fn name(text: &str) -> Name {
+    Name::from_text(text).unwrap_or_else(|error| panic!("`{text}`: {error}"))
+}
