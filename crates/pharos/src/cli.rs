@@ -20,9 +20,9 @@ use std::path::PathBuf;
 )]
 #[command(after_help = "\
 Start here:
-  pharos demo                                          everything on loopback, nothing to configure
-  pharos serve --zones ./zones --listen 127.0.0.1:5300 answer from a directory of zone files
-  pharos check-config                                  what a configuration would do, or what is wrong
+  pharos demo                                            everything on loopback
+  pharos serve --zones ./zones --listen 127.0.0.1:5300   a directory of zone files
+  pharos check-config                                    what a configuration would do
 
 Exit codes: 0 done; 1 it failed; 2 the command line or the configuration is wrong.")]
 pub(crate) struct Cli {
@@ -79,9 +79,9 @@ pub(crate) struct Files {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  pharos serve                                             /etc/pharos/pharos.yaml and site.yaml
-  pharos serve --config lab/                               lab/pharos.yaml and lab/site.yaml
-  pharos serve --zones ./zones --listen 127.0.0.1:5300     no configuration: NAME.zone files, @.zone is the root")]
+  pharos serve                                            /etc/pharos/pharos.yaml and site.yaml
+  pharos serve --config lab/                              lab/pharos.yaml and lab/site.yaml
+  pharos serve --zones ./zones --listen 127.0.0.1:5300    NAME.zone files; @.zone is the root")]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) files: Files,
@@ -206,7 +206,7 @@ pub(crate) struct Order {
     /// Why; shown wherever the state is explained.
     #[arg(long, value_name = "WORDS", default_value = "")]
     pub(crate) text: String,
-    /// Who [default: $SUDO_USER or $USER].
+    /// Who [default: $SUDO_USER, $USER or the user's number].
     #[arg(long, value_name = "NAME")]
     pub(crate) author: Option<String>,
 }

@@ -14,6 +14,7 @@ use pharos_sidecar::{Explanation, Status as SidecarStatus};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ pub(crate) async fn status(args: &cli::Status) -> Result<(), Failure> {
         (Some(responder), Some(sidecar)) => (Some(responder), Some(sidecar)),
         (None, None) => {
             let places = args.files.places()?;
-            (Some(places.responder_management), Some(places.sidecar_management))
+            (places.responder.map(|it| it.management), places.sidecar.map(|it| it.management))
         }
         // Who names one asks for one.
         one => one,
@@ -184,11 +185,16 @@ async fn ask(
     request: &Request,
     wait: Duration,
 ) -> Result<Value, Failure> {
-    let path: PathBuf = match (&socket.control, process) {
-        (Some(path), _) => path.clone(),
-        (None, Process::Responder) => socket.files.places()?.responder_control,
-        (None, Process::Sidecar) => socket.files.places()?.sidecar_control,
+    let place = match (&socket.control, process) {
+        (Some(path), _) => Some(path.clone()),
+        (None, Process::Responder) => socket.files.places()?.responder.map(|it| it.control),
+        (None, Process::Sidecar) => socket.files.places()?.sidecar.map(|it| it.control),
     };
+    let path: PathBuf = place.ok_or_else(|| {
+        let name = process.name();
+        Failure::usage(format!("this configuration has no {name}"))
+            .help(format!("add `{name}:`, or name its socket"))
+    })?;
     call(&path, request, wait).await.map_err(|error| explain(process, &path, error))
 }
 
@@ -208,8 +214,15 @@ fn explain(process: Process, path: &Path, error: CallError) -> Failure {
 
 impl From<cli::Order> for Order {
     fn from(order: cli::Order) -> Self {
-        let from_environment =
-            || ["SUDO_USER", "USER"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
-        Self { text: order.text, author: order.author.unwrap_or_else(from_environment) }
+        Self { text: order.text, author: order.author.unwrap_or_else(this_person) }
     }
+}
+
+/// The name that the environment gives, else the number that the kernel knows.
+fn this_person() -> String {
+    let named = ["SUDO_USER", "USER"].iter().find_map(|name| std::env::var(name).ok());
+    named.filter(|name| !name.is_empty()).unwrap_or_else(|| {
+        let own = std::fs::metadata("/proc/self").map(|data| data.uid());
+        own.map_or_else(|_| "somebody".to_owned(), |uid| format!("uid {uid}"))
+    })
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::Files;
 use crate::failure::Failure;
+use pharos_ops::config::values::Endpoint;
 use pharos_ops::config::{self, Loaded, Need};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -35,33 +36,40 @@ impl Files {
             return Ok(Places::default());
         }
         let loaded = self.load(Need::Present)?;
-        let defaults = Places::default();
-        let (responder, sidecar) = (loaded.pharos.responder.as_ref(), loaded.pharos.sidecar.as_ref());
+        let place = |management: Endpoint, control| Place { management: management.0, control };
+        let (responder, sidecar) = (&loaded.pharos.responder, &loaded.pharos.sidecar);
         Ok(Places {
-            responder_management: responder.map_or(defaults.responder_management, |it| it.management.0),
-            responder_control: responder.map_or(defaults.responder_control, |it| loaded.path(&it.control)),
-            sidecar_management: sidecar.map_or(defaults.sidecar_management, |it| it.management.0),
-            sidecar_control: sidecar.map_or(defaults.sidecar_control, |it| loaded.path(&it.control)),
+            responder: responder.as_ref().map(|it| place(it.management, loaded.path(&it.control))),
+            sidecar: sidecar.as_ref().map(|it| place(it.management, loaded.path(&it.control))),
         })
     }
 }
 
-/// Where running processes answer.
+/// Where running processes answer; `None` for one that the configuration does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Places {
-    pub(crate) responder_management: SocketAddr,
-    pub(crate) responder_control: PathBuf,
-    pub(crate) sidecar_management: SocketAddr,
-    pub(crate) sidecar_control: PathBuf,
+    pub(crate) responder: Option<Place>,
+    pub(crate) sidecar: Option<Place>,
+}
+
+/// Where one process answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Where HTTP serves its status.
+    pub(crate) management: SocketAddr,
+    /// Its control socket.
+    pub(crate) control: PathBuf,
 }
 
 impl Default for Places {
     fn default() -> Self {
+        let place = |port, control: &str| Place {
+            management: (Ipv4Addr::LOCALHOST, port).into(),
+            control: control.into(),
+        };
         Self {
-            responder_management: (Ipv4Addr::LOCALHOST, 9153).into(),
-            responder_control: "/run/pharos/responder.sock".into(),
-            sidecar_management: (Ipv4Addr::LOCALHOST, 9154).into(),
-            sidecar_control: "/run/pharos/sidecar.sock".into(),
+            responder: Some(place(9153, "/run/pharos/responder.sock")),
+            sidecar: Some(place(9154, "/run/pharos/sidecar.sock")),
         }
     }
 }
