@@ -70,6 +70,7 @@ const FAULTS: &[&str] = &[
     "www DNSKEY 257 3 13 AQI",
     "www DNSKEY 257 3 13 AQ*D",
     "www DS 1 13 2 0011",
+    "www KEY 256 3 8",
     "www RRSIG A 8 2 60 20301301000000 20300101000000 1 @ AQID",
     "www NSEC a FOO",
     "www NSEC3 1 0 0 - 2T7W",
@@ -89,6 +90,7 @@ const FAULTS: &[&str] = &[
     "www HTTPS 1 . alpn=h2 alpn=h3",
     "www HTTPS 1 . foo=bar",
     "www HTTPS 1 . port",
+    "www HTTPS 1 . port=",
     "www HTTPS 1 . no-default-alpn=x alpn=h2",
     "www HTTPS 1 . no-default-alpn",
     "www HTTPS 1 . mandatory=port alpn=h2",
@@ -163,6 +165,18 @@ fn a_record_without_any_ttl_is_refused() {
         report.to_string(),
         "test.zone:1:1: error: the record has no TTL, and none was stated before it\n 1 | a A 192.0.2.1\n   | ^\n \
          help: put $TTL and seconds, as $TTL 3600, at the top of the file (RFC 2308 §4)\n"
+    );
+}
+
+#[test]
+fn a_zone_without_any_ttl_takes_the_minimum_of_its_soa_and_a_warning_says_so() {
+    let (lines, report) = scan_text("@ SOA ns host 1 2 3 4 5\na 7 A 192.0.2.1\nb A 192.0.2.2\n");
+    assert_eq!(lines.last().map(String::as_str), Some("b.example.com. 5 IN A 192.0.2.2"));
+    assert_eq!(
+        report.to_string(),
+        "test.zone:1:1: warning: no TTL is stated; the SOA's minimum, 5, is taken for every record without one\n \
+         1 | @ SOA ns host 1 2 3 4 5\n   | ^\n \
+         help: put $TTL 5 at the top of the file: servers differ in what they take (RFC 2308 §4)\n"
     );
 }
 

@@ -4,6 +4,7 @@
 //! of wire data ([`validate`]), the places of names ([`names`]), and the canonical text ([`write_text`]). A new
 //! type costs a line. Data are always in uncompressed wire format here.
 
+pub(crate) mod address;
 pub(crate) mod base;
 pub(crate) mod bits;
 pub(crate) mod codes;

@@ -1,8 +1,9 @@
 //! Forms of rdata that one type or two have: read from text, passed on the wire, shown as text.
 
+use super::address::{ipv4, ipv6};
 use super::base;
 use super::codes::ALGORITHMS;
-use super::text::{Input, ipv4, ipv6, number};
+use super::text::{Input, number};
 use super::wire::{Fault, Octets};
 use crate::diagnostic::quoted;
 use crate::scan::token::{Parsed, Problem, Token};
@@ -278,9 +279,14 @@ pub(crate) fn show_prefixes(octets: &mut Octets<'_>, out: &mut String) -> Result
     Ok(())
 }
 
-/// RFC 5952.
+/// RFC 5952, with the dotted form for the old IPv4-compatible addresses too, as BIND and ldns print them.
 pub(crate) fn show_ipv6(octets: [u8; 16], out: &mut String) {
-    let _ = write!(out, "{}", Ipv6Addr::from(octets));
+    let _ = match octets {
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] if (a, b) != (0, 0) => {
+            write!(out, "::{}", Ipv4Addr::new(a, b, c, d))
+        }
+        _ => write!(out, "{}", Ipv6Addr::from(octets)),
+    };
 }
 
 /// `algorithm HIT key [server...]` (RFC 8005 §6). Only the servers can be several words.

@@ -3,10 +3,11 @@
 //! Refused are keys that stand twice, lists of mandatory keys that are not kept, and values that a key cannot
 //! have: clients must ignore such a record (RFC 9460 §2.2), so that serving it would only hide the mistake.
 
+use super::address::{ipv4, ipv6};
 use super::base;
 use super::odd::show_ipv6;
 use super::show::{show_string, show_text};
-use super::text::{Input, MAX_RDATA, ipv4, ipv6, number, unescaped};
+use super::text::{Input, MAX_RDATA, number, unescaped};
 use super::wire::{Fault, Octets};
 use crate::diagnostic::quoted;
 use crate::rtype::generic;
@@ -26,8 +27,9 @@ const IPV6_HINT: u16 = 6;
 const DOHPATH: u16 = 7;
 /// RFC 9540 §4.
 const OHTTP: u16 = 8;
-/// Kept for ever as no key (RFC 9460 §14.3.2).
-const INVALID: u16 = 65_535;
+/// Instead of a key: its value is written as octets. This is the number of no key (RFC 9460 §14.3.2), though it can
+/// be written.
+const BY_NUMBER: u16 = 65_535;
 
 const KEYS: [&str; 9] =
     ["mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint", "dohpath", "ohttp"];
@@ -40,7 +42,6 @@ fn key_number(text: &[u8]) -> Option<u16> {
         None if text.strip_prefix(b"key0").is_some_and(|rest| !rest.is_empty()) => None,
         None => generic(text, b"key"),
     }
-    .filter(|&key| key != INVALID)
 }
 
 fn named_key(text: &[u8]) -> Option<u16> {
@@ -104,7 +105,7 @@ fn read_all(input: &mut Input<'_, '_>, params: &mut Params) -> Parsed<()> {
         }
         let start = params.values.len();
         // RFC 9460 §2.1: behind a number stand the octets of the wire, behind a name the form of that key.
-        let form = if named_key(name).is_some() { key } else { INVALID };
+        let form = if named_key(name).is_some() { key } else { BY_NUMBER };
         read_value(form, token, value, &mut params.plain, &mut params.values)
             .and_then(|()| check_value(key, token, &params.values[start..]))
             .map_err(|problem| in_param(problem, name))?;
@@ -179,7 +180,7 @@ fn warn_of_ignored(input: &mut Input<'_, '_>, out: &[u8], params: &Params) {
     }
 }
 
-/// Appends the wire form of a value. `form` is the key whose text form it has, or [`INVALID`] if it is written as
+/// Appends the wire form of a value. `form` is the key whose text form it has, or [`BY_NUMBER`] if it is written as
 /// its octets.
 fn read_value(
     form: u16,
@@ -313,7 +314,6 @@ pub(crate) fn pass(params: &[u8]) -> Result<(), Fault> {
         pass_value(key, value)?;
         let present = |wanted: u16| iterate(params).flatten().any(|(key, _)| key == wanted);
         match key {
-            INVALID => return Err(Fault::Bad("key 65535 is not to be used")),
             NO_DEFAULT_ALPN if !present(ALPN) => {
                 return Err(Fault::Bad("no-default-alpn needs alpn beside it (RFC 9460 \u{a7}7.1.1)"));
             }

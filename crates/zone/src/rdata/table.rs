@@ -214,7 +214,7 @@ pub(crate) static TYPES: [Type; 97] = [
     data(22, "NSAP", &[f("address", Form::Nsap)]),
     data(23, "NSAP-PTR", &[f("target", NAME)]),
     data(24, "SIG", SIGNATURE),
-    data(25, "KEY", OLD_KEY),
+    checked(25, "KEY", OLD_KEY, key_presence),
     data(
         26,
         "PX",
@@ -374,6 +374,14 @@ pub(crate) static TYPES: [Type; 97] = [
     checked(32768, "TA", DIGEST, digest_length),
     checked(32769, "DLV", DIGEST, digest_length),
 ];
+
+/// RFC 2535 §3.1.2: two bits of the flags say that there is no key.
+fn key_presence(rdata: &[u8]) -> Result<(), &'static str> {
+    match rdata {
+        [flags, _, _, _] if flags & 0xc0 != 0xc0 => Err("the public key is missing"),
+        _ => Ok(()),
+    }
+}
 
 /// RFC 4509 §2.1, RFC 6605 §2, RFC 5933 §4: each digest type has one length.
 fn digest_length(rdata: &[u8]) -> Result<(), &'static str> {

@@ -8,12 +8,16 @@ use super::name::{NameBuf, Relation};
 use super::token::{Cursor, MAX_TEXT, Parsed, Problem, Quotes, Span, Token};
 use super::{FileId, Includes, MAX_KEPT, MAX_TTL, Place, Record, Report};
 use crate::diagnostic::{Diagnostic, Excerpt, Severity, quoted};
+use crate::rdata::address::{ipv4, ipv6};
 use crate::rdata::text::{self, Input, MAX_RDATA, Scratch, warn_of_missing_dot};
 use crate::rtype;
 use std::path::{Path, PathBuf};
 
 /// The class that zones here have (RFC 1035 §3.2.4).
 const CLASS_IN: u16 = 1;
+
+/// The type whose last field can stand for `$TTL`.
+const SOA: u16 = 6;
 
 /// What an entry inherits.
 pub(super) struct State {
@@ -163,7 +167,15 @@ impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
             return extra_text(extra, rtype);
         }
         // RFC 2308 §4: a record without a TTL takes $TTL's; RFC 1035 §5.1: without $TTL, the last one stated.
-        let Some(ttl) = explicit_ttl.or(state.default_ttl).or(state.last_ttl) else { return no_ttl(first) };
+        let ttl = match explicit_ttl.or(state.default_ttl).or(state.last_ttl) {
+            Some(ttl) => ttl,
+            None => {
+                let minimum = soa_minimum(rtype, &self.rdata, first)?;
+                state.default_ttl = Some(minimum);
+                self.scratch.warnings.push(*default_from_soa(first, minimum));
+                minimum
+            }
+        };
         if state.owner_state == OwnerState::Named {
             self.report.records += 1;
             (self.sink)(Record {
@@ -329,8 +341,8 @@ fn query_type<T>(token: Token<'_>) -> Parsed<T> {
 
 #[cold]
 fn not_a_ttl(token: Token<'_>, problem: Box<Problem>) -> Box<Problem> {
-    let kind = if text::ipv4(token.text).is_some() { "A" } else { "AAAA" };
-    if text::ipv4(token.text).is_none() && text::ipv6(token.text).is_none() {
+    let kind = if ipv4(token.text).is_some() { "A" } else { "AAAA" };
+    if ipv4(token.text).is_none() && ipv6(token.text).is_none() {
         return problem;
     }
     Problem::new(
@@ -364,11 +376,29 @@ pub(super) fn extra_text<T>(token: Token<'_>, rtype: u16) -> Parsed<T> {
     )
 }
 
+/// The default TTL of zones from before RFC 2308 §4, which BIND, NSD, Knot and ldns still read, if not alike: the
+/// SOA's last field, when the SOA itself has no TTL.
 #[cold]
-fn no_ttl(first: Token<'_>) -> Parsed<()> {
-    Problem::err(
+fn soa_minimum(rtype: u16, rdata: &[u8], first: Token<'_>) -> Parsed<u32> {
+    match rdata.last_chunk() {
+        Some(&minimum) if rtype == SOA && u32::from_be_bytes(minimum) <= MAX_TTL => {
+            Ok(u32::from_be_bytes(minimum))
+        }
+        _ => Problem::err(
+            first.span,
+            "the record has no TTL, and none was stated before it",
+            "put $TTL and seconds, as $TTL 3600, at the top of the file (RFC 2308 \u{a7}4)",
+        ),
+    }
+}
+
+#[cold]
+fn default_from_soa(first: Token<'_>, minimum: u32) -> Box<Problem> {
+    Problem::new(
         first.span,
-        "the record has no TTL, and none was stated before it",
-        "put $TTL and seconds, as $TTL 3600, at the top of the file (RFC 2308 \u{a7}4)",
+        format!("no TTL is stated; the SOA's minimum, {minimum}, is taken for every record without one"),
+        format!(
+            "put $TTL {minimum} at the top of the file: servers differ in what they take (RFC 2308 \u{a7}4)"
+        ),
     )
 }
