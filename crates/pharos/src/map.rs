@@ -159,3 +159,88 @@ fn levels(neighbour: &NeighbourSection, local_as: u32) -> sidecar::LevelMap {
     }
     levels
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pharos_ops::config::{Need, load};
+
+    const PHAROS: &str = "responder:
+  listen: [\"192.0.2.53:53\", \"198.51.100.1:53\"]
+  zones: {list: [{name: example.com, file: zones/x}]}
+  workers: 3
+  lock-directory: locks
+sidecar:
+  groups: [{name: main, prefixes: [192.0.2.0/24], required: [example.com], degrade: never}]
+";
+
+    fn loaded(name: &str, local_as: u32, neighbour: &str) -> Loaded {
+        let directory = std::env::temp_dir().join(format!("pharos-map-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let (pharos, site) = (directory.join("pharos.yaml"), directory.join("site.yaml"));
+        let text = format!(
+            "node: a\nsite: ams\nrouter-id: 10.0.0.2\nlocal-as: {local_as}\nneighbours:\n  - {{as: 64500, {neighbour}}}\n"
+        );
+        std::fs::write(&pharos, PHAROS).unwrap();
+        std::fs::write(&site, text).unwrap();
+        let mut loaded = load(&pharos, &site, Need::Sidecar).unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+        loaded.directory = "/etc/pharos".into();
+        loaded
+    }
+
+    #[test]
+    fn relative_paths_begin_at_the_configuration() {
+        let config = responder(&loaded("paths", 64512, "address: 10.0.0.1")).unwrap();
+        let responder::ZoneSource::List(zones) = config.zones else { panic!("a list was given") };
+        assert_eq!(zones, [("example.com.".to_owned(), "/etc/pharos/zones/x".into())]);
+        assert_eq!(config.lock, LockPlace::Directory("/etc/pharos/locks".into()));
+        assert_eq!(config.workers.map(usize::from), Some(3));
+        assert_eq!(config.nsid, "a.ams");
+    }
+
+    #[test]
+    fn a_group_probes_the_listen_addresses_inside_its_prefixes() {
+        let config = sidecar(&loaded("group", 64512, "address: 10.0.0.1")).unwrap();
+        let [group] = config.groups.as_slice() else { panic!("one group was given") };
+        assert_eq!(group.addresses, ["192.0.2.53:53".parse().unwrap()]);
+        assert_eq!(group.degrade, sidecar::Degrade::Off);
+        assert_eq!(config.status.map(|status| status.address), Some(([127, 0, 0, 1], 9153).into()));
+    }
+
+    #[test]
+    fn each_level_is_said_by_a_community_that_routers_translate() {
+        let config =
+            sidecar(&loaded("levels", 64512, "address: 10.0.0.1, communities: [\"64512:53\"]")).unwrap();
+        let levels = &config.neighbours.first().unwrap().levels;
+        let words = |attributes: &sidecar::Attributes| {
+            attributes.communities.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(words(&levels.normal), "64512:53 64512:100");
+        assert_eq!(words(&levels.degraded), "64512:53 64512:101");
+        assert_eq!(words(&levels.last_resort), "64512:53 64512:102");
+        assert_eq!(words(&levels.draining), "64512:53 65535:0 64512:103");
+    }
+
+    #[test]
+    fn an_as_number_beyond_16_bits_has_no_such_community() {
+        let config = sidecar(&loaded("wide", 4_200_000_000, "address: 10.0.0.1")).unwrap();
+        assert_eq!(config.neighbours.first().unwrap().levels.normal.communities, []);
+    }
+
+    #[test]
+    fn a_passive_neighbour_is_waited_for_on_our_own_address() {
+        let passive = "address: 10.0.0.1, mode: passive, port: 1179, local-address: 10.0.0.2";
+        let config = sidecar(&loaded("passive", 64512, passive)).unwrap();
+        let role = config.neighbours.first().unwrap().role;
+        assert_eq!(role, sidecar::Role::Passive { listen: "10.0.0.2:1179".parse().unwrap() });
+        let anywhere = sidecar(&loaded(
+            "anywhere",
+            64512,
+            "next-hop-ipv4: 10.0.0.2, address: \"fd00::1\", mode: passive",
+        ))
+        .unwrap();
+        let role = anywhere.neighbours.first().map(|neighbour| neighbour.role);
+        assert_eq!(role, Some(sidecar::Role::Passive { listen: "[::]:179".parse().unwrap() }));
+    }
+}

@@ -103,8 +103,8 @@ section! {
 section! {
     /// What `pharos serve` does.
     ResponderSection at "responder" {
-        /// Addresses and ports to answer on, by UDP and TCP. The addresses need not exist yet when the
-        /// responder starts.
+        /// Addresses and ports to answer on, by UDP and TCP. The addresses must be on this host when the
+        /// responder starts; anycast addresses usually stand on lo.
         listen: Vec<Endpoint>, write "list of ADDRESS:PORT", Required;
         /// Where the zones come from.
         zones: ZonesSection, write "section", Required;
@@ -259,7 +259,9 @@ section! {
         #[serde(default)]
         next_hop_ipv6: Option<Address>, write "IPv6 address",
             Described("this node's end of the session, when that is IPv6");
-        /// Standard communities on every route to this neighbour.
+        /// Standard communities on every route to this neighbour. Beside them each route says its level as
+        /// LOCAL-AS:100 (normal), :101 (degraded), :102 (last resort) or :103 (draining, with 65535:0 of RFC
+        /// 8326), as long as local-as fits 16 bits.
         #[serde(default)]
         communities: Vec<Community>, write "list of \"NUMBER:NUMBER\"", Value("[]");
         /// Who opens the connection: active connects to the neighbour, passive waits for it.
