@@ -1,7 +1,7 @@
 //! `pharos demo` as a newcomer sees it: routes come, go and return with their reasons; bad data change nothing;
 //! nothing is left behind.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests, like tests, may unwrap")]
+#![allow(clippy::unwrap_used, reason = "what a test stands on may unwrap like the test")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! `pharos serve` without and with a configuration, its reloads, and its control socket under bad requests.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests, like tests, may unwrap")]
+#![allow(clippy::unwrap_used, reason = "what a test stands on may unwrap like the test")]
 
 mod common;
 
