@@ -137,6 +137,9 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     #[inline]
     fn data(&mut self, image: &'s ZoneImage, node: Node<'s>, chain: &mut Chain<'s>) -> Next {
         if let Some(rrset) = node.rrset(self.qtype) {
+            if chain.has_dname_of(node, rrset.rtype) {
+                return Next::Done(Rcode::NOERROR, Kind::Answer);
+            }
             return match self.answer(&rrset) {
                 Fit::At(start) => {
                     self.additional(image, &rrset, start, Need::Helpful);
@@ -146,7 +149,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
             };
         }
         // Signatures may stand beside a CNAME (RFC 4034 §3); without any the alias is followed.
-        if self.qtype == Rtype::ANY && self.all(node)
+        if self.qtype == Rtype::ANY && self.all(node, chain)
             || self.qtype == Rtype::RRSIG && self.all_signatures(node)
         {
             return Next::Done(Rcode::NOERROR, Kind::Answer);
@@ -308,7 +311,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     }
 
     /// Type ANY: some or all RRsets of the node (RFC 8482); whether there were any.
-    fn all(&mut self, node: Node<'s>) -> bool {
+    fn all(&mut self, node: Node<'s>, chain: &Chain<'s>) -> bool {
         let wanted = match self.any {
             AnyPolicy::Minimal => 1,
             AnyPolicy::Full => usize::MAX,
@@ -316,7 +319,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
         let mut found = false;
         for rrset in node.rrsets().take(wanted) {
             found = true;
-            if self.answer(&rrset) == Fit::TooLong {
+            if !chain.has_dname_of(node, rrset.rtype) && self.answer(&rrset) == Fit::TooLong {
                 break;
             }
         }
@@ -344,7 +347,14 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     }
 }
 
-impl Chain<'_> {
+impl<'s> Chain<'s> {
+    /// Whether this is the DNAME RRset of a node whose DNAME led here: no record stands in an answer twice
+    /// (RFC 2181 §5).
+    #[inline]
+    fn has_dname_of(&self, node: Node<'s>, rtype: Rtype) -> bool {
+        rtype == Rtype::DNAME && self.dnames.iter().flatten().any(|(known, _)| *known == node)
+    }
+
     /// Remembers the name at hand, which is about to be left for an alias' target.
     fn pass(&mut self, name: &HashedName) {
         if let Some(slot) = self.names.get_mut(self.followed) {
