@@ -1,0 +1,162 @@
+//! A responder that has warmed up answers thousands of queries without one allocation in any of its threads.
+//!
+//! A counting allocator tells threads apart; those that the responder started are held to zero. What each kind of
+//! query does on the way is watched in more detail in the workspace's `tests/tests/no_allocation.rs`.
+#![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::{SocketAddr, UdpSocket};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use pharos_responder::{Config, Responder, ZoneSource};
+
+/// Threads that can be told apart: far more than this process has.
+const THREADS: usize = 256;
+/// Long enough for the slowest machine; only a failing test waits for it.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Queries sent before the first is read back: less than the sockets' buffers hold.
+const WINDOW: usize = 32;
+
+static COUNTS: [AtomicU64; THREADS] = [const { AtomicU64::new(0) }; THREADS];
+static NEXT: AtomicUsize = AtomicUsize::new(1);
+
+thread_local! {
+    /// The thread's index in [`COUNTS`]; zero before its first allocation.
+    static INDEX: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on to the system's allocator unchanged; the counters are plain numbers that need no
+// allocation and no destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNTS[thread_index()].fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of GlobalAlloc::alloc.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the pointer came from System.alloc with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn thread_index() -> usize {
+    INDEX.with(|index| {
+        if index.get() == 0 {
+            index.set(NEXT.fetch_add(1, Ordering::Relaxed).min(THREADS - 1));
+        }
+        index.get()
+    })
+}
+
+/// Allocations so far of each thread whose first allocation came after `since` threads.
+fn counts(since: usize) -> Vec<u64> {
+    let threads = NEXT.load(Ordering::Relaxed);
+    assert!(threads < THREADS, "too many threads to tell apart");
+    COUNTS[since..threads].iter().map(|count| count.load(Ordering::Relaxed)).collect()
+}
+
+/// Header, question and EDNS with the DO bit and NSID.
+fn query(id: u16, name: &str, qtype: u16) -> Vec<u8> {
+    let [i0, i1] = id.to_be_bytes();
+    let mut message = vec![i0, i1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+    for label in name.split('.').filter(|label| !label.is_empty()) {
+        message.push(label.len() as u8);
+        message.extend(label.bytes());
+    }
+    message.push(0);
+    message.extend(qtype.to_be_bytes());
+    message.extend([0, 1]);
+    message.extend(b"\0\0\x29\x04\xd0\0\0\x80\0\0\x04\0\x03\0\0");
+    message
+}
+
+/// Queries of every kind that the sample zones have, by the response code that they get.
+fn queries() -> Vec<(Vec<u8>, u8)> {
+    let asked = [
+        ("www.example.com", 1, 0),       // positive
+        ("WWW.Example.COM", 28, 0),      // in other case
+        ("example.com", 15, 0),          // with additional addresses
+        ("shop.example.com", 1, 0),      // CNAME
+        ("old-shop.example.com", 1, 0),  // a chain
+        ("static.example.com", 1, 0),    // out of the zone
+        ("www.example.com", 16, 0),      // NODATA
+        ("_tcp.example.com", 1, 0),      // NODATA at an empty non-terminal
+        ("none.none.example.com", 1, 3), // NXDOMAIN
+        ("example.com", 255, 0),         // ANY
+        ("signed.example", 48, 0),       // signed
+        ("none.signed.example", 1, 3),   // signed NXDOMAIN
+        ("www.elsewhere.test", 1, 5),    // REFUSED
+        ("example.com", 252, 5),         // AXFR
+        ("example.com", 41, 1),          // FORMERR
+        ("example.com", 249, 4),         // NOTIMP
+    ];
+    let mut queries: Vec<_> =
+        (0..).zip(asked).map(|(id, (name, qtype, rcode))| (query(id, name, qtype), rcode)).collect();
+    let mut versed = query(100, "example.com", 1);
+    let at = versed.len() - 9;
+    versed[at] = 1;
+    queries.push((versed, 0)); // BADVERS, whose lower four bits are 0
+    queries
+}
+
+/// Asks all queries `rounds` times, with room for whole batches; nothing here needs memory once it runs.
+fn ask(server: SocketAddr, socket: &UdpSocket, queries: &[(Vec<u8>, u8)], rounds: usize) {
+    let mut reply = [0; 4096];
+    for _ in 0..rounds {
+        for window in queries.chunks(WINDOW) {
+            for (message, _) in window {
+                socket.send_to(message, server).unwrap();
+            }
+            for _ in window {
+                let octets = socket.recv(&mut reply).unwrap();
+                let asked = queries.iter().find(|(message, _)| message[..2] == reply[..2]);
+                let (message, rcode) = asked.unwrap();
+                assert!(octets >= 12, "{octets}");
+                assert_eq!(reply[3] & 0xf, *rcode, "{message:02x?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_thread_of_a_responder_allocates_while_it_answers() {
+    let zones: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../zones");
+    let threads_before = NEXT.load(Ordering::Relaxed);
+    let listen = vec!["127.0.0.1:0".parse().unwrap()];
+    let config = Config {
+        nsid: "a.test".into(),
+        workers: NonZeroUsize::new(2),
+        ..Config::new(listen, ZoneSource::Directory(zones))
+    };
+    let responder = Responder::start(config).unwrap();
+    let server = responder.handle().listen()[0];
+    let queries = queries();
+    // Several sockets, so that both workers are asked whichever way the kernel spreads clients.
+    let sockets: Vec<UdpSocket> = (0..16).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    for socket in &sockets {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        ask(server, socket, &queries, 5);
+    }
+    let before = counts(threads_before);
+    for socket in &sockets {
+        ask(server, socket, &queries, 20);
+    }
+    let after = counts(threads_before);
+    println!(
+        "{} queries; allocations of each thread before and after: {before:?} {after:?}",
+        16 * 20 * queries.len()
+    );
+    assert!(before.len() >= 3, "the workers and the TCP thread have allocated while they started");
+    assert_eq!(before, after);
+    responder.stop();
+}
