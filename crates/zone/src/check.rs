@@ -58,7 +58,7 @@ fn apex(tree: &Tree, say: &mut impl FnMut(Diagnostic)) {
             format!("add the name servers of {zone}"),
         ));
     }
-    for node in tree.nodes().skip(1) {
+    for node in tree.nodes().skip(1).filter(|&node| tree.has(node, Rtype::SOA)) {
         for soa in tree.of_type(node, Rtype::SOA) {
             say(Diagnostic::error(
                 soa.place,
@@ -73,6 +73,9 @@ fn apex(tree: &Tree, say: &mut impl FnMut(Diagnostic)) {
 /// DNAMEs, without CNAME, and with NS only at the apex (RFC 6672 §2.3, §2.4).
 fn aliases(tree: &Tree, node: NodeIndex, say: &mut impl FnMut(Diagnostic)) {
     for rtype in [Rtype::CNAME, Rtype::DNAME] {
+        if !tree.has(node, rtype) {
+            continue;
+        }
         let mut same = tree.of_type(node, rtype);
         let Some(first) = same.next() else { continue };
         if let Some(second) = same.find(|record| !record.rdata.eq_ignore_ascii_case(first.rdata)) {
@@ -83,8 +86,8 @@ fn aliases(tree: &Tree, node: NodeIndex, say: &mut impl FnMut(Diagnostic)) {
             ));
         }
     }
-    if let Some(other) = tree.records(node).find(|record| !may_join_cname(record.rtype))
-        && tree.has(node, Rtype::CNAME)
+    if tree.has(node, Rtype::CNAME)
+        && let Some(other) = tree.records(node).find(|record| !may_join_cname(record.rtype))
     {
         say(Diagnostic::error(
             other.place,
@@ -166,6 +169,10 @@ fn occluded(tree: &Tree, node: NodeIndex, above: NodeIndex, say: &mut impl FnMut
 
 /// Each RRset has one TTL (RFC 2181 §5.2) and fits into a message.
 fn rrsets(tree: &Tree, node: NodeIndex, say: &mut impl FnMut(Diagnostic)) {
+    // Most names have one record, and nearly any one fits.
+    if tree.only_record(node).is_some_and(|only| RECORD_HEAD + 2 + only.rdata.len() <= MAX_RRSET) {
+        return;
+    }
     let mut seen: Vec<(TreeRecord<'_>, usize)> = Vec::new();
     for record in tree.records(node).filter(|record| record.rtype != Rtype::RRSIG) {
         let Some((first, octets)) = seen.iter_mut().find(|(first, _)| first.rtype == record.rtype) else {

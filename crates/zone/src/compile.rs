@@ -71,6 +71,7 @@ struct Compiler<'t> {
 /// What is gathered for one node; kept from node to node for its memory.
 #[derive(Default)]
 struct Parts<'t> {
+    types: Vec<Rtype>,
     rrsets: Vec<PartRrset>,
     records: Vec<&'t [u8]>,
     signatures: Vec<&'t [u8]>,
@@ -100,20 +101,28 @@ impl<'t> Compiler<'t> {
         let hidden = reach == Reach::Hidden;
         self.gather(node, hidden, served);
         let parts = &self.parts;
-        let rrsets: Vec<RrSetSpec<'_>> = parts
-            .rrsets
-            .iter()
-            .map(|part| RrSetSpec {
-                rtype: part.rtype,
-                ttl: part.ttl,
-                records: &parts.records[part.records.clone()],
-                signatures: &parts.signatures[part.signatures.clone()],
-                extras: &parts.extras[part.extras.clone()],
-            })
-            .collect();
+        let spec = |part: &PartRrset| RrSetSpec {
+            rtype: part.rtype,
+            ttl: part.ttl,
+            records: &parts.records[part.records.clone()],
+            signatures: &parts.signatures[part.signatures.clone()],
+            extras: &parts.extras[part.extras.clone()],
+        };
+        // Most names have one RRset, which needs no list of its own.
+        let (one, many);
+        let rrsets = match &parts.rrsets[..] {
+            [only] => {
+                one = [spec(only)];
+                &one[..]
+            }
+            all => {
+                many = all.iter().map(spec).collect::<Vec<_>>();
+                &many[..]
+            }
+        };
         let flags = if hidden { NodeFlags::default() } else { self.flags(node) };
         let owner = self.tree.owner(node);
-        self.builder.node(&NodeSpec { id: NodeId(node.0), owner, reach, flags, rrsets: &rrsets })
+        self.builder.node(&NodeSpec { id: NodeId(node.0), owner, reach, flags, rrsets })
     }
 
     /// Lays out, as hidden nodes, the occluded names that the NS records of `node` lead to.
@@ -151,31 +160,30 @@ impl<'t> Compiler<'t> {
         parts.records.clear();
         parts.signatures.clear();
         parts.extras.clear();
-        let mut types: Vec<Rtype> = Vec::new();
+        parts.types.clear();
         for record in tree.records(node) {
-            if record.rtype != Rtype::RRSIG && served(record.rtype) && !types.contains(&record.rtype) {
-                types.push(record.rtype);
+            if record.rtype != Rtype::RRSIG && served(record.rtype) && !parts.types.contains(&record.rtype) {
+                parts.types.push(record.rtype);
             }
         }
-        types.sort_by_key(|&rtype| (rtype != Rtype::A, rtype != Rtype::AAAA, rtype));
-        for rtype in types {
+        parts.types.sort_by_key(|&rtype| (rtype != Rtype::A, rtype != Rtype::AAAA, rtype));
+        for at in 0..parts.types.len() {
+            let rtype = parts.types[at];
             let (records, signatures, extras) =
                 (parts.records.len(), parts.signatures.len(), parts.extras.len());
             let mut ttl = None;
-            // Duplicates count once (RFC 2181 §5); a set of one needs no check.
-            let alone = tree.of_type(node, rtype).nth(1).is_none();
-            let mut seen = HashSet::new();
             for record in tree.of_type(node, rtype) {
                 ttl = ttl.or(Some(record.ttl));
-                if alone || seen.insert(record.rdata) {
-                    parts.records.push(record.rdata);
-                }
+                parts.records.push(record.rdata);
             }
+            leave_out_duplicates(&mut parts.records, records);
             if !hidden {
                 // An RRSIG's rdata start with the type that it covers (RFC 4034 §3.1).
                 let covers = |rdata: &[u8]| rdata.starts_with(&rtype.0.to_be_bytes());
-                let all = tree.of_type(node, Rtype::RRSIG).map(|record| record.rdata);
-                parts.signatures.extend(all.filter(|rdata| covers(rdata)));
+                if tree.has(node, Rtype::RRSIG) {
+                    let all = tree.of_type(node, Rtype::RRSIG).map(|record| record.rdata);
+                    parts.signatures.extend(all.filter(|rdata| covers(rdata)));
+                }
                 for (index, rdata) in parts.records[records..].iter().enumerate() {
                     if let Some((offset, target, need)) = extra(tree, node, rtype, rdata)
                         && !parts.extras[extras..].iter().any(|known| known.node == NodeId(target.0))
@@ -193,6 +201,24 @@ impl<'t> Compiler<'t> {
             });
         }
     }
+}
+
+/// Leaves one of each of the rdata from `from` on: duplicates count once (RFC 2181 §5).
+fn leave_out_duplicates(records: &mut Vec<&[u8]>, from: usize) {
+    /// Up to here comparing each with each costs less than hashing.
+    const FEW: usize = 8;
+    let mut kept = from;
+    let mut seen = HashSet::new();
+    let many = records.len() - from > FEW;
+    for at in from..records.len() {
+        let rdata = records[at];
+        let new = if many { seen.insert(rdata) } else { !records[from..kept].contains(&rdata) };
+        if new {
+            records[kept] = rdata;
+            kept += 1;
+        }
+    }
+    records.truncate(kept);
 }
 
 /// The name in some rdata whose addresses belong into the additional section: where it stands, its node, and

@@ -55,7 +55,7 @@ pub fn load_file(apex: &Name, path: &Path, key: HashKey) -> Result<Loaded, LoadE
 /// [`LoadError::Refused`].
 pub fn load(apex: &Name, source: Source<'_>, key: HashKey) -> Result<Loaded, LoadError> {
     let main_file = source.octets;
-    let mut tree = Tree::new(apex, key);
+    let mut tree = Tree::new(apex, key, main_file.len());
     let mut misfits = Vec::new();
     let mut misfit_count = 0u64;
     let mut report = scan(source, apex.as_wire(), &mut |record| {

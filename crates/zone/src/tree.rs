@@ -7,6 +7,8 @@
 //!
 //! Called by [`crate::load`]; read by [`crate::check`] and [`crate::compile`].
 
+use std::cell::RefCell;
+
 use pharos_wire::hash::{HashKey, HashedName};
 use pharos_wire::{Name, Rtype, name};
 
@@ -21,6 +23,10 @@ pub(crate) const APEX: NodeIndex = NodeIndex(0);
 
 /// The end of a list of records, and a free slot of the table.
 const NONE: u32 = u32::MAX;
+
+/// Octets of a zone file for each name, rather too many than too few: what the table is sized by. A file that
+/// has more names makes it grow; one that has fewer wastes a few octets for each that it is long.
+const OCTETS_PER_NAME: usize = 32;
 
 /// What a node is in the zone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,6 +57,31 @@ struct Node {
     first: u32,
     last: u32,
     standing: Standing,
+    /// Which of [`NOTED`] it has.
+    noted: u8,
+}
+
+/// The types that are asked for at every node: each has a bit, so that no record need be read for the answer.
+const NOTED: [Rtype; 8] =
+    [Rtype::NS, Rtype::DNAME, Rtype::CNAME, Rtype::A, Rtype::AAAA, Rtype::SOA, Rtype::RRSIG, Rtype::DS];
+
+fn noted(rtype: Rtype) -> Option<u8> {
+    NOTED.iter().position(|&known| known == rtype).map(|at| 1 << at)
+}
+
+/// A slot of the table. With some of the hash beside the number, names that only share a slot are passed over
+/// without a look at their nodes, each of which would be a wait for memory.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    tag: u32,
+    node: u32,
+}
+
+const FREE: Slot = Slot { tag: 0, node: NONE };
+
+/// The half of the hash that does not choose the slot of any but the largest tables.
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,15 +112,19 @@ pub(crate) struct Tree {
     octets: Vec<u8>,
     nodes: Vec<Node>,
     records: Vec<Stored>,
-    table: Vec<u32>,
+    table: Vec<Slot>,
     hashed: HashedName,
+    /// For [`Tree::find`], which would otherwise clear a kilobyte for each name.
+    sought: RefCell<HashedName>,
     /// Owner and node of the record that came last: the next one often has the same.
     last_owner: Vec<u8>,
     last_node: NodeIndex,
 }
 
 impl Tree {
-    pub(crate) fn new(apex: &Name, key: HashKey) -> Self {
+    /// An empty tree for a zone of some file, of whose length the room for its names follows.
+    pub(crate) fn new(apex: &Name, key: HashKey, file_octets: usize) -> Self {
+        let names = file_octets / OCTETS_PER_NAME;
         let mut tree = Self {
             key,
             apex: apex.to_folded(),
@@ -97,8 +132,9 @@ impl Tree {
             octets: Vec::new(),
             nodes: Vec::new(),
             records: Vec::new(),
-            table: vec![NONE; 64],
+            table: vec![FREE; (names * 2).next_power_of_two().max(64)],
             hashed: HashedName::default(),
+            sought: RefCell::default(),
             last_owner: apex.as_wire().to_vec(),
             last_node: APEX,
         };
@@ -124,6 +160,7 @@ impl Tree {
         });
         self.octets.extend(record.rdata);
         let node = &mut self.nodes[node.0 as usize];
+        node.noted |= noted(Rtype(record.rtype)).unwrap_or(0);
         match std::mem::replace(&mut node.last, index) {
             NONE => node.first = index,
             last => self.records[last as usize].next = index,
@@ -133,8 +170,6 @@ impl Tree {
 
     /// Decides the standing of every node; to be called once all records are in.
     pub(crate) fn settle(&mut self) {
-        let cuts: Vec<bool> =
-            (0..self.nodes.len()).map(|at| self.stops_lookups(NodeIndex(at as u32))).collect();
         for at in 0..self.nodes.len() {
             let mut standing = if at != 0 && self.has(NodeIndex(at as u32), Rtype::NS) {
                 Standing::Cut
@@ -144,7 +179,7 @@ impl Tree {
             // The highest cut above the node is the one that look-ups meet.
             let mut above = self.nodes[at].parent;
             while above != NONE {
-                if cuts[above as usize] {
+                if self.stops_lookups(NodeIndex(above)) {
                     standing = Standing::Occluded(NodeIndex(above));
                 }
                 above = self.nodes[above as usize].parent;
@@ -194,8 +229,10 @@ impl Tree {
 
     /// The node of a name, if the zone has it.
     pub(crate) fn find(&self, wire: &[u8]) -> Option<NodeIndex> {
-        let hash = self.key.name(wire).ok()?;
-        self.slot(hash, wire)
+        let mut sought = self.sought.borrow_mut();
+        sought.set(wire).ok()?;
+        sought.hash(self.key);
+        self.slot(sought.suffix_hash(0), sought.as_wire())
     }
 
     /// The records of a node in the order of the file.
@@ -213,6 +250,12 @@ impl Tree {
         })
     }
 
+    /// The record of a node that has no other.
+    pub(crate) fn only_record(&self, node: NodeIndex) -> Option<TreeRecord<'_>> {
+        let found = &self.nodes[node.0 as usize];
+        if found.first == found.last { self.records(node).next() } else { None }
+    }
+
     /// The records of one type.
     pub(crate) fn of_type(
         &self,
@@ -223,7 +266,10 @@ impl Tree {
     }
 
     pub(crate) fn has(&self, node: NodeIndex, rtype: Rtype) -> bool {
-        self.of_type(node, rtype).next().is_some()
+        match noted(rtype) {
+            Some(bit) => self.nodes[node.0 as usize].noted & bit != 0,
+            None => self.of_type(node, rtype).next().is_some(),
+        }
     }
 
     fn node_for(&mut self, owner: &[u8]) -> Result<NodeIndex, Misfit> {
@@ -266,10 +312,11 @@ impl Tree {
             first: NONE,
             last: NONE,
             standing: Standing::Authoritative,
+            noted: 0,
         });
         self.octets.extend(owner);
         if self.nodes.len() * 2 > self.table.len() {
-            self.table = vec![NONE; self.table.len() * 2];
+            self.table = vec![FREE; self.table.len() * 2];
             for at in 0..index {
                 self.occupy(self.nodes[at as usize].hash, at);
             }
@@ -281,23 +328,23 @@ impl Tree {
     fn occupy(&mut self, hash: u64, node: u32) {
         let mask = self.table.len() - 1;
         let mut at = hash as usize & mask;
-        while self.table[at] != NONE {
+        while self.table[at].node != NONE {
             at = (at + 1) & mask;
         }
-        self.table[at] = node;
+        self.table[at] = Slot { tag: tag(hash), node };
     }
 
     fn slot(&self, hash: u64, wire: &[u8]) -> Option<NodeIndex> {
         let mask = self.table.len() - 1;
         let mut at = hash as usize & mask;
+        let tag = tag(hash);
         loop {
-            let node = self.table[at];
-            if node == NONE {
+            let slot = self.table[at];
+            if slot.node == NONE {
                 return None;
             }
-            let index = NodeIndex(node);
-            if self.nodes[node as usize].hash == hash && self.owner(index).eq_ignore_ascii_case(wire) {
-                return Some(index);
+            if slot.tag == tag && self.owner(NodeIndex(slot.node)).eq_ignore_ascii_case(wire) {
+                return Some(NodeIndex(slot.node));
             }
             at = (at + 1) & mask;
         }
@@ -309,7 +356,7 @@ mod tests {
     use super::*;
 
     fn tree(records: &[(&str, Rtype)]) -> Tree {
-        let mut tree = Tree::new(&Name::from_text("example.").unwrap(), HashKey::new([1, 2]));
+        let mut tree = Tree::new(&Name::from_text("example.").unwrap(), HashKey::new([1, 2]), 0);
         for (owner, rtype) in records {
             let owner = Name::from_text(owner).unwrap();
             let record = Record {
