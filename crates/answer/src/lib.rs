@@ -18,6 +18,7 @@
 
 mod chaos;
 mod context;
+mod denial;
 mod job;
 mod observe;
 mod reply;

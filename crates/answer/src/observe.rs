@@ -41,6 +41,8 @@ pub enum Step {
     NoData,
     /// The name does not exist and nothing stands for it.
     NxDomain,
+    /// A record that proves a denial was put into the authority section.
+    Proved,
     /// Glue or other addresses were put into the additional section.
     Additional(Rtype),
     /// An RRset that the client needs did not fit.

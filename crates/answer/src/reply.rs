@@ -8,7 +8,7 @@
 
 use pharos_wire::edns::{DO, Edns, MIN_PAYLOAD, NSID, OPT_OCTETS, TCP_KEEPALIVE, Wish};
 use pharos_wire::header::{self, Section};
-use pharos_wire::{Class, Query, Rcode, Rtype, Writer};
+use pharos_wire::{Class, Query, Rcode, Rtype, Writer, name};
 use pharos_zonedb::image::{Record, Target};
 use pharos_zonedb::{Node, RrSet};
 
@@ -38,6 +38,35 @@ pub(crate) enum Signatures {
     Along,
     /// It did not.
     Left,
+}
+
+/// The name of a record that is not a suffix of the name at hand.
+pub(crate) struct Owner<'a> {
+    /// Labels that are written.
+    pub(crate) labels: &'a [u8],
+    /// What follows them.
+    pub(crate) tail: Tail<'a>,
+}
+
+/// How a written name ends.
+pub(crate) enum Tail<'a> {
+    /// By a pointer to the suffix of this many octets of the name at hand.
+    Shared(usize),
+    /// By these octets, the root label last.
+    Written(&'a [u8]),
+}
+
+impl<'a> Owner<'a> {
+    /// The name `owner` of a zone whose apex has `apex_octets`, sharing all that it can with `name`, which lies in
+    /// the same zone. Both are in lower case and without the apex.
+    pub(crate) fn share(owner: &'a [u8], name: &[u8], apex_octets: usize) -> Self {
+        let mut shared = owner;
+        while !shared.is_empty() && !name::is_within(name, shared) {
+            shared = shared.get(1 + usize::from(shared[0])..).unwrap_or_default();
+        }
+        let labels = owner.get(..owner.len() - shared.len()).unwrap_or_default();
+        Self { labels, tail: Tail::Shared(shared.len() + apex_octets) }
+    }
 }
 
 /// Where suffixes of the name at hand stand in the reply.
@@ -180,6 +209,35 @@ impl<'a, 'c> Reply<'a, 'c> {
         if along {
             self.signatures_of(section, owner, rrset, ttl);
         }
+        Fit::At(start)
+    }
+
+    /// Adds an RRset with its signatures, whole or not at all, whose owner is written out.
+    pub(crate) fn rrset_of(&mut self, section: Section, owner: &Owner<'_>, rrset: &RrSet<'_>) -> Fit {
+        let start = self.writer.len();
+        let tail_octets = match owner.tail {
+            Tail::Shared(_) => 2,
+            Tail::Written(octets) => octets.len(),
+        };
+        // Each record's head counts two octets for its owner; the first one has the name in full.
+        let octets = rrset.wire_octets() + rrset.signatures_wire_octets() + owner.labels.len() + tail_octets;
+        if start > LINKABLE || !self.writer.fits(octets - 2) {
+            return Fit::TooLong;
+        }
+        self.writer.put(owner.labels);
+        match owner.tail {
+            Tail::Shared(suffix_octets) => self.writer.put_u16(self.places.pointer(suffix_octets)),
+            Tail::Written(octets) => self.writer.put(octets),
+        }
+        let pointer = 0xc000 | start as u16;
+        let head = record_head(pointer, rrset.rtype, rrset.ttl);
+        let mut named = head.get(2..).unwrap_or_default();
+        for record in rrset.records() {
+            self.record(named, &record, start);
+            named = &head;
+        }
+        self.count(section, rrset.count);
+        self.signatures_of(section, pointer, rrset, rrset.ttl);
         Fit::At(start)
     }
 

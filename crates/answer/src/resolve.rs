@@ -17,8 +17,9 @@ use pharos_zonedb::image::{Need, NodeFlags, RECORD_HEAD, Target};
 use pharos_zonedb::{Enclosing, Match, Node, RrSet, ZoneImage, ZoneSet, ZoneState};
 
 use crate::context::AnyPolicy;
+use crate::denial::Proofs;
 use crate::observe::{Observer, Step};
-use crate::reply::{Fit, LINKABLE, Reply, Signatures};
+use crate::reply::{Fit, LINKABLE, Owner, Reply, Signatures, Tail};
 use crate::verdict::{Kind, Truncation};
 
 /// Aliases followed in one reply. Resolvers give up after 8 to 16, and each takes a look-up.
@@ -63,6 +64,8 @@ struct Chain<'s> {
     followed: usize,
     /// Each with the place of its target in the reply.
     dnames: [Option<(Node<'s>, usize)>; MAX_ALIASES],
+    /// What the authority section must prove, if the client wants proofs.
+    proofs: Proofs<'s>,
 }
 
 impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
@@ -73,7 +76,12 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
             self.observer.note(Step::NotLoaded);
             return (Rcode::SERVFAIL, Kind::Error);
         };
-        let mut chain = Chain { names: [0; MAX_ALIASES], followed: 0, dnames: [None; MAX_ALIASES] };
+        let mut chain = Chain {
+            names: [0; MAX_ALIASES],
+            followed: 0,
+            dnames: [None; MAX_ALIASES],
+            proofs: Proofs::none(),
+        };
         match self.name(image, zone.apex_label, &mut chain) {
             Next::Done(rcode, kind) => (rcode, kind),
             Next::Alias => self.follow(&mut chain),
@@ -88,16 +96,19 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
             let known = chain.names.iter().take(chain.followed).any(|&hash| hash == self.name.suffix_hash(0));
             if known || chain.followed >= MAX_ALIASES || self.reply.len() > LINKABLE {
                 self.observer.note(Step::ChainEnds);
+                self.prove(None, chain);
                 return so_far;
             }
             let Some(zone) = zone_of(self.zones, self.name, self.qtype) else {
                 self.observer.note(Step::NoZone);
+                self.prove(None, chain);
                 return so_far;
             };
             self.observer.note(Step::Zone { zone: zone.zone, apex_label: zone.apex_label });
             let ZoneState::Live(image) = zone.state else {
                 // The client's next query, for the target itself, will be told.
                 self.observer.note(Step::NotLoaded);
+                self.prove(None, chain);
                 return so_far;
             };
             if let Next::Done(rcode, kind) = self.name(image, zone.apex_label, chain) {
@@ -112,7 +123,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
         let Match { node, label } = image.find(self.name, apex_label);
         let flags = node.flags();
         if flags.has(NodeFlags::CUT) && !(label == 0 && self.qtype == Rtype::DS) {
-            return self.referral(image, node, label);
+            return self.referral(image, node, label, chain);
         }
         self.reply.authoritative();
         if label == 0 {
@@ -127,10 +138,17 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
             && let Some(wildcard) = image.wildcard(self.name, self.zones.key(), label)
         {
             self.observer.note(Step::Wildcard);
+            if self.wants_proofs() {
+                chain.proofs.covering(image, image.relative(self.name.as_wire()));
+            }
             return self.data(image, wildcard, chain);
         }
         self.observer.note(Step::NxDomain);
-        self.negative(image, Rcode::NXDOMAIN, Kind::NxDomain)
+        if self.wants_proofs() {
+            let encloser = image.relative(self.name.suffix(label));
+            chain.proofs.no_name(image, image.relative(self.name.as_wire()), encloser);
+        }
+        self.negative(image, Rcode::NXDOMAIN, Kind::NxDomain, chain)
     }
 
     /// The node is that of the name, or stands for it: step 3a.
@@ -142,6 +160,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
             }
             return match self.answer(&rrset) {
                 Fit::At(start) => {
+                    self.prove(Some(image), chain);
                     self.additional(image, &rrset, start, Need::Helpful);
                     Next::Done(Rcode::NOERROR, Kind::Answer)
                 }
@@ -152,13 +171,17 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
         if self.qtype == Rtype::ANY && self.all(node, chain)
             || self.qtype == Rtype::RRSIG && self.all_signatures(node)
         {
+            self.prove(Some(image), chain);
             return Next::Done(Rcode::NOERROR, Kind::Answer);
         }
         if node.flags().has(NodeFlags::CNAME) && self.qtype != Rtype::ANY {
             return self.cname(node, chain);
         }
         self.observer.note(Step::NoData);
-        self.negative(image, Rcode::NOERROR, Kind::NoData)
+        if self.wants_proofs() {
+            chain.proofs.no_type(image, node);
+        }
+        self.negative(image, Rcode::NOERROR, Kind::NoData, chain)
     }
 
     /// Adds an RRset of the name at hand to the answer section.
@@ -256,7 +279,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     }
 
     /// A cut stands at or above the name: step 3b.
-    fn referral(&mut self, image: &'s ZoneImage, cut: Node<'s>, label: usize) -> Next {
+    fn referral(&mut self, image: &'s ZoneImage, cut: Node<'s>, label: usize, chain: &Chain<'s>) -> Next {
         self.observer.note(Step::Cut(label));
         let done = Next::Done(Rcode::NOERROR, Kind::Referral);
         let Some(servers) = cut.rrset(Rtype::NS) else { return done };
@@ -272,6 +295,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
             self.too_long(security.rtype);
             return done;
         }
+        self.prove(Some(image), chain);
         self.additional(image, &servers, start, Need::Required);
         if self.reply.truncation == Truncation::Whole {
             self.additional(image, &servers, start, Need::Helpful);
@@ -300,14 +324,41 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     }
 
     /// The SOA that lets a denial be cached (RFC 2308 §3).
-    fn negative(&mut self, image: &'s ZoneImage, rcode: Rcode, kind: Kind) -> Next {
+    fn negative(&mut self, image: &'s ZoneImage, rcode: Rcode, kind: Kind, chain: &Chain<'s>) -> Next {
         if let Some(soa) = image.apex_node().rrset(Rtype::SOA)
             && self.reply.rrset(Section::Authority, image.apex_octets(), &soa, image.negative_ttl())
                 == Fit::TooLong
         {
             self.too_long(Rtype::SOA);
         }
+        self.prove(Some(image), chain);
         Next::Done(rcode, kind)
+    }
+
+    /// Whether the client asked for DNSSEC records.
+    #[inline]
+    fn wants_proofs(&self) -> bool {
+        self.reply.signatures == Signatures::Along
+    }
+
+    /// Adds the NSEC records gathered on the way; the name at hand lies in the zone `here`, if in any.
+    #[inline]
+    fn prove(&mut self, here: Option<&'s ZoneImage>, chain: &Chain<'s>) {
+        for node in chain.proofs.nodes() {
+            let Some(nsec) = node.rrset(Rtype::NSEC) else { continue };
+            let zone = node.image();
+            let owner = match here {
+                Some(here) if std::ptr::eq(here, zone) => {
+                    Owner::share(node.name(), zone.relative(self.name.as_wire()), zone.apex_octets())
+                }
+                _ => Owner { labels: node.name(), tail: Tail::Written(zone.apex().as_wire()) },
+            };
+            self.observer.note(Step::Proved);
+            if self.reply.rrset_of(Section::Authority, &owner, &nsec) == Fit::TooLong {
+                self.too_long(Rtype::NSEC);
+                return;
+            }
+        }
     }
 
     /// Type ANY: some or all RRsets of the node (RFC 8482); whether there were any.

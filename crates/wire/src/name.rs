@@ -4,6 +4,7 @@
 //! Octets are compared without regard to ASCII case (RFC 4343). A length octet is at most 63 and so never
 //! lies between `A` and `Z`: a whole name can be folded without looking where its labels stand.
 
+use core::cmp::Ordering;
 use core::fmt;
 
 /// The most octets that a name has in wire form, the root's included (RFC 1035 §2.3.4).
@@ -244,6 +245,40 @@ pub fn measure(wire: &[u8]) -> Result<usize, NameError> {
     }
 }
 
+/// The canonical order of names (RFC 4034 §6.1): label by label from the right, whatever the case. Both names are
+/// uncompressed, with or without the root's label.
+pub fn canonical_order(one: &[u8], other: &[u8]) -> Ordering {
+    let (one, other) = (LabelStack::new(one), LabelStack::new(other));
+    for (one, other) in one.rightmost_first().zip(other.rightmost_first()) {
+        let order = one.iter().map(u8::to_ascii_lowercase).cmp(other.iter().map(u8::to_ascii_lowercase));
+        if order.is_ne() {
+            return order;
+        }
+    }
+    one.count.cmp(&other.count)
+}
+
+/// The labels of a name, to be read from the right.
+struct LabelStack<'a> {
+    labels: [&'a [u8]; MAX_LABELS],
+    count: usize,
+}
+
+impl<'a> LabelStack<'a> {
+    fn new(wire: &'a [u8]) -> Self {
+        let mut stack = Self { labels: [&[]; MAX_LABELS], count: 0 };
+        for (slot, label) in stack.labels.iter_mut().zip(Labels::new(wire)) {
+            *slot = label;
+            stack.count += 1;
+        }
+        stack
+    }
+
+    fn rightmost_first(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.labels.iter().take(self.count).rev().copied()
+    }
+}
+
 /// Whether the uncompressed name `name` is `ancestor` or lies below it, whatever the case.
 pub fn is_within(name: &[u8], ancestor: &[u8]) -> bool {
     let Some(mut skip) = name.len().checked_sub(ancestor.len()) else { return false };
@@ -307,6 +342,27 @@ mod tests {
         let name = Name::from_text(&"a.".repeat(127)).unwrap();
         assert_eq!(name.as_wire().len(), 255);
         assert_eq!(name.labels().count(), 127);
+    }
+
+    #[test]
+    fn names_are_ordered_as_rfc_4034_section_6_1_shows() {
+        let ordered = [
+            "example",
+            "a.example",
+            "yljkjljk.a.example",
+            "Z.a.example",
+            "zABC.a.EXAMPLE",
+            "z.example",
+            "\\001.z.example",
+            "*.z.example",
+            "\\200.z.example",
+        ];
+        let names = ordered.map(|name| Name::from_text(name).unwrap());
+        for (index, name) in names.iter().enumerate() {
+            for (other_index, other) in names.iter().enumerate() {
+                assert_eq!(canonical_order(name.as_wire(), other.as_wire()), index.cmp(&other_index));
+            }
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@
 use pharos_wire::{Name, Rtype, name};
 
 use crate::image::{
-    DESCRIPTOR, EXTRA_REQUIRED, Need, NodeFlags, PATCH_WITHIN, RECORD_HEAD, RRSET_EXTRAS, RRSET_NAMES,
-    RRSET_SIGNED, ZoneImage,
+    DESCRIPTOR, EXTRA_REQUIRED, NODE_HEAD, Need, NodeFlags, PATCH_WITHIN, RECORD_HEAD, RRSET_EXTRAS,
+    RRSET_NAMES, RRSET_SIGNED, ZoneImage,
 };
 use crate::table::Table;
 
@@ -107,6 +107,8 @@ pub struct ImageBuilder {
     /// Where each numbered node starts, plus one; zero while it is not known.
     starts: Vec<u32>,
     listed: Vec<(u64, u32)>,
+    /// Starts of the listed nodes that have an NSEC RRset.
+    chain: Vec<u32>,
     /// Places in the arena that hold a node's number and shall hold its start.
     fixups: Vec<u32>,
     depths: u128,
@@ -124,6 +126,7 @@ impl ImageBuilder {
             arena: Vec::with_capacity(nodes * 40),
             starts: vec![0; nodes],
             listed: Vec::with_capacity(nodes),
+            chain: Vec::new(),
             fixups: Vec::new(),
             depths: 0,
             records: 0,
@@ -147,6 +150,9 @@ impl ImageBuilder {
         if let Reach::Listed(hash) = spec.reach {
             self.listed.push((hash, start));
             self.depths |= 1 << name::Labels::new(relative).count().min(127);
+            if spec.rrsets.iter().any(|rrset| rrset.rtype == Rtype::NSEC) {
+                self.chain.push(start);
+            }
         }
         self.arena.extend([spec.flags.bits(), relative_octets as u8]);
         self.arena.extend((spec.rrsets.len() as u16).to_le_bytes());
@@ -177,6 +183,12 @@ impl ImageBuilder {
             let id = u32::from_le_bytes([room[0], room[1], room[2], room[3]]);
             room.copy_from_slice(&start_of(&self.starts, id)?.to_le_bytes());
         }
+        let name_at = |start: u32| {
+            let octets = self.arena.get(start as usize + 1).copied().map_or(0, usize::from);
+            let first = start as usize + NODE_HEAD;
+            self.arena.get(first..first + octets).unwrap_or_default()
+        };
+        self.chain.sort_by(|&one, &other| name::canonical_order(name_at(one), name_at(other)));
         let mut table = Table::with_room(self.listed.len());
         for &(hash, start) in &self.listed {
             table.insert(hash, start);
@@ -186,6 +198,7 @@ impl ImageBuilder {
             apex_node,
             arena: self.arena.into_boxed_slice(),
             table,
+            chain: self.chain.into_boxed_slice(),
             depths: self.depths,
             serial,
             negative_ttl,

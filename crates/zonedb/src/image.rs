@@ -25,6 +25,7 @@
 //! Addresses below a cut, glue, are nodes that only the delegation's extras lead to.
 
 use pharos_wire::hash::HashedName;
+use pharos_wire::name::canonical_order;
 use pharos_wire::{Name, Rtype};
 
 use crate::table::Table;
@@ -78,6 +79,8 @@ pub struct ZoneImage {
     pub(crate) apex_node: u32,
     pub(crate) arena: Box<[u8]>,
     pub(crate) table: Table,
+    /// Listed nodes with an NSEC RRset, in canonical order.
+    pub(crate) chain: Box<[u32]>,
     /// Bit N is set when some listed name has N labels more than the apex.
     pub(crate) depths: u128,
     pub(crate) serial: u32,
@@ -124,7 +127,7 @@ impl ZoneImage {
 
     /// Octets of memory that the image holds.
     pub fn octets(&self) -> usize {
-        size_of::<Self>() + self.arena.len() + self.table.octets()
+        size_of::<Self>() + self.arena.len() + self.table.octets() + size_of_val(&*self.chain)
     }
 
     /// The node at the apex.
@@ -161,6 +164,14 @@ impl ZoneImage {
         self.node_where(hash, |node| node.name().strip_prefix(b"\x01*").is_some_and(|rest| rest == encloser))
     }
 
+    /// The node whose NSEC record covers or matches `relative`, a name in lower case without the apex: the last
+    /// one in canonical order that does not come after it (RFC 4034 §6.1, §4.1.1). None in a zone without NSEC.
+    pub fn nsec_for(&self, relative: &[u8]) -> Option<Node<'_>> {
+        let node = |at: &u32| Node { image: self, at: *at as usize };
+        let after = self.chain.partition_point(|at| canonical_order(node(at).name(), relative).is_le());
+        self.chain.get(after.checked_sub(1)?).map(node)
+    }
+
     /// Loads the cache line at which a look-up of the whole `name` starts.
     #[inline]
     pub fn warm_table(&self, name: &HashedName) {
@@ -178,7 +189,7 @@ impl ZoneImage {
 
     /// The part of a name before the apex.
     #[inline]
-    fn relative<'n>(&self, name: &'n [u8]) -> &'n [u8] {
+    pub fn relative<'n>(&self, name: &'n [u8]) -> &'n [u8] {
         name.get(..name.len().saturating_sub(self.apex_octets())).unwrap_or_default()
     }
 
@@ -235,6 +246,12 @@ impl<'a> Node<'a> {
     pub fn name(self) -> &'a [u8] {
         let octets = usize::from(self.image.arena.get(self.at + 1).copied().unwrap_or(0));
         self.image.arena.get(self.at + NODE_HEAD..self.at + NODE_HEAD + octets).unwrap_or_default()
+    }
+
+    /// The zone that the node belongs to.
+    #[inline]
+    pub fn image(self) -> &'a ZoneImage {
+        self.image
     }
 
     /// Octets of the whole name in wire form.
