@@ -10,7 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use pharos_answer::{Context, Transport};
 use pharos_netio::affinity::{self, CpuId};
 use pharos_netio::lock::AddressLocks;
-use pharos_netio::{Inbox, Steering, UdpOptions, UdpSocket, bind_group, tcp};
+use pharos_netio::{Freebind, Inbox, Steering, UdpOptions, UdpSocket, bind_group, tcp};
+use pharos_zonedb::Published;
 
 use crate::config::{Config, StartError, TcpLimits};
 use crate::counters::{Counters, beat_age_ms};
@@ -19,7 +20,7 @@ use crate::status::{MAX_LISTED, Status, StatusFilter, WorkerStatus, ZoneLife, Zo
 use crate::tcp::Tcp;
 use crate::watchdog;
 use crate::worker::{TURN, Worker};
-use crate::zones::{ReloadError, ReloadReport, ZoneKeeper, unix};
+use crate::zones::{Known, ReloadError, ReloadReport, Served, ZoneKeeper, unix};
 
 /// A worker that did not turn for this long makes the responder not ready; the watchdog is more patient.
 const LATE: Duration = Duration::from_secs(1);
@@ -40,7 +41,11 @@ pub struct Handle {
 struct Shared {
     nsid: String,
     listen: Vec<SocketAddr>,
+    /// Held for as long as a reload takes, so nobody who only asks may wait for it.
     keeper: Mutex<ZoneKeeper>,
+    /// What the last reload left; held for a moment.
+    known: Mutex<Arc<Known>>,
+    published: Arc<Published<Served>>,
     workers: Vec<(Option<CpuId>, Arc<Counters>)>,
     tcp: Arc<Counters>,
     tcp_open: Arc<AtomicU64>,
@@ -86,6 +91,8 @@ impl Responder {
             stop: Arc::default(),
             started: Instant::now(),
             started_at: SystemTime::now(),
+            known: Mutex::new(Arc::new(keeper.known())),
+            published: keeper.published().clone(),
             keeper: Mutex::new(keeper),
         });
         let mut responder = Self { handle: Handle { shared }, threads: Vec::new(), _locks: locks };
@@ -102,7 +109,7 @@ impl Responder {
         limits: TcpLimits,
     ) -> Result<(), StartError> {
         let shared = self.handle.shared.clone();
-        let published = shared.keeper().published().clone();
+        let published = &shared.published;
         let udp_context = Arc::new(context.clone());
         for (id, (sockets, (cpu, counters))) in udp.into_iter().zip(&shared.workers).enumerate() {
             let worker = Worker {
@@ -129,9 +136,9 @@ impl Responder {
         };
         self.threads.push(tcp.spawn()?);
         let watched: Vec<_> = shared.workers.iter().map(|(_, counters)| counters.clone()).collect();
-        let stop = shared.stop.clone();
+        let (stop, published) = (shared.stop.clone(), published.clone());
         let watchdog = std::thread::Builder::new().name("watchdog".into());
-        let watchdog = watchdog.spawn(move || watchdog::run(&watched, &stop));
+        let watchdog = watchdog.spawn(move || watchdog::run(&watched, &published, &stop));
         let failed = |source| StartError::System { what: "the watchdog cannot be started", source };
         self.threads.push(watchdog.map_err(failed)?);
         Ok(())
@@ -165,7 +172,13 @@ impl Handle {
     /// # Errors
     /// [`ReloadError`] when the zones cannot even be listed; nothing changes then.
     pub fn reload(&self) -> Result<ReloadReport, ReloadError> {
-        let report = self.shared.keeper().reload();
+        let report = {
+            let mut keeper = lock(&self.shared.keeper);
+            let report = keeper.reload();
+            // While the keeper is held, so that the last reload has the last word.
+            *lock(&self.shared.known) = Arc::new(keeper.known());
+            report
+        };
         match &report {
             Ok(report) => log_reload(report),
             Err(error) => tracing::error!(%error, "reload failed, the zones in force stay"),
@@ -173,13 +186,11 @@ impl Handle {
         report
     }
 
-    /// How the responder fares.
+    /// How the responder fares. During a reload it tells what the one before has left, without waiting.
     pub fn status(&self, filter: &StatusFilter) -> Status {
         let shared = &*self.shared;
-        let (generation, all) = {
-            let keeper = shared.keeper();
-            (keeper.published().generation(), keeper.status())
-        };
+        let known = shared.known();
+        let Known { generation, zones: all, .. } = &*known;
         let count = |state| all.iter().filter(|zone| zone.state == state).count();
         let workers: Vec<WorkerStatus> =
             shared.workers.iter().enumerate().map(|(id, worker)| shared.worker(id, worker)).collect();
@@ -189,7 +200,7 @@ impl Handle {
             pid: std::process::id(),
             started_unix: unix(shared.started_at),
             ready: self.readiness() == Readiness::Ready,
-            generation,
+            generation: *generation,
             listen: shared.listen.iter().map(ToString::to_string).collect(),
             zones_total: all.len(),
             zones_live: count(ZoneLife::Live),
@@ -236,7 +247,7 @@ impl Handle {
 
     /// The zones that have counts of their own, each with its slot.
     pub(crate) fn zone_slots(&self) -> Vec<(String, u16)> {
-        self.shared.keeper().slots()
+        self.shared.known().slots.clone()
     }
 
     /// Every thread's counters with its transport.
@@ -247,8 +258,8 @@ impl Handle {
 }
 
 impl Shared {
-    fn keeper(&self) -> MutexGuard<'_, ZoneKeeper> {
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> Arc<Known> {
+        lock(&self.known).clone()
     }
 
     fn worker(&self, id: usize, (cpu, counters): &(Option<CpuId>, Arc<Counters>)) -> WorkerStatus {
@@ -261,16 +272,20 @@ impl Shared {
     }
 }
 
+/// A panic elsewhere leaves the keeper with whole zones, so poison is no reason to stop.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The zones that the filter names, or as many as are listed without one.
-fn pick(mut all: Vec<ZoneStatus>, filter: &StatusFilter) -> Vec<ZoneStatus> {
+fn pick(all: &[ZoneStatus], filter: &StatusFilter) -> Vec<ZoneStatus> {
     let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
     if filter.zones.is_empty() {
-        all.truncate(MAX_LISTED);
+        all.iter().take(MAX_LISTED).cloned().collect()
     } else {
         let wanted: Vec<String> = filter.zones.iter().map(|name| plain(name)).collect();
-        all.retain(|zone| wanted.contains(&plain(&zone.name)));
+        all.iter().filter(|zone| wanted.contains(&plain(&zone.name))).cloned().collect()
     }
-    all
 }
 
 fn log_reload(report: &ReloadReport) {
@@ -301,6 +316,18 @@ fn log_reload(report: &ReloadReport) {
     );
 }
 
+/// Anycast addresses may come and go with the host's routing, so a missing one is no reason to be down: it is
+/// bound all the same, and said, since it may as well be a typing error.
+fn freebind(address: SocketAddr) -> Freebind {
+    match std::net::UdpSocket::bind((address.ip(), 0)) {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
+            tracing::warn!(%address, "no interface has this address yet: it answers once one does");
+            Freebind::Allowed
+        }
+        _ => Freebind::Refused,
+    }
+}
+
 /// Every socket of a responder.
 struct Sockets {
     listen: Vec<SocketAddr>,
@@ -323,12 +350,15 @@ impl Sockets {
             tcp: Vec::new(),
         };
         for &wanted in listen {
-            let group = bind_group(wanted, worker_cpus.len(), steering, &UdpOptions::default())?;
+            let freebind = freebind(wanted);
+            let options = UdpOptions { freebind, ..UdpOptions::default() };
+            let group = bind_group(wanted, worker_cpus.len(), steering, &options)?;
             let address = group.first().map_or(wanted, UdpSocket::local_addr);
             for (worker, socket) in sockets.udp.iter_mut().zip(group) {
                 worker.push(socket);
             }
-            sockets.tcp.push(tcp::listen(address, &tcp::TcpOptions::default())?);
+            let options = tcp::TcpOptions { freebind, ..tcp::TcpOptions::default() };
+            sockets.tcp.push(tcp::listen(address, &options)?);
             sockets.listen.push(address);
         }
         Ok(sockets)

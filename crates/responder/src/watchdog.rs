@@ -6,10 +6,15 @@
 //!
 //! The watchdog counts its own looks instead of reading a clock: a process that was stopped and goes on, or a
 //! host that slept, finds old heartbeats everywhere and must not die of it.
+//!
+//! Having time between its looks, it also frees the sets of zones that a reload replaced, as soon as no worker
+//! reads them: a large zone must not stand twice in memory until the next push.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use pharos_zonedb::Published;
 
 use crate::counters::Counters;
 
@@ -38,7 +43,7 @@ impl Watch {
 }
 
 /// Looks until `stop`.
-pub(crate) fn run(workers: &[Arc<Counters>], stop: &AtomicBool) {
+pub(crate) fn run<T>(workers: &[Arc<Counters>], zones: &Published<T>, stop: &AtomicBool) {
     let mut watches: Vec<Watch> = workers.iter().map(|_| Watch::default()).collect();
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(LOOK);
@@ -48,6 +53,7 @@ pub(crate) fn run(workers: &[Arc<Counters>], stop: &AtomicBool) {
                 std::process::abort();
             }
         }
+        zones.sweep();
     }
 }
 
@@ -66,6 +72,24 @@ mod tests {
         let mut watch = Watch::default();
         assert!((0..STUCK).all(|_| !watch.look(7)));
         assert!(watch.look(7));
+    }
+
+    #[test]
+    fn a_replaced_set_of_zones_is_freed_without_another_reload() {
+        let first = Arc::new(1);
+        let watch = Arc::downgrade(&first);
+        let published = Published::new(first);
+        published.publish(Arc::new(2), pharos_zonedb::Retire::WhenUnread);
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| run(&[], &published, &stop));
+            let freed = (0..1000).any(|_| {
+                std::thread::sleep(Duration::from_millis(20));
+                watch.upgrade().is_none()
+            });
+            stop.store(true, Ordering::Relaxed);
+            assert!(freed, "it still lives");
+        });
     }
 
     #[test]

@@ -146,6 +146,17 @@ pub(crate) struct Served {
     pub(crate) slots: Box<[u16]>,
 }
 
+/// What is known of all zones after a reload: what status and metrics tell while the next one runs.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// The generation in force.
+    pub(crate) generation: u64,
+    /// Every zone's status, those with trouble first.
+    pub(crate) zones: Vec<ZoneStatus>,
+    /// The zones that have counts of their own, each with its slot.
+    pub(crate) slots: Vec<(String, u16)>,
+}
+
 /// Every configured zone with what is known of it.
 pub(crate) struct ZoneKeeper {
     source: ZoneSource,
@@ -253,17 +264,16 @@ impl ZoneKeeper {
         }
     }
 
-    /// The zones that have counts of their own, each with its slot.
-    pub(crate) fn slots(&self) -> Vec<(String, u16)> {
+    /// What status and metrics shall tell from now on.
+    pub(crate) fn known(&self) -> Known {
         let counted = self.zones.values().filter(|zone| usize::from(zone.slot) < ZONE_SLOTS);
-        counted.map(|zone| (zone.name.to_string(), zone.slot)).collect()
-    }
-
-    /// Every zone's status, those with trouble first.
-    pub(crate) fn status(&self) -> Vec<ZoneStatus> {
-        let mut all: Vec<_> = self.zones.values().map(Zone::status).collect();
-        all.sort_by_key(|zone| zone.state == ZoneLife::Live);
-        all
+        let mut zones: Vec<_> = self.zones.values().map(Zone::status).collect();
+        zones.sort_by_key(|zone| zone.state == ZoneLife::Live);
+        Known {
+            generation: self.published.generation(),
+            zones,
+            slots: counted.map(|zone| (zone.name.to_string(), zone.slot)).collect(),
+        }
     }
 }
 

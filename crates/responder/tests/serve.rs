@@ -82,6 +82,12 @@ fn www(handle: &Handle, zone: &str) -> Option<u8> {
     digits.parse().ok()
 }
 
+fn scrape(handle: &Handle) -> String {
+    let registry = prometheus::Registry::new();
+    handle.register(&registry).unwrap();
+    prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
+}
+
 fn read_tcp(stream: &mut TcpStream) -> Message {
     let mut length = [0; 2];
     stream.read_exact(&mut length).unwrap();
@@ -267,6 +273,34 @@ fn a_client_that_asks_is_told_how_long_its_connection_may_idle() {
     let mut reply = [0; 200];
     let octets = stream.read(&mut reply).unwrap();
     assert!(reply[..octets].ends_with(&[0, 11, 0, 2, 0, 70]), "{:?}", &reply[..octets]);
+}
+
+#[test]
+fn whoever_asks_for_the_status_does_not_wait_for_a_reload() {
+    let zones = Zones::new("status", &[("a.test.zone", &zone(1, 1))]);
+    let responder = Responder::start(zones.config()).unwrap();
+    let handle = responder.handle();
+    // A pipe in the place of the file: the reload hangs in it for as long as the test wants.
+    let pipe = zones.0.join("a.test.zone");
+    std::fs::remove_file(&pipe).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reload = std::thread::spawn({
+        let handle = handle.clone();
+        move || handle.reload().unwrap()
+    });
+    // Opening for writing waits for the reader.
+    let mut writer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let asked = handle.clone();
+    std::thread::spawn(move || drop(tell.send((asked.status(&StatusFilter::default()), scrape(&asked)))));
+    let (status, metrics) = told.recv_timeout(PATIENCE).expect("the status comes while the reload runs");
+    assert_eq!((status.zones[0].serial, status.generation), (Some(1), 2));
+    assert!(metrics.contains("pharos_responder_zone_serial{zone=\"a.test.\"} 1\n"), "{metrics}");
+    assert!(!reload.is_finished());
+    writer.write_all(zone(2, 1).as_bytes()).unwrap();
+    drop(writer);
+    assert_eq!(reload.join().unwrap().loaded[0].serial, 2);
+    assert_eq!(handle.status(&StatusFilter::default()).zones[0].serial, Some(2));
 }
 
 #[test]
