@@ -1,21 +1,36 @@
-//! Which NSEC records prove a denial (RFC 4035 §3.1.3), and that none is told twice.
+//! Which NSEC or NSEC3 records prove a denial (RFC 4035 §3.1.3, RFC 5155 §7.2), and that none is told twice.
 //!
 //! A wildcard or an alias may need its proof long before the authority section is written, and in another zone
 //! than the one that ends the chain, so proofs are gathered first and written together.
+//!
+//! With NSEC3 all is known from the closest encloser's links, but for the hash of the next closer name.
 
 use pharos_wire::Rtype;
+use pharos_wire::hash::HashedName;
 use pharos_wire::name::MAX_OCTETS;
+use pharos_zonedb::nsec3::Links;
 use pharos_zonedb::{Node, ZoneImage};
 
 use crate::resolve::MAX_ALIASES;
 
-/// A wildcard on each link of a chain, and two more for the denial that ends it.
+/// A wildcard on each link of a chain, and three more for the denial that ends it.
 const MAX_PROOFS: usize = MAX_ALIASES + 3;
 
-/// The nodes whose NSEC records belong into the reply.
+/// The nodes whose NSEC or NSEC3 records belong into the reply.
 pub(crate) struct Proofs<'s> {
     nodes: [Option<Node<'s>>; MAX_PROOFS],
     count: usize,
+}
+
+/// A name that does not exist in a zone, and where it ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Missing<'s, 'n> {
+    pub(crate) image: &'s ZoneImage,
+    pub(crate) name: &'n HashedName,
+    /// Its closest encloser.
+    pub(crate) encloser: Node<'s>,
+    /// The label at which the closest encloser starts.
+    pub(crate) label: usize,
 }
 
 impl<'s> Proofs<'s> {
@@ -27,10 +42,18 @@ impl<'s> Proofs<'s> {
         self.nodes.iter().take(self.count).flatten().copied()
     }
 
-    /// The name does not exist: what covers it, and what covers the wildcard that could have stood for it
-    /// (RFC 4035 §3.1.3.2). Both are relative to the apex.
-    pub(crate) fn no_name(&mut self, image: &'s ZoneImage, name: &[u8], encloser: &[u8]) {
-        self.covering(image, name);
+    /// The name does not exist, nor does a wildcard that could have stood for it (RFC 4035 §3.1.3.2, RFC 5155
+    /// §7.2.2).
+    pub(crate) fn no_name(&mut self, missing: Missing<'s, '_>) {
+        let image = missing.image;
+        if let Some(links) = missing.encloser.links() {
+            self.add(links.encloser);
+            self.next_closer(missing, links);
+            self.add(links.wildcard);
+            return;
+        }
+        self.covering(image, image.relative(missing.name.as_wire()));
+        let encloser = missing.encloser.name();
         let mut wildcard = [0; MAX_OCTETS];
         if let Some(room) = wildcard.get_mut(..encloser.len() + 2) {
             room[..2].copy_from_slice(b"\x01*");
@@ -39,18 +62,51 @@ impl<'s> Proofs<'s> {
         }
     }
 
-    /// The node exists, or its wildcard does, without the type (RFC 4035 §3.1.3.1, §3.1.3.4). An empty
-    /// non-terminal has no NSEC record; the one that covers it shows that it has no types.
+    /// The node exists without the type (RFC 4035 §3.1.3.1, RFC 5155 §7.2.3). An empty non-terminal has no NSEC
+    /// record; the one that covers it shows that it has no types. What opt-out left without an NSEC3 record is
+    /// covered as the next closer name of an encloser that has one (RFC 5155 §7.2.4).
     pub(crate) fn no_type(&mut self, image: &'s ZoneImage, node: Node<'s>) {
-        if node.rrset(Rtype::NSEC).is_some() {
+        if let Some(links) = node.links() {
+            self.add(links.encloser);
+            links.next_closer.into_iter().for_each(|node| self.add(node));
+        } else if node.rrset(Rtype::NSEC).is_some() {
             self.add(node);
         } else {
             self.covering(image, node.name());
         }
     }
 
-    /// The name does not exist; a wildcard stands for it (RFC 4035 §3.1.3.3).
-    pub(crate) fn covering(&mut self, image: &'s ZoneImage, name: &[u8]) {
+    /// The name does not exist; a wildcard stands for it (RFC 4035 §3.1.3.3, RFC 5155 §7.2.6).
+    pub(crate) fn expanded(&mut self, missing: Missing<'s, '_>) {
+        match missing.encloser.links() {
+            Some(links) => self.next_closer(missing, links),
+            None => self.covering(missing.image, missing.image.relative(missing.name.as_wire())),
+        }
+    }
+
+    /// The wildcard that stands for the name lacks the type (RFC 4035 §3.1.3.4, RFC 5155 §7.2.5). That the name
+    /// itself does not exist was proved when the wildcard was found.
+    pub(crate) fn no_type_at_wildcard(
+        &mut self,
+        image: &'s ZoneImage,
+        encloser: Node<'s>,
+        wildcard: Node<'s>,
+    ) {
+        if let Some(links) = encloser.links() {
+            self.add(links.encloser);
+        }
+        self.no_type(image, wildcard);
+    }
+
+    fn next_closer(&mut self, missing: Missing<'s, '_>, links: Links<'s>) {
+        let covering = links.next_closer.or_else(|| {
+            let next_closer = missing.name.suffix(missing.label.checked_sub(1)?);
+            missing.image.nsec3_for(&missing.image.nsec3()?.hash(&[next_closer]))
+        });
+        covering.into_iter().for_each(|node| self.add(node));
+    }
+
+    fn covering(&mut self, image: &'s ZoneImage, name: &[u8]) {
         if let Some(node) = image.nsec_for(name) {
             self.add(node);
         }

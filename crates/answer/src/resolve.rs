@@ -17,7 +17,7 @@ use pharos_zonedb::image::{Need, NodeFlags, RECORD_HEAD, Target};
 use pharos_zonedb::{Enclosing, Match, Node, RrSet, ZoneImage, ZoneSet, ZoneState};
 
 use crate::context::AnyPolicy;
-use crate::denial::Proofs;
+use crate::denial::{Missing, Proofs};
 use crate::observe::{Observer, Step};
 use crate::reply::{Fit, LINKABLE, Owner, Reply, Signatures, Tail};
 use crate::verdict::{Kind, Truncation};
@@ -128,7 +128,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
         self.reply.authoritative();
         if label == 0 {
             self.observer.note(Step::Exists);
-            return self.data(image, node, chain);
+            return self.data(image, node, None, chain);
         }
         if flags.has(NodeFlags::DNAME) {
             return self.dname(node, label, chain);
@@ -139,21 +139,26 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
         {
             self.observer.note(Step::Wildcard);
             if self.wants_proofs() {
-                chain.proofs.covering(image, image.relative(self.name.as_wire()));
+                chain.proofs.expanded(Missing { image, name: self.name, encloser: node, label });
             }
-            return self.data(image, wildcard, chain);
+            return self.data(image, wildcard, Some(node), chain);
         }
         self.observer.note(Step::NxDomain);
         if self.wants_proofs() {
-            let encloser = image.relative(self.name.suffix(label));
-            chain.proofs.no_name(image, image.relative(self.name.as_wire()), encloser);
+            chain.proofs.no_name(Missing { image, name: self.name, encloser: node, label });
         }
         self.negative(image, Rcode::NXDOMAIN, Kind::NxDomain, chain)
     }
 
-    /// The node is that of the name, or stands for it: step 3a.
+    /// The node is that of the name; or it is the wildcard below the name's closest `encloser`: step 3a.
     #[inline]
-    fn data(&mut self, image: &'s ZoneImage, node: Node<'s>, chain: &mut Chain<'s>) -> Next {
+    fn data(
+        &mut self,
+        image: &'s ZoneImage,
+        node: Node<'s>,
+        encloser: Option<Node<'s>>,
+        chain: &mut Chain<'s>,
+    ) -> Next {
         if let Some(rrset) = node.rrset(self.qtype) {
             if chain.has_dname_of(node, rrset.rtype) {
                 return Next::Done(Rcode::NOERROR, Kind::Answer);
@@ -179,7 +184,10 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
         }
         self.observer.note(Step::NoData);
         if self.wants_proofs() {
-            chain.proofs.no_type(image, node);
+            match encloser {
+                Some(encloser) => chain.proofs.no_type_at_wildcard(image, encloser, node),
+                None => chain.proofs.no_type(image, node),
+            }
         }
         self.negative(image, Rcode::NOERROR, Kind::NoData, chain)
     }
@@ -249,6 +257,9 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
             self.too_long(Rtype::CNAME);
             return done;
         };
+        if matches!(self.qtype, Rtype::CNAME | Rtype::ANY) {
+            return done; // The CNAME is what was asked for (RFC 1034 §4.3.2 step 3a).
+        }
         self.observer.note(Step::Alias);
         chain.pass(self.name);
         if !self.rename(&[], prefix, Some(target)) {
@@ -279,7 +290,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     }
 
     /// A cut stands at or above the name: step 3b.
-    fn referral(&mut self, image: &'s ZoneImage, cut: Node<'s>, label: usize, chain: &Chain<'s>) -> Next {
+    fn referral(&mut self, image: &'s ZoneImage, cut: Node<'s>, label: usize, chain: &mut Chain<'s>) -> Next {
         self.observer.note(Step::Cut(label));
         let done = Next::Done(Rcode::NOERROR, Kind::Referral);
         let Some(servers) = cut.rrset(Rtype::NS) else { return done };
@@ -288,12 +299,19 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
             self.too_long(Rtype::NS);
             return done;
         };
-        if self.reply.signatures == Signatures::Along
-            && let Some(security) = cut.rrset(Rtype::DS).or_else(|| cut.rrset(Rtype::NSEC))
-            && self.reply.rrset(Section::Authority, owner_octets, &security, security.ttl) == Fit::TooLong
-        {
-            self.too_long(security.rtype);
-            return done;
+        if self.wants_proofs() {
+            // RFC 4035 §3.1.4: the DS RRset, or that there is none.
+            match cut.rrset(Rtype::DS) {
+                None => chain.proofs.no_type(image, cut),
+                // An unsigned zone proves nothing about its children.
+                Some(ds) if ds.signatures().next().is_none() => {}
+                Some(ds) => {
+                    if self.reply.rrset(Section::Authority, owner_octets, &ds, ds.ttl) == Fit::TooLong {
+                        self.too_long(Rtype::DS);
+                        return done;
+                    }
+                }
+            }
         }
         self.prove(Some(image), chain);
         self.additional(image, &servers, start, Need::Required);
@@ -341,11 +359,11 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
         self.reply.signatures == Signatures::Along
     }
 
-    /// Adds the NSEC records gathered on the way; the name at hand lies in the zone `here`, if in any.
+    /// Adds the NSEC or NSEC3 records gathered on the way; the name at hand lies in the zone `here`, if in any.
     #[inline]
     fn prove(&mut self, here: Option<&'s ZoneImage>, chain: &Chain<'s>) {
         for node in chain.proofs.nodes() {
-            let Some(nsec) = node.rrset(Rtype::NSEC) else { continue };
+            let Some(record) = node.rrset(Rtype::NSEC).or_else(|| node.rrset(Rtype::NSEC3)) else { continue };
             let zone = node.image();
             let owner = match here {
                 Some(here) if std::ptr::eq(here, zone) => {
@@ -354,8 +372,8 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
                 _ => Owner { labels: node.name(), tail: Tail::Written(zone.apex().as_wire()) },
             };
             self.observer.note(Step::Proved);
-            if self.reply.rrset_of(Section::Authority, &owner, &nsec) == Fit::TooLong {
-                self.too_long(Rtype::NSEC);
+            if self.reply.rrset_of(Section::Authority, &owner, &record) == Fit::TooLong {
+                self.too_long(record.rtype);
                 return;
             }
         }

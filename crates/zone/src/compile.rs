@@ -11,20 +11,29 @@ use pharos_zonedb::build::{ExtraSpec, NodeId, NodeSpec, Reach, RrSetSpec};
 use pharos_zonedb::image::{Need, NodeFlags};
 use pharos_zonedb::{BuildError, ImageBuilder, ZoneImage};
 
+use crate::nsec3::{Nsec3Chain, is_hash_owner};
 use crate::tree::{APEX, NodeIndex, Standing, Tree};
 
 /// Compiles a settled tree that passed the checks.
 pub(crate) fn compile(tree: &Tree) -> Result<ZoneImage, BuildError> {
+    let chain = Nsec3Chain::of(tree);
+    // Each name, and each NSEC3 record beside it.
+    let numbers = tree.node_count() * if chain.is_some() { 2 } else { 1 };
     let mut compiler = Compiler {
         tree,
-        builder: ImageBuilder::new(tree.apex(), tree.node_count()),
+        builder: ImageBuilder::new(tree.apex(), numbers),
+        chain: chain.as_ref(),
         wildcard_parents: wildcard_parents(tree),
         laid_out: vec![false; tree.node_count()],
         parts: Parts::default(),
     };
     for node in tree.nodes() {
         match tree.standing(node) {
-            Standing::Authoritative => compiler.node(node, Reach::Listed(tree.hash(node)), |_| true)?,
+            // The owner of an NSEC3 record is no name of the zone (RFC 5155 §7.2.8).
+            Standing::Authoritative if is_hash_owner(tree, node) => {}
+            Standing::Authoritative => {
+                compiler.node(node, Reach::Listed(tree.hash(node)), |rtype| rtype != Rtype::NSEC3)?;
+            }
             Standing::Cut => {
                 // What the parent says with authority at a cut (RFC 4035 §2.6), and addresses for glue.
                 compiler.node(node, Reach::Listed(tree.hash(node)), |rtype| {
@@ -37,6 +46,12 @@ pub(crate) fn compile(tree: &Tree) -> Result<ZoneImage, BuildError> {
     }
     // The apex may name servers below a cut.
     compiler.glue_of(APEX)?;
+    if let Some(chain) = &chain {
+        compiler.builder.nsec3(chain.parameters.clone());
+        for (hash, node, id) in chain.members() {
+            compiler.lay_out(node, id, Reach::Hashed(hash), |rtype| rtype == Rtype::NSEC3)?;
+        }
+    }
     let soa = tree.of_type(APEX, Rtype::SOA).next();
     let number = |from_end: usize| {
         let rdata = soa.map_or(&[][..], |soa| soa.rdata);
@@ -63,6 +78,7 @@ fn wildcard_parents(tree: &Tree) -> Vec<bool> {
 struct Compiler<'t> {
     tree: &'t Tree,
     builder: ImageBuilder,
+    chain: Option<&'t Nsec3Chain>,
     wildcard_parents: Vec<bool>,
     laid_out: Vec<bool>,
     parts: Parts<'t>,
@@ -98,8 +114,18 @@ impl<'t> Compiler<'t> {
         if std::mem::replace(&mut self.laid_out[node.0 as usize], true) {
             return Ok(());
         }
-        let hidden = reach == Reach::Hidden;
-        self.gather(node, hidden, served);
+        self.lay_out(node, NodeId(node.0), reach, served)
+    }
+
+    fn lay_out(
+        &mut self,
+        node: NodeIndex,
+        id: NodeId,
+        reach: Reach,
+        served: impl Fn(Rtype) -> bool,
+    ) -> Result<(), BuildError> {
+        let listed = matches!(reach, Reach::Listed(_));
+        self.gather(node, reach == Reach::Hidden, served);
         let parts = &self.parts;
         let spec = |part: &PartRrset| RrSetSpec {
             rtype: part.rtype,
@@ -120,9 +146,10 @@ impl<'t> Compiler<'t> {
                 &many[..]
             }
         };
-        let flags = if hidden { NodeFlags::default() } else { self.flags(node) };
+        let flags = if listed { self.flags(node) } else { NodeFlags::default() };
+        let links = self.chain.filter(|_| listed).and_then(|chain| chain.links(self.tree, node));
         let owner = self.tree.owner(node);
-        self.builder.node(&NodeSpec { id: NodeId(node.0), owner, reach, flags, rrsets })
+        self.builder.node(&NodeSpec { id, owner, reach, flags, links, rrsets })
     }
 
     /// Lays out, as hidden nodes, the occluded names that the NS records of `node` lead to.

@@ -12,6 +12,7 @@ mod check;
 mod compile;
 pub mod diagnostic;
 pub mod load;
+mod nsec3;
 pub mod print;
 pub mod rdata;
 pub mod rtype;

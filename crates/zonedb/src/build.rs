@@ -7,9 +7,10 @@
 use pharos_wire::{Name, Rtype, name};
 
 use crate::image::{
-    DESCRIPTOR, EXTRA_REQUIRED, NODE_HEAD, Need, NodeFlags, PATCH_WITHIN, RECORD_HEAD, RRSET_EXTRAS,
+    DESCRIPTOR, EXTRA_REQUIRED, NO_NODE, NODE_HEAD, Need, NodeFlags, PATCH_WITHIN, RECORD_HEAD, RRSET_EXTRAS,
     RRSET_NAMES, RRSET_SIGNED, ZoneImage,
 };
+use crate::nsec3::{Chain, HASH_OCTETS, Nsec3Parameters};
 use crate::table::Table;
 
 /// Why a zone has no image.
@@ -54,6 +55,8 @@ pub enum Reach {
     Listed(u64),
     /// Only through extras.
     Hidden,
+    /// As the NSEC3 record with this hash; its name is no name of the zone (RFC 5155 §7.2.8).
+    Hashed([u8; HASH_OCTETS]),
 }
 
 /// One node to be laid out.
@@ -67,8 +70,21 @@ pub struct NodeSpec<'a> {
     pub reach: Reach,
     /// What is special about it.
     pub flags: NodeFlags,
+    /// The NSEC3 records that deny what would be at or below it.
+    pub links: Option<LinksSpec>,
     /// Its RRsets, those asked for most often first.
     pub rrsets: &'a [RrSetSpec<'a>],
+}
+
+/// See [`crate::nsec3::Links`].
+#[derive(Clone, Copy, Debug)]
+pub struct LinksSpec {
+    /// Matches the closest provable encloser.
+    pub encloser: NodeId,
+    /// Covers the next closer name, if that is known.
+    pub next_closer: Option<NodeId>,
+    /// Matches or covers the wildcard.
+    pub wildcard: NodeId,
 }
 
 /// One RRset to be laid out.
@@ -109,6 +125,9 @@ pub struct ImageBuilder {
     listed: Vec<(u64, u32)>,
     /// Starts of the listed nodes that have an NSEC RRset.
     chain: Vec<u32>,
+    /// Hash and start of each node that holds an NSEC3 record of the chain.
+    hashed: Vec<([u8; HASH_OCTETS], u32)>,
+    nsec3: Option<Nsec3Parameters>,
     /// Places in the arena that hold a node's number and shall hold its start.
     fixups: Vec<u32>,
     depths: u128,
@@ -127,12 +146,19 @@ impl ImageBuilder {
             starts: vec![0; nodes],
             listed: Vec::with_capacity(nodes),
             chain: Vec::new(),
+            hashed: Vec::new(),
+            nsec3: None,
             fixups: Vec::new(),
             depths: 0,
             records: 0,
             known: Vec::new(),
             scratch: Vec::new(),
         }
+    }
+
+    /// Says how the zone's NSEC3 chain hashes names.
+    pub fn nsec3(&mut self, parameters: Nsec3Parameters) {
+        self.nsec3 = Some(parameters);
     }
 
     /// Lays one node out.
@@ -154,9 +180,21 @@ impl ImageBuilder {
                 self.chain.push(start);
             }
         }
-        self.arena.extend([spec.flags.bits(), relative_octets as u8]);
+        if let Reach::Hashed(hash) = spec.reach {
+            self.hashed.push((hash, start));
+        }
+        let linked = if spec.links.is_some() { NodeFlags::LINKED } else { NodeFlags::default() };
+        self.arena.extend([spec.flags.with(linked).bits(), relative_octets as u8]);
         self.arena.extend((spec.rrsets.len() as u16).to_le_bytes());
         self.arena.extend(relative);
+        if let Some(LinksSpec { encloser, next_closer, wildcard }) = spec.links {
+            for link in [Some(encloser), next_closer, Some(wildcard)] {
+                match link {
+                    Some(id) => self.reference(id)?,
+                    None => self.arena.extend(NO_NODE.to_le_bytes()),
+                }
+            }
+        }
         let descriptors = self.arena.len();
         self.arena.resize(descriptors + spec.rrsets.len() * DESCRIPTOR, 0);
         // What a wildcard's records are compressed against is its parent: the owner in replies is the qname.
@@ -199,11 +237,20 @@ impl ImageBuilder {
             arena: self.arena.into_boxed_slice(),
             table,
             chain: self.chain.into_boxed_slice(),
+            nsec3: self.nsec3.map(|parameters| Chain::new(parameters, self.hashed)),
             depths: self.depths,
             serial,
             negative_ttl,
             records: self.records,
         })
+    }
+
+    /// Appends what will be the start of a node.
+    fn reference(&mut self, id: NodeId) -> Result<(), BuildError> {
+        let at = self.position()?;
+        self.fixups.push(at);
+        self.arena.extend(id.0.to_le_bytes());
+        Ok(())
     }
 
     fn position(&self) -> Result<u32, BuildError> {
@@ -382,7 +429,9 @@ mod tests {
         let owner = wire(owner);
         let mut builder = ImageBuilder::new(&Name::from_text("example.").unwrap(), 2);
         let reach = Reach::Listed(KEY.name(&owner).unwrap());
-        builder.node(&NodeSpec { id: NodeId(0), owner: &owner, reach, flags, rrsets: &[rrset] }).unwrap();
+        builder
+            .node(&NodeSpec { id: NodeId(0), owner: &owner, reach, flags, links: None, rrsets: &[rrset] })
+            .unwrap();
         builder.finish(NodeId(0), 7, 60).unwrap()
     }
 
@@ -454,11 +503,15 @@ mod tests {
         let mut builder = ImageBuilder::new(&Name::from_text("example.").unwrap(), 2);
         let reach = Reach::Listed(KEY.name(&owner).unwrap());
         let flags = NodeFlags::default();
-        builder.node(&NodeSpec { id: NodeId(0), owner: &owner, reach, flags, rrsets: &[rrset] }).unwrap();
+        builder
+            .node(&NodeSpec { id: NodeId(0), owner: &owner, reach, flags, links: None, rrsets: &[rrset] })
+            .unwrap();
         let address = RrSetSpec { ..spec(Rtype::A, &[&[192, 0, 2, 1]]) };
         let glue = wire("ns.example.");
         let reach = Reach::Hidden;
-        builder.node(&NodeSpec { id: NodeId(1), owner: &glue, reach, flags, rrsets: &[address] }).unwrap();
+        builder
+            .node(&NodeSpec { id: NodeId(1), owner: &glue, reach, flags, links: None, rrsets: &[address] })
+            .unwrap();
         let image = builder.finish(NodeId(0), 1, 1).unwrap();
         let rrset = image.apex_node().rrset(Rtype::NS).unwrap();
         assert_eq!(rrset.signatures().map(|record| record.rdata()).collect::<Vec<_>>(), [b"sig"]);
@@ -476,7 +529,14 @@ mod tests {
         let mut builder = ImageBuilder::new(&Name::from_text("example.").unwrap(), 1);
         let rrsets = [spec(Rtype::TXT, &records)];
         let (owner, flags) = (wire("example."), NodeFlags::default());
-        let node = NodeSpec { id: NodeId(0), owner: &owner, reach: Reach::Hidden, flags, rrsets: &rrsets };
+        let node = NodeSpec {
+            id: NodeId(0),
+            owner: &owner,
+            reach: Reach::Hidden,
+            flags,
+            links: None,
+            rrsets: &rrsets,
+        };
         assert_eq!(builder.node(&node), Err(BuildError::RrSetTooLarge(Rtype::TXT)));
     }
 

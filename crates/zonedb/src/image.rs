@@ -3,7 +3,8 @@
 //! The arena holds nodes, one behind the other, in little-endian order:
 //!
 //! ```text
-//! node    flags u8 | octets of name u8 | RRsets u16 | name | descriptor * RRsets | data ...
+//! node    flags u8 | octets of name u8 | RRsets u16 | name | links | descriptor * RRsets | data ...
+//! links   nodes of NSEC3 records: encloser u32, next closer u32, wildcard u32   if LINKED
 //! descr.  type u16 | records u16 | ttl u32 | data u32 | octets u16 | flags u8 | 0 u8
 //! data    [extras: n u16, (place u16, node u32) * n]                            if EXTRAS
 //!         [signatures: octets u16, n u16, (length, rdata) * n]                  if SIGNED
@@ -28,6 +29,7 @@ use pharos_wire::hash::HashedName;
 use pharos_wire::name::canonical_order;
 use pharos_wire::{Name, Rtype};
 
+use crate::nsec3::{Chain, HASH_OCTETS, Links, Nsec3Parameters};
 use crate::table::Table;
 
 /// What is special about a node.
@@ -45,6 +47,8 @@ impl NodeFlags {
     pub const DNAME: Self = Self(8);
     /// The node's own leftmost label is `*`.
     pub const WILDCARD: Self = Self(16);
+    /// The NSEC3 records that deny what would be below the node are noted beside it.
+    pub(crate) const LINKED: Self = Self(32);
 
     /// Both sets together.
     #[must_use]
@@ -66,6 +70,10 @@ pub(crate) const RRSET_NAMES: u8 = 1;
 pub(crate) const RRSET_SIGNED: u8 = 2;
 pub(crate) const RRSET_EXTRAS: u8 = 4;
 pub(crate) const NODE_HEAD: usize = 4;
+/// Octets of the links of a node.
+pub(crate) const LINKS: usize = 12;
+/// No node starts here.
+pub(crate) const NO_NODE: u32 = u32::MAX;
 pub(crate) const DESCRIPTOR: usize = 16;
 /// In the place of a patch: the two octets hold a distance within the RRset, not a suffix of the owner.
 pub(crate) const PATCH_WITHIN: u16 = 0x8000;
@@ -81,6 +89,7 @@ pub struct ZoneImage {
     pub(crate) table: Table,
     /// Listed nodes with an NSEC RRset, in canonical order.
     pub(crate) chain: Box<[u32]>,
+    pub(crate) nsec3: Option<Chain>,
     /// Bit N is set when some listed name has N labels more than the apex.
     pub(crate) depths: u128,
     pub(crate) serial: u32,
@@ -127,7 +136,11 @@ impl ZoneImage {
 
     /// Octets of memory that the image holds.
     pub fn octets(&self) -> usize {
-        size_of::<Self>() + self.arena.len() + self.table.octets() + size_of_val(&*self.chain)
+        size_of::<Self>()
+            + self.arena.len()
+            + self.table.octets()
+            + size_of_val(&*self.chain)
+            + self.nsec3.as_ref().map_or(0, Chain::octets)
     }
 
     /// The node at the apex.
@@ -170,6 +183,18 @@ impl ZoneImage {
         let node = |at: &u32| Node { image: self, at: *at as usize };
         let after = self.chain.partition_point(|at| canonical_order(node(at).name(), relative).is_le());
         self.chain.get(after.checked_sub(1)?).map(node)
+    }
+
+    /// How names are hashed for denials; none in a zone without NSEC3.
+    #[inline]
+    pub fn nsec3(&self) -> Option<&Nsec3Parameters> {
+        self.nsec3.as_ref().map(|chain| &chain.parameters)
+    }
+
+    /// The node whose NSEC3 record covers the name that has this hash.
+    pub fn nsec3_for(&self, hash: &[u8; HASH_OCTETS]) -> Option<Node<'_>> {
+        let at = self.nsec3.as_ref()?.find(hash)?;
+        Some(Node { image: self, at: at as usize })
     }
 
     /// Loads the cache line at which a look-up of the whole `name` starts.
@@ -280,7 +305,21 @@ impl<'a> Node<'a> {
     #[inline]
     fn descriptors(self) -> (usize, usize) {
         let octets = usize::from(self.image.arena.get(self.at + 1).copied().unwrap_or(0));
-        (self.at + NODE_HEAD + octets, usize::from(self.image.u16_at(self.at + 2)))
+        let links = if self.flags().has(NodeFlags::LINKED) { LINKS } else { 0 };
+        (self.at + NODE_HEAD + octets + links, usize::from(self.image.u16_at(self.at + 2)))
+    }
+
+    /// The NSEC3 records that deny what would be at or below the node; none in a zone without NSEC3.
+    pub fn links(self) -> Option<Links<'a>> {
+        if !self.flags().has(NodeFlags::LINKED) {
+            return None;
+        }
+        let first = self.at + NODE_HEAD + self.name().len();
+        let node = |index: usize| {
+            let at = self.image.u32_at(first + index * 4);
+            (at != NO_NODE).then_some(Node { image: self.image, at: at as usize })
+        };
+        Some(Links { encloser: node(0)?, next_closer: node(1), wildcard: node(2)? })
     }
 }
 

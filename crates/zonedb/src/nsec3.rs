@@ -1,0 +1,148 @@
+//! The NSEC3 chain of a zone (RFC 5155): hashes in order, each with the node that holds its record.
+//!
+//! What a denial must prove about names that the zone has is worked out when the zone is compiled and stands
+//! beside each node as [`Links`]. All that is left for a query is the hash of one name that does not exist, the
+//! next closer one, and the search for the record that covers it.
+
+use sha1::{Digest, Sha1};
+
+use crate::image::Node;
+
+/// Octets of a hash; SHA-1 is the only algorithm (RFC 5155 §11).
+pub const HASH_OCTETS: usize = 20;
+
+/// How names are hashed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Nsec3Parameters {
+    /// Additional iterations (RFC 5155 §3.1.3).
+    pub iterations: u16,
+    /// Salt (RFC 5155 §3.1.5).
+    pub salt: Box<[u8]>,
+}
+
+impl Nsec3Parameters {
+    /// From the rdata of NSEC3PARAM or the beginning of NSEC3's: algorithm, flags, iterations, salt (RFC 5155
+    /// §3.2, §4.2). `None` for another algorithm than SHA-1.
+    pub fn from_rdata(rdata: &[u8]) -> Option<Self> {
+        let (&[1, _, i0, i1, salt_octets], rest) = rdata.split_first_chunk::<5>()? else { return None };
+        let salt = rest.get(..usize::from(salt_octets))?.into();
+        Some(Self { iterations: u16::from_be_bytes([i0, i1]), salt })
+    }
+
+    /// The hash of a name in lower case, given in pieces (RFC 5155 §5).
+    pub fn hash(&self, name: &[&[u8]]) -> [u8; HASH_OCTETS] {
+        let mut first = Sha1::new();
+        name.iter().for_each(|piece| first.update(piece));
+        first.update(&self.salt);
+        let mut digest: [u8; HASH_OCTETS] = first.finalize().into();
+        for _ in 0..self.iterations {
+            let mut next = Sha1::new();
+            next.update(digest);
+            next.update(&self.salt);
+            digest = next.finalize().into();
+        }
+        digest
+    }
+}
+
+/// A chain whose hashes are in order.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub(crate) parameters: Nsec3Parameters,
+    /// The first four octets of each hash: a search reads few cache lines of these and one full hash.
+    prefixes: Box<[u32]>,
+    hashes: Box<[[u8; HASH_OCTETS]]>,
+    nodes: Box<[u32]>,
+}
+
+impl Chain {
+    pub(crate) fn new(parameters: Nsec3Parameters, mut members: Vec<([u8; HASH_OCTETS], u32)>) -> Self {
+        members.sort_unstable();
+        Self {
+            parameters,
+            prefixes: members.iter().map(|(hash, _)| prefix(hash)).collect(),
+            hashes: members.iter().map(|&(hash, _)| hash).collect(),
+            nodes: members.iter().map(|&(_, node)| node).collect(),
+        }
+    }
+
+    /// The start of the node whose record matches or covers `hash`: the last in order that is not greater, or, since
+    /// the chain is a circle, the last of all.
+    pub(crate) fn find(&self, hash: &[u8; HASH_OCTETS]) -> Option<u32> {
+        let wanted = prefix(hash);
+        let mut after = self.prefixes.partition_point(|&held| held < wanted);
+        while self.hashes.get(after).is_some_and(|held| held <= hash) {
+            after += 1;
+        }
+        let index = after.checked_sub(1).unwrap_or(self.nodes.len().checked_sub(1)?);
+        self.nodes.get(index).copied()
+    }
+
+    pub(crate) fn octets(&self) -> usize {
+        size_of_val(&*self.prefixes) + size_of_val(&*self.hashes) + size_of_val(&*self.nodes)
+    }
+}
+
+fn prefix(hash: &[u8; HASH_OCTETS]) -> u32 {
+    u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
+}
+
+/// What is known about the denials that end at a node: nodes of NSEC3 records.
+#[derive(Clone, Copy, Debug)]
+pub struct Links<'a> {
+    /// Matches the closest provable encloser (RFC 5155 §1.3): the node itself, or above an unsigned delegation
+    /// or an empty non-terminal that opt-out left out, the nearest name that has a record.
+    pub encloser: Node<'a>,
+    /// Covers the next closer name, where that is a name of the zone and so known; absent where the node itself
+    /// is provable, and the next closer name is the query's.
+    pub next_closer: Option<Node<'a>>,
+    /// Matches or covers the wildcard below the closest provable encloser.
+    pub wildcard: Node<'a>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_hash_as_rfc_5155_appendix_a_shows() {
+        let parameters = Nsec3Parameters::from_rdata(&[1, 0, 0, 12, 4, 0xaa, 0xbb, 0xcc, 0xdd]).unwrap();
+        // example. hashes to 0p9mhaveqvm6t7vbl5lop2u3t2rp3tom in base32hex.
+        let hash = parameters.hash(&[b"\x07example\0"]);
+        assert_eq!(base32hex(&hash), "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom");
+    }
+
+    fn base32hex(octets: &[u8]) -> String {
+        let mut text = String::new();
+        let (mut bits, mut held) = (0u32, 0);
+        for &octet in octets {
+            bits = bits << 8 | u32::from(octet);
+            held += 8;
+            while held >= 5 {
+                held -= 5;
+                text.push(char::from(b"0123456789abcdefghijklmnopqrstuv"[(bits >> held & 31) as usize]));
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn a_chain_is_a_circle() {
+        let hash = |first: u8| {
+            let mut hash = [0; HASH_OCTETS];
+            hash[0] = first;
+            hash
+        };
+        let parameters = Nsec3Parameters { iterations: 0, salt: Box::default() };
+        let chain = Chain::new(parameters, vec![(hash(30), 3), (hash(10), 1), (hash(20), 2)]);
+        for (wanted, node) in [(5, 3), (10, 1), (15, 1), (20, 2), (29, 2), (30, 3), (255, 3)] {
+            assert_eq!(chain.find(&hash(wanted)), Some(node));
+        }
+    }
+
+    #[test]
+    fn other_algorithms_are_not_understood() {
+        assert_eq!(Nsec3Parameters::from_rdata(&[2, 0, 0, 0, 0]), None);
+        assert_eq!(Nsec3Parameters::from_rdata(&[1, 0, 0, 0, 1]), None);
+    }
+}
