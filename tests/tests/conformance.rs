@@ -1,0 +1,24 @@
+//! Conformance, a file for each RFC: what the document asks for, on the smallest zones that show it.
+//!
+//! Expectations come from the RFCs, not from the code. Each case names its rule as a sentence and its section in a
+//! comment. Zones are compiled and asked without sockets; `pharos_testkit` reads the replies with a decoder of its
+//! own. Where an RFC leaves a choice, the case says which one is ours.
+
+mod conformance {
+    mod rfc1034;
+    mod rfc1035;
+    mod rfc2181;
+    mod rfc2308;
+    mod rfc3597;
+    mod rfc4035_ds;
+    mod rfc4343;
+    mod rfc4592;
+    mod rfc4892;
+    mod rfc5001;
+    mod rfc6604;
+    mod rfc6672;
+    mod rfc6891;
+    mod rfc8482;
+    mod rfc9471;
+    mod rfc9619;
+}
