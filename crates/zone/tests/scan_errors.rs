@@ -235,7 +235,30 @@ fn files_that_include_ever_new_ones_end_at_the_bound() {
 fn generated_records_are_bounded_in_all() {
     let text = "$TTL 1\n".to_owned() + &"$GENERATE 1-65536 a TYPE65280 \"\\# 0\"\n".repeat(3);
     assert_eq!(scan_text(&text).1.records, 3 * 65_536);
-    let text = "$TTL 1\n".to_owned() + &"$GENERATE 1-65536 a A x\n".repeat(66);
+    let text = "$TTL 1\n".to_owned() + &"$GENERATE 1-65536 a A x\n".repeat(17);
     let (_, report) = scan_text(&text);
     assert!(report.to_string().contains("$GENERATE makes too many records"), "{report}");
+    let long = "x".repeat(200);
+    let text = format!("$TTL 1\n$GENERATE 1-65536 a TXT {}\n", format!("{long} ").repeat(200));
+    let (_, report) = scan_text(&text);
+    assert!(report.to_string().contains("$GENERATE makes too many records"), "{report}");
+}
+
+#[test]
+fn devices_are_not_included() {
+    let (_, report) = scan_with(b"$INCLUDE /dev/zero\n", Includes::Files);
+    assert!(
+        report.to_string().contains("the file `/dev/zero` cannot be read: it is not a regular file"),
+        "{report}"
+    );
+}
+
+#[test]
+fn text_that_opens_what_it_never_closes_is_not_searched_again_for_each_line() {
+    // If each line were searched to the end of the text, this would not end in a day.
+    for line in ["a (\n", "a TXT ( \"\n", "a TXT (\nb\n", "a TXT x ) (\n"] {
+        let lines = 100_000;
+        let (_, report) = scan_text(line.repeat(lines));
+        assert!(report.errors_total >= lines as u64, "{line}: {}", report.errors_total);
+    }
 }

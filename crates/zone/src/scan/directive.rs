@@ -96,7 +96,7 @@ impl<S: FnMut(Record<'_>)> Scanner<'_, '_, S> {
 
     fn read_included(&mut self, token: Token<'_>, path: &Path) -> Parsed<Vec<u8>> {
         let octets = match &mut self.includes {
-            Includes::Files => std::fs::read(path),
+            Includes::Files => read_regular_file(path),
             Includes::Reader(read) => read(path),
             Includes::Refused => Err(io::Error::other("including files is not allowed here")),
         };
@@ -108,6 +108,14 @@ impl<S: FnMut(Record<'_>)> Scanner<'_, '_, S> {
             )
         })
     }
+}
+
+/// Devices and pipes are not read: they may have no end, or keep the scan waiting.
+fn read_regular_file(path: &Path) -> io::Result<Vec<u8>> {
+    if std::fs::metadata(path)?.is_file() {
+        return std::fs::read(path);
+    }
+    Err(io::Error::other("it is not a regular file"))
 }
 
 /// The next word of a directive, which must be there.

@@ -8,7 +8,7 @@
 use super::directive::{argument, unquoted};
 use super::scanner::{Margin, Scanner};
 use super::token::{Cursor, Parsed, Problem, Quotes, Span, Token};
-use super::{FileId, MAX_GENERATE_STEPS, MAX_GENERATED, Place, Record};
+use super::{FileId, MAX_GENERATE_STEPS, MAX_GENERATED, MAX_GENERATED_OCTETS, Place, Record};
 use crate::diagnostic::quoted;
 use crate::rdata::text::MAX_RDATA;
 use std::io::Write;
@@ -33,11 +33,20 @@ impl<S: FnMut(Record<'_>)> Scanner<'_, '_, S> {
         let mut rest = Vec::new();
         while let Some(token) = cursor.next()? {
             rest.push(token);
+            if rest.len() > MAX_RDATA {
+                return Problem::err(
+                    token.span,
+                    "$GENERATE has too many words",
+                    "no record has so many fields",
+                );
+            }
         }
         let (head, data) = split_data(&rest, name)?;
         let steps = (range.stop - range.start) / range.step + 1;
         self.generated = self.generated.saturating_add(steps);
-        if steps > MAX_GENERATE_STEPS || self.generated > MAX_GENERATED {
+        let template = rest.iter().map(|token| token.text.len() + 1).sum::<usize>() + owner.text.len();
+        let octets = template.saturating_mul(steps as usize).saturating_add(self.generated_octets);
+        if steps > MAX_GENERATE_STEPS || self.generated > MAX_GENERATED || octets > MAX_GENERATED_OCTETS {
             return too_many(name.span, steps);
         }
         let place = Place { file, line: name.span.line, column: name.span.column() };
@@ -60,6 +69,10 @@ impl<S: FnMut(Record<'_>)> Scanner<'_, '_, S> {
                     }
                     (Quotes::Without, _) => expand(*token, token.text, step, &mut line)?,
                 }
+            }
+            self.generated_octets += line.len();
+            if self.generated_octets > MAX_GENERATED_OCTETS {
+                return too_many(name.span, steps);
             }
             self.generated_record(place, &line).map_err(|problem| in_step(*problem, name.span, &line))?;
             // One warning tells enough.

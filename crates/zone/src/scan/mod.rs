@@ -38,8 +38,11 @@ pub const MAX_FILES: usize = 4_096;
 /// How many steps one `$GENERATE` may have: the host numbers of an IPv4 /16.
 pub const MAX_GENERATE_STEPS: u32 = 65_536;
 
-/// How many records all `$GENERATE` of a scan may make together: a few lines must not fill the memory.
-pub const MAX_GENERATED: u32 = 4_194_304;
+/// How many records all `$GENERATE` of a scan may make together, and of how much text: a few lines must not fill the
+/// memory. The reverse zone of an IPv4 /12 fits.
+pub const MAX_GENERATED: u32 = 1_048_576;
+/// See [`MAX_GENERATED`]; octets.
+pub const MAX_GENERATED_OCTETS: usize = 256 << 20;
 
 /// The largest time to live (RFC 2181 §8).
 pub const MAX_TTL: u32 = 0x7fff_ffff;
@@ -92,7 +95,8 @@ pub enum Includes<'a> {
     /// `$INCLUDE` is an error.
     #[default]
     Refused,
-    /// From the file system.
+    /// From the file system; regular files only. Whoever writes the zone file can then have any file read that this
+    /// process may read, and parts of it shown in errors.
     Files,
     /// From the caller, who is given the path (already joined to the directory of the including file).
     Reader(&'a mut dyn FnMut(&Path) -> io::Result<Vec<u8>>),

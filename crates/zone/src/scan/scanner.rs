@@ -50,6 +50,8 @@ pub(super) struct Scanner<'s, 'i, S> {
     pub(super) open_files: Vec<PathBuf>,
     /// Records made by `$GENERATE` so far.
     pub(super) generated: u32,
+    /// Octets of their text.
+    pub(super) generated_octets: usize,
     pub(super) scratch: Scratch,
     sink: &'s mut S,
     rdata: Vec<u8>,
@@ -71,6 +73,7 @@ impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
             report: Report::default(),
             open_files: Vec::new(),
             generated: 0,
+            generated_octets: 0,
             scratch: Scratch::default(),
             sink,
             rdata: Vec::with_capacity(MAX_RDATA),

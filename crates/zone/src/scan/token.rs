@@ -139,6 +139,8 @@ pub(crate) struct Cursor<'a> {
     line_start: usize,
     /// The parenthesis that is open here.
     group: Option<Span>,
+    /// How many octets may still be looked at in vain for the end of a parenthesis.
+    lookahead: usize,
 }
 
 /// The longest text that is read: offsets have 32 bits.
@@ -147,7 +149,9 @@ pub(crate) const MAX_TEXT: usize = u32::MAX as usize - 1;
 impl<'a> Cursor<'a> {
     /// A cursor at the start of `text`, of which no more than [`MAX_TEXT`] octets are read.
     pub(crate) fn new(text: &'a [u8]) -> Self {
-        Self { text: text.get(..MAX_TEXT).unwrap_or(text), at: 0, line: 1, line_start: 0, group: None }
+        let text = text.get(..MAX_TEXT).unwrap_or(text);
+        // Every text with honest mistakes is searched well; a hostile one costs three times what it must.
+        Self { text, at: 0, line: 1, line_start: 0, group: None, lookahead: text.len().saturating_mul(2) }
     }
 
     /// Passes a byte order mark, and says whether there was one.
@@ -323,10 +327,10 @@ impl<'a> Cursor<'a> {
     ///
     /// If the entry opens a parenthesis, that is the line behind the closing one. Where the next parenthesis
     /// opens, or the text ends, before this one closes, its end was forgotten: the scan then goes on at the
-    /// next line that does not begin with a blank. Text is passed twice at most, because the search ends at
-    /// the next opening parenthesis.
+    /// next line that does not begin with a blank. The text that such searches pass in vain is bounded, so that
+    /// hostile text cannot have each of its lines searched to its end.
     pub(crate) fn resync(&mut self, entry: Self) {
-        *self = Self { group: None, ..entry };
+        *self = Self { group: None, lookahead: self.lookahead, ..entry };
         let mut fallback = None;
         let mut open = false;
         while let Some(octet) = self.peek() {
@@ -340,6 +344,9 @@ impl<'a> Cursor<'a> {
                         !matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n' | b')' | b';'));
                     if begins_entry && fallback.is_none() {
                         fallback = Some(*self);
+                        if self.lookahead == 0 {
+                            break;
+                        }
                     }
                     continue;
                 }
@@ -355,7 +362,8 @@ impl<'a> Cursor<'a> {
             }
         }
         if let Some(fallback) = fallback.filter(|_| open) {
-            *self = fallback;
+            let lookahead = self.lookahead.saturating_sub(self.at - fallback.at);
+            *self = Self { lookahead, ..fallback };
         } else if !self.is_done() {
             self.at += line_length(self.text.get(self.at..).unwrap_or_default());
             self.next_entry();
