@@ -33,6 +33,17 @@ pub(crate) fn responder(loaded: &Loaded) -> Result<responder::Config, Failure> {
         Workers::Fixed(count) => Some(count),
     };
     config.udp_payload_octets = section.udp_payload_size;
+    config.any = match section.any {
+        schema::AnyAnswer::Minimal => responder::AnyPolicy::Minimal,
+        schema::AnyAnswer::Full => responder::AnyPolicy::Full,
+    };
+    config.tcp = responder::TcpLimits {
+        connections: section.tcp.connections as usize,
+        connections_per_address: section.tcp.connections_per_address as usize,
+        connections_per_network: section.tcp.connections_per_network as usize,
+        idle: section.tcp.idle.0,
+        deadline: section.tcp.deadline.0,
+    };
     config.lock = match &section.lock_directory {
         Some(directory) => LockPlace::Directory(loaded.path(directory)),
         None => LockPlace::Namespace,

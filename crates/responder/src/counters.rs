@@ -25,7 +25,7 @@ impl Count {
         self.0.load(Relaxed)
     }
 
-    fn set(&self, value: u64) {
+    pub(crate) fn set(&self, value: u64) {
         self.0.store(value, Relaxed);
     }
 }
@@ -187,6 +187,8 @@ pub(crate) struct Counters {
     pub(crate) send_unreachable: Count,
     pub(crate) send_other: Count,
     pub(crate) receive_errors: Count,
+    /// Datagrams that the kernel dropped before they were received, mostly for full buffers.
+    pub(crate) socket_drops: Count,
     pub(crate) accepted: Count,
     pub(crate) turned_away: Count,
     pub(crate) timed_out: Count,
@@ -251,8 +253,14 @@ impl Counters {
     }
 
     pub(crate) fn drops(&self) -> u64 {
-        let sends = [&self.send_no_room, &self.send_forbidden, &self.send_unreachable, &self.send_other];
-        self.unanswered.iter().chain(sends).map(Count::get).sum()
+        let others = [
+            &self.send_no_room,
+            &self.send_forbidden,
+            &self.send_unreachable,
+            &self.send_other,
+            &self.socket_drops,
+        ];
+        self.unanswered.iter().chain(others).map(Count::get).sum()
     }
 }
 

@@ -24,5 +24,7 @@ mod zones;
 
 pub use config::{Config, StartError, TcpLimits, ZoneSource};
 pub use handle::{Handle, Readiness, Responder};
+pub use pharos_answer::AnyPolicy;
+pub use pharos_netio::lock::LockPlace;
 pub use status::{Status, StatusFilter, WorkerStatus, ZoneLife, ZoneStatus};
 pub use zones::{ReloadError, ReloadReport};

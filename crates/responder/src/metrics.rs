@@ -85,7 +85,8 @@ fn traffic(all: &[(&'static str, &Counters)]) -> Vec<MetricFamily> {
         for (reason, count) in DropReason::ALL.iter().zip(&counters.unanswered) {
             dropped.add(&[transport, ("reason", reason.label())], count.get());
         }
-        let sends: [(&str, &Count); 4] = [
+        let sends: [(&str, &Count); 5] = [
+            ("receive_buffer_full", &counters.socket_drops),
             ("send_no_room", &counters.send_no_room),
             ("send_forbidden", &counters.send_forbidden),
             ("send_unreachable", &counters.send_unreachable),
@@ -132,6 +133,10 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
         "pharos_responder_zone_loaded_time_seconds",
         "When the data that answer were loaded, seconds since 1970.",
     );
+    let mut took = gauge(
+        "pharos_responder_zone_load_milliseconds",
+        "How long reading, checking and compiling the data that answer took.",
+    );
     let mut refused = gauge(
         "pharos_responder_zone_refused",
         "1 while newer data of the zone are refused or it has none: an alarm.",
@@ -144,6 +149,7 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
         if let (Some(number), Some(at)) = (zone.serial, zone.loaded_unix) {
             serial.add(&label, number.into());
             loaded.add(&label, at);
+            took.add(&label, zone.load_ms);
         }
     }
     let mut heartbeat = gauge(

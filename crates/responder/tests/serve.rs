@@ -200,13 +200,29 @@ fn included_files_count_as_the_zones_own() {
 }
 
 #[test]
+fn files_outside_of_the_zones_directory_cannot_be_included() {
+    let outside = std::env::temp_dir().join(format!("pharos-serve-secret-{}", std::process::id()));
+    std::fs::write(&outside, "root:secret\n").unwrap();
+    for path in [outside.display().to_string(), format!("../{}", outside.file_name().unwrap().display())] {
+        let zones = Zones::new("outside", &[("a.test.zone", &(zone(1, 1) + "$INCLUDE " + &path + "\n"))]);
+        let responder = Responder::start(zones.config()).unwrap();
+        let status = responder.handle().status(&StatusFilter::default());
+        let refusal = status.zones[0].refusal.as_deref().unwrap();
+        assert!(refusal.contains("may be included"), "{refusal}");
+        assert!(!refusal.contains("secret\n") && !refusal.contains("root:secret"), "{refusal}");
+    }
+    std::fs::remove_file(outside).unwrap();
+}
+
+#[test]
 fn a_second_instance_is_refused_and_the_first_is_named() {
     let zones = Zones::new("second", &[("a.test.zone", &zone(1, 1))]);
-    // Port 0 is not locked, so a free port is found first.
-    let first = Responder::start(zones.config()).unwrap();
-    let config = Config { listen: first.handle().listen(), ..zones.config() };
-    first.stop();
-    let first = Responder::start(config.clone()).unwrap();
+    // Port 0 is not locked, so some port is named: one that no other test is given by the system.
+    let first_port = 20_000 + std::process::id() as u16 % 10_000;
+    let (config, first) = (first_port..first_port + 100)
+        .map(|port| Config { listen: vec![SocketAddr::from(([127, 0, 0, 1], port))], ..zones.config() })
+        .find_map(|config| Some((config.clone(), Responder::start(config).ok()?)))
+        .unwrap();
     let Err(StartError::Net(error)) = Responder::start(config) else { panic!("a second instance started") };
     assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
     assert_eq!(www(&first.handle(), "a.test"), Some(1));

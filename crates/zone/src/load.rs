@@ -1,6 +1,7 @@
 //! A zone file in, an image out: scan, group, check, compile, in this order, each only if the one before it
 //! found nothing wrong.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use pharos_wire::Name;
@@ -32,7 +33,7 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file's content is refused; the report says where and why.
     #[error("{0}")]
@@ -46,7 +47,22 @@ pub enum LoadError {
 pub fn load_file(apex: &Name, path: &Path, key: HashKey) -> Result<Loaded, LoadError> {
     let octets =
         std::fs::read(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
-    load(apex, Source { path, octets: &octets, includes: Includes::Files }, key)
+    // Who writes a zone file need not be who may read everything that the responder may: what is included
+    // stands beside the zone file or below, and errors never show lines of anything else.
+    let below = path.parent().unwrap_or(Path::new("."));
+    let mut read = |included: &Path| read_below(below, included);
+    load(apex, Source { path, octets: &octets, includes: Includes::Reader(&mut read) }, key)
+}
+
+/// The content of a regular file in `directory` or below it, links followed.
+fn read_below(directory: &Path, file: &Path) -> io::Result<Vec<u8>> {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let (directory, file) = (directory.canonicalize()?, file.canonicalize()?);
+    if !file.starts_with(&directory) || !file.is_file() {
+        let what = format!("only files in {} and below may be included", directory.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    }
+    std::fs::read(file)
 }
 
 /// Loads the zone `apex` from text at hand.

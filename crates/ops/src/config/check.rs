@@ -3,7 +3,7 @@
 //! Everything here is a pure function of the parsed files; the sources come along only to say where. Every
 //! finding of a run is reported, so that a file is mended in one go.
 
-use super::schema::{GroupSection, NeighbourSection, PharosFile, ProbeSection, SiteFile};
+use super::schema::{GroupSection, NeighbourSection, PharosFile, ProbeSection, SiteFile, TcpSection};
 use super::values::{Family, Prefix};
 use super::{Diagnostic, Need, Severity, Source};
 use crate::yaml::Step::{self, Item, Key};
@@ -126,6 +126,7 @@ impl Checker<'_> {
                 "write 512 to 4096 octets; 1232 fits every path without fragments",
             );
         }
+        self.tcp(&responder.tcp);
         match (&responder.zones.directory, &responder.zones.list) {
             (Some(_), None) => {}
             (None, Some(list)) => {
@@ -207,6 +208,24 @@ impl Checker<'_> {
                 what,
                 "write at most 24h; the default is 10s",
             );
+        }
+    }
+
+    fn tcp(&mut self, tcp: &TcpSection) {
+        let path = |key| [Key("responder"), Key("tcp"), Key(key)];
+        for (key, bound) in [
+            ("connections", tcp.connections),
+            ("connections-per-address", tcp.connections_per_address),
+            ("connections-per-network", tcp.connections_per_network),
+        ] {
+            if !(1..=1_000_000).contains(&bound) {
+                self.error(In::Pharos, &path(key), format!("`{key}` is {bound}"), "write 1 to 1000000");
+            }
+        }
+        for (key, time) in [("idle", &tcp.idle), ("deadline", &tcp.deadline)] {
+            if time.0 < Duration::from_millis(100) || time.0 > Duration::from_secs(3600) {
+                self.error(In::Pharos, &path(key), format!("`{key}` is {time}"), "write 100ms to 1h");
+            }
         }
     }
 

@@ -103,8 +103,8 @@ section! {
 section! {
     /// What `pharos serve` does.
     ResponderSection at "responder" {
-        /// Addresses and ports to answer on, by UDP and TCP. The addresses must be on this host when the
-        /// responder starts; anycast addresses usually stand on lo.
+        /// Addresses and ports to answer on, by UDP and TCP; anycast addresses usually stand on lo. One that is
+        /// not on this host yet is warned of, and answers once it is.
         listen: Vec<Endpoint>, write "list of ADDRESS:PORT", Required;
         /// Where the zones come from.
         zones: ZonesSection, write "section", Required;
@@ -115,6 +115,13 @@ section! {
         /// may be fragmented on the way and lost.
         #[serde(default = "udp_payload_size")]
         udp_payload_size: u16, write "512 to 4096 octets", Value("1232");
+        /// What a query for type ANY gets: one RRset of the name (RFC 8482), or all of them. Large answers to
+        /// small queries serve attackers most.
+        #[serde(default = "any")]
+        any: AnyAnswer, write "minimal or full", Value("minimal");
+        /// Bounds on TCP connections.
+        #[serde(default = "every_default")]
+        tcp: TcpSection, write "section", Described("all of its defaults");
         /// Where HTTP serves /metrics, /livez, /readyz and /status.
         #[serde(default = "responder_management")]
         management: Endpoint, write "ADDRESS:PORT", Value("127.0.0.1:9153");
@@ -127,6 +134,28 @@ section! {
         /// responders of a host need the same place.
         #[serde(default)]
         lock_directory: Option<PathBuf>, write "path", Described("none; names in the network namespace");
+    }
+}
+
+section! {
+    /// Bounds on TCP connections. What is over a bound is closed at once.
+    TcpSection at "responder.tcp" {
+        /// Connections open at once.
+        #[serde(default = "tcp_connections")]
+        connections: u32, write "1 to 1000000", Value("4096");
+        /// Connections open at once from one address.
+        #[serde(default = "tcp_connections_per_address")]
+        connections_per_address: u32, write "1 to 1000000", Value("256");
+        /// Connections open at once from one network: /24 of IPv4, /56 of IPv6.
+        #[serde(default = "tcp_connections_per_network")]
+        connections_per_network: u32, write "1 to 1000000", Value("1024");
+        /// A connection without a query is closed after this time; sooner the fuller the server is, down to a
+        /// tenth.
+        #[serde(default = "tcp_idle")]
+        idle: Period, write "duration, 100ms to 1h", Value("10s");
+        /// A query must be whole, and a reply be taken, within this time; single octets do not extend it.
+        #[serde(default = "tcp_deadline")]
+        deadline: Period, write "duration, 100ms to 1h", Value("5s");
     }
 }
 
@@ -295,6 +324,16 @@ pub enum SidecarMode {
     DryRun,
 }
 
+/// What a query for type ANY gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnyAnswer {
+    /// One RRset of the name.
+    Minimal,
+    /// All of them.
+    Full,
+}
+
 /// Whether a group may ask for less traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -320,6 +359,7 @@ pub fn all_options() -> impl Iterator<Item = &'static OptionDoc> {
     PharosFile::OPTIONS
         .iter()
         .chain(ResponderSection::OPTIONS)
+        .chain(TcpSection::OPTIONS)
         .chain(ZonesSection::OPTIONS)
         .chain(ZoneEntry::OPTIONS)
         .chain(SidecarSection::OPTIONS)
@@ -339,6 +379,30 @@ fn workers() -> Workers {
 
 fn udp_payload_size() -> u16 {
     1232
+}
+
+fn any() -> AnyAnswer {
+    AnyAnswer::Minimal
+}
+
+fn tcp_connections() -> u32 {
+    4096
+}
+
+fn tcp_connections_per_address() -> u32 {
+    256
+}
+
+fn tcp_connections_per_network() -> u32 {
+    1024
+}
+
+fn tcp_idle() -> Period {
+    period_ms(10_000)
+}
+
+fn tcp_deadline() -> Period {
+    period_ms(5_000)
 }
 
 fn loopback(port: u16) -> Endpoint {
@@ -421,7 +485,7 @@ fn connect_retry() -> Period {
 mod tests {
     use super::*;
 
-    const PHAROS: &str = "responder:\n  listen: [\"192.0.2.53:53\"]\n  zones:\n    directory: z\nsidecar:\n  \
+    const PHAROS: &str = "responder:\n  listen: [\"192.0.2.53:53\"]\n  zones:\n    directory: z\n  tcp:\n    {}\nsidecar:\n  \
                           groups:\n  - name: main\n    prefixes: [192.0.2.0/24]\n    required: [example.com]\n  \
                           probe:\n    {}\n";
     const SITE: &str = "node: a\nsite: ams\nneighbours:\n- address: 10.0.0.1\n  as: 64500\n";
@@ -432,7 +496,11 @@ mod tests {
             "responder" => ("responder:\n", "  "),
             "sidecar" => ("sidecar:\n", "  "),
             "sidecar.groups[]" => ("- name: main\n", "    "),
-            "sidecar.probe" => return text.replace("    {}\n", &format!("    {key}: {value}\n")),
+            "responder.tcp" | "sidecar.probe" => {
+                let opener = if section == "responder.tcp" { "  tcp:\n" } else { "  probe:\n" };
+                let empty = format!("{opener}    {{}}\n");
+                return text.replace(&empty, &format!("{opener}    {key}: {value}\n"));
+            }
             "site.neighbours[]" => ("- address: 10.0.0.1\n", "  "),
             other => panic!("no such section in this test: {other}"),
         };

@@ -56,11 +56,18 @@ fn a_good_configuration_loads_without_warnings() {
 }
 
 #[test]
+fn bounds_on_tcp_connections_have_ranges() {
+    let said = pharos_with("  zones:", "  tcp: {connections: 0, idle: 1ms}\n  zones:");
+    assert!(said.contains("`connections` is 0") && said.contains("write 1 to 1000000"), "{said}");
+    assert!(said.contains("`idle` is 1ms") && said.contains("write 100ms to 1h"), "{said}");
+}
+
+#[test]
 fn an_unknown_key_names_the_nearest_known_one() {
     let expected = r#"pharos.yaml:2:3: error: unknown key `lisen` in `responder`
   2 |   lisen: ["192.0.2.53:53", "[2001:db8:53::53]:53"]
     |   ^
-  help: write `listen`? The keys here are: listen, zones, workers, udp-payload-size, management, control, lock-directory"#;
+  help: write `listen`? The keys here are: listen, zones, workers, udp-payload-size, any, tcp, management, control, lock-directory"#;
     assert_eq!(pharos_with("listen:", "lisen:"), expected);
 }
 
