@@ -1,6 +1,6 @@
 //! Starting, asking, reloading and stopping a responder.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -104,7 +104,7 @@ impl Responder {
     fn spawn(
         &mut self,
         udp: Vec<Vec<UdpSocket>>,
-        listeners: Vec<std::net::TcpListener>,
+        listeners: Vec<TcpListener>,
         context: &Context,
         limits: TcpLimits,
     ) -> Result<(), StartError> {
@@ -333,7 +333,7 @@ struct Sockets {
     listen: Vec<SocketAddr>,
     /// For each worker one socket of each address.
     udp: Vec<Vec<UdpSocket>>,
-    tcp: Vec<std::net::TcpListener>,
+    tcp: Vec<TcpListener>,
 }
 
 impl Sockets {
@@ -350,17 +350,38 @@ impl Sockets {
             tcp: Vec::new(),
         };
         for &wanted in listen {
-            let freebind = freebind(wanted);
-            let options = UdpOptions { freebind, ..UdpOptions::default() };
-            let group = bind_group(wanted, worker_cpus.len(), steering, &options)?;
+            let (group, listener) = bind_both(wanted, worker_cpus.len(), steering)?;
             let address = group.first().map_or(wanted, UdpSocket::local_addr);
             for (worker, socket) in sockets.udp.iter_mut().zip(group) {
                 worker.push(socket);
             }
-            let options = tcp::TcpOptions { freebind, ..tcp::TcpOptions::default() };
-            sockets.tcp.push(tcp::listen(address, &options)?);
+            sockets.tcp.push(listener);
             sockets.listen.push(address);
         }
         Ok(sockets)
+    }
+}
+
+/// UDP ports that are tried, where any would do, until one is free for TCP as well.
+const PORT_TRIES: usize = 32;
+
+/// One address by both transports, on the same port.
+fn bind_both(
+    wanted: SocketAddr,
+    workers: usize,
+    steering: Steering<'_>,
+) -> Result<(Vec<UdpSocket>, TcpListener), StartError> {
+    let freebind = freebind(wanted);
+    let udp = UdpOptions { freebind, ..UdpOptions::default() };
+    let tcp = tcp::TcpOptions { freebind, ..tcp::TcpOptions::default() };
+    let mut tries = if wanted.port() == 0 { PORT_TRIES } else { 1 };
+    loop {
+        let group = bind_group(wanted, workers, steering, &udp)?;
+        tries -= 1;
+        match tcp::listen(group.first().map_or(wanted, UdpSocket::local_addr), &tcp) {
+            Ok(listener) => return Ok((group, listener)),
+            Err(error) if tries == 0 => return Err(error.into()),
+            Err(_) => {}
+        }
     }
 }
