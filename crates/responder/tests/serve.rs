@@ -252,6 +252,23 @@ fn queries_during_reloads_see_generations_in_order() {
 }
 
 #[test]
+fn what_has_arrived_is_answered_before_a_stop() {
+    let zones = Zones::new("stop", &[("a.test.zone", &zone(1, 1))]);
+    let responder = Responder::start(zones.config()).unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.connect(responder.handle().listen()[0]).unwrap();
+    for _ in 0..100 {
+        socket.send(&query("www.a.test", 1)).unwrap();
+    }
+    responder.stop();
+    let mut reply = [0; 512];
+    for _ in 0..100 {
+        socket.recv(&mut reply).unwrap();
+    }
+}
+
+#[test]
 fn metrics_tell_queries_zones_and_workers() {
     let zones = Zones::new("metrics", &[("a.test.zone", &zone(7, 1)), ("b.test.zone", "nonsense")]);
     let responder = Responder::start(zones.config()).unwrap();
