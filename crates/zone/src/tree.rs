@@ -24,6 +24,9 @@ pub(crate) const APEX: NodeIndex = NodeIndex(0);
 /// The end of a list of records, and a free slot of the table.
 const NONE: u32 = u32::MAX;
 
+/// More nodes are not made; all owners that are staged still fit, with all names between them and the apex.
+const MAX_NODES: usize = NONE as usize - STAGED * 128;
+
 /// Octets of a zone file for each name, rather too many than too few: what the table is sized by. A file that
 /// has more names makes it grow; one that has fewer wastes a few octets for each that it is long.
 const OCTETS_PER_NAME: usize = 32;
@@ -94,6 +97,23 @@ struct Stored {
     place: Place,
 }
 
+/// Owners that wait for their nodes together: enough that their waits for memory overlap, few enough that what
+/// one of them has fetched is still in the first-level cache when its turn comes.
+const STAGED: usize = 64;
+
+/// An owner whose node is yet to be found or made, with the list of the records that came with it.
+#[derive(Clone, Copy, Debug)]
+struct Staged {
+    hash: u64,
+    parent_hash: u64,
+    /// Where its name starts in [`Tree::staged_names`].
+    name: usize,
+    name_octets: u8,
+    noted: u8,
+    first: u32,
+    last: u32,
+}
+
 /// Why a record does not belong into the tree.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Misfit {
@@ -116,9 +136,11 @@ pub(crate) struct Tree {
     hashed: HashedName,
     /// For [`Tree::find`], which would otherwise clear a kilobyte for each name.
     sought: RefCell<HashedName>,
-    /// Owner and node of the record that came last: the next one often has the same.
+    /// Owners without nodes yet, and their names in lower case.
+    staged: Vec<Staged>,
+    staged_names: Vec<u8>,
+    /// Owner of the record that came last, as it was written: the next one often has the same.
     last_owner: Vec<u8>,
-    last_node: NodeIndex,
 }
 
 impl Tree {
@@ -135,21 +157,33 @@ impl Tree {
             table: vec![FREE; (names * 2).next_power_of_two().max(64)],
             hashed: HashedName::default(),
             sought: RefCell::default(),
-            last_owner: apex.as_wire().to_vec(),
-            last_node: APEX,
+            staged: Vec::with_capacity(STAGED),
+            staged_names: Vec::new(),
+            last_owner: Vec::new(),
         };
         // A `Name` is a name, so this cannot fail.
         let _ = tree.hashed.set(apex.as_wire());
         tree.hashed.hash(key);
-        tree.append(0, NONE);
+        tree.append(tree.hashed.suffix_hash(0), apex.to_folded().as_wire(), NONE);
         tree
     }
 
     /// Takes one record.
     pub(crate) fn insert(&mut self, record: &Record<'_>) -> Result<(), Misfit> {
-        let node =
-            if record.owner == self.last_owner { self.last_node } else { self.node_for(record.owner)? };
+        let again = record.owner == self.last_owner;
+        if !again {
+            if self.staged.len() == STAGED {
+                self.flush();
+            }
+            let within = name::is_within(record.owner, self.apex.as_wire());
+            if !within || self.hashed.set(record.owner).is_err() {
+                return Err(Misfit::OutOfZone);
+            }
+        }
         let index = u32::try_from(self.records.len()).ok().filter(|&n| n != NONE).ok_or(Misfit::TooMany)?;
+        if self.nodes.len() >= MAX_NODES {
+            return Err(Misfit::TooMany);
+        }
         self.records.push(Stored {
             next: NONE,
             rtype: Rtype(record.rtype),
@@ -159,17 +193,19 @@ impl Tree {
             place: record.place,
         });
         self.octets.extend(record.rdata);
-        let node = &mut self.nodes[node.0 as usize];
-        node.noted |= noted(Rtype(record.rtype)).unwrap_or(0);
-        match std::mem::replace(&mut node.last, index) {
-            NONE => node.first = index,
-            last => self.records[last as usize].next = index,
+        let noted = noted(Rtype(record.rtype)).unwrap_or(0);
+        if again && let Some(staged) = self.staged.last_mut() {
+            self.records[staged.last as usize].next = index;
+            (staged.last, staged.noted) = (index, staged.noted | noted);
+            return Ok(());
         }
+        self.stage(record.owner, index, noted);
         Ok(())
     }
 
     /// Decides the standing of every node; to be called once all records are in.
     pub(crate) fn settle(&mut self) {
+        self.flush();
         for at in 0..self.nodes.len() {
             let mut standing = if at != 0 && self.has(NodeIndex(at as u32), Rtype::NS) {
                 Standing::Cut
@@ -272,38 +308,75 @@ impl Tree {
         }
     }
 
-    fn node_for(&mut self, owner: &[u8]) -> Result<NodeIndex, Misfit> {
-        if !name::is_within(owner, self.apex.as_wire()) || self.hashed.set(owner).is_err() {
-            return Err(Misfit::OutOfZone);
-        }
+    /// Lets an owner, whose name is at hand, wait for its node.
+    fn stage(&mut self, owner: &[u8], record: u32, noted: u8) {
         self.hashed.hash(self.key);
-        let above_apex = self.hashed.labels() - self.apex_labels;
-        // From the first existing suffix back down to the owner, each missing name gets its node.
-        let (mut label, mut node) = (above_apex, APEX);
-        for candidate in 0..above_apex {
-            if let Some(found) = self.slot(self.hashed.suffix_hash(candidate), self.hashed.suffix(candidate))
-            {
-                (label, node) = (candidate, found);
-                break;
-            }
-        }
-        while label > 0 {
-            if self.nodes.len() >= NONE as usize {
-                return Err(Misfit::TooMany);
-            }
-            label -= 1;
-            node = self.append(label, node.0);
-        }
+        self.staged.push(Staged {
+            hash: self.hashed.suffix_hash(0),
+            parent_hash: self.hashed.suffix_hash(self.hashed.labels().min(1)),
+            name: self.staged_names.len(),
+            name_octets: owner.len() as u8,
+            noted,
+            first: record,
+            last: record,
+        });
+        self.staged_names.extend(self.hashed.as_wire());
         self.last_owner.clear();
         self.last_owner.extend(owner);
-        self.last_node = node;
-        Ok(node)
     }
 
-    /// Adds a node for the suffix of the name at hand that starts at `label`.
-    fn append(&mut self, label: usize, parent: u32) -> NodeIndex {
+    /// Finds or makes the nodes of all staged owners, in order, and gives them their records.
+    fn flush(&mut self) {
+        let mask = self.table.len() - 1;
+        // The table is larger than any cache. Only loads that do not wait for one another overlap.
+        for staged in &self.staged {
+            std::hint::black_box(self.table[staged.hash as usize & mask].tag);
+        }
+        let (mut all, names) = (std::mem::take(&mut self.staged), std::mem::take(&mut self.staged_names));
+        for staged in all.drain(..) {
+            let owner = &names[staged.name..staged.name + usize::from(staged.name_octets)];
+            let node = match self.slot(staged.hash, owner) {
+                Some(found) => found,
+                None => self.make(&staged, owner),
+            };
+            let node = &mut self.nodes[node.0 as usize];
+            node.noted |= staged.noted;
+            match std::mem::replace(&mut node.last, staged.last) {
+                NONE => node.first = staged.first,
+                last => self.records[last as usize].next = staged.first,
+            }
+        }
+        (self.staged, self.staged_names) = (all, names);
+        self.staged_names.clear();
+        self.last_owner.clear();
+    }
+
+    /// Makes the node of an owner that has none.
+    fn make(&mut self, staged: &Staged, owner: &[u8]) -> NodeIndex {
+        let parent = &owner[1 + usize::from(owner[0])..];
+        if let Some(parent) = self.slot(staged.parent_hash, parent) {
+            return self.append(staged.hash, owner, parent.0);
+        }
+        // From the first existing suffix back down to the owner, each missing name gets its node.
+        let mut hashed = std::mem::take(&mut self.hashed);
+        // It was set before, when it was staged.
+        let _ = hashed.set(owner);
+        hashed.hash(self.key);
+        let above_apex = hashed.labels() - self.apex_labels;
+        let found = (2..above_apex).find_map(|label| {
+            self.slot(hashed.suffix_hash(label), hashed.suffix(label)).map(|node| (label, node))
+        });
+        let (label, mut node) = found.unwrap_or((above_apex, APEX));
+        for label in (0..label).rev() {
+            node = self.append(hashed.suffix_hash(label), hashed.suffix(label), node.0);
+        }
+        self.hashed = hashed;
+        node
+    }
+
+    /// Adds a node.
+    fn append(&mut self, hash: u64, owner: &[u8], parent: u32) -> NodeIndex {
         let index = self.nodes.len() as u32;
-        let (hash, owner) = (self.hashed.suffix_hash(label), self.hashed.suffix(label));
         self.nodes.push(Node {
             hash,
             owner: self.octets.len(),
