@@ -55,6 +55,7 @@ mod control;
 mod error;
 mod inbox;
 pub mod lock;
+pub mod memory;
 mod peer;
 mod report;
 mod sys;

@@ -66,7 +66,8 @@ pub enum Readiness {
 impl Responder {
     /// Locks the addresses, loads the zones, binds, and starts all threads. Blocks while zones load.
     ///
-    /// A zone with faults does not keep the responder from starting: it answers SERVFAIL.
+    /// A zone with faults does not keep the responder from starting: it answers SERVFAIL. The whole process
+    /// gives back large blocks of memory from now on ([`pharos_netio::memory`]).
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running or bound.
@@ -74,6 +75,7 @@ impl Responder {
         if config.listen.is_empty() {
             return Err(StartError::NoAddress);
         }
+        pharos_netio::memory::give_back_large_blocks();
         let locks = AddressLocks::acquire(&config.lock, &config.listen)?;
         let (keeper, report) = ZoneKeeper::start(config.zones)?;
         log_reload(&report);
