@@ -88,7 +88,10 @@ impl fmt::Display for Rendered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Diagnostic { severity, place, message, remedy, excerpt } = self.diagnostic;
         let file = self.files.get(usize::from(place.file.0)).map_or("?", String::as_str);
-        write!(f, "{file}:{}:{}: {severity}: {message}", place.line, place.column)?;
+        match place.line {
+            0 => write!(f, "{file}: {severity}: {message}")?, // of the whole file
+            line => write!(f, "{file}:{line}:{}: {severity}: {message}", place.column)?,
+        }
         if let Some(Excerpt { text, caret_column, caret_width }) = excerpt {
             let number = place.line.to_string();
             write!(f, "\n {number} | {text}")?;

@@ -1,5 +1,5 @@
-//! A zone file in, an image out: scan, group, check, compile, in this order, each only if the one before it
-//! found nothing wrong.
+//! A zone file in, an image out: scan, group, check, compile. All that is wrong is told in one run, and a zone
+//! with anything wrong is not compiled.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,11 +86,18 @@ pub fn load(apex: &Name, source: Source<'_>, key: HashKey) -> Result<Loaded, Loa
     for misfit in misfits {
         add(&mut report, misfit, main_file);
     }
-    if !report.is_clean() {
-        return Err(LoadError::Refused(Box::new(report)));
-    }
+    let whole = report.is_clean();
     tree.settle();
-    check(&tree, &mut |finding| add(&mut report, finding, main_file));
+    check(&tree, &mut |finding| {
+        // Where records were refused, what seems to be missing may be among them. What stands in the file and
+        // contradicts other records is told in the same run.
+        let missing = finding.place.line == 0 || finding.severity == Severity::Warning;
+        if whole || !missing {
+            add(&mut report, finding, main_file);
+        }
+    });
+    report.errors.sort_by_key(|finding| finding.place);
+    report.warnings.sort_by_key(|finding| finding.place);
     if !report.is_clean() {
         return Err(LoadError::Refused(Box::new(report)));
     }
@@ -130,5 +137,51 @@ fn add(report: &mut Report, finding: Diagnostic, main_file: &[u8]) {
     if kept.len() < crate::scan::MAX_KEPT {
         let in_main_file = finding.place.file.0 == 0 && finding.place.line > 0;
         kept.push(if in_main_file { finding.with_source(main_file) } else { finding });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        let apex = Name::from_text("example.").unwrap();
+        let path = Path::new("example.zone");
+        let source = Source { path, octets: text.as_bytes(), includes: Includes::Refused };
+        match load(&apex, source, HashKey::new([0, 0])) {
+            Err(error) => error.to_string(),
+            Ok(loaded) => panic!("accepted: {loaded:?}"),
+        }
+    }
+
+    #[test]
+    fn bad_lines_and_contradictions_are_told_in_one_run_by_place() {
+        let report = refused(
+            "@ 1 SOA . . 1 1 1 1 1\n  NS .\na CNAME b\na A 192.0.2.1\nb A 192.0.2.256\nx.example.org. A 192.0.2.1\n",
+        );
+        let places: Vec<_> = report.lines().filter(|line| line.starts_with("example.zone:")).collect();
+        assert_eq!(
+            places,
+            [
+                "example.zone:4:1: error: A at a.example., which is an alias",
+                "example.zone:5:5: error: A address: `192.0.2.256` is not an IPv4 address",
+                "example.zone:6:1: error: x.example.org. is outside of zone example.",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_refused_record_may_have_held_is_not_called_missing() {
+        let report = refused("@ 1 SOA . . 1 1 1 1\n  NS a.b\nb NS a.b\n");
+        assert_eq!(report.matches("example.zone").count(), 1, "{report}");
+    }
+
+    #[test]
+    fn what_a_whole_file_lacks_has_no_line() {
+        let report = refused("@ 1 NS .\n");
+        assert!(
+            report.starts_with("example.zone: error: zone example. has no SOA record\n help: "),
+            "{report}"
+        );
     }
 }
