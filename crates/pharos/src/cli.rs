@@ -23,6 +23,7 @@ Start here:
   pharos demo                                            everything on loopback
   pharos serve --zones ./zones --listen 127.0.0.1:5300   a directory of zone files
   pharos check-config                                    what a configuration would do
+  pharos zone check ./zones                              what is wrong with zone files, before a push
 
 Exit codes: 0 done; 1 it failed; 2 the command line or the configuration is wrong.")]
 pub(crate) struct Cli {
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Announce(Announce),
     Demo(Demo),
     CheckConfig(CheckConfig),
+    #[command(subcommand)]
+    Zone(Zone),
     /// Print every configuration option with its meaning, unit and default.
     ///
     /// The same text is docs/configuration.md.
@@ -150,6 +153,51 @@ Examples:
 pub(crate) struct CheckConfig {
     #[command(flatten)]
     pub(crate) files: Files,
+}
+
+/// Check zone files, or print them in canonical form, without serving them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Zone {
+    Check(ZoneCheck),
+    Print(ZonePrint),
+}
+
+/// Say all that is wrong with zone files, as the responder would judge them.
+///
+/// Each finding names file, line and column, shows the line, and says what to do; all findings of a file come
+/// in one run, on stderr. Each zone has a line on stdout: accepted, with its serial, or refused. Warnings
+/// do not change the exit code; any refused zone makes it 1.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos zone check example.com.zone                    the file's name says which zone it is
+  pharos zone check zones/                              every NAME.zone in it; @.zone is the root
+  pharos zone check --origin example.com db.example     a file with another name")]
+pub(crate) struct ZoneCheck {
+    /// Zone files, or directories of NAME.zone files.
+    #[arg(value_name = "FILE|DIR", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The zone's name, for one file [default: the file's name without `.zone`].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) origin: Option<String>,
+}
+
+/// Print a zone in canonical form: one record on a line, absolute names, canonical order.
+///
+/// The order is that of RFC 4034 section 6, with the SOA first; owner, TTL, class, type and data are separated by tabs.
+/// Two files that hold the same records print the same. A zone that would be refused is not printed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos zone print example.com.zone
+  diff <(pharos zone print old/example.com.zone) <(pharos zone print new/example.com.zone)")]
+pub(crate) struct ZonePrint {
+    /// The zone file.
+    #[arg(value_name = "FILE")]
+    pub(crate) path: PathBuf,
+    /// The zone's name [default: the file's name without `.zone`].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) origin: Option<String>,
 }
 
 /// Show the state of responder and sidecar: zones, routes, signals, neighbours, alarms.

@@ -2,7 +2,7 @@
 //! into words on stderr and an exit code.
 //!
 //! [`serve`] and [`announce`] run the two processes of a node, [`demo`] both of them with a router in one,
-//! [`client`] talks to them from outside, [`check_config`] stops after the check. [`map`] is the one place
+//! [`client`] talks to them from outside, [`check_config`] and [`zone`] stop after the check. [`map`] is the one place
 //! that knows both the configuration files and what responder and sidecar take.
 #![forbid(unsafe_code)]
 
@@ -18,9 +18,10 @@ mod print;
 mod serve;
 mod service;
 mod view;
+mod zone;
 
 use clap::Parser as _;
-use cli::{Cli, Command};
+use cli::{Cli, Command, Zone};
 use failure::Failure;
 use pharos_ops::config::reference;
 use pharos_ops::logging;
@@ -46,6 +47,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(error.to_string()))?;
     match &cli.command {
         Command::CheckConfig(args) => check_config::run(args),
+        Command::Zone(Zone::Check(args)) => zone::check(args),
+        Command::Zone(Zone::Print(args)) => zone::print(args),
         Command::ConfigReference => {
             print::say(&reference::markdown());
             Ok(())
