@@ -248,34 +248,61 @@ pub fn measure(wire: &[u8]) -> Result<usize, NameError> {
 /// The canonical order of names (RFC 4034 §6.1): label by label from the right, whatever the case. Both names are
 /// uncompressed, with or without the root's label.
 pub fn canonical_order(one: &[u8], other: &[u8]) -> Ordering {
-    let (one, other) = (LabelStack::new(one), LabelStack::new(other));
-    for (one, other) in one.rightmost_first().zip(other.rightmost_first()) {
-        let order = one.iter().map(u8::to_ascii_lowercase).cmp(other.iter().map(u8::to_ascii_lowercase));
+    let (mut one, mut other) = (FromRight::new(one), FromRight::new(other));
+    loop {
+        match (one.next(), other.next()) {
+            (Some(one), Some(other)) => {
+                let order = label_order(one, other);
+                if order.is_ne() {
+                    return order;
+                }
+            }
+            (one, other) => return one.is_some().cmp(&other.is_some()),
+        }
+    }
+}
+
+/// Labels compare as strings of octets, upper case as lower case; a shorter one comes before what it begins.
+fn label_order(one: &[u8], other: &[u8]) -> Ordering {
+    for (one, other) in one.iter().zip(other) {
+        let order = one.to_ascii_lowercase().cmp(&other.to_ascii_lowercase());
         if order.is_ne() {
             return order;
         }
     }
-    one.count.cmp(&other.count)
+    one.len().cmp(&other.len())
 }
 
-/// The labels of a name, to be read from the right.
-struct LabelStack<'a> {
-    labels: [&'a [u8]; MAX_LABELS],
-    count: usize,
+/// The labels of a name from the right, without the root's.
+struct FromRight<'a> {
+    wire: &'a [u8],
+    offsets: [u8; MAX_LABELS],
+    left: usize,
 }
 
-impl<'a> LabelStack<'a> {
+impl<'a> FromRight<'a> {
     fn new(wire: &'a [u8]) -> Self {
-        let mut stack = Self { labels: [&[]; MAX_LABELS], count: 0 };
-        for (slot, label) in stack.labels.iter_mut().zip(Labels::new(wire)) {
-            *slot = label;
-            stack.count += 1;
+        let mut name = Self { wire, offsets: [0; MAX_LABELS], left: 0 };
+        let mut at = 0;
+        while let Some(&octets @ 1..=63) = wire.get(at)
+            && let Some(slot) = name.offsets.get_mut(name.left)
+        {
+            *slot = at as u8;
+            name.left += 1;
+            at += 1 + usize::from(octets);
         }
-        stack
+        name
     }
+}
 
-    fn rightmost_first(&self) -> impl Iterator<Item = &'a [u8]> {
-        self.labels.iter().take(self.count).rev().copied()
+impl<'a> Iterator for FromRight<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.left = self.left.checked_sub(1)?;
+        let at = usize::from(*self.offsets.get(self.left)?);
+        let octets = usize::from(*self.wire.get(at)?);
+        self.wire.get(at + 1..at + 1 + octets)
     }
 }
 
