@@ -1,5 +1,6 @@
 //! What the test suites share. The suites themselves are the files of `tests/tests/`, one for each subject.
 #![forbid(unsafe_code)]
 
+pub mod differential;
 pub mod lab;
 pub mod load;

@@ -1,0 +1,142 @@
+//! The differential test: the same zones and the same queries to NSD, Knot, BIND and ours.
+//!
+//! ```text
+//! seed -> generate (zone text) -> servers (four of them) -> queries -> exchange -> judge, rules -> report
+//! ```
+//!
+//! No peer is the truth. Every difference between our reply and any peer's must be decided by a rule in
+//! [`rules`], which speaks of a section of an RFC and never of a single query; docs/rfc-exceptions.md has the
+//! same names with the reasons. What no rule decides fails the test, with the query, the zone's lines and all
+//! four replies.
+//!
+//! Decoding, names and the model of a zone are this module's own: a fault of the responder's crates cannot
+//! hide in its judge. Only the reading of zone files is shared, and that is compared through the answers.
+//!
+//! Called by `tests/differential.rs`.
+
+pub mod exchange;
+pub mod generate;
+pub mod judge;
+pub mod message;
+pub mod names;
+pub mod queries;
+pub mod random;
+pub mod rdata;
+pub mod report;
+pub mod rules;
+pub mod servers;
+pub mod world;
+
+use std::time::Instant;
+
+use exchange::{LONG, Patience, QUICK, STEADY};
+use judge::{Outcome, Outcomes, judge};
+use message::TC;
+use queries::{Ask, Palette, Transport};
+use random::Random;
+use report::Report;
+use servers::Servers;
+use world::World;
+
+/// Queries to one world before the next one is made: many zones are worth more than many queries to each.
+const WORLD_QUERIES: usize = 10_000;
+
+/// Queries under way together.
+const BATCH: usize = 2_000;
+
+/// Runs `count` queries that follow from `seed`.
+pub fn run(seed: u64, count: usize) -> Report {
+    let mut report = Report::default();
+    let mut left = count;
+    for index in 0.. {
+        if left == 0 {
+            break;
+        }
+        let here = left.min(WORLD_QUERIES);
+        left -= here;
+        let mut random = Random::new(seed ^ (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let begun = Instant::now();
+        let world = World::new(&mut random, index);
+        let servers = Servers::start(&world.zones, &world.unloaded);
+        let ready = begun.elapsed();
+        run_world(&world, &servers, &mut random, here, &mut report);
+        println!(
+            "world {index}: {} zones, {} records, {here} queries, {} findings so far, {:.1} s to start, {:.1} s in all",
+            world.zones.len(),
+            world.records.len(),
+            report.found(),
+            ready.as_secs_f64(),
+            begun.elapsed().as_secs_f64()
+        );
+    }
+    report
+}
+
+fn run_world(world: &World, servers: &Servers, random: &mut Random, count: usize, report: &mut Report) {
+    let palette = Palette::new(world);
+    let mut left = count;
+    while left > 0 {
+        let asks: Vec<Ask> = (0..left.min(BATCH)).map(|_| palette.ask(random)).collect();
+        left -= asks.len();
+        let outcomes = ask_all(servers, &asks, QUICK);
+        // Over TCP again: what was cut short, and what differs perhaps for its size alone.
+        let mut again = Vec::new();
+        for (index, (ask, outcomes)) in asks.iter().zip(&outcomes).enumerate() {
+            let cut = outcomes.iter().any(|outcome| outcome.reply().is_some_and(|reply| reply.has(TC)));
+            let judged = cut || !judge(ask, world, outcomes, None).is_good();
+            if judged && ask.transport == Transport::Udp && ask.shape == queries::Shape::Good {
+                again.push(index);
+            }
+        }
+        let asks_again: Vec<Ask> = again.iter().map(|&index| asks[index].over_tcp()).collect();
+        let whole = ask_all(servers, &asks_again, QUICK);
+        let mut whole = again.into_iter().zip(whole).peekable();
+        for (index, (ask, outcomes)) in asks.iter().zip(outcomes).enumerate() {
+            let whole = whole.next_if(|(at, _)| *at == index).map(|(_, whole)| whole);
+            let mut outcomes = outcomes;
+            let mut judgement = judge(ask, world, &outcomes, whole.as_ref());
+            let silence = outcomes.contains(&Outcome::Silent);
+            if !judgement.is_good() && silence {
+                // On a busy machine a reply may be late.
+                println!("asked again, patiently: {}", ask.dig());
+                outcomes = ask_all(servers, std::slice::from_ref(ask), LONG).remove(0);
+                judgement = judge(ask, world, &outcomes, whole.as_ref());
+            }
+            report.add(ask, world, &outcomes, &judgement);
+        }
+    }
+}
+
+/// Sends all queries to all servers; the outcomes stand in the order of the queries.
+fn ask_all(servers: &Servers, asks: &[Ask], patience: Patience) -> Vec<Outcomes> {
+    let answers: Vec<Vec<Option<Vec<u8>>>> = std::thread::scope(|scope| {
+        let ask = |address| scope.spawn(move || ask_one(address, asks, patience));
+        let threads: Vec<_> = servers.addresses.into_iter().map(ask).collect();
+        threads.into_iter().map(|thread| thread.join().expect("asking does not panic")).collect()
+    });
+    (0..asks.len())
+        .map(|index| [0, 1, 2, 3].map(|slot| Outcome::of(answers[slot][index].as_deref())))
+        .collect()
+}
+
+fn ask_one(address: std::net::SocketAddr, asks: &[Ask], patience: Patience) -> Vec<Option<Vec<u8>>> {
+    let mut replies = vec![None; asks.len()];
+    for way in 0..3 {
+        let on_way = |ask: &Ask| match (ask.transport, ask.is_odd()) {
+            (Transport::Udp, _) => 0,
+            (Transport::Tcp, false) => 1,
+            (Transport::Tcp, true) => 2,
+        };
+        let chosen: Vec<usize> = (0..asks.len()).filter(|&index| on_way(&asks[index]) == way).collect();
+        let messages: Vec<&[u8]> = chosen.iter().map(|&index| asks[index].message.as_slice()).collect();
+        let got = match way {
+            0 => exchange::udp(address, &messages, patience),
+            1 => exchange::tcp(address, &messages, STEADY),
+            _ => exchange::tcp_solo(address, &messages, patience.wait),
+        };
+        for (index, reply) in chosen.into_iter().zip(got) {
+            replies[index] = reply;
+        }
+    }
+    replies
+}

@@ -1,0 +1,266 @@
+//! What a run found, counted and in examples.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use super::judge::{Differences, Judgement, Outcome, Outcomes};
+use super::message::{AA, ANSWER, Reply, TC};
+use super::queries::{Ask, Shape, Transport};
+use super::rules::RULES;
+use super::servers::Peer;
+use super::world::World;
+
+/// Examples shown of each kind of finding.
+const EXAMPLES: usize = 2;
+
+/// Kinds of findings shown.
+const SIGNATURES: usize = 60;
+
+/// Counts and examples.
+#[derive(Default)]
+pub struct Report {
+    /// Queries judged.
+    pub queries: usize,
+    kinds: BTreeMap<&'static str, [usize; 2]>,
+    rules: BTreeMap<(&'static str, Peer), usize>,
+    findings: BTreeMap<String, (usize, Vec<String>)>,
+    silent: [usize; 4],
+}
+
+impl Report {
+    /// Takes up one judged query.
+    pub fn add(&mut self, ask: &Ask, world: &World, outcomes: &Outcomes, judgement: &Judgement) {
+        self.queries += 1;
+        for kind in kinds(ask, world, outcomes[0].reply()) {
+            self.kinds.entry(kind).or_default()[usize::from(ask.transport == Transport::Tcp)] += 1;
+        }
+        for (slot, outcome) in outcomes.iter().enumerate() {
+            self.silent[slot] += usize::from(*outcome == Outcome::Silent);
+        }
+        let once: BTreeSet<_> = judgement.decided.iter().collect();
+        for &&decided in &once {
+            *self.rules.entry(decided).or_default() += 1;
+        }
+        if judgement.is_good() {
+            return;
+        }
+        let mut signature =
+            judgement.wrong.iter().map(|wrong| words_only(wrong)).collect::<Vec<_>>().join("; ");
+        for (peer, Differences(aspects)) in &judgement.open {
+            let _ = write!(signature, "{}{aspects:?} ", peer.label());
+        }
+        let our_rcode = outcomes[0].reply().map(|reply| reply.rcode);
+        let rcodes: Vec<_> =
+            outcomes[1..].iter().map(|outcome| outcome.reply().map(|reply| reply.rcode)).collect();
+        let _ = write!(signature, "rcodes {our_rcode:?} {rcodes:?}");
+        if ask.shape != Shape::Good {
+            let _ = write!(signature, " {:?}", ask.shape);
+        }
+        let (count, examples) = self.findings.entry(signature).or_default();
+        *count += 1;
+        if examples.len() < EXAMPLES {
+            examples.push(example(ask, world, outcomes, judgement));
+        }
+    }
+
+    /// Kinds of answers that came up less often than `least` times over either transport.
+    pub fn rare(&self, least: usize) -> Vec<String> {
+        let mut rare = Vec::new();
+        for kind in KINDS {
+            let [udp, tcp] = self.kinds.get(kind).copied().unwrap_or_default();
+            for (transport, count) in [("UDP", udp), ("TCP", tcp)] {
+                if count < least && (*kind, transport) != ("truncated", "TCP") {
+                    rare.push(format!("{kind} over {transport}: {count}"));
+                }
+            }
+        }
+        rare
+    }
+
+    /// Queries with a fault, or with a difference that no rule decides.
+    pub fn found(&self) -> usize {
+        self.findings.values().map(|(count, _)| count).sum()
+    }
+
+    /// The counts.
+    pub fn tables(&self) -> String {
+        let mut text = format!("{} queries\n{:<24} {:>9} {:>9}\n", self.queries, "kind", "UDP", "TCP");
+        for kind in KINDS {
+            let [udp, tcp] = self.kinds.get(kind).copied().unwrap_or_default();
+            let _ = writeln!(text, "{kind:<24} {udp:>9} {tcp:>9}");
+        }
+        let _ = writeln!(
+            text,
+            "\nno reply: ours {}, NSD {}, Knot {}, BIND {}",
+            self.silent[0], self.silent[1], self.silent[2], self.silent[3]
+        );
+        let _ = writeln!(text, "\n{:<48} {:>8} {:>8} {:>8}", "decided by rule", "NSD", "Knot", "BIND");
+        for rule in RULES {
+            let count = |peer| self.rules.get(&(rule.name, peer)).copied().unwrap_or_default();
+            let counts = Peer::ALL.map(count);
+            let _ = writeln!(text, "{:<48} {:>8} {:>8} {:>8}", rule.name, counts[0], counts[1], counts[2]);
+        }
+        text
+    }
+
+    /// The findings, the most frequent first.
+    pub fn findings(&self) -> String {
+        let mut all: Vec<_> = self.findings.iter().collect();
+        all.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
+        let mut text = format!("{} kinds of findings\n", all.len());
+        for (signature, (count, examples)) in all.into_iter().take(SIGNATURES) {
+            let _ = writeln!(text, "\n##### {count} x {signature}");
+            for example in examples {
+                text += example;
+            }
+        }
+        text
+    }
+}
+
+/// All kinds, as they are printed.
+const KINDS: &[&str] = &[
+    "answer",
+    "nodata",
+    "nxdomain",
+    "referral",
+    "wildcard",
+    "cname chain",
+    "dname",
+    "ds",
+    "any",
+    "chaos",
+    "refused",
+    "formerr",
+    "notimp",
+    "badvers",
+    "servfail",
+    "yxdomain",
+    "truncated",
+];
+
+/// The kinds that a query and our reply belong to.
+fn kinds(ask: &Ask, world: &World, reply: Option<&Reply>) -> Vec<&'static str> {
+    let Some(reply) = reply else { return Vec::new() };
+    let mut kinds = Vec::new();
+    let answers = &reply.sections[ANSWER];
+    let qname = ask.qname.folded();
+    match reply.rcode {
+        0 if reply.is_referral() => kinds.push("referral"),
+        0 if reply.has(AA) && answers.keys().any(|record| record.rtype == ask.qtype) => kinds.push("answer"),
+        0 if reply.has(AA) && answers.is_empty() => kinds.push("nodata"),
+        1 => kinds.push("formerr"),
+        2 => kinds.push("servfail"),
+        3 => kinds.push("nxdomain"),
+        4 => kinds.push("notimp"),
+        5 => kinds.push("refused"),
+        6 => kinds.push("yxdomain"),
+        16 => kinds.push("badvers"),
+        _ => {}
+    }
+    if reply.has(TC) {
+        kinds.push("truncated");
+    }
+    if reply.rcode != 0 && reply.rcode != 3 || ask.shape != Shape::Good {
+        return kinds;
+    }
+    if ask.qclass == 3 {
+        kinds.push("chaos");
+    }
+    if reply.of_type(ANSWER, 39).next().is_some() {
+        kinds.push("dname");
+    } else if reply.of_type(ANSWER, 5).next().is_some() && ask.qtype != 5 {
+        kinds.push("cname chain");
+    }
+    if ask.qtype == 43 {
+        kinds.push("ds");
+    }
+    if ask.qtype == 255 {
+        kinds.push("any");
+    }
+    let unknown = !world.nodes.values().any(|nodes| nodes.contains_key(&qname));
+    let dname = |record: &super::message::ReplyRecord| record.rtype == 39;
+    if unknown && answers.keys().any(|record| record.owner == qname) && !answers.keys().any(dname) {
+        kinds.push("wildcard");
+    }
+    kinds
+}
+
+/// Without names and numbers, so that like findings look alike.
+fn words_only(text: &str) -> String {
+    let plain = |word: &&str| !word.contains('.') && !word.chars().any(|c| c.is_ascii_digit());
+    text.split_whitespace().filter(plain).collect::<Vec<_>>().join(" ")
+}
+
+fn example(ask: &Ask, world: &World, outcomes: &Outcomes, judgement: &Judgement) -> String {
+    let mut text = format!("--- {}\n", ask.dig());
+    for wrong in &judgement.wrong {
+        let _ = writeln!(text, "    ours is wrong: {wrong}");
+    }
+    for (peer, differences) in &judgement.open {
+        let _ = writeln!(text, "    differs from {}: {:?}", peer.label(), differences.0);
+    }
+    let mut names: BTreeSet<_> = [ask.qname.folded()].into();
+    let labels = ["ours", "NSD", "Knot", "BIND"];
+    for (label, outcome) in labels.iter().zip(outcomes) {
+        let _ = match outcome {
+            Outcome::Silent => writeln!(text, "  {label:<5} silent"),
+            Outcome::Garbled(why) => writeln!(text, "  {label:<5} {why}"),
+            Outcome::Reply(reply) => {
+                for record in reply.sections.iter().flat_map(|section| section.keys()).take(12) {
+                    names.insert(record.owner.clone());
+                }
+                writeln!(text, "  {label:<5} {}", show(reply))
+            }
+        };
+    }
+    for above in ask.qname.ancestors().take(3).collect::<Vec<_>>() {
+        names.insert(above.child(b"*").folded());
+        names.insert(above.folded());
+    }
+    for line in world.excerpt(&names) {
+        let _ = writeln!(text, "      {line}");
+    }
+    text
+}
+
+/// Long labels by their first octet and their length.
+fn short(name: &super::names::DomainName) -> String {
+    let mut name = name.clone();
+    for label in name.0.iter_mut().filter(|label| label.len() > 20) {
+        let octets = label.len();
+        label.truncate(1);
+        label.extend(format!("-{octets}").bytes());
+    }
+    name.text()
+}
+
+fn show(reply: &Reply) -> String {
+    let mut text = format!("rcode {} flags {:#06x} {} octets", reply.rcode, reply.flags, reply.octets);
+    match &reply.opt {
+        Some(opt) => {
+            let _ = write!(text, " OPT size {} flags {:#x} options {:?}", opt.size, opt.flags, opt.options);
+        }
+        None => text += " no OPT",
+    }
+    if reply.question.len() != 1 {
+        let _ = write!(text, " {} questions", reply.question.len());
+    }
+    for (section, name) in ["ANSWER", "AUTHORITY", "ADDITIONAL"].iter().enumerate() {
+        let records = &reply.sections[section];
+        if !records.is_empty() {
+            let _ = write!(text, "\n        {name} {}:", records.len());
+        }
+        for (record, count) in records.iter().take(6) {
+            let names = [2, 5, 39, 12].contains(&record.rtype);
+            let rdata = if names {
+                short(&super::names::DomainName::from_wire(&record.rdata))
+            } else {
+                format!("{:02x?}", record.rdata.iter().take(12).collect::<Vec<_>>())
+            };
+            let _ = write!(text, " [{} {} T{} {rdata}", short(&record.owner), record.ttl, record.rtype);
+            text += if *count > 1 { " TWICE]" } else { "]" };
+        }
+    }
+    text
+}

@@ -1,0 +1,253 @@
+//! The four servers of one world: NSD, Knot and BIND as processes on loopback, ours in this process.
+//!
+//! Each has the same zones, one of them without a file, and the same limits on UDP. What would make them
+//! different on purpose is off: rate limits, rotation, ACLs, transfers. Every process is killed by its pid when
+//! it is dropped; if the test itself is killed, the kernel does so.
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pharos_responder::{Config, Responder, StatusFilter, ZoneSource};
+
+use super::exchange::{Patience, udp};
+use super::generate::ZoneText;
+use super::message::Reply;
+use super::names::DomainName;
+use crate::lab::{Daemon, Workspace, wait_until};
+
+/// The servers that ours is compared with.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Peer {
+    /// NSD.
+    Nsd,
+    /// Knot DNS.
+    Knot,
+    /// BIND.
+    Bind,
+}
+
+impl Peer {
+    /// All of them, in the order of every list of replies.
+    pub const ALL: [Self; 3] = [Self::Nsd, Self::Knot, Self::Bind];
+
+    /// For people.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Nsd => "NSD",
+            Self::Knot => "Knot",
+            Self::Bind => "BIND",
+        }
+    }
+
+    fn program(self) -> &'static str {
+        match self {
+            Self::Nsd => "nsd",
+            Self::Knot => "knotd",
+            Self::Bind => "named",
+        }
+    }
+
+    fn find(self) -> Option<PathBuf> {
+        let mut directories: Vec<PathBuf> =
+            std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
+        directories.extend(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+        directories.into_iter().map(|directory| directory.join(self.program())).find(|path| path.exists())
+    }
+}
+
+/// The programs that are missing.
+pub fn missing() -> Vec<&'static str> {
+    Peer::ALL.into_iter().filter(|peer| peer.find().is_none()).map(Peer::program).collect()
+}
+
+/// UDP size of all servers.
+pub const UDP_SIZE: u16 = 1232;
+
+/// The running servers of a world.
+pub struct Servers {
+    /// Where each listens: ours first, then [`Peer::ALL`].
+    pub addresses: [SocketAddr; 4],
+    peers: Vec<Daemon>,
+    _ours: Responder,
+    _workspace: Workspace,
+}
+
+impl Servers {
+    /// Starts them and waits until every zone is served by every server.
+    ///
+    /// # Panics
+    /// If one does not start or refuses a zone, with what it printed.
+    pub fn start(zones: &[ZoneText], unloaded: &DomainName) -> Self {
+        let workspace = Workspace::new("differential");
+        let mut files: Vec<(String, PathBuf)> = Vec::new();
+        for (number, zone) in zones.iter().enumerate() {
+            files.push((zone.apex.text(), workspace.write(&format!("zones/{number}.zone"), &zone.text)));
+        }
+        files.push((unloaded.text(), workspace.join("zones/missing.zone")));
+        let (ours, our_address) = start_ours(&files);
+        let mut addresses = [our_address; 4];
+        let mut peers = Vec::new();
+        for (slot, peer) in Peer::ALL.into_iter().enumerate() {
+            addresses[slot + 1] = free_address();
+            peers.push(start_peer(peer, &workspace, &files, addresses[slot + 1]));
+        }
+        let mut servers = Self { addresses, peers, _ours: ours, _workspace: workspace };
+        for slot in 0..servers.peers.len() {
+            servers.wait_for(slot, zones);
+        }
+        servers
+    }
+
+    /// What a peer printed.
+    pub fn log(&self, peer: usize) -> String {
+        self.peers[peer].log()
+    }
+
+    fn wait_for(&mut self, slot: usize, zones: &[ZoneText]) {
+        let address = self.addresses[slot + 1];
+        let queries: Vec<Vec<u8>> = zones.iter().map(|zone| soa_query(&zone.apex)).collect();
+        let queries: Vec<&[u8]> = queries.iter().map(Vec::as_slice).collect();
+        let patience = Patience { wait: Duration::from_millis(100), tries: 1 };
+        let peer = &mut self.peers[slot];
+        let mut first_reply = None;
+        wait_until(&format!("{} answers for all zones", Peer::ALL[slot].label()), || {
+            peer.assert_running();
+            let replies = udp(address, &queries, patience);
+            let good = |reply: &Option<Vec<u8>>| {
+                reply
+                    .as_deref()
+                    .and_then(|reply| Reply::decode(reply).ok())
+                    .is_some_and(|reply| reply.rcode == 0)
+            };
+            if replies.iter().all(good) {
+                return true;
+            }
+            if replies.iter().all(Option::is_some) {
+                // It is up, so it has judged its zones; a grace for those that load in the background.
+                let since = *first_reply.get_or_insert_with(std::time::Instant::now);
+                if since.elapsed() > Duration::from_secs(10) {
+                    let refused: Vec<String> = zones
+                        .iter()
+                        .zip(&replies)
+                        .filter(|(_, reply)| !good(reply))
+                        .map(|(zone, _)| zone.apex.text())
+                        .collect();
+                    panic!("{} does not serve {refused:?}:\n{}", Peer::ALL[slot].label(), peer.log());
+                }
+            }
+            false
+        });
+    }
+}
+
+fn soa_query(apex: &DomainName) -> Vec<u8> {
+    let mut query = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    query.extend(apex.wire());
+    query.extend([0, 6, 0, 1]);
+    query
+}
+
+fn start_ours(files: &[(String, PathBuf)]) -> (Responder, SocketAddr) {
+    let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    let mut config = Config::new(vec![any], ZoneSource::List(files.to_vec()));
+    config.nsid = "a.test".to_owned();
+    config.udp_payload_octets = UDP_SIZE;
+    let responder = Responder::start(config).unwrap_or_else(|error| panic!("ours does not start: {error}"));
+    let status = responder.handle().status(&StatusFilter::default());
+    for zone in &status.zones {
+        if let Some(refusal) = &zone.refusal
+            && !zone.file.ends_with("missing.zone")
+        {
+            panic!("ours does not serve {}: {refusal}", zone.name);
+        }
+    }
+    let address = status.listen[0].parse().expect("the status tells an address");
+    (responder, address)
+}
+
+/// An address that nobody listens on, for both transports.
+fn free_address() -> SocketAddr {
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        if UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+fn start_peer(peer: Peer, workspace: &Workspace, files: &[(String, PathBuf)], address: SocketAddr) -> Daemon {
+    let directory = workspace.join(peer.program());
+    std::fs::create_dir_all(&directory).expect("the temporary directory can be written");
+    let configuration = match peer {
+        Peer::Nsd => nsd(&directory, files, address),
+        Peer::Knot => knot(&directory, files, address),
+        Peer::Bind => bind(&directory, files, address),
+    };
+    let path = workspace.write(&format!("{0}/{0}.conf", peer.program()), &configuration);
+    let path = path.display().to_string();
+    let args: Vec<String> = match peer {
+        Peer::Nsd => vec!["-d".into(), "-c".into(), path],
+        Peer::Knot => vec!["-c".into(), path],
+        Peer::Bind => ["-g", "-4", "-n", "2", "-c", &path].map(str::to_owned).to_vec(),
+    };
+    let program = peer.find().expect("missing programs were looked for first");
+    Daemon::start(peer.label(), &program, &args, &workspace.join(&format!("{}.log", peer.program())))
+}
+
+fn nsd(directory: &Path, files: &[(String, PathBuf)], address: SocketAddr) -> String {
+    let directory = directory.display();
+    let mut text = format!(
+        "server:\n  ip-address: {}@{}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{directory}\"\n  database: \"\"\n  \
+         pidfile: \"\"\n  xfrdfile: \"{directory}/xfrd.state\"\n  xfrdir: \"{directory}\"\n  \
+         zonelistfile: \"{directory}/zone.list\"\n  server-count: 4\n  tcp-count: 500\n  rrl-ratelimit: 0\n  \
+         rrl-whitelist-ratelimit: 0\n  ipv4-edns-size: {UDP_SIZE}\n  minimal-responses: yes\n  refuse-any: no\n  \
+         round-robin: no\n  nsid: \"ascii_nsd\"\nremote-control:\n  control-enable: no\n",
+        address.ip(),
+        address.port()
+    );
+    for (name, path) in files {
+        let _ = write!(text, "zone:\n  name: \"{name}\"\n  zonefile: \"{}\"\n", path.display());
+    }
+    text
+}
+
+fn knot(directory: &Path, files: &[(String, PathBuf)], address: SocketAddr) -> String {
+    let directory = directory.display();
+    let mut text = format!(
+        "server:\n  listen: {}@{}\n  rundir: {directory}\n  nsid: knot\n  udp-max-payload: {UDP_SIZE}\n  \
+         udp-workers: 2\n  tcp-workers: 2\n  background-workers: 2\n  tcp-max-clients: 1000\n  \
+         answer-rotation: off\ncontrol:\n  listen: {directory}/knot.sock\nlog:\n  - target: stderr\n    any: warning\n\
+         database:\n  storage: {directory}\n  kasp-db-max-size: 5M\n\
+         template:\n  - id: default\n    storage: {directory}\n    semantic-checks: off\n    zonefile-load: whole\n    \
+         zonefile-sync: -1\n    journal-content: none\nzone:\n",
+        address.ip(),
+        address.port()
+    );
+    for (name, path) in files {
+        let _ = write!(text, "  - domain: \"{name}\"\n    file: \"{}\"\n", path.display());
+    }
+    text
+}
+
+fn bind(directory: &Path, files: &[(String, PathBuf)], address: SocketAddr) -> String {
+    let directory = directory.display();
+    let mut text = format!(
+        "options {{ directory \"{directory}\"; pid-file none; session-keyfile none; \
+         listen-on port {} {{ {}; }}; listen-on-v6 {{ none; }}; recursion no; allow-query {{ any; }}; \
+         allow-transfer {{ none; }}; allow-update {{ none; }}; notify no; minimal-responses no-auth; minimal-any no; \
+         dnssec-validation no; zero-no-soa-ttl no; empty-zones-enable no; edns-udp-size {UDP_SIZE}; max-udp-size {UDP_SIZE}; \
+         server-id \"bind\"; rrset-order {{ order none; }}; check-names primary ignore; check-integrity no; \
+         check-mx ignore; check-mx-cname ignore; check-srv-cname ignore; check-wildcard no; check-spf ignore; \
+         check-dup-records ignore; max-records-per-type 0; max-types-per-name 0; tcp-clients 1000; }};\n\
+         controls {{ }};\nlogging {{ category default {{ default_stderr; }}; category lame-servers {{ null; }}; }};\n",
+        address.port(),
+        address.ip()
+    );
+    for (name, path) in files {
+        let _ = writeln!(text, "zone \"{name}\" {{ type primary; file \"{}\"; }};", path.display());
+    }
+    text
+}

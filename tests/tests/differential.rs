@@ -1,0 +1,50 @@
+//! Ours against NSD, Knot and BIND, with random zones and queries.
+//!
+//! ```text
+//! cargo test -p pharos-tests --test differential -- --nocapture
+//! ```
+//!
+//! `PHAROS_DIFF_QUERIES` is how many queries, `PHAROS_DIFF_SEED` repeats a run. Without the other servers' programs
+//! it is skipped, with a line that says so; with `CI=true` that is a failure.
+
+use pharos_tests::differential::{run, servers};
+
+/// Half a minute: two worlds.
+const QUERIES: usize = 20_000;
+
+/// With `CI=true`: enough to meet every kind of answer more than a thousand times over each transport.
+const QUERIES_IN_CI: usize = 100_000;
+
+/// From this many queries on, each kind of answer must have come up so often over each transport.
+const EACH_KIND: (usize, usize) = (100_000, 1_000);
+
+#[test]
+fn no_answer_differs_from_nsd_knot_or_bind_but_by_a_named_rule() {
+    let in_ci = std::env::var("CI").as_deref() == Ok("true");
+    let missing = servers::missing();
+    if !missing.is_empty() {
+        assert!(!in_ci, "missing: {missing:?} (Debian: nsd knot bind9)");
+        println!("SKIPPED: missing: {missing:?} (Debian: nsd knot bind9)");
+        return;
+    }
+    let default = if in_ci { QUERIES_IN_CI } else { QUERIES };
+    let queries = number("PHAROS_DIFF_QUERIES").map_or(default, |count| count as usize);
+    let seed = number("PHAROS_DIFF_SEED").unwrap_or_else(clock);
+    println!("PHAROS_DIFF_SEED={seed} PHAROS_DIFF_QUERIES={queries}");
+    let report = run(seed, queries);
+    println!("{}", report.tables());
+    assert!(report.found() == 0, "PHAROS_DIFF_SEED={seed}\n{}", report.findings());
+    let (from, least) = EACH_KIND;
+    let rare = if queries >= from { report.rare(least) } else { Vec::new() };
+    assert!(rare.is_empty(), "fewer than {least}: {rare:?}");
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.replace('_', "").parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")))
+}
+
+fn clock() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
+}
