@@ -122,7 +122,9 @@ fn delegation(tree: &Tree, cut: NodeIndex, say: &mut impl FnMut(Diagnostic)) {
         ));
     }
     for record in tree.of_type(cut, Rtype::NS) {
-        if name::is_within(record.rdata, cut_owner) && !has_address(tree, record.rdata) {
+        if name::is_within(record.rdata, cut_owner)
+            && !record.target.is_some_and(|target| tree.has_address(target))
+        {
             say(Diagnostic::warning(
                 record.place,
                 format!("{} is delegated to {} without glue", owner(tree, cut), Text(record.rdata)),
@@ -143,10 +145,6 @@ fn delegation(tree: &Tree, cut: NodeIndex, say: &mut impl FnMut(Diagnostic)) {
 /// NS, and what the parent says with authority at a cut: DS, NSEC and signatures (RFC 4035 §2.6); glue.
 fn may_stand_at_cut(rtype: Rtype) -> bool {
     matches!(rtype, Rtype::NS | Rtype::DS | Rtype::NSEC | Rtype::RRSIG | Rtype::A | Rtype::AAAA)
-}
-
-fn has_address(tree: &Tree, wire: &[u8]) -> bool {
-    tree.find(wire).is_some_and(|node| tree.has(node, Rtype::A) || tree.has(node, Rtype::AAAA))
 }
 
 /// Data below a cut are glue or never served; below a DNAME they are never served (RFC 6672 §2.4).
@@ -173,22 +171,19 @@ fn rrsets(tree: &Tree, node: NodeIndex, say: &mut impl FnMut(Diagnostic)) {
     if tree.only_record(node).is_some_and(|only| RECORD_HEAD + 2 + only.rdata.len() <= MAX_RRSET) {
         return;
     }
-    let mut seen: Vec<(TreeRecord<'_>, usize)> = Vec::new();
-    for record in tree.records(node).filter(|record| record.rtype != Rtype::RRSIG) {
-        let Some((first, octets)) = seen.iter_mut().find(|(first, _)| first.rtype == record.rtype) else {
-            seen.push((record, RECORD_HEAD + 2 + record.rdata.len()));
-            continue;
-        };
-        if record.ttl != first.ttl {
+    let mut all: Vec<TreeRecord<'_>> =
+        tree.records(node).filter(|record| record.rtype != Rtype::RRSIG).collect();
+    all.sort_by_key(|record| record.rtype);
+    for rrset in all.chunk_by(|a, b| a.rtype == b.rtype) {
+        let first = rrset[0];
+        for record in rrset.iter().filter(|record| record.ttl != first.ttl) {
             say(Diagnostic::warning(
                 record.place,
                 format!("TTL {} differs from the {} of its RRset", record.ttl, first.ttl),
                 format!("{} is served for the whole RRset (RFC 2181 §5.2)", first.ttl),
             ));
         }
-        *octets += RECORD_HEAD + 2 + record.rdata.len();
-    }
-    for (first, octets) in seen {
+        let octets: usize = rrset.iter().map(|record| RECORD_HEAD + 2 + record.rdata.len()).sum();
         if octets > MAX_RRSET {
             say(Diagnostic::error(
                 first.place,

@@ -12,7 +12,7 @@ use pharos_zonedb::image::{Need, NodeFlags};
 use pharos_zonedb::{BuildError, ImageBuilder, ZoneImage};
 
 use crate::nsec3::{Nsec3Chain, is_hash_owner};
-use crate::tree::{APEX, NodeIndex, Standing, Tree};
+use crate::tree::{APEX, NodeIndex, Standing, Tree, TreeRecord, target_offset};
 
 /// Compiles a settled tree that passed the checks.
 pub(crate) fn compile(tree: &Tree) -> Result<ZoneImage, BuildError> {
@@ -87,11 +87,24 @@ struct Compiler<'t> {
 /// What is gathered for one node; kept from node to node for its memory.
 #[derive(Default)]
 struct Parts<'t> {
-    types: Vec<Rtype>,
+    /// Records by type, and RRSIG rdata by the type that they cover.
+    all: Vec<TreeRecord<'t>>,
+    covering: Vec<(Rtype, &'t [u8])>,
     rrsets: Vec<PartRrset>,
     records: Vec<&'t [u8]>,
     signatures: Vec<&'t [u8]>,
     extras: Vec<ExtraSpec>,
+}
+
+impl Parts<'_> {
+    fn clear(&mut self) {
+        self.all.clear();
+        self.covering.clear();
+        self.rrsets.clear();
+        self.records.clear();
+        self.signatures.clear();
+        self.extras.clear();
+    }
 }
 
 /// An RRset as ranges of the lists of [`Parts`].
@@ -155,8 +168,8 @@ impl<'t> Compiler<'t> {
     /// Lays out, as hidden nodes, the occluded names that the NS records of `node` lead to.
     fn glue_of(&mut self, node: NodeIndex) -> Result<(), BuildError> {
         for record in self.tree.of_type(node, Rtype::NS) {
-            let Some(target) = self.tree.find(record.rdata) else { continue };
-            if matches!(self.tree.standing(target), Standing::Occluded(_)) && has_address(self.tree, target) {
+            let Some(target) = record.target else { continue };
+            if matches!(self.tree.standing(target), Standing::Occluded(_)) && self.tree.has_address(target) {
                 self.node(target, Reach::Hidden, |rtype| matches!(rtype, Rtype::A | Rtype::AAAA))?;
             }
         }
@@ -183,45 +196,49 @@ impl<'t> Compiler<'t> {
     fn gather(&mut self, node: NodeIndex, hidden: bool, served: impl Fn(Rtype) -> bool) {
         let tree = self.tree;
         let parts = &mut self.parts;
-        parts.rrsets.clear();
-        parts.records.clear();
-        parts.signatures.clear();
-        parts.extras.clear();
-        parts.types.clear();
+        parts.clear();
         for record in tree.records(node) {
-            if record.rtype != Rtype::RRSIG && served(record.rtype) && !parts.types.contains(&record.rtype) {
-                parts.types.push(record.rtype);
+            if record.rtype != Rtype::RRSIG {
+                if served(record.rtype) {
+                    parts.all.push(record);
+                }
+            } else if let (false, Some(covered)) = (hidden, record.rdata.first_chunk::<2>()) {
+                // An RRSIG's rdata start with the type that it covers (RFC 4034 §3.1).
+                parts.covering.push((Rtype(u16::from_be_bytes(*covered)), record.rdata));
             }
         }
-        parts.types.sort_by_key(|&rtype| (rtype != Rtype::A, rtype != Rtype::AAAA, rtype));
-        for at in 0..parts.types.len() {
-            let rtype = parts.types[at];
+        // The order of the file stays within each type.
+        parts.all.sort_by_key(|record| {
+            let rtype = record.rtype;
+            (rtype != Rtype::A, rtype != Rtype::AAAA, rtype)
+        });
+        parts.covering.sort_by_key(|&(covered, _)| covered);
+        for rrset in parts.all.chunk_by(|a, b| a.rtype == b.rtype) {
+            let (rtype, ttl) = (rrset[0].rtype, rrset[0].ttl);
             let (records, signatures, extras) =
                 (parts.records.len(), parts.signatures.len(), parts.extras.len());
-            let mut ttl = None;
-            for record in tree.of_type(node, rtype) {
-                ttl = ttl.or(Some(record.ttl));
+            let (many, mut seen) = (rrset.len() > FEW, HashSet::new());
+            for record in rrset {
+                // Duplicates count once (RFC 2181 §5).
+                let known = &parts.records[records..];
+                let new = if many { seen.insert(record.rdata) } else { !known.contains(&record.rdata) };
+                if !new {
+                    continue;
+                }
+                if let (false, Some((offset, target, need))) = (hidden, extra(tree, node, record))
+                    && !parts.extras[extras..].iter().any(|known| known.node == NodeId(target.0))
+                {
+                    let record = known.len();
+                    parts.extras.push(ExtraSpec { record, offset, node: NodeId(target.0), need });
+                }
                 parts.records.push(record.rdata);
             }
-            leave_out_duplicates(&mut parts.records, records);
-            if !hidden {
-                // An RRSIG's rdata start with the type that it covers (RFC 4034 §3.1).
-                let covers = |rdata: &[u8]| rdata.starts_with(&rtype.0.to_be_bytes());
-                if tree.has(node, Rtype::RRSIG) {
-                    let all = tree.of_type(node, Rtype::RRSIG).map(|record| record.rdata);
-                    parts.signatures.extend(all.filter(|rdata| covers(rdata)));
-                }
-                for (index, rdata) in parts.records[records..].iter().enumerate() {
-                    if let Some((offset, target, need)) = extra(tree, node, rtype, rdata)
-                        && !parts.extras[extras..].iter().any(|known| known.node == NodeId(target.0))
-                    {
-                        parts.extras.push(ExtraSpec { record: index, offset, node: NodeId(target.0), need });
-                    }
-                }
-            }
+            let from = parts.covering.partition_point(|&(covered, _)| covered < rtype);
+            let covering = parts.covering[from..].iter().take_while(|&&(covered, _)| covered == rtype);
+            parts.signatures.extend(covering.map(|&(_, rdata)| rdata));
             parts.rrsets.push(PartRrset {
                 rtype,
-                ttl: ttl.unwrap_or_default(),
+                ttl,
                 records: records..parts.records.len(),
                 signatures: signatures..parts.signatures.len(),
                 extras: extras..parts.extras.len(),
@@ -230,37 +247,17 @@ impl<'t> Compiler<'t> {
     }
 }
 
-/// Leaves one of each of the rdata from `from` on: duplicates count once (RFC 2181 §5).
-fn leave_out_duplicates(records: &mut Vec<&[u8]>, from: usize) {
-    /// Up to here comparing each with each costs less than hashing.
-    const FEW: usize = 8;
-    let mut kept = from;
-    let mut seen = HashSet::new();
-    let many = records.len() - from > FEW;
-    for at in from..records.len() {
-        let rdata = records[at];
-        let new = if many { seen.insert(rdata) } else { !records[from..kept].contains(&rdata) };
-        if new {
-            records[kept] = rdata;
-            kept += 1;
-        }
-    }
-    records.truncate(kept);
-}
+/// Records of an RRset up to which comparing each with each costs less than hashing.
+const FEW: usize = 8;
 
 /// The name in some rdata whose addresses belong into the additional section: where it stands, its node, and
 /// whether a reply must have them.
-fn extra(tree: &Tree, owner: NodeIndex, rtype: Rtype, rdata: &[u8]) -> Option<(usize, NodeIndex, Need)> {
-    let offset = target_offset(rtype, rdata)?;
-    let wire = rdata.get(offset..)?;
-    let wire = wire.get(..name::measure(wire).ok()?)?;
-    if wire == [0] {
-        return None; // `.` says that there is no target, or that it is the owner itself (RFC 9460 §2.5).
-    }
-    let target = tree.find(wire).filter(|&target| has_address(tree, target))?;
+fn extra(tree: &Tree, owner: NodeIndex, record: &TreeRecord<'_>) -> Option<(usize, NodeIndex, Need)> {
+    let target = record.target.filter(|&target| tree.has_address(target))?;
+    let (rtype, offset) = (record.rtype, target_offset(record.rtype, record.rdata)?);
     let in_domain = tree.standing(owner) == Standing::Cut
         && rtype == Rtype::NS
-        && name::is_within(wire, tree.owner(owner));
+        && name::is_within(tree.owner(target), tree.owner(owner));
     match tree.standing(target) {
         Standing::Authoritative => Some((offset, target, Need::Helpful)),
         // Only NS records lead to glue: elsewhere it could pass for an answer.
@@ -271,28 +268,5 @@ fn extra(tree: &Tree, owner: NodeIndex, rtype: Rtype, rdata: &[u8]) -> Option<(u
             let need = if in_domain { Need::Required } else { Need::Helpful };
             (!below_dname).then_some((offset, target, need))
         }
-    }
-}
-
-fn has_address(tree: &Tree, node: NodeIndex) -> bool {
-    tree.has(node, Rtype::A) || tree.has(node, Rtype::AAAA)
-}
-
-/// Where the name stands that additional section processing looks at.
-fn target_offset(rtype: Rtype, rdata: &[u8]) -> Option<usize> {
-    match rtype {
-        Rtype::NS => Some(0),                            // RFC 1035 §3.3.11
-        Rtype::MX | Rtype::AFSDB | Rtype::KX => Some(2), // RFC 1035 §3.3.9, RFC 1183 §1, RFC 2230 §3
-        Rtype::SVCB | Rtype::HTTPS => Some(2),           // RFC 9460 §4.1
-        Rtype::SRV => Some(6),                           // RFC 2782
-        Rtype::NAPTR => {
-            // Order, preference and three strings stand before the replacement (RFC 3403 §4.1).
-            let mut at = 4;
-            for _ in 0..3 {
-                at += 1 + usize::from(*rdata.get(at)?);
-            }
-            Some(at)
-        }
-        _ => None,
     }
 }

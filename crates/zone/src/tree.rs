@@ -7,8 +7,6 @@
 //!
 //! Called by [`crate::load`]; read by [`crate::check`] and [`crate::compile`].
 
-use std::cell::RefCell;
-
 use pharos_wire::hash::{HashKey, HashedName};
 use pharos_wire::{Name, Rtype, name};
 
@@ -49,6 +47,8 @@ pub(crate) struct TreeRecord<'a> {
     pub(crate) ttl: u32,
     pub(crate) rdata: &'a [u8],
     pub(crate) place: Place,
+    /// The node of the name in it that [`target_offset`] finds, if the zone has that name.
+    pub(crate) target: Option<NodeIndex>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -133,9 +133,9 @@ pub(crate) struct Tree {
     nodes: Vec<Node>,
     records: Vec<Stored>,
     table: Vec<Slot>,
+    /// For each record the node that its rdata lead to, or [`NONE`].
+    targets: Vec<u32>,
     hashed: HashedName,
-    /// For [`Tree::find`], which would otherwise clear a kilobyte for each name.
-    sought: RefCell<HashedName>,
     /// Owners without nodes yet, and their names in lower case.
     staged: Vec<Staged>,
     staged_names: Vec<u8>,
@@ -156,7 +156,7 @@ impl Tree {
             records: Vec::new(),
             table: vec![FREE; (names * 2).next_power_of_two().max(64)],
             hashed: HashedName::default(),
-            sought: RefCell::default(),
+            targets: Vec::new(),
             staged: Vec::with_capacity(STAGED),
             staged_names: Vec::new(),
             last_owner: Vec::new(),
@@ -206,6 +206,7 @@ impl Tree {
     /// Decides the standing of every node; to be called once all records are in.
     pub(crate) fn settle(&mut self) {
         self.flush();
+        self.resolve();
         for at in 0..self.nodes.len() {
             let mut standing = if at != 0 && self.has(NodeIndex(at as u32), Rtype::NS) {
                 Standing::Cut
@@ -221,6 +222,36 @@ impl Tree {
                 above = self.nodes[above as usize].parent;
             }
             self.nodes[at].standing = standing;
+        }
+    }
+
+    /// Finds the nodes that rdata lead to, by dozens like those of owners.
+    fn resolve(&mut self) {
+        self.targets = vec![NONE; self.records.len()];
+        let mask = self.table.len() - 1;
+        // Record, hash, and where its name stands.
+        let mut sought: Vec<(usize, u64, std::ops::Range<usize>)> = Vec::with_capacity(STAGED);
+        for at in 0..self.records.len() {
+            let stored = &self.records[at];
+            let (start, end) = (stored.rdata, stored.rdata + usize::from(stored.rdata_octets));
+            if let Some(offset) = target_offset(stored.rtype, &self.octets[start..end])
+                && let Some(wire) = self.octets[start..end].get(offset..)
+                && let Ok(octets) = self.hashed.set(wire)
+                // `.` says that there is no target, or that it is the owner itself (RFC 9460 §2.5).
+                && octets > 1
+            {
+                self.hashed.hash(self.key);
+                let name = start + offset..start + offset + octets;
+                sought.push((at, self.hashed.suffix_hash(0), name));
+            }
+            if sought.len() == STAGED || at + 1 == self.records.len() {
+                for (_, hash, _) in &sought {
+                    std::hint::black_box(self.table[*hash as usize & mask].tag);
+                }
+                for (at, hash, name) in sought.drain(..) {
+                    self.targets[at] = self.slot(hash, &self.octets[name]).map_or(NONE, |node| node.0);
+                }
+            }
         }
     }
 
@@ -263,25 +294,19 @@ impl Tree {
         node != APEX && self.owner(node).starts_with(b"\x01*")
     }
 
-    /// The node of a name, if the zone has it.
-    pub(crate) fn find(&self, wire: &[u8]) -> Option<NodeIndex> {
-        let mut sought = self.sought.borrow_mut();
-        sought.set(wire).ok()?;
-        sought.hash(self.key);
-        self.slot(sought.suffix_hash(0), sought.as_wire())
-    }
-
     /// The records of a node in the order of the file.
     pub(crate) fn records(&self, node: NodeIndex) -> impl Iterator<Item = TreeRecord<'_>> + Clone {
         let mut next = self.nodes[node.0 as usize].first;
         std::iter::from_fn(move || {
-            let stored = self.records.get(next as usize)?;
+            let at = next as usize;
+            let stored = self.records.get(at)?;
             next = stored.next;
             Some(TreeRecord {
                 rtype: stored.rtype,
                 ttl: stored.ttl,
                 rdata: &self.octets[stored.rdata..stored.rdata + usize::from(stored.rdata_octets)],
                 place: stored.place,
+                target: self.targets.get(at).filter(|&&node| node != NONE).map(|&node| NodeIndex(node)),
             })
         })
     }
@@ -299,6 +324,11 @@ impl Tree {
         rtype: Rtype,
     ) -> impl Iterator<Item = TreeRecord<'_>> + Clone {
         self.records(node).filter(move |record| record.rtype == rtype)
+    }
+
+    /// Whether a node has an address.
+    pub(crate) fn has_address(&self, node: NodeIndex) -> bool {
+        self.has(node, Rtype::A) || self.has(node, Rtype::AAAA)
     }
 
     pub(crate) fn has(&self, node: NodeIndex, rtype: Rtype) -> bool {
@@ -424,6 +454,25 @@ impl Tree {
     }
 }
 
+/// Where the name stands that additional section processing looks at.
+pub(crate) fn target_offset(rtype: Rtype, rdata: &[u8]) -> Option<usize> {
+    match rtype {
+        Rtype::NS => Some(0),                            // RFC 1035 §3.3.11
+        Rtype::MX | Rtype::AFSDB | Rtype::KX => Some(2), // RFC 1035 §3.3.9, RFC 1183 §1, RFC 2230 §3
+        Rtype::SVCB | Rtype::HTTPS => Some(2),           // RFC 9460 §4.1
+        Rtype::SRV => Some(6),                           // RFC 2782
+        Rtype::NAPTR => {
+            // Order, preference and three strings stand before the replacement (RFC 3403 §4.1).
+            let mut at = 4;
+            for _ in 0..3 {
+                at += 1 + usize::from(*rdata.get(at)?);
+            }
+            Some(at)
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -447,7 +496,8 @@ mod tests {
     }
 
     fn find(tree: &Tree, name: &str) -> Option<NodeIndex> {
-        tree.find(Name::from_text(name).unwrap().as_wire())
+        let wire = Name::from_text(name).unwrap();
+        tree.slot(tree.key.name(wire.as_wire()).unwrap(), wire.as_wire())
     }
 
     #[test]
@@ -481,6 +531,27 @@ mod tests {
         let owner = find(&tree, "d.example.").unwrap();
         assert_eq!(tree.standing(owner), Standing::Authoritative);
         assert_eq!(tree.standing(find(&tree, "x.d.example.").unwrap()), Standing::Occluded(owner));
+    }
+
+    #[test]
+    fn rdata_lead_to_nodes_whatever_the_case_and_the_order() {
+        let mut tree = Tree::new(&Name::from_text("example.").unwrap(), HashKey::new([1, 2]), 0);
+        let (mx, owner, after) = (b"\0\x0a\x04MAIL\x07example\0", b"\x07example\0", b"\x04mail\x07example\0");
+        let nowhere = b"\0\x0a\x02no\x07example\0";
+        for (owner, rtype, rdata) in [
+            (&owner[..], Rtype::MX, &mx[..]),
+            (&owner[..], Rtype::MX, &nowhere[..]),
+            (&owner[..], Rtype::MX, b"\0\0\0"),
+            (&after[..], Rtype::A, &[192, 0, 2, 1]),
+        ] {
+            let (class, ttl, place) = (1, 60, Place::default());
+            tree.insert(&Record { owner, rtype: rtype.0, class, ttl, rdata, place }).unwrap();
+        }
+        tree.settle();
+        let mail = find(&tree, "mail.example.");
+        let targets: Vec<_> = tree.records(APEX).map(|record| record.target).collect();
+        assert_eq!(targets, [mail, None, None]);
+        assert!(tree.has_address(mail.unwrap()));
     }
 
     #[test]
