@@ -7,7 +7,7 @@
 //! The key is drawn when the process starts: customers choose the names in their zones, and strangers the
 //! names in queries, so neither may know which names collide.
 
-use crate::name::{self, MAX_LABELS, MAX_OCTETS, NameError};
+use crate::name::{self, MAX_LABEL, MAX_LABELS, MAX_OCTETS, NameError};
 
 /// The secret of all hashes that meet in one set of zones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,16 +32,25 @@ impl HashKey {
     /// The hash of `label` set before the suffix whose hash is `suffix`; the label in lower case.
     #[inline]
     pub fn extend(self, suffix: u64, label: &[u8]) -> u64 {
-        let mut hash = suffix ^ (label.len() as u64);
-        let mut chunks = label.chunks_exact(8);
-        for chunk in &mut chunks {
-            hash = self.mix(hash, u64::from_le_bytes(chunk.try_into().unwrap_or_default()));
+        let mut padded = [0; MAX_LABEL + WORD];
+        if let Some(room) = padded.get_mut(..label.len()) {
+            room.copy_from_slice(label);
         }
-        let mut last = 0u64;
-        for &octet in chunks.remainder().iter().rev() {
-            last = last << 8 | u64::from(octet);
+        self.label(suffix, &padded, 0, label.len())
+    }
+
+    /// The same for a label of `len` octets at `start`, behind which at least seven octets of anything follow.
+    #[inline]
+    fn label(self, suffix: u64, octets: &[u8], start: usize, len: usize) -> u64 {
+        let mut hash = suffix ^ len as u64;
+        let (mut at, mut left) = (start, len);
+        while left >= WORD {
+            hash = self.mix(hash, word_at(octets, at));
+            at += WORD;
+            left -= WORD;
         }
-        self.mix(hash, last)
+        // What lies beyond the label is masked away.
+        self.mix(hash, word_at(octets, at) & ((1 << (8 * left)) - 1))
     }
 
     /// The hash of an uncompressed wire name, folded here.
@@ -63,12 +72,22 @@ impl HashKey {
     }
 }
 
+/// Octets that are hashed at once.
+const WORD: usize = 8;
+
+/// Eight octets as a number, the first one lowest; zero where there are fewer.
+#[inline]
+fn word_at(octets: &[u8], at: usize) -> u64 {
+    octets.get(at..).and_then(|rest| rest.first_chunk::<WORD>()).map_or(0, |word| u64::from_le_bytes(*word))
+}
+
 /// A name in lower case with the place and the hash of each of its suffixes.
 ///
 /// Large, and reused from query to query: only what the name at hand needs is written.
 #[derive(Clone)]
 pub struct HashedName {
-    octets: [u8; MAX_OCTETS],
+    /// With room for the word that starts at the last octet.
+    octets: [u8; MAX_OCTETS + WORD],
     len: u8,
     labels: u8,
     offsets: [u8; MAX_LABELS + 1],
@@ -78,7 +97,7 @@ pub struct HashedName {
 impl Default for HashedName {
     fn default() -> Self {
         Self {
-            octets: [0; MAX_OCTETS],
+            octets: [0; MAX_OCTETS + WORD],
             len: 1,
             labels: 0,
             offsets: [0; MAX_LABELS + 1],
@@ -116,7 +135,7 @@ impl HashedName {
             return Err(NameError::TooLong);
         };
         for (to, from) in room.iter_mut().zip(name) {
-            *to = from.to_ascii_lowercase();
+            *to = from.to_ascii_lowercase(); // the compiler makes vectors of it
         }
         self.len = at as u8 + 1;
         self.labels = labels as u8;
@@ -132,8 +151,7 @@ impl HashedName {
         for index in (0..labels).rev() {
             let start = usize::from(self.offsets[index & MAX_LABELS]);
             let len = usize::from(self.octets.get(start).copied().unwrap_or(0));
-            let label = self.octets.get(start + 1..start + 1 + len).unwrap_or_default();
-            hash = key.extend(hash, label);
+            hash = key.label(hash, &self.octets, start + 1, len);
             self.hashes[index & MAX_LABELS] = hash;
         }
     }

@@ -41,7 +41,10 @@ pub struct Enclosing<'a> {
 impl ZoneSet {
     /// A set of the given zones, whose images must have been built with `key`. Of two zones with one name the
     /// first is found.
-    pub fn new(key: HashKey, zones: Vec<(Name, ZoneState)>) -> Self {
+    pub fn new(key: HashKey, mut zones: Vec<(Name, ZoneState)>) -> Self {
+        for (apex, _) in &mut zones {
+            *apex = apex.to_folded();
+        }
         let room = (zones.len() * 2).next_power_of_two();
         let mut slots = vec![(0u32, 0u32); room].into_boxed_slice();
         let mut depths = 0u128;
@@ -63,7 +66,7 @@ impl ZoneSet {
         self.key
     }
 
-    /// Every configured zone with its state, in the order of configuration.
+    /// Every configured zone, its name in lower case, with its state, in the order of configuration.
     pub fn zones(&self) -> &[(Name, ZoneState)] {
         &self.zones
     }
@@ -86,10 +89,12 @@ impl ZoneSet {
 
     /// The zone with this very name.
     pub fn zone(&self, apex: &Name) -> Option<&ZoneState> {
+        let apex = apex.to_folded();
         let hash = self.key.name(apex.as_wire()).ok()?;
         self.zones.get(self.find(hash, apex.as_wire())?).map(|(_, state)| state)
     }
 
+    /// The zone whose name, in lower case, is `apex`.
     #[inline]
     fn find(&self, hash: u64, apex: &[u8]) -> Option<usize> {
         let mask = self.slots.len() - 1;
@@ -97,7 +102,7 @@ impl ZoneSet {
         for _ in 0..self.slots.len() {
             let &(tag, index) = self.slots.get(at)?;
             let zone = (index as usize).checked_sub(1)?;
-            if tag == (hash >> 32) as u32 && self.zones.get(zone)?.0.as_wire().eq_ignore_ascii_case(apex) {
+            if tag == (hash >> 32) as u32 && self.zones.get(zone)?.0.as_wire() == apex {
                 return Some(zone);
             }
             at = (at + 1) & mask;

@@ -21,6 +21,37 @@ struct Bucket {
     offsets: [u32; SLOTS],
 }
 
+/// Bits for each tag in a mask of candidates.
+const LANE: usize = 2;
+
+impl Bucket {
+    /// A mask with a bit, at [`LANE`] times its number, for each slot whose tag may be this one: all that are, and
+    /// now and then one right behind such a slot, which the comparison of names sorts out.
+    #[inline]
+    fn candidates(&self, tag: u16) -> u32 {
+        const EACH: u64 = 0x0001_0001_0001_0001;
+        let wanted = u64::from(tag) * EACH;
+        let t = &self.tags;
+        let four = |at: usize| {
+            u64::from(t[at])
+                | u64::from(t[at + 1]) << 16
+                | u64::from(t[at + 2]) << 32
+                | u64::from(t[at + 3]) << 48
+        };
+        let last = u64::from(t[8]) | u64::from(t[9]) << 16 | !0 << 32;
+        let mut mask = 0;
+        for (at, word) in [four(0), four(4), last].into_iter().enumerate() {
+            // A lane becomes zero where the tags are equal; borrowing then sets its highest bit.
+            let lanes = word ^ wanted;
+            let zero = lanes.wrapping_sub(EACH) & !lanes & (EACH << 15);
+            // From one bit in 16 to one in two.
+            let squeezed = (zero >> 15 | zero >> 29 | zero >> 43 | zero >> 57) as u32 & 0x55;
+            mask |= squeezed << (8 * at);
+        }
+        mask & 0x000f_ffff
+    }
+}
+
 /// Maps hashes to node offsets; equality of names is the caller's check.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -55,13 +86,9 @@ impl Table {
         let (mut index, tag) = (self.index(hash), tag(hash));
         for _ in 0..self.buckets.len() {
             let bucket = self.buckets.get(index)?;
-            // A mask of all ten comparisons first: the compiler makes two vector compares of it.
-            let mut hits = 0u32;
-            for (slot, &held) in bucket.tags.iter().enumerate() {
-                hits |= u32::from(held == tag) << slot;
-            }
+            let mut hits = bucket.candidates(tag);
             while hits != 0 {
-                let offset = bucket.offsets[hits.trailing_zeros() as usize % SLOTS];
+                let offset = bucket.offsets[hits.trailing_zeros() as usize / LANE % SLOTS];
                 if is_it(offset) {
                     return Some(offset);
                 }
