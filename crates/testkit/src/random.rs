@@ -78,7 +78,9 @@ pub fn zones(dice: &mut Dice<'_>) -> RandomZones {
 
 /// A query for a name that probably has to do with those zones.
 pub fn ask(dice: &mut Dice<'_>) -> Ask {
-    let apex = name(dice.pick(&APEXES));
+    // The first ones are in every set.
+    let among = 1 + dice.below(APEXES.len());
+    let apex = name(dice.pick(&APEXES[..among]));
     let mut qname = if dice.once_in(20) { name("elsewhere.").as_wire().to_vec() } else { below(&apex, dice) };
     for octet in &mut qname {
         if octet.is_ascii_lowercase() && dice.once_in(8) {
