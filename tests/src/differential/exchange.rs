@@ -100,7 +100,10 @@ pub fn tcp(server: SocketAddr, messages: &[&[u8]], patience: Patience) -> Vec<Op
         let _ = one_connection(server, messages, &pending, &mut replies, patience.wait);
         pending.retain(|&number| replies[number].is_none());
         if pending.len() == before {
+            // Perhaps the server stops at the first one: it goes alone.
             barren += 1;
+            let first = pending.remove(0);
+            replies[first] = tcp_solo(server, &[messages[first]], patience.wait).pop().flatten();
         }
     }
     replies

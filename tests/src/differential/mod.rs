@@ -93,12 +93,16 @@ fn run_world(world: &World, servers: &Servers, random: &mut Random, count: usize
         let mut whole = again.into_iter().zip(whole).peekable();
         for (index, (ask, outcomes)) in asks.iter().zip(outcomes).enumerate() {
             let whole = whole.next_if(|(at, _)| *at == index).map(|(_, whole)| whole);
+            if let Some(whole) = &whole {
+                let ask = ask.over_tcp();
+                report.add(&ask, world, whole, &judge(&ask, world, whole, None));
+            }
             let mut outcomes = outcomes;
             let mut judgement = judge(ask, world, &outcomes, whole.as_ref());
             let silence = outcomes.contains(&Outcome::Silent);
             if !judgement.is_good() && silence {
                 // On a busy machine a reply may be late.
-                println!("asked again, patiently: {}", ask.dig());
+                report.late(&outcomes);
                 outcomes = ask_all(servers, std::slice::from_ref(ask), LONG).remove(0);
                 judgement = judge(ask, world, &outcomes, whole.as_ref());
             }

@@ -255,6 +255,11 @@ impl<'w> Palette<'w> {
             17 => (self.existing(random).0, random.pick(&[251, 252])),
             _ => self.existing(random),
         };
+        let mut qname = qname;
+        while qname.octets() > 255 {
+            // Names that are too long have a shape of their own.
+            qname = qname.parent();
+        }
         let mut ask = Ask {
             message: Vec::new(),
             transport: if random.percent(50) { Transport::Udp } else { Transport::Tcp },
@@ -337,7 +342,7 @@ impl<'w> Palette<'w> {
                     let octets = random.between(20, 63);
                     name = name.child(&vec![b'w'; octets]);
                 }
-                let room = 254 - name.octets();
+                let room = 254usize.saturating_sub(name.octets());
                 if room > 0 && random.percent(70) { name.child(&vec![b'v'; room.min(63)]) } else { name }
             }
             5..7 => {

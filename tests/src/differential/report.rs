@@ -25,6 +25,7 @@ pub struct Report {
     rules: BTreeMap<(&'static str, Peer), usize>,
     findings: BTreeMap<String, (usize, Vec<String>)>,
     silent: [usize; 4],
+    late: [usize; 4],
 }
 
 impl Report {
@@ -77,6 +78,13 @@ impl Report {
         rare
     }
 
+    /// Takes up that a query was asked once more, because of who was silent.
+    pub fn late(&mut self, outcomes: &Outcomes) {
+        for (late, outcome) in self.late.iter_mut().zip(outcomes) {
+            *late += usize::from(*outcome == Outcome::Silent);
+        }
+    }
+
     /// Queries with a fault, or with a difference that no rule decides.
     pub fn found(&self) -> usize {
         self.findings.values().map(|(count, _)| count).sum()
@@ -89,11 +97,10 @@ impl Report {
             let [udp, tcp] = self.kinds.get(kind).copied().unwrap_or_default();
             let _ = writeln!(text, "{kind:<24} {udp:>9} {tcp:>9}");
         }
-        let _ = writeln!(
-            text,
-            "\nno reply: ours {}, NSD {}, Knot {}, BIND {}",
-            self.silent[0], self.silent[1], self.silent[2], self.silent[3]
-        );
+        for (what, counts) in [("no reply", self.silent), ("asked once more", self.late)] {
+            let [ours, nsd, knot, bind] = counts;
+            let _ = writeln!(text, "\n{what}: ours {ours}, NSD {nsd}, Knot {knot}, BIND {bind}");
+        }
         let _ = writeln!(text, "\n{:<48} {:>8} {:>8} {:>8}", "decided by rule", "NSD", "Knot", "BIND");
         for rule in RULES {
             let count = |peer| self.rules.get(&(rule.name, peer)).copied().unwrap_or_default();
