@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use pharos_answer::{AnyPolicy, Context, Job, Silent, Transport, Verdict, answer};
 use pharos_wire::hash::HashKey;
 use pharos_wire::{Name, Rcode, Rtype};
-use pharos_zone::load::{LoadError, load_file};
+use pharos_zone::load::load_file_watched;
 use pharos_zonedb::{Published, Retire, ZoneImage, ZoneSet, ZoneState};
 use serde::Serialize;
 
@@ -38,40 +38,13 @@ pub enum ReloadError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A zone's name is not one.
-    #[error("{place}: {text:?} is not a zone name: {source}")]
-    Name {
-        /// The file or the list.
-        place: String,
-        /// What stands there.
-        text: String,
-        /// Why not.
-        source: pharos_wire::name::NameError,
-    },
-    /// Two files or entries for one zone.
-    #[error("zone {name} is given twice: {} and {}", first.display(), second.display())]
-    Twice {
-        /// The zone.
-        name: String,
-        /// One file.
-        first: PathBuf,
-        /// The other.
-        second: PathBuf,
-    },
 }
 
 impl ReloadError {
     /// What a person can do about it.
     pub fn remedy(&self) -> Option<String> {
-        Some(match self {
-            Self::Directory { path, .. } => {
-                format!("create {} with files named NAME.zone, or name another directory", path.display())
-            }
-            Self::Name { .. } => {
-                "name zone files NAME.zone, as in example.com.zone; @.zone is the root".into()
-            }
-            Self::Twice { .. } => "keep one of them".into(),
-        })
+        let Self::Directory { path, .. } = self;
+        Some(format!("create {} with files named NAME.zone, or name another directory", path.display()))
     }
 }
 
@@ -162,6 +135,8 @@ pub(crate) struct ZoneKeeper {
     source: ZoneSource,
     key: HashKey,
     zones: BTreeMap<Vec<u8>, Zone>,
+    /// Files that are named like no zone, each with the reason.
+    misnamed: Vec<Misnamed>,
     published: Arc<Published<Served>>,
 }
 
@@ -184,6 +159,18 @@ struct Live {
 struct Refusal {
     reason: String,
     since: SystemTime,
+    cause: Cause,
+}
+
+/// What is wrong with a zone's newest data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// What the files hold; it stays wrong until one of them changes.
+    Content,
+    /// That they are not there to be read; once they are, unchanged data are good data.
+    Absence,
+    /// That another file claims the same zone.
+    Rival,
 }
 
 /// What tells one state of a file from another.
@@ -213,7 +200,7 @@ impl ZoneKeeper {
         let key = random_key();
         let published =
             Published::new(Arc::new(Served { zones: ZoneSet::new(key, Vec::new()), slots: Box::default() }));
-        let mut keeper = Self { source, key, zones: BTreeMap::new(), published };
+        let mut keeper = Self { source, key, zones: BTreeMap::new(), misnamed: Vec::new(), published };
         let report = keeper.reload()?;
         Ok((keeper, report))
     }
@@ -224,14 +211,37 @@ impl ZoneKeeper {
     }
 
     /// Reads what changed and swaps once.
+    ///
+    /// Where zones cannot even be listed, every zone keeps its data and is marked as refused: whoever watches
+    /// them shall see that what was pushed did not arrive.
     pub(crate) fn reload(&mut self) -> Result<ReloadReport, ReloadError> {
         let begun = Instant::now();
         self.published.sweep();
-        let found = self.source.list()?;
         let mut report = ReloadReport::default();
+        let current = self.zones.iter().map(|(key, zone)| (key.clone(), zone.path.clone())).collect();
+        let Listing { found, misnamed, rivals } = match self.source.list(&current) {
+            Ok(listing) => listing,
+            Err(error) => {
+                let reason = format!("{error}\n help: {}", error.remedy().unwrap_or_default());
+                for zone in self.zones.values_mut() {
+                    zone.refuse(reason.clone(), Cause::Absence, &mut report);
+                }
+                return Err(error);
+            }
+        };
+        for Misnamed { text, reason } in &misnamed {
+            let (name, reason) = (text.clone(), reason.clone());
+            report.refused.push(RefusedZone { name, reason, keeps_serial: None });
+        }
+        self.misnamed = misnamed;
         for (key, zone) in &mut self.zones {
             if !found.contains_key(key) {
-                zone.refuse(format!("{}: the zone file has vanished\n help: restore it; to stop serving the zone, restart the responder without it", zone.path.display()), &mut report);
+                let what = format!(
+                    "{}: the zone file has vanished\n help: restore it; to stop serving the zone, restart the \
+                     responder without it",
+                    zone.path.display()
+                );
+                zone.refuse(what, Cause::Absence, &mut report);
             }
         }
         for (key, (name, path)) in found {
@@ -242,6 +252,11 @@ impl ZoneKeeper {
                 (zone.path, zone.stamps) = (path, Vec::new());
             }
             zone.refresh(self.key, &mut report);
+        }
+        for (key, reason) in rivals {
+            if let Some(zone) = self.zones.get_mut(&key) {
+                zone.refuse(reason, Cause::Rival, &mut report);
+            }
         }
         report.generation =
             if report.loaded.is_empty() && self.published.current().slots.len() == self.zones.len() {
@@ -268,6 +283,7 @@ impl ZoneKeeper {
     pub(crate) fn known(&self) -> Known {
         let counted = self.zones.values().filter(|zone| usize::from(zone.slot) < ZONE_SLOTS);
         let mut zones: Vec<_> = self.zones.values().map(Zone::status).collect();
+        zones.extend(self.misnamed.iter().map(Misnamed::status));
         zones.sort_by_key(|zone| zone.state == ZoneLife::Live);
         Known {
             generation: self.published.generation(),
@@ -289,22 +305,25 @@ impl Zone {
         if !changed {
             match &self.refusal {
                 // Told again: whoever asks for a reload shall not think that all is well.
-                Some(refusal) => report.refused.push(self.refused(&refusal.reason)),
-                None => report.unchanged += 1,
+                Some(refusal) if refusal.cause == Cause::Content => {
+                    report.refused.push(self.refused(&refusal.reason));
+                    return;
+                }
+                Some(_) if self.live.is_none() => {}
+                _ => {
+                    self.refusal = None;
+                    report.unchanged += 1;
+                    return;
+                }
             }
-            return;
         }
         let begun = Instant::now();
-        // Stamped before the file is read: a change in between is seen by the next reload.
-        self.stamps = vec![(self.path.clone(), Stamp::of(&self.path))];
-        let outcome = load_file(&self.name, &self.path, key);
-        let files = match &outcome {
-            Ok(loaded) => &loaded.report.files[..],
-            Err(LoadError::Refused(report)) => &report.files[..],
-            Err(LoadError::Unreadable { .. }) => &[],
-        };
-        self.stamps
-            .extend(files.iter().skip(1).map(|file| (PathBuf::from(file), Stamp::of(Path::new(file)))));
+        // Stamped before they are read: a change in between is seen by the next reload.
+        let mut stamps = Vec::new();
+        let outcome = load_file_watched(&self.name, &self.path, key, &mut |file| {
+            stamps.push((file.to_owned(), Stamp::of(file)));
+        });
+        self.stamps = stamps;
         let outcome = outcome.map_err(|error| error.to_string()).and_then(|loaded| {
             let image = Arc::new(loaded.image);
             self_test(&self.name, &image, key).map(|()| (image, loaded.report.warnings_total))
@@ -317,14 +336,14 @@ impl Zone {
                 self.warnings = warnings;
                 report.loaded.push(LoadedZone { name: self.name.to_string(), serial, records, warnings });
             }
-            Err(reason) => self.refuse(reason, report),
+            Err(reason) => self.refuse(reason, Cause::Content, report),
         }
     }
 
-    fn refuse(&mut self, reason: String, report: &mut ReloadReport) {
+    fn refuse(&mut self, reason: String, cause: Cause, report: &mut ReloadReport) {
         let since = self.refusal.as_ref().map_or_else(SystemTime::now, |refusal| refusal.since);
         report.refused.push(self.refused(&reason));
-        self.refusal = Some(Refusal { reason, since });
+        self.refusal = Some(Refusal { reason, since, cause });
     }
 
     fn refused(&self, reason: &str) -> RefusedZone {
@@ -354,20 +373,76 @@ impl Zone {
     }
 }
 
-impl ZoneSource {
-    /// The zones by lower-case wire name, with the file of each.
-    fn list(&self) -> Result<BTreeMap<Vec<u8>, (Name, PathBuf)>, ReloadError> {
-        let mut found: BTreeMap<Vec<u8>, (Name, PathBuf)> = BTreeMap::new();
-        for (place, text, path) in self.entries()? {
-            let name = if text == "@" { Ok(Name::ROOT) } else { Name::from_text(&text) };
-            let name = name.map_err(|source| ReloadError::Name { place, text, source })?;
-            if let Some((name, first)) =
-                found.insert(name.to_folded().as_wire().to_vec(), (name, path.clone()))
-            {
-                return Err(ReloadError::Twice { name: name.to_string(), first, second: path });
-            }
+/// A file whose name is not that of a zone.
+struct Misnamed {
+    text: String,
+    reason: String,
+}
+
+impl Misnamed {
+    fn status(&self) -> ZoneStatus {
+        ZoneStatus {
+            name: self.text.clone(),
+            state: ZoneLife::NotLoaded,
+            serial: None,
+            records: 0,
+            octets: 0,
+            loaded_unix: None,
+            load_ms: 0,
+            file: self.text.clone(),
+            refusal: Some(self.reason.clone()),
+            refused_unix: None,
+            warnings: 0,
         }
-        Ok(found)
+    }
+}
+
+/// What a source holds.
+#[derive(Default)]
+struct Listing {
+    /// The zones by lower-case wire name, with the file of each.
+    found: BTreeMap<Vec<u8>, (Name, PathBuf)>,
+    misnamed: Vec<Misnamed>,
+    /// Zones that a second file claims, and the reason why it is left aside.
+    rivals: Vec<(Vec<u8>, String)>,
+}
+
+impl ZoneSource {
+    /// Lists the zones. One wrong name concerns nobody else: it is told, and all others are listed. Of two files
+    /// for one zone the one in use stays, or else the first by name.
+    fn list(&self, in_use: &BTreeMap<Vec<u8>, PathBuf>) -> Result<Listing, ReloadError> {
+        let mut listing = Listing::default();
+        let mut entries = self.entries()?;
+        entries.sort();
+        for (place, text, path) in entries {
+            let name = if text == "@" { Ok(Name::ROOT) } else { Name::from_text(&text) };
+            let name = match name {
+                Ok(name) => name,
+                Err(error) => {
+                    let reason = format!(
+                        "{place}: {text:?} is not a zone name: {error}\n help: name zone files NAME.zone, as in \
+                         example.com.zone; @.zone is the root"
+                    );
+                    listing.misnamed.push(Misnamed { text, reason });
+                    continue;
+                }
+            };
+            let key = name.to_folded().as_wire().to_vec();
+            let Some((_, first)) = listing.found.get(&key) else {
+                listing.found.insert(key, (name, path));
+                continue;
+            };
+            let (kept, left) =
+                if in_use.get(&key) == Some(&path) { (path, first.clone()) } else { (first.clone(), path) };
+            let reason = format!(
+                "zone {name} is given twice: {} is served, {} is not\n help: keep one of them",
+                kept.display(),
+                left.display()
+            );
+            listing.rivals.push((key.clone(), reason));
+            listing.found.insert(key, (name, kept));
+        }
+        Ok(listing)
     }
 
     /// Where each name stands, the name's text, and the file.

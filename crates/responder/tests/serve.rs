@@ -173,7 +173,11 @@ fn a_zone_file_that_vanishes_leaves_its_zone_answering() {
     std::fs::rename(&zones.0, zones.0.with_extension("away")).unwrap();
     assert!(matches!(handle.reload(), Err(ReloadError::Directory { .. })));
     assert_eq!(www(&handle, "b.test"), Some(2));
+    let status = handle.status(&StatusFilter::default());
+    assert_eq!(status.zones_refused, 2, "a push that did not arrive is an alarm");
     std::fs::rename(zones.0.with_extension("away"), &zones.0).unwrap();
+    assert_eq!(handle.reload().unwrap().unchanged, 1);
+    assert_eq!(handle.status(&StatusFilter::default()).zones_refused, 1, "what vanished is still missed");
 }
 
 #[test]
@@ -197,6 +201,47 @@ fn included_files_count_as_the_zones_own() {
     assert_eq!(handle.reload().unwrap().unchanged, 1);
     zones.write("hosts.inc", "more A 192.0.2.2\nother A 192.0.2.3\n");
     assert_eq!(handle.reload().unwrap().loaded[0].records, 6);
+}
+
+#[test]
+fn one_wrongly_named_file_concerns_no_other_zone() {
+    let good = zone(1, 1);
+    let zones =
+        Zones::new("misnamed", &[("a.test.zone", &good), ("b..test.zone", &good), ("A.TEST.zone", &good)]);
+    let responder = Responder::start(zones.config()).unwrap();
+    let handle = responder.handle();
+    assert_eq!(www(&handle, "a.test"), Some(1));
+    let status = handle.status(&StatusFilter::default());
+    assert_eq!((status.zones_total, status.zones_refused, status.zones_not_loaded), (2, 1, 1));
+    let refusals: Vec<_> = status.zones.iter().filter_map(|zone| zone.refusal.as_deref()).collect();
+    assert!(
+        refusals.iter().any(|refusal| refusal.contains("\"b..test\" is not a zone name")),
+        "{refusals:?}"
+    );
+    assert!(refusals.iter().any(|refusal| refusal.contains("given twice")), "{refusals:?}");
+    // The same push brings good news for another zone, and then all is put right.
+    zones.write("c.test.zone", &zone(1, 3));
+    let report = handle.reload().unwrap();
+    assert_eq!((report.loaded.len(), report.refused.len()), (1, 2));
+    assert_eq!(www(&handle, "c.test"), Some(3));
+    std::fs::remove_file(zones.0.join("b..test.zone")).unwrap();
+    std::fs::remove_file(zones.0.join("A.TEST.zone")).unwrap();
+    // Of the two files for one zone the first by name was served, which is gone now.
+    assert_eq!(handle.reload().unwrap().refused.len(), 0);
+    assert_eq!(www(&handle, "a.test"), Some(1));
+    let status = handle.status(&StatusFilter::default());
+    assert_eq!((status.zones_total, status.zones_live), (2, 2));
+}
+
+#[test]
+fn an_included_file_that_appears_later_is_read_by_the_next_reload() {
+    let zones = Zones::new("later", &[("a.test.zone", &(zone(1, 1) + "$INCLUDE part.inc\n"))]);
+    let responder = Responder::start(zones.config()).unwrap();
+    let handle = responder.handle();
+    assert_eq!(handle.reload().unwrap().refused.len(), 1);
+    zones.write("part.inc", "more A 192.0.2.2\n");
+    assert_eq!(handle.reload().unwrap().loaded.len(), 1);
+    assert_eq!(www(&handle, "a.test"), Some(1));
 }
 
 #[test]

@@ -45,12 +45,30 @@ pub enum LoadError {
 /// # Errors
 /// [`LoadError`]; nothing is kept of a zone with any error in it.
 pub fn load_file(apex: &Name, path: &Path, key: HashKey) -> Result<Loaded, LoadError> {
+    load_file_watched(apex, path, key, &mut |_| {})
+}
+
+/// The same; `about_to_read` is told of the zone file and of each file that it includes, there or not, before it
+/// is opened, so that the caller can tell later whether any of them changed since.
+///
+/// # Errors
+/// [`LoadError`]; nothing is kept of a zone with any error in it.
+pub fn load_file_watched(
+    apex: &Name,
+    path: &Path,
+    key: HashKey,
+    about_to_read: &mut dyn FnMut(&Path),
+) -> Result<Loaded, LoadError> {
+    about_to_read(path);
     let octets =
         std::fs::read(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
     // Who writes a zone file need not be who may read everything that the responder may: what is included
     // stands beside the zone file or below, and errors never show lines of anything else.
     let below = path.parent().unwrap_or(Path::new("."));
-    let mut read = |included: &Path| read_below(below, included);
+    let mut read = |included: &Path| {
+        about_to_read(included);
+        read_below(below, included)
+    };
     load(apex, Source { path, octets: &octets, includes: Includes::Reader(&mut read) }, key)
 }
 
