@@ -18,7 +18,7 @@ use crate::verdict::Truncation;
 
 /// The highest offset that a compression pointer reaches (RFC 1035 §4.1.4).
 const POINTER_REACH: usize = 0x3fff;
-/// RRsets with pointers into themselves, and aliases that are followed, start before this offset; see
+/// RRsets with pointers into themselves, and aliases that are followed, start no later than here; see
 /// `pharos_zonedb::build::MAX_WITHIN`.
 pub(crate) const LINKABLE: usize = 0x2000;
 
@@ -66,6 +66,15 @@ impl<'a> Owner<'a> {
         }
         let labels = owner.get(..owner.len() - shared.len()).unwrap_or_default();
         Self { labels, tail: Tail::Shared(shared.len() + apex_octets) }
+    }
+
+    /// Octets that the name takes where it is written.
+    fn octets(&self) -> usize {
+        let tail = match self.tail {
+            Tail::Shared(_) => 2,
+            Tail::Written(octets) => octets.len(),
+        };
+        self.labels.len() + tail
     }
 }
 
@@ -197,7 +206,8 @@ impl<'a, 'c> Reply<'a, 'c> {
         let start = self.writer.len();
         let along = self.signatures == Signatures::Along;
         let signed_octets = if along { rrset.signatures_wire_octets() } else { 0 };
-        if start > LINKABLE || !self.writer.fits(rrset.wire_octets() + signed_octets) {
+        let linkable = start <= LINKABLE || !rrset.points_within();
+        if !linkable || !self.writer.fits(rrset.wire_octets() + signed_octets) {
             return Fit::TooLong;
         }
         let owner = self.places.pointer(owner_octets);
@@ -212,32 +222,35 @@ impl<'a, 'c> Reply<'a, 'c> {
         Fit::At(start)
     }
 
-    /// Adds an RRset with its signatures, whole or not at all, whose owner is written out.
+    /// Adds an RRset that holds no compressed name, with its signatures, whole or not at all. Its owner is written
+    /// out once, and again for each record where that is out of the reach of pointers.
     pub(crate) fn rrset_of(&mut self, section: Section, owner: &Owner<'_>, rrset: &RrSet<'_>) -> Fit {
         let start = self.writer.len();
-        let tail_octets = match owner.tail {
-            Tail::Shared(_) => 2,
-            Tail::Written(octets) => octets.len(),
-        };
-        // Each record's head counts two octets for its owner; the first one has the name in full.
-        let octets = rrset.wire_octets() + rrset.signatures_wire_octets() + owner.labels.len() + tail_octets;
-        if start > LINKABLE || !self.writer.fits(octets - 2) {
+        let in_reach = start <= POINTER_REACH;
+        let records = usize::from(rrset.count) + rrset.signatures().count();
+        let in_full = if in_reach { 1 } else { records };
+        // Each record counts with two octets for its owner.
+        let octets = rrset.wire_octets() + rrset.signatures_wire_octets() - 2 * in_full;
+        if !self.writer.fits(octets + owner.octets() * in_full) {
             return Fit::TooLong;
         }
-        self.writer.put(owner.labels);
-        match owner.tail {
-            Tail::Shared(suffix_octets) => self.writer.put_u16(self.places.pointer(suffix_octets)),
-            Tail::Written(octets) => self.writer.put(octets),
+        let signed = rrset.signatures().map(|signature| (Rtype::RRSIG, signature));
+        let all = rrset.records().map(|record| (rrset.rtype, record)).chain(signed);
+        for (index, (rtype, record)) in all.enumerate() {
+            let head = record_head(0xc000 | start as u16, rtype, rrset.ttl);
+            if in_reach && index > 0 {
+                self.writer.put(&head);
+            } else {
+                self.writer.put(owner.labels);
+                match owner.tail {
+                    Tail::Shared(suffix_octets) => self.writer.put_u16(self.places.pointer(suffix_octets)),
+                    Tail::Written(octets) => self.writer.put(octets),
+                }
+                self.writer.put(head.get(2..).unwrap_or_default());
+            }
+            self.writer.put(record.wire);
         }
-        let pointer = 0xc000 | start as u16;
-        let head = record_head(pointer, rrset.rtype, rrset.ttl);
-        let mut named = head.get(2..).unwrap_or_default();
-        for record in rrset.records() {
-            self.record(named, &record, start);
-            named = &head;
-        }
-        self.count(section, rrset.count);
-        self.signatures_of(section, pointer, rrset, rrset.ttl);
+        self.count(section, records as u16);
         Fit::At(start)
     }
 

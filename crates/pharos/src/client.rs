@@ -164,10 +164,10 @@ pub(crate) async fn reload(args: &cli::Reload) -> Result<(), Failure> {
     tell(&args.socket, &result, report.summary.trim_end());
     match report.refused {
         0 => Ok(()),
-        1 => Err(Failure::failed("1 zone was refused; its last good data keep answering")),
-        many => {
-            Err(Failure::failed(format!("{many} zones were refused; their last good data keep answering")))
-        }
+        1 => Err(Failure::failed("1 zone was refused; what answered for it before answers still")),
+        many => Err(Failure::failed(format!(
+            "{many} zones were refused; what answered for them before answers still"
+        ))),
     }
 }
 

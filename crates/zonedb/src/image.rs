@@ -391,6 +391,13 @@ impl<'a> RrSet<'a> {
         self.signature_octets().saturating_sub(4) + usize::from(signatures.left) * RECORD_HEAD
     }
 
+    /// Whether some name in the rdata is compressed against another one in this RRset, which pointers reach only if
+    /// the RRset starts early in a reply.
+    pub fn points_within(&self) -> bool {
+        let within = |patch: Patch| matches!(patch.target, Target::Within(_));
+        self.records().any(|record| record.patches().any(within))
+    }
+
     /// Nodes whose addresses belong into the additional section, each with the place of its name.
     #[inline]
     pub fn extras(&self) -> impl Iterator<Item = Extra<'a>> + use<'a> {

@@ -1,5 +1,6 @@
 //! RFC 2181: clarifications: RRsets, their TTLs, truncation, authority of zones.
 
+use pharos_answer::{AnyPolicy, Truncation};
 use pharos_testkit::{Ask, Served};
 use pharos_wire::{Rcode, Rtype};
 
@@ -92,4 +93,16 @@ fn labels_may_hold_any_octets() {
     let reply = served.ask(&Ask::of_wire(b"\x06a\0b\xff.c\x07example\0", Rtype::A));
     assert_eq!(reply.sections[0].len(), 1);
     assert_eq!(served.query("a.example.", Rtype::A).rcode(), Rcode::NXDOMAIN);
+}
+
+// §9: TC is for what did not fit; over TCP a name with much data is told whole.
+#[test]
+fn a_large_name_is_told_whole_over_tcp() {
+    let texts = |rtype: &str, letter: &str| {
+        (0..40).map(|n| format!("big {rtype} \"{}{n:02}\"\n", letter.repeat(240))).collect::<String>()
+    };
+    let served = Served::small("example.", &(texts("TXT", "x") + &texts("SPF", "y"))).any(AnyPolicy::Full);
+    let reply = served.ask(&Ask::new("big.example.", Rtype::ANY).tcp());
+    assert!(reply.octets.len() > 16_384, "beyond the reach of pointers");
+    assert_eq!((reply.sections[0].len(), reply.replied.truncation), (80, Truncation::Whole));
 }
