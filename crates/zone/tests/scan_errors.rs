@@ -34,6 +34,7 @@ const FAULTS: &[&str] = &[
     "a\\25 A 192.0.2.1",
     "www A 192.0.2.1 192.0.2.2",
     "www A 192.0.2.1 \\",
+    "( www ) A 192.0.2.1",
     // Grouping.
     "@ SOA ns host ( 1 2 3 4 5\nwww A 192.0.2.1",
     "www TXT ( a\nb TXT ( c )",
@@ -178,6 +179,14 @@ fn a_zone_without_any_ttl_takes_the_minimum_of_its_soa_and_a_warning_says_so() {
          1 | @ SOA ns host 1 2 3 4 5\n   | ^\n \
          help: put $TTL 5 at the top of the file: servers differ in what they take (RFC 2308 §4)\n"
     );
+}
+
+#[test]
+fn a_ttl_of_32_bits_counts_as_zero() {
+    let (lines, report) = scan_text("a 2147483648 A 192.0.2.1\n$TTL 4294967295\nb A 192.0.2.2\n");
+    assert_eq!(lines, ["a.example.com. 0 IN A 192.0.2.1", "b.example.com. 0 IN A 192.0.2.2"]);
+    assert_eq!((report.errors_total, report.warnings_total), (0, 2));
+    assert_eq!(scan_text("a 4294967296 A 192.0.2.1\n").1.errors_total, 1);
 }
 
 #[test]

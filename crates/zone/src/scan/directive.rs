@@ -27,7 +27,7 @@ impl<S: FnMut(Record<'_>)> Scanner<'_, '_, S> {
             }
             b"$TTL" => {
                 let token = argument(cursor, name, "a TTL")?;
-                let ttl = read_ttl(token)?;
+                let ttl = read_ttl(token, &mut self.scratch.warnings)?;
                 end(cursor, name)?;
                 self.state.default_ttl = Some(ttl);
                 Ok(())

@@ -124,6 +124,7 @@ impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
     fn entry(&mut self, file: FileId, cursor: &mut Cursor<'_>) -> Parsed<()> {
         let margin = match cursor.peek() {
             Some(b' ' | b'\t' | b'\r') => Margin::Blank,
+            Some(b'(') => return group_before_owner(cursor),
             _ => Margin::Owner,
         };
         let Some(first) = cursor.next()? else { return Ok(()) };
@@ -160,7 +161,7 @@ impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
         } else if state.owner_state == OwnerState::None {
             return no_owner(first);
         }
-        let (explicit_ttl, rtype) = read_head(cursor, token, margin)?;
+        let (explicit_ttl, rtype) = read_head(cursor, token, margin, &mut self.scratch.warnings)?;
         if let Some(ttl) = explicit_ttl {
             state.last_ttl = Some(ttl);
         }
@@ -242,7 +243,12 @@ fn diagnostic(severity: Severity, file: FileId, cursor: &Cursor<'_>, problem: Pr
 
 /// TTL and class, in either order, both or one or none, and the type.
 #[inline]
-fn read_head(cursor: &mut Cursor<'_>, first: Token<'_>, margin: Margin) -> Parsed<(Option<u32>, u16)> {
+fn read_head(
+    cursor: &mut Cursor<'_>,
+    first: Token<'_>,
+    margin: Margin,
+    warnings: &mut Vec<Problem>,
+) -> Parsed<(Option<u32>, u16)> {
     let (mut ttl, mut class) = (None, None);
     let mut token = first;
     loop {
@@ -253,7 +259,7 @@ fn read_head(cursor: &mut Cursor<'_>, first: Token<'_>, margin: Margin) -> Parse
             if ttl.is_some() {
                 return twice(token, "TTL");
             }
-            ttl = Some(read_ttl(token).map_err(|problem| not_a_ttl(token, problem))?);
+            ttl = Some(read_ttl(token, warnings).map_err(|problem| not_a_ttl(token, problem))?);
         } else if let Some(number) = class_number(token.text) {
             if class.replace(number).is_some() {
                 return twice(token, "class");
@@ -274,18 +280,24 @@ fn read_head(cursor: &mut Cursor<'_>, first: Token<'_>, margin: Margin) -> Parse
     }
 }
 
-/// A TTL, at most 2^31 - 1 (RFC 2181 §8).
+/// A TTL. One with more than 31 bits counts as 0 (RFC 2181 §8); other readers take such files too.
 #[inline]
-pub(super) fn read_ttl(token: Token<'_>) -> Parsed<u32> {
+pub(super) fn read_ttl(token: Token<'_>, warnings: &mut Vec<Problem>) -> Parsed<u32> {
     let ttl = text::period(token)?;
     if ttl > MAX_TTL {
-        return Problem::err(
-            token.span,
-            format!("the TTL {} is more than {MAX_TTL} seconds", quoted(token.text)),
-            "a TTL has 31 bits (RFC 2181 \u{a7}8); a week is 604800",
-        );
+        warnings.push(*ttl_too_large(token));
+        return Ok(0);
     }
     Ok(ttl)
+}
+
+#[cold]
+fn ttl_too_large(token: Token<'_>) -> Box<Problem> {
+    Problem::new(
+        token.span,
+        format!("the TTL {} is more than {MAX_TTL} seconds and counts as 0", quoted(token.text)),
+        "a TTL has 31 bits (RFC 2181 \u{a7}8); a week is 604800",
+    )
 }
 
 /// Mnemonics of RFC 1035 §3.2.4 and the form of RFC 3597 §5.
@@ -299,6 +311,16 @@ fn class_number(text: &[u8]) -> Option<u16> {
         [b'C' | b'c', b'L' | b'l', ..] => rtype::generic(text, b"CLASS"),
         _ => None,
     }
+}
+
+/// RFC 1035 §5.1 groups data that cross a line boundary; where the owner would stand, only BIND takes it.
+#[cold]
+fn group_before_owner(cursor: &Cursor<'_>) -> Parsed<()> {
+    Problem::err(
+        cursor.here(),
+        "a parenthesis stands before the owner",
+        "begin the line with the owner name, or with a blank to repeat that of the record before",
+    )
 }
 
 #[cold]
