@@ -2,10 +2,22 @@
 //!
 //! Every process installs it once, first thing. stdout stays free for what a command prints on purpose. The
 //! level comes from the command line, else from the environment variable `PHAROS_LOG`, else it is `info`.
+//!
+//! Logging neither waits nor fails: lines go through a queue with bounds to a thread that writes them. What
+//! stderr does not take is lost, and counted ([`dropped`], [`register`]).
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal as _;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+
+mod queue;
+
+use queue::Queue;
 
 /// The environment variable that gives the level when no option does.
 pub const LEVEL_VARIABLE: &str = "PHAROS_LOG";
@@ -44,24 +56,80 @@ pub enum LoggingError {
         /// Why it was refused.
         reason: String,
     },
+    /// The thread that writes could not be made.
+    #[error("the thread that writes the log cannot be started: {reason}")]
+    Thread {
+        /// What the system said.
+        reason: String,
+    },
     /// Something in this process logs already.
     #[error("logging was already set up in this process")]
     Twice,
 }
 
-/// Sets up logging for the whole process; `level` is a level or a list of `TARGET=LEVEL`.
-pub fn init(format: Format, level: Option<&str>, default_level: &str) -> Result<(), LoggingError> {
+/// How long an orderly end waits for stderr to take the last lines.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// How long a panic waits for its words to be written: it must end the process, heard or not.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// Logging, as long as it is kept. Dropping it waits until the lines so far are written, at most a second;
+/// later lines are still written, but not waited for.
+#[derive(Debug)]
+#[must_use = "dropping it ends the waiting for the last lines"]
+pub struct Logging {
+    queue: Queue,
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.queue.flush(LAST_LINES);
+    }
+}
+
+/// Sets up logging for the whole process; `level` is a level or a list of `TARGET=LEVEL`. Panics go the same
+/// way as lines: a stderr that takes nothing must not keep a broken process alive.
+pub fn init(format: Format, level: Option<&str>, default_level: &str) -> Result<Logging, LoggingError> {
     let from_environment = std::env::var(LEVEL_VARIABLE).ok().filter(|text| !text.is_empty());
     let filter = level.or(from_environment.as_deref()).unwrap_or(default_level);
     let env_filter = EnvFilter::try_new(filter)
         .map_err(|error| LoggingError::Filter { filter: filter.to_owned(), reason: error.to_string() })?;
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(env_filter).with_writer(std::io::stderr).with_target(false);
+    let queue = Queue::start(format, std::io::stderr())
+        .map_err(|error| LoggingError::Thread { reason: error.to_string() })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(env_filter)
+        .with_writer(Arc::new(queue.clone()))
+        // It would report them to stderr, and a failure there is a panic.
+        .log_internal_errors(false)
+        .with_target(false);
     let installed = match format {
         Format::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
         Format::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
     };
-    installed.map_err(|_| LoggingError::Twice)
+    installed.map_err(|_| LoggingError::Twice)?;
+    let words = queue.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        // Empty unless RUST_BACKTRACE asks for it.
+        let backtrace = match Backtrace::capture() {
+            backtrace if backtrace.status() == BacktraceStatus::Captured => format!("\n{backtrace}"),
+            _ => String::new(),
+        };
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("without a name");
+        words.note(Level::ERROR, &format!("thread {name} {panic}{backtrace}"));
+        words.flush(LAST_WORDS);
+    }));
+    Ok(Logging { queue })
+}
+
+/// How many lines were lost since the start of the process, because stderr did not take them, or not in time.
+pub fn dropped() -> u64 {
+    queue::lost().get()
+}
+
+/// Adds the counter `pharos_log_lines_lost_total` to a registry.
+pub fn register(registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
+    registry.register(Box::new(queue::lost().clone()))
 }
 
 #[cfg(test)]

@@ -43,7 +43,8 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), Failure> {
     // The demo shows events in its own words; everything else logs what a person may need.
     let default_level = if matches!(cli.command, Command::Demo(_)) { "off" } else { "info" };
-    logging::init(cli.log.log_format, cli.log.log_level.as_deref(), default_level)
+    // Kept to the end, for the last lines.
+    let _logging = logging::init(cli.log.log_format, cli.log.log_level.as_deref(), default_level)
         .map_err(|error| Failure::usage(error.to_string()))?;
     match &cli.command {
         Command::CheckConfig(args) => check_config::run(args),

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use pharos_ops::control::server::ControlServer;
 use pharos_ops::control::{Reply, Request};
 use pharos_ops::http::{self, Page, Readiness, Routes};
+use pharos_ops::logging;
 use pharos_responder::{Handle as ResponderHandle, Responder, StatusFilter};
 use pharos_sidecar::{Handle as SidecarHandle, Sidecar};
 use prometheus::Registry;
@@ -113,6 +114,7 @@ async fn stop_responder(responder: Responder) {
 fn responder_routes(handle: &ResponderHandle) -> Result<Routes, Failure> {
     let registry = Registry::new();
     handle.register(&registry).map_err(|error| Failure::from_error(&error))?;
+    logging::register(&registry).map_err(|error| Failure::from_error(&error))?;
     let (readiness, status) = (handle.clone(), handle.clone());
     Ok(Routes::new("pharos responder")
         .metrics(registry)
@@ -198,6 +200,7 @@ impl SidecarService {
 fn sidecar_routes(handle: &SidecarHandle) -> Result<Routes, Failure> {
     let registry = Registry::new();
     handle.register(&registry).map_err(|error| Failure::from_error(&error))?;
+    logging::register(&registry).map_err(|error| Failure::from_error(&error))?;
     let (live, ready, status) = (handle.clone(), handle.clone(), handle.clone());
     Ok(Routes::new("pharos sidecar")
         .metrics(registry)
