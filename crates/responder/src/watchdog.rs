@@ -23,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Looks without a beat in between after which a worker counts as stuck: 10 s, a hundred turns of an idle
 /// worker. A worker that is merely starved of its CPU for less must not take the node down.
 const STUCK: u32 = 20;
+/// How long the last line may take to be written. The end does not depend on it: whatever is at the other end of
+/// the log must not keep a stuck worker alive.
+const LAST_LINE: Duration = Duration::from_millis(100);
 
 /// How often a worker was seen without a beat.
 #[derive(Debug, Default)]
@@ -49,12 +52,20 @@ pub(crate) fn run<T>(workers: &[Arc<Counters>], zones: &Published<T>, stop: &Ato
         std::thread::sleep(LOOK);
         for (id, (watch, counters)) in watches.iter_mut().zip(workers).enumerate() {
             if watch.look(counters.last_beat_ms()) && !stop.load(Ordering::Relaxed) {
-                tracing::error!(worker = id, "a UDP worker is stuck: the responder ends itself");
-                std::process::abort();
+                end(id);
             }
         }
         zones.sweep();
     }
+}
+
+/// Says why on a thread of its own, since the log is not ours and may wait, and ends the process in any case.
+fn end(id: usize) -> ! {
+    let say = move || tracing::error!(worker = id, "a UDP worker is stuck: the responder ends itself");
+    // Without a thread for it, the end comes without words.
+    let _ = std::thread::Builder::new().spawn(say);
+    std::thread::sleep(LAST_LINE);
+    std::process::abort()
 }
 
 #[cfg(test)]

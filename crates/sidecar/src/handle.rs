@@ -22,7 +22,7 @@ use crate::status::{
     AlarmStatus, MOST_SIGNALS, NeighbourStatus, PrefixStatus, Status, StatusMode, TransitionStatus,
 };
 use crate::threads::Threads;
-use crate::{probe, responder};
+use crate::{probe, responder, watchdog};
 
 /// The start of a sidecar; what runs is reached by its [`Handle`].
 #[derive(Debug)]
@@ -90,6 +90,8 @@ impl Sidecar {
         threads.spawn("pharos-routes", announcer.run(threads.stopping()))?;
         let probing = probe::run(Arc::clone(&keeper), config.probe, Arc::from(config.nsid.as_str()), serials);
         threads.spawn("pharos-probe", threads.stopping().or(probing))?;
+        let watching = watchdog::run(Arc::clone(&keeper));
+        threads.spawn("pharos-watch", threads.stopping().or(watching))?;
         Ok(Handle { config, keeper, threads })
     }
 }

@@ -176,9 +176,14 @@ impl Keeper {
         self.events.subscribe()
     }
 
+    /// When the ticker last ran, in milliseconds of the clock: what the watchdog compares.
+    pub(crate) fn ticked_ms(&self) -> u64 {
+        self.ticked_ms.load(Ordering::Relaxed)
+    }
+
     /// How long ago the ticker last ran: what `/livez` judges.
     pub(crate) fn since_tick(&self) -> Duration {
-        self.clock.now().saturating_sub(Duration::from_millis(self.ticked_ms.load(Ordering::Relaxed)))
+        self.clock.now().saturating_sub(Duration::from_millis(self.ticked_ms()))
     }
 }
 

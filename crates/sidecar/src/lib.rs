@@ -21,7 +21,9 @@
 //! # Threads
 //!
 //! Probing, BGP and keeping time each have a thread with a runtime of its own, so that neither a busy
-//! management endpoint nor each other can make a hold timer or a probe late. [`Sidecar::start`] makes the
+//! management endpoint nor each other can make a hold timer or a probe late. A fourth ends the process, and
+//! with it the sessions, when the keeper no longer runs: nobody else would withdraw what is announced.
+//! [`Sidecar::start`] makes the
 //! threads and returns; it needs no runtime of the caller's, and [`Handle`] works from anywhere.
 //!
 //! # Not there yet
@@ -42,6 +44,7 @@ mod probe;
 mod responder;
 pub mod status;
 mod threads;
+mod watchdog;
 
 pub use config::{
     Attributes, Config, LevelMap, Mode, NeighbourConfig, ProbeConfig, Role, StartError, StatusConfig,

@@ -29,6 +29,10 @@ use crate::threads::Stopping;
 /// at once.
 const FIRST_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The longest sleep of a driver. Its machine names its deadlines and the kernel wakes it for octets; should
+/// either ever be missed, a session is this much late and not stuck.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
 /// One session and everything under it.
 pub(super) struct Driver {
     index: usize,
@@ -124,14 +128,10 @@ impl Driver {
     }
 
     async fn wake(&mut self, stopping: &mut Stopping) -> Woken {
-        let deadline = [self.session.next_deadline(), self.patience].into_iter().flatten().min();
         let clock = self.keeper.clock;
-        let timer = async {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(clock.instant(deadline)).await,
-                None => std::future::pending().await,
-            }
-        };
+        let latest = clock.now() + LONGEST_SLEEP;
+        let deadlines = [self.session.next_deadline(), self.patience].into_iter().flatten();
+        let timer = tokio::time::sleep_until(clock.instant(deadlines.fold(latest, Duration::min)));
         let passive = matches!(self.config.role, Role::Passive { .. });
         tokio::select! {
             text = stopping.ordered() => Woken::Stop(text),
