@@ -285,7 +285,7 @@ fn chain_ends_early(case: &Case<'_>, differences: &mut Differences) {
     }
     // The last name that the shorter one reached.
     let shorter = common - 1;
-    let crosses = case.world.zone_of(&ours[shorter]) != case.world.zone_of(&ours[shorter - 1]);
+    let crosses = zone_for(case, &ours[shorter]) != zone_for(case, &ours[shorter - 1]);
     let bound = common > 5 && case.peer == Peer::Knot || common > 8;
     // A DNAME that leads below itself (RFC 6672 §2.2 ends it by YXDOMAIN).
     let grows = case
@@ -329,11 +329,7 @@ fn shared_tree(case: &Case<'_>, differences: &mut Differences) {
 /// Whether a zone other than the one that answers has the name, one above it, or a wildcard for it, where the one
 /// that answers has none.
 fn is_known_elsewhere(case: &Case<'_>, name: &DomainName) -> bool {
-    let Some(mut zone) = case.world.zone_of(name) else { return false };
-    if case.ask.qtype == 43 && zone == *name {
-        // The parent's side answers for DS (RFC 4035 §3.1.4.1).
-        zone = case.world.zone_of(&name.parent()).unwrap_or(zone);
-    }
+    let Some(zone) = zone_for(case, name) else { return false };
     let above = name.ancestors().filter(|above| above.below(&zone));
     let wildcards =
         name.ancestors().skip(1).filter(|above| above.within(&zone)).map(|above| above.child(b"*"));
@@ -341,6 +337,13 @@ fn is_known_elsewhere(case: &Case<'_>, name: &DomainName) -> bool {
     absent
         .into_iter()
         .any(|name| case.world.nodes.iter().any(|(apex, nodes)| *apex != zone && nodes.contains_key(&name)))
+}
+
+/// The zone that answers for a name and the type asked for: for DS the one above (RFC 4035 §3.1.4.1).
+fn zone_for(case: &Case<'_>, name: &DomainName) -> Option<DomainName> {
+    let zone = case.world.zone_of(name)?;
+    let parents = case.ask.qtype == 43 && zone == *name && !name.0.is_empty();
+    if parents { case.world.zone_of(&name.parent()).or(Some(zone)) } else { Some(zone) }
 }
 
 /// RFC 4035 §3.1.4.1: the zone above the child answers for DS, which is the closest one that is served.
