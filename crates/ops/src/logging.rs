@@ -81,6 +81,13 @@ pub struct Logging {
     queue: Queue,
 }
 
+impl Logging {
+    /// Writes a line as it is, after those of the log, and like them.
+    pub fn say(&self, line: &str) {
+        self.queue.put(format!("{line}\n").as_bytes());
+    }
+}
+
 impl Drop for Logging {
     fn drop(&mut self) {
         self.queue.flush(LAST_LINES);

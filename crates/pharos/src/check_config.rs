@@ -3,7 +3,7 @@
 use crate::cli;
 use crate::failure::Failure;
 use crate::map;
-use crate::print::say;
+use crate::print::{remark, say};
 use pharos_ops::config::schema::{Mode, SidecarMode};
 use pharos_ops::config::{Loaded, Need};
 use std::fmt::{Display, Write as _};
@@ -17,7 +17,7 @@ pub(crate) fn run(args: &cli::CheckConfig) -> Result<(), Failure> {
         map::sidecar(&loaded)?;
     }
     for warning in &loaded.warnings {
-        eprintln!("{warning}\n");
+        remark(&format!("{warning}\n\n"));
     }
     say(&describe(&loaded));
     let (pharos, site) = args.files.paths();

@@ -30,22 +30,29 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // The demo shows events in its own words; everything else logs what a person may need.
+    let default_level = if matches!(cli.command, Command::Demo(_)) { "off" } else { "info" };
+    let logging = match logging::init(cli.log.log_format, cli.log.log_level.as_deref(), default_level) {
+        Ok(logging) => logging,
+        Err(error) => {
+            let failure = Failure::usage(error.to_string());
+            // Nobody may read stderr any more; the exit code still tells.
+            let _ = writeln!(std::io::stderr(), "error: {failure}");
+            return failure.exit_code();
+        }
+    };
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Nobody may read stderr any more; the exit code still tells.
-            let _ = writeln!(std::io::stderr(), "error: {failure}");
+            // After the log's lines, and like them without waiting for ever: a service that failed must end, so
+            // that it can be started anew.
+            logging.say(&format!("error: {failure}"));
             failure.exit_code()
         }
     }
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
-    // The demo shows events in its own words; everything else logs what a person may need.
-    let default_level = if matches!(cli.command, Command::Demo(_)) { "off" } else { "info" };
-    // Kept to the end, for the last lines.
-    let _logging = logging::init(cli.log.log_format, cli.log.log_level.as_deref(), default_level)
-        .map_err(|error| Failure::usage(error.to_string()))?;
     match &cli.command {
         Command::CheckConfig(args) => check_config::run(args),
         Command::Zone(Zone::Check(args)) => zone::check(args),

@@ -1,4 +1,4 @@
-//! Printing on stdout without minding that nobody reads.
+//! Printing without minding that nobody reads.
 
 use std::io::Write as _;
 
@@ -6,4 +6,9 @@ use std::io::Write as _;
 pub(crate) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// The same on stderr: a full log disk must not make a check fail that the service's start waits for.
+pub(crate) fn remark(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

@@ -5,7 +5,7 @@
 
 use crate::cli;
 use crate::failure::Failure;
-use crate::print::say;
+use crate::print::{remark, say};
 use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
 use pharos_zone::load::{LoadError, load};
@@ -79,7 +79,7 @@ fn check_one(file: &ZoneFile, twice: Option<&Path>) -> bool {
     };
     match load_zone(name, &file.path, &octets) {
         Ok(loaded) => {
-            eprint!("{}", loaded.report);
+            remark(&loaded.report.to_string());
             let (serial, records) = (loaded.image.serial(), loaded.image.records());
             let warnings = loaded.report.warnings_total;
             let (records, warnings) = (counted(records, "record"), counted(warnings, "warning"));
@@ -98,7 +98,7 @@ fn check_one(file: &ZoneFile, twice: Option<&Path>) -> bool {
 }
 
 fn refuse(name: &str, why: &str, summary: &str) -> bool {
-    eprintln!("{why}");
+    remark(&format!("{why}\n"));
     say(&format!("REFUSED  {name} {summary}\n"));
     false
 }
@@ -118,9 +118,9 @@ pub(crate) fn print(args: &cli::ZonePrint) -> Result<(), Failure> {
     let octets = std::fs::read(path)
         .map_err(|error| Failure::failed(format!("{}: cannot be read: {error}", path.display())))?;
     match load_zone(&name, path, &octets) {
-        Ok(loaded) => eprint!("{}", loaded.report),
+        Ok(loaded) => remark(&loaded.report.to_string()),
         Err(error) => {
-            eprintln!("{}", error.to_string().trim_end());
+            remark(&format!("{}\n", error.to_string().trim_end()));
             return Err(Failure::failed("the zone is refused, so it is not printed"));
         }
     }

@@ -18,7 +18,7 @@ use std::time::Instant;
 const PIPE: usize = 64 * 1024;
 
 struct Serving {
-    child: Child,
+    child: Killed,
     server: SocketAddr,
     management: SocketAddr,
     scratch: Scratch,
@@ -35,7 +35,7 @@ impl Serving {
             scratch.write("zones/own.test.zone", &zone_text(1));
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap()
         };
-        let serving = Self { child, server, management, scratch };
+        let serving = Self { child: Killed(child), server, management, scratch };
         until("the start", || serving.socket().exists() && serving.serial() == Some(1));
         serving
     }
@@ -59,7 +59,7 @@ impl Serving {
     }
 
     fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.child.0.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
@@ -72,17 +72,6 @@ impl Serving {
         line.unwrap_or_else(|| panic!("{page}")).parse().unwrap()
     }
 
-    fn end(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + GUARD;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "it does not end");
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-    }
-
     /// Everything that logs, then the end.
     fn live_and_end(mut self) {
         for serial in 2..5 {
@@ -92,15 +81,29 @@ impl Serving {
         self.signal("HUP");
         until("the reload by signal", || self.serial() == Some(9));
         self.signal("TERM");
-        let status = self.end();
+        let status = end(&mut self.child.0);
         assert!(status.success(), "{status}");
     }
 }
 
-impl Drop for Serving {
+/// A child that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn end(child: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + GUARD;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        assert!(Instant::now() < deadline, "it does not end");
+        std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }
 
@@ -141,9 +144,32 @@ fn a_log_that_nobody_reads_holds_up_neither_answers_nor_reloads_nor_the_end() {
 }
 
 #[test]
+fn a_start_that_fails_ends_though_nobody_reads_why() {
+    let serving = Serving::start("log-fails", Stdio::null());
+    let (reader, stderr) = full_pipe();
+    let mut command = pharos(["serve", "--listen", &serving.server.to_string(), "--zones"]);
+    let zones = serving.scratch.0.join("zones");
+    let child = command.arg(zones).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
+    assert_eq!(end(&mut Killed(child).0).code(), Some(1));
+    drop(reader);
+}
+
+#[test]
 fn a_log_reader_that_went_away_is_not_missed() {
     let (reader, writer) = std::io::pipe().unwrap();
     let serving = Serving::start("log-closed", writer.into());
     drop(reader);
     serving.live_and_end();
+}
+
+#[test]
+fn a_check_does_not_fail_for_a_full_log_disk() {
+    let scratch = Scratch::new("check-full");
+    let zone = scratch.write("own.test.zone", &zone_text(1));
+    let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
+    let mut good = pharos(["zone", "check"]);
+    assert_eq!(good.arg(&zone).stderr(full()).output().unwrap().status.code(), Some(0));
+    let broken = scratch.write("own.test.zone", "@ IN A 192.0.2.256\n");
+    let mut bad = pharos(["zone", "check"]);
+    assert_eq!(bad.arg(&broken).stderr(full()).output().unwrap().status.code(), Some(1));
 }
