@@ -124,6 +124,18 @@ fn it_answers_by_udp_and_by_tcp_with_pipelined_queries() {
 }
 
 #[test]
+fn the_root_is_served_from_its_own_file_name_and_listed_zones_from_any() {
+    let zones = Zones::new("names", &[("@.zone", &zone(1, 1)), ("any.txt", &zone(1, 2))]);
+    let responder = Responder::start(zones.config()).unwrap();
+    assert_eq!(www(&responder.handle(), ""), Some(1));
+    let list =
+        vec![("A.Test.".to_owned(), zones.0.join("any.txt")), (".".to_owned(), zones.0.join("@.zone"))];
+    let responder = Responder::start(Config { zones: ZoneSource::List(list), ..zones.config() }).unwrap();
+    assert_eq!(www(&responder.handle(), "a.test"), Some(2));
+    assert_eq!(www(&responder.handle(), ""), Some(1));
+}
+
+#[test]
 fn a_reload_swaps_what_changed_and_only_that() {
     let zones = Zones::new("reload", &[("a.test.zone", &zone(1, 1)), ("b.test.zone", &zone(1, 1))]);
     let responder = Responder::start(zones.config()).unwrap();
