@@ -11,6 +11,7 @@ use pharos_wire::name::Text;
 use pharos_wire::{Rtype, name};
 use pharos_zonedb::build::MAX_RRSET;
 use pharos_zonedb::image::RECORD_HEAD;
+use pharos_zonedb::nsec3::Nsec3Parameters;
 
 use crate::diagnostic::Diagnostic;
 use crate::scan::Place;
@@ -19,6 +20,7 @@ use crate::tree::{APEX, NodeIndex, Standing, Tree, TreeRecord};
 /// Judges a settled tree; `say` receives each finding.
 pub(crate) fn check(tree: &Tree, say: &mut impl FnMut(Diagnostic)) {
     apex(tree, say);
+    hashing(tree, say);
     for node in tree.nodes() {
         match tree.standing(node) {
             Standing::Authoritative => {
@@ -64,6 +66,25 @@ fn apex(tree: &Tree, say: &mut impl FnMut(Diagnostic)) {
                 soa.place,
                 format!("SOA at {}, which is not the zone's apex {zone}", owner(tree, node)),
                 "put the records of each zone into a file of their own",
+            ));
+        }
+    }
+}
+
+/// Additional iterations of NSEC3 that are served: validators give up beyond 150 or less (RFC 9276 §3.2), and each
+/// query for a name that does not exist costs as many hashes.
+const MAX_NSEC3_ITERATIONS: u16 = 150;
+
+/// Denials must be cheap to make and to check.
+fn hashing(tree: &Tree, say: &mut impl FnMut(Diagnostic)) {
+    for record in tree.of_type(APEX, Rtype::NSEC3PARAM) {
+        let iterations =
+            Nsec3Parameters::from_rdata(record.rdata).map_or(0, |parameters| parameters.iterations);
+        if iterations > MAX_NSEC3_ITERATIONS {
+            say(Diagnostic::error(
+                record.place,
+                format!("NSEC3 with {iterations} iterations; {MAX_NSEC3_ITERATIONS} are served at most"),
+                "sign with 0 iterations and no salt, as RFC 9276 §3.1 asks",
             ));
         }
     }

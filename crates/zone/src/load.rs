@@ -173,6 +173,19 @@ mod tests {
     }
 
     #[test]
+    fn hashing_that_no_validator_follows_is_refused() {
+        let zone = |iterations| format!("@ 1 SOA . . 1 1 1 1 1\n  NS .\n  NSEC3PARAM 1 0 {iterations} -\n");
+        let report = refused(&zone(151));
+        assert!(report.starts_with("example.zone:3:"), "{report}");
+        assert!(report.contains("NSEC3 with 151 iterations; 150 are served at most"), "{report}");
+        let apex = Name::from_text("example.").unwrap();
+        let path = Path::new("example.zone");
+        let fine = zone(150);
+        let source = Source { path, octets: fine.as_bytes(), includes: Includes::Refused };
+        assert!(load(&apex, source, HashKey::new([0, 0])).is_ok());
+    }
+
+    #[test]
     fn bad_lines_and_contradictions_are_told_in_one_run_by_place() {
         let report = refused(
             "@ 1 SOA . . 1 1 1 1 1\n  NS .\na CNAME b\na A 192.0.2.1\nb A 192.0.2.256\nx.example.org. A 192.0.2.1\n",
