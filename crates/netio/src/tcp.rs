@@ -112,9 +112,13 @@ mod tests {
 
     #[test]
     fn an_ipv6_wildcard_listener_leaves_the_port_free_for_ipv4() {
-        let v6 = listen("[::]:0".parse().unwrap(), &TcpOptions::default()).unwrap();
-        let port = v6.local_addr().unwrap().port();
-        listen(SocketAddr::from(([0, 0, 0, 0], port)), &TcpOptions::default()).unwrap();
+        // Some other process may hold a port for IPv4, but not one after the other.
+        let free = (0..20).any(|_| {
+            let v6 = listen("[::]:0".parse().unwrap(), &TcpOptions::default()).unwrap();
+            let port = v6.local_addr().unwrap().port();
+            listen(SocketAddr::from(([0, 0, 0, 0], port)), &TcpOptions::default()).is_ok()
+        });
+        assert!(free);
     }
 
     #[test]
