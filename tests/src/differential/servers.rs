@@ -7,6 +7,7 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use pharos_responder::{Config, Responder, StatusFilter, ZoneSource};
@@ -167,12 +168,15 @@ fn start_ours(files: &[(String, PathBuf)]) -> (Responder, SocketAddr) {
     (responder, address)
 }
 
-/// An address that nobody listens on, for both transports.
+/// An address that nobody listens on, for both transports. Its port is below those that the kernel gives out, so
+/// that nobody is given it before the server has taken it.
 fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = (std::process::id() % 20_000) as u16;
     loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        if UdpSocket::bind(address).is_ok() {
+        let port = 10_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             return address;
         }
     }
