@@ -19,7 +19,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use pharos_answer::{AnyPolicy, Context, Job, Silent, Transport, Verdict, answer};
 use pharos_wire::hash::HashKey;
 use pharos_wire::{Name, Rcode, Rtype};
-use pharos_zone::load::load_file_watched;
+use pharos_zone::dnssec::Checks;
+use pharos_zone::load::{Watch, load_file_watched};
 use pharos_zonedb::{Published, Retire, ZoneImage, ZoneSet, ZoneState};
 use serde::Serialize;
 
@@ -320,9 +321,11 @@ impl Zone {
         let begun = Instant::now();
         // Stamped before they are read: a change in between is seen by the next reload.
         let mut stamps = Vec::new();
-        let outcome = load_file_watched(&self.name, &self.path, key, &mut |file| {
-            stamps.push((file.to_owned(), Stamp::of(file)));
-        });
+        let watch = Watch {
+            about_to_read: &mut |file| stamps.push((file.to_owned(), Stamp::of(file))),
+            progress: &mut |_| {},
+        };
+        let outcome = load_file_watched(&self.name, &self.path, key, &Checks::LENIENT, watch);
         self.stamps = stamps;
         let outcome = outcome.map_err(|error| error.to_string()).and_then(|loaded| {
             let image = Arc::new(loaded.image);

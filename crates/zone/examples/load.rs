@@ -2,6 +2,7 @@
 //! pharos-zone --example load -- FILE ORIGIN`.
 
 use pharos_wire::hash::HashKey;
+use pharos_zone::dnssec::Checks;
 use pharos_zone::load::load_file;
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
     };
     for _ in 0..RUNS {
         let begin = Instant::now();
-        let loaded = match load_file(&apex, Path::new(&file), HashKey::new([1, 2])) {
+        let loaded = match load_file(&apex, Path::new(&file), HashKey::new([1, 2]), &Checks::STRICT) {
             Ok(loaded) => loaded,
             Err(error) => {
                 eprintln!("{error}");

@@ -11,6 +11,7 @@
 mod check;
 mod compile;
 pub mod diagnostic;
+pub mod dnssec;
 pub mod load;
 mod nsec3;
 pub mod print;

@@ -12,6 +12,7 @@ use pharos_zonedb::ZoneImage;
 use crate::check::check;
 use crate::compile::compile;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::dnssec::{self, Checks, Findings, Progress, Signed};
 use crate::scan::{Includes, Place, Report, Source, scan};
 use crate::tree::{Misfit, Tree};
 
@@ -22,6 +23,23 @@ pub struct Loaded {
     pub image: ZoneImage,
     /// What was found; without errors.
     pub report: Report,
+    /// What is known of its signatures; none for an unsigned zone.
+    pub signed: Option<Signed>,
+    /// What is wrong with signatures by the clock of [`Checks`], worst first and [`crate::scan::MAX_KEPT`] at most:
+    /// errors are of signatures that no validator takes now, warnings of those that end soon. They never refuse
+    /// a zone here, since a lapsed signature is no worse than no answer: the caller knows what else there is.
+    pub by_clock: Vec<Diagnostic>,
+    /// How many findings by the clock there were.
+    pub by_clock_total: u64,
+}
+
+/// Who watches a load.
+pub struct Watch<'a> {
+    /// Is told of the zone file and of each file that it includes, there or not, before it is opened, so that the
+    /// caller can tell later whether any of them changed since.
+    pub about_to_read: &'a mut dyn FnMut(&Path),
+    /// Is told from time to time how far the verification of signatures has come.
+    pub progress: &'a mut dyn FnMut(Progress),
 }
 
 /// Why a zone file did not become an image.
@@ -44,12 +62,11 @@ pub enum LoadError {
 ///
 /// # Errors
 /// [`LoadError`]; nothing is kept of a zone with any error in it.
-pub fn load_file(apex: &Name, path: &Path, key: HashKey) -> Result<Loaded, LoadError> {
-    load_file_watched(apex, path, key, &mut |_| {})
+pub fn load_file(apex: &Name, path: &Path, key: HashKey, checks: &Checks) -> Result<Loaded, LoadError> {
+    load_file_watched(apex, path, key, checks, Watch { about_to_read: &mut |_| {}, progress: &mut |_| {} })
 }
 
-/// The same; `about_to_read` is told of the zone file and of each file that it includes, there or not, before it
-/// is opened, so that the caller can tell later whether any of them changed since.
+/// The same under the eyes of `watch`.
 ///
 /// # Errors
 /// [`LoadError`]; nothing is kept of a zone with any error in it.
@@ -57,8 +74,10 @@ pub fn load_file_watched(
     apex: &Name,
     path: &Path,
     key: HashKey,
-    about_to_read: &mut dyn FnMut(&Path),
+    checks: &Checks,
+    watch: Watch<'_>,
 ) -> Result<Loaded, LoadError> {
+    let Watch { about_to_read, progress } = watch;
     about_to_read(path);
     let octets =
         std::fs::read(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
@@ -69,7 +88,8 @@ pub fn load_file_watched(
         about_to_read(included);
         read_below(below, included)
     };
-    load(apex, Source { path, octets: &octets, includes: Includes::Reader(&mut read) }, key)
+    let source = Source { path, octets: &octets, includes: Includes::Reader(&mut read) };
+    load(apex, source, key, checks, progress)
 }
 
 /// The content of a regular file in `directory` or below it, links followed.
@@ -83,11 +103,17 @@ fn read_below(directory: &Path, file: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(file)
 }
 
-/// Loads the zone `apex` from text at hand.
+/// Loads the zone `apex` from text at hand; `progress` is told how far the verification of signatures has come.
 ///
 /// # Errors
 /// [`LoadError::Refused`].
-pub fn load(apex: &Name, source: Source<'_>, key: HashKey) -> Result<Loaded, LoadError> {
+pub fn load(
+    apex: &Name,
+    source: Source<'_>,
+    key: HashKey,
+    checks: &Checks,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Loaded, LoadError> {
     let main_file = source.octets;
     let mut tree = Tree::new(apex, key, main_file.len());
     let mut misfits = Vec::new();
@@ -114,13 +140,18 @@ pub fn load(apex: &Name, source: Source<'_>, key: HashKey) -> Result<Loaded, Loa
             add(&mut report, finding, main_file);
         }
     });
+    let dnssec = if whole { dnssec::check(&tree, checks, progress) } else { None };
     report.errors.sort_by_key(|finding| finding.place);
     report.warnings.sort_by_key(|finding| finding.place);
     if !report.is_clean() {
         return Err(LoadError::Refused(Box::new(report)));
     }
     match compile(&tree) {
-        Ok(image) => Ok(Loaded { image, report }),
+        Ok(image) => {
+            let Findings { signed, mut by_clock, by_clock_total } = dnssec.unwrap_or_default();
+            by_clock = by_clock.into_iter().map(|finding| shown(finding, main_file)).collect();
+            Ok(Loaded { image, report, signed, by_clock, by_clock_total })
+        }
         Err(error) => {
             let remedy = "split the zone, or remove what makes it so large";
             add(&mut report, Diagnostic::error(Place::default(), error.to_string(), remedy), main_file);
@@ -153,9 +184,13 @@ fn add(report: &mut Report, finding: Diagnostic, main_file: &[u8]) {
         }
     };
     if kept.len() < crate::scan::MAX_KEPT {
-        let in_main_file = finding.place.file.0 == 0 && finding.place.line > 0;
-        kept.push(if in_main_file { finding.with_source(main_file) } else { finding });
+        kept.push(shown(finding, main_file));
     }
+}
+
+fn shown(finding: Diagnostic, main_file: &[u8]) -> Diagnostic {
+    let in_main_file = finding.place.file.0 == 0 && finding.place.line > 0;
+    if in_main_file { finding.with_source(main_file) } else { finding }
 }
 
 #[cfg(test)]
@@ -166,7 +201,7 @@ mod tests {
         let apex = Name::from_text("example.").unwrap();
         let path = Path::new("example.zone");
         let source = Source { path, octets: text.as_bytes(), includes: Includes::Refused };
-        match load(&apex, source, HashKey::new([0, 0])) {
+        match load(&apex, source, HashKey::new([0, 0]), &Checks::STRICT, &mut |_| {}) {
             Err(error) => error.to_string(),
             Ok(loaded) => panic!("accepted: {loaded:?}"),
         }
@@ -182,7 +217,7 @@ mod tests {
         let path = Path::new("example.zone");
         let fine = zone(150);
         let source = Source { path, octets: fine.as_bytes(), includes: Includes::Refused };
-        assert!(load(&apex, source, HashKey::new([0, 0])).is_ok());
+        assert!(load(&apex, source, HashKey::new([0, 0]), &Checks::STRICT, &mut |_| {}).is_ok());
     }
 
     #[test]
@@ -225,7 +260,14 @@ mod tests {
         }
         let source =
             Source { path: Path::new("x.zone"), octets: text.as_bytes(), includes: Includes::Refused };
-        let loaded = load(&Name::from_text("x.test.").unwrap(), source, HashKey::new([1, 2])).unwrap();
+        let loaded = load(
+            &Name::from_text("x.test.").unwrap(),
+            source,
+            HashKey::new([1, 2]),
+            &Checks::STRICT,
+            &mut |_| {},
+        )
+        .unwrap();
         assert_eq!(loaded.image.records(), 31_003);
     }
 }

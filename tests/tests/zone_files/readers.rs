@@ -5,6 +5,7 @@
 
 use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
+use pharos_zone::dnssec::Checks;
 use pharos_zone::load::{LoadError, load};
 use pharos_zone::print::{Listing, canonical_rdata};
 use pharos_zone::scan::{Includes, Source, scan};
@@ -84,7 +85,7 @@ pub(crate) fn ours(directory: &Path, file: &Path, origin: &str) -> Verdict {
     let octets = std::fs::read(&path).unwrap_or_default();
     let name = Name::from_text(origin).expect("origins are names");
     let source = || Source { path: &path, octets: &octets, includes: Includes::Files };
-    match load(&name, source(), HashKey::new([0, 0])) {
+    match load(&name, source(), HashKey::new([0, 0]), &Checks::LENIENT, &mut |_| {}) {
         Err(LoadError::Refused(report)) => {
             Verdict::Refuses(report.errors.first().map_or(String::new(), |first| first.message.clone()))
         }

@@ -1,0 +1,156 @@
+//! What must be true of a signed zone: its signatures, its chains of denial, its digest.
+//!
+//! All of it is judged over a settled tree, before a zone is compiled. Nothing here reads a clock: the time is
+//! an argument, and what depends on it is told apart from what depends on the zone alone. A zone is signed when
+//! its apex has a DNSKEY; one without costs nothing.
+
+mod ds;
+mod rrsig;
+mod times;
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use pharos_wire::Rtype;
+
+use crate::diagnostic::Diagnostic;
+use crate::nsec3::is_hash_owner;
+use crate::tree::{APEX, NodeIndex, Standing, Tree};
+use rrsig::Rrsig;
+use times::Times;
+
+pub use ds::{DsVerdict, ds_matches};
+
+/// What to check in a signed zone, and by which clock.
+#[derive(Clone, Debug)]
+pub struct Checks {
+    /// Which signatures are verified.
+    pub signatures: Signatures,
+    /// What time it is; without it nothing is said about the times of signatures.
+    pub clock: Option<Clock>,
+    /// How many threads verify at once, the caller's own among them.
+    pub threads: NonZeroUsize,
+    /// What becomes of a zone that no validator would believe.
+    pub broken: Broken,
+}
+
+impl Checks {
+    /// As little as can be: no signature is verified, no time is looked at, and faults are warnings. For data that
+    /// the caller trusts, and for tests.
+    pub const LENIENT: Self =
+        Self { signatures: Signatures::None, clock: None, threads: NonZeroUsize::MIN, broken: Broken::Serve };
+
+    /// All that the zone's content alone decides: every signature is verified by this thread, faults refuse.
+    pub const STRICT: Self =
+        Self { signatures: Signatures::All, clock: None, threads: NonZeroUsize::MIN, broken: Broken::Refuse };
+}
+
+/// Which signatures are verified. Every other check of them is made in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signatures {
+    /// Each one.
+    All,
+    /// One in so many, chosen by the content of the signatures, so that the same zone gets the same verdict
+    /// everywhere; those of the apex always.
+    OneIn(NonZeroU32),
+    /// None.
+    None,
+}
+
+/// What becomes of a zone that no validator would believe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// It is refused: the faults are errors.
+    Refuse,
+    /// It is served: the faults are warnings.
+    Serve,
+}
+
+/// The time by which signatures are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Seconds since 1970 (UTC).
+    pub unix: u64,
+    /// A signature that ends within this time is near its end.
+    pub near: Duration,
+}
+
+/// How far the verification of signatures has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Signatures looked at.
+    pub done: u64,
+    /// Signatures that will be looked at.
+    pub total: u64,
+}
+
+/// What is known of the signatures of a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The signature that ends first.
+    pub earliest_expiry: Expiry,
+    /// The youngest inception of all signatures, seconds since 1970: the clock was there when the zone was signed,
+    /// if the signer's clock was right and did not ask for a later start.
+    pub latest_inception: u64,
+    /// RRSIG records that validators would look at: all but those of names that are not served.
+    pub signatures: u64,
+    /// How many of them were verified and hold.
+    pub verified: u64,
+    /// How many were chosen and could not be verified, for their algorithm or the size of their key.
+    pub unverifiable: u64,
+}
+
+/// When a signature ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    /// Seconds since 1970 (RFC 4034 §3.1.5, taken to be within 68 years of the clock).
+    pub unix: u64,
+    /// What it covers, such as `www.example. A`.
+    pub record: String,
+}
+
+/// What the checks of a signed zone found besides faults.
+#[derive(Default)]
+pub(crate) struct Findings {
+    pub(crate) signed: Option<Signed>,
+    pub(crate) by_clock: Vec<Diagnostic>,
+    pub(crate) by_clock_total: u64,
+}
+
+/// Judges a settled tree; `None` for a zone that is not signed.
+pub(crate) fn check(tree: &Tree, checks: &Checks, progress: &mut dyn FnMut(Progress)) -> Option<Findings> {
+    tree.of_type(APEX, Rtype::DNSKEY).next()?;
+    let mut times = Times::new(checks.clock);
+    for node in tree.nodes().filter(|&node| tree.has(node, Rtype::RRSIG)) {
+        for record in tree.of_type(node, Rtype::RRSIG) {
+            let Some(rrsig) = Rrsig::parse(record.rdata) else { continue };
+            if is_judged(tree, node, rrsig.covered) {
+                times.note(tree.owner(node), &rrsig, record.place);
+            }
+        }
+    }
+    let signed = times.ends().map(|(earliest_expiry, latest_inception, signatures)| Signed {
+        earliest_expiry,
+        latest_inception,
+        signatures,
+        verified: 0,
+        unverifiable: 0,
+    });
+    if let Some(signed) = &signed {
+        progress(Progress { done: signed.signatures, total: signed.signatures });
+    }
+    let (by_clock, by_clock_total) = times.findings();
+    Some(Findings { signed, by_clock, by_clock_total })
+}
+
+/// Whether an RRset of this type at a node is the zone's own and so signed (RFC 4035 §2.2): at a cut DS and NSEC, and
+/// nothing below one.
+fn is_judged(tree: &Tree, node: NodeIndex, rtype: Rtype) -> bool {
+    match tree.standing(node) {
+        _ if rtype == Rtype::RRSIG => false,
+        Standing::Authoritative => true,
+        Standing::Cut => matches!(rtype, Rtype::DS | Rtype::NSEC),
+        // Owners of NSEC3 records stand beside all names, below a DNAME at the apex, too.
+        Standing::Occluded(_) => rtype == Rtype::NSEC3 && is_hash_owner(tree, node),
+    }
+}

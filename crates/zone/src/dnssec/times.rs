@@ -1,0 +1,155 @@
+//! When signatures begin and end, and what the clock says of that.
+//!
+//! Findings are kept apart from all others, because they come and go without any change to the zone.
+
+use pharos_wire::name::Text;
+
+use super::rrsig::Rrsig;
+use super::{Clock, Expiry};
+use crate::diagnostic::Diagnostic;
+use crate::scan::{MAX_KEPT, Place};
+
+/// The times of all signatures seen so far.
+pub(crate) struct Times {
+    clock: Option<Clock>,
+    earliest: Option<Expiry>,
+    latest_inception: u64,
+    seen: u64,
+    /// Signatures that no validator takes now, and those that end soon.
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    total: u64,
+}
+
+impl Times {
+    pub(crate) fn new(clock: Option<Clock>) -> Self {
+        let (errors, warnings) = (Vec::new(), Vec::new());
+        Self { clock, earliest: None, latest_inception: 0, seen: 0, errors, warnings, total: 0 }
+    }
+
+    /// Takes note of one signature.
+    pub(crate) fn note(&mut self, owner: &[u8], rrsig: &Rrsig<'_>, place: Place) {
+        self.seen += 1;
+        let (from, to) = (self.unix(rrsig.inception), self.unix(rrsig.expiration));
+        self.latest_inception = self.latest_inception.max(from);
+        if self.earliest.as_ref().is_none_or(|earliest| to < earliest.unix) {
+            self.earliest = Some(Expiry { unix: to, record: format!("{} {}", Text(owner), rrsig.covered) });
+        }
+        let Some(clock) = self.clock else { return };
+        let what = |what: &str| format!("the RRSIG of {} {} {what}", Text(owner), rrsig.covered);
+        // Both ends belong to it (RFC 4034 §3.1.5).
+        if to < clock.unix {
+            let message = what(&format!("expired {} ago", span(clock.unix - to)));
+            self.error(Diagnostic::error(place, message, "sign the zone again, and more often"));
+        } else if from > clock.unix {
+            let message = what(&format!("begins only in {}", span(from - clock.unix)));
+            let remedy = "compare the clocks here and where the zone is signed";
+            self.error(Diagnostic::error(place, message, remedy));
+        } else if to - clock.unix < clock.near.as_secs() {
+            let message = what(&format!("ends in {}", span(to - clock.unix)));
+            self.total += 1;
+            if self.warnings.len() < MAX_KEPT {
+                self.warnings.push(Diagnostic::warning(place, message, "sign the zone again"));
+            }
+        }
+    }
+
+    fn error(&mut self, finding: Diagnostic) {
+        self.total += 1;
+        if self.errors.len() < MAX_KEPT {
+            self.errors.push(finding);
+        }
+    }
+
+    /// The time nearest to the clock that a number of 32 bits may mean (RFC 1982, as RFC 4034 §3.1.5 asks); without a
+    /// clock, one between 1970 and 2106.
+    fn unix(&self, time: u32) -> u64 {
+        let Some(Clock { unix: now, .. }) = self.clock else { return time.into() };
+        now.saturating_add_signed(i64::from(time.wrapping_sub(now as u32).cast_signed()))
+    }
+
+    /// Earliest expiry, latest inception, and how many signatures there were.
+    pub(crate) fn ends(&self) -> Option<(Expiry, u64, u64)> {
+        self.earliest.clone().map(|earliest| (earliest, self.latest_inception, self.seen))
+    }
+
+    /// Findings, worst first, and how many there were.
+    pub(crate) fn findings(mut self) -> (Vec<Diagnostic>, u64) {
+        self.errors.append(&mut self.warnings);
+        self.errors.truncate(MAX_KEPT);
+        (self.errors, self.total)
+    }
+}
+
+/// Seconds as a person says them.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pharos_wire::Rtype;
+
+    use super::*;
+
+    fn rrsig(inception: u32, expiration: u32) -> Rrsig<'static> {
+        Rrsig {
+            covered: Rtype::A,
+            algorithm: 13,
+            labels: 1,
+            original_ttl: 60,
+            expiration,
+            inception,
+            key_tag: 1,
+            signer: b"\0",
+            signature: &[],
+            head: &[],
+        }
+    }
+
+    fn said(now: u64, inception: u32, expiration: u32) -> Vec<String> {
+        let mut times = Times::new(Some(Clock { unix: now, near: Duration::from_secs(10) }));
+        times.note(b"\x01a\0", &rrsig(inception, expiration), Place::default());
+        times.findings().0.into_iter().map(|finding| finding.message).collect()
+    }
+
+    #[test]
+    fn a_signature_holds_from_its_first_second_to_its_last() {
+        assert_eq!(said(99, 100, 200), ["the RRSIG of a. A begins only in 1 s"]);
+        assert_eq!(said(100, 100, 200), [""; 0]);
+        assert_eq!(said(190, 100, 200), [""; 0]);
+        assert_eq!(said(191, 100, 200), ["the RRSIG of a. A ends in 9 s"]);
+        assert_eq!(said(200, 100, 200), ["the RRSIG of a. A ends in 0 s"]);
+        assert_eq!(said(201, 100, 200), ["the RRSIG of a. A expired 1 s ago"]);
+    }
+
+    #[test]
+    fn times_go_on_beyond_the_year_2106() {
+        let after = (1 << 32) + 50;
+        assert_eq!(said(after, 4_294_967_200, 100), [""; 0]);
+        assert_eq!(said(after, 4_294_967_200, 40), ["the RRSIG of a. A expired 10 s ago"]);
+        let mut times = Times::new(Some(Clock { unix: after, near: Duration::ZERO }));
+        times.note(b"\0", &rrsig(4_294_967_200, 100), Place::default());
+        let (expiry, inception, seen) = times.ends().unwrap();
+        assert_eq!((expiry.unix, inception, seen), ((1 << 32) + 100, 4_294_967_200, 1));
+    }
+
+    #[test]
+    fn what_ended_is_told_before_what_ends_soon_and_both_are_bounded() {
+        let mut times = Times::new(Some(Clock { unix: 1000, near: Duration::from_secs(100) }));
+        for _ in 0..150 {
+            times.note(b"\0", &rrsig(0, 1050), Place::default());
+            times.note(b"\0", &rrsig(0, 999), Place::default());
+        }
+        let (findings, total) = times.findings();
+        assert_eq!((findings.len(), total), (MAX_KEPT, 300));
+        assert!(findings.iter().all(|finding| finding.message.contains("expired")));
+    }
+}
