@@ -1,0 +1,90 @@
+//! What a reload did, for the log, the control socket and people.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// Why no zone at all could be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The directory cannot be listed.
+    #[error("{}: the zone directory cannot be read: {source}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl ReloadError {
+    /// What a person can do about it.
+    pub fn remedy(&self) -> Option<String> {
+        let Self::Directory { path, .. } = self;
+        Some(format!("create {} with files named NAME.zone, or name another directory", path.display()))
+    }
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ReloadReport {
+    /// Zones whose files had not changed.
+    pub unchanged: usize,
+    /// Zones with new data in force.
+    pub loaded: Vec<LoadedZone>,
+    /// Zones whose new data were refused.
+    pub refused: Vec<RefusedZone>,
+    /// The generation in force afterwards.
+    pub generation: u64,
+    /// Milliseconds that it took.
+    pub took_ms: u64,
+}
+
+/// A zone with new data.
+#[derive(Clone, Debug, Serialize)]
+pub struct LoadedZone {
+    /// Absolute name.
+    pub name: String,
+    /// Serial in force.
+    pub serial: u32,
+    /// Records in force.
+    pub records: u64,
+    /// Things that its writer should look at.
+    pub warnings: u64,
+}
+
+/// A zone whose new data were refused.
+#[derive(Clone, Debug, Serialize)]
+pub struct RefusedZone {
+    /// Absolute name.
+    pub name: String,
+    /// Place, reason and remedy.
+    pub reason: String,
+    /// Serial that keeps answering, if any.
+    pub keeps_serial: Option<u32>,
+}
+
+impl fmt::Display for ReloadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} loaded, {} refused, {} unchanged in {} ms; generation {}",
+            self.loaded.len(),
+            self.refused.len(),
+            self.unchanged,
+            self.took_ms,
+            self.generation
+        )?;
+        for LoadedZone { name, serial, records, warnings } in &self.loaded {
+            write!(f, "loaded   {name} serial {serial}, {records} records")?;
+            writeln!(f, "{}", if *warnings > 0 { format!(", {warnings} warnings") } else { String::new() })?;
+        }
+        for RefusedZone { name, reason, keeps_serial } in &self.refused {
+            let keeps = keeps_serial
+                .map_or("nothing to serve: SERVFAIL".into(), |s| format!("serial {s} keeps answering"));
+            writeln!(f, "REFUSED  {name} ({keeps})\n  {}", reason.trim_end().replace('\n', "\n  "))?;
+        }
+        Ok(())
+    }
+}
