@@ -129,7 +129,7 @@ impl Job {
             Some(pharos_zonedb::Enclosing { zone, apex_label, state })
         });
         let Some(zone) = found else {
-            observer.note(Step::NoZone);
+            observer.note(&self.query.qname, Step::NoZone);
             return (Rcode::REFUSED, Kind::Error);
         };
         let (qtype, any) = (self.query.qtype, context.any());

@@ -27,5 +27,5 @@ mod verdict;
 
 pub use context::{AnyPolicy, Context, NSID_MAX, Transport};
 pub use job::{Job, answer};
-pub use observe::{Observer, Recorder, Silent, Step};
+pub use observe::{End, Observer, Owner, Proves, Silent, Step, Subject};
 pub use verdict::{DropReason, Kind, Replied, Truncation, Verdict};

@@ -275,9 +275,8 @@ impl<'a, 'c> Reply<'a, 'c> {
         }
     }
 
-    /// Adds an address RRset of the zone whose apex has `apex_octets`. The owner's name stands at `place`;
-    /// beyond the reach of pointers it is written out. Signatures may be left out of the additional section
-    /// without harm (RFC 4035 §3.1.1) and are.
+    /// Adds an address RRset of the zone whose apex has `apex_octets`, without signatures. The owner's name stands at
+    /// `place`; beyond the reach of pointers it is written out.
     pub(crate) fn address(
         &mut self,
         place: usize,
@@ -299,6 +298,17 @@ impl<'a, 'c> Reply<'a, 'c> {
             self.writer.put(record.wire);
         }
         self.count(Section::Additional, rrset.count);
+        Fit::At(start)
+    }
+
+    /// Adds the signatures over an address RRset that [`Self::address`] added. Without them the reply is as whole (RFC
+    /// 4035 §3.1.1).
+    pub(crate) fn address_signatures(&mut self, place: usize, rrset: &RrSet<'_>) -> Fit {
+        let start = self.writer.len();
+        if place > POINTER_REACH || !self.writer.fits(rrset.signatures_wire_octets()) {
+            return Fit::TooLong;
+        }
+        self.signatures_of(Section::Additional, 0xc000 | place as u16, rrset, rrset.ttl);
         Fit::At(start)
     }
 

@@ -13,12 +13,12 @@ use pharos_wire::hash::HashedName;
 use pharos_wire::header::Section;
 use pharos_wire::name::MAX_OCTETS;
 use pharos_wire::{Rcode, Rtype};
-use pharos_zonedb::image::{Need, NodeFlags, RECORD_HEAD, Target};
+use pharos_zonedb::image::{Extra, Need, NodeFlags, RECORD_HEAD, Target};
 use pharos_zonedb::{Enclosing, Match, Node, RrSet, ZoneImage, ZoneSet, ZoneState};
 
 use crate::context::AnyPolicy;
 use crate::denial::{Missing, Proofs};
-use crate::observe::{Observer, Step};
+use crate::observe::{self, End, Observer, Proves, Step, Subject};
 use crate::reply::{Fit, LINKABLE, Owner, Reply, Signatures, Tail};
 use crate::verdict::{Kind, Truncation};
 
@@ -71,9 +71,9 @@ struct Chain<'s> {
 impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     /// Answers the name at hand, which lies in `zone`.
     pub(crate) fn run(&mut self, zone: Enclosing<'s>) -> (Rcode, Kind) {
-        self.observer.note(Step::Zone { zone: zone.zone, apex_label: zone.apex_label });
+        self.note(Step::Zone { zone: zone.zone, apex_label: zone.apex_label });
         let ZoneState::Live(image) = zone.state else {
-            self.observer.note(Step::NotLoaded);
+            self.note(Step::NotLoaded);
             return (Rcode::SERVFAIL, Kind::Error);
         };
         let mut chain = Chain {
@@ -95,19 +95,20 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
             self.name.hash(self.zones.key());
             let known = chain.names.iter().take(chain.followed).any(|&hash| hash == self.name.suffix_hash(0));
             if known || chain.followed >= MAX_ALIASES || self.reply.len() > LINKABLE {
-                self.observer.note(Step::ChainEnds);
+                let bound = if chain.followed >= MAX_ALIASES { End::Bound } else { End::Length };
+                self.note(Step::ChainEnds(if known { End::Loop } else { bound }));
                 self.prove(None, chain);
                 return so_far;
             }
             let Some(zone) = zone_of(self.zones, self.name, self.qtype) else {
-                self.observer.note(Step::NoZone);
+                self.note(Step::NoZone);
                 self.prove(None, chain);
                 return so_far;
             };
-            self.observer.note(Step::Zone { zone: zone.zone, apex_label: zone.apex_label });
+            self.note(Step::Zone { zone: zone.zone, apex_label: zone.apex_label });
             let ZoneState::Live(image) = zone.state else {
                 // The client's next query, for the target itself, will be told.
-                self.observer.note(Step::NotLoaded);
+                self.note(Step::NotLoaded);
                 self.prove(None, chain);
                 return so_far;
             };
@@ -127,40 +128,44 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
         }
         self.reply.authoritative();
         if label == 0 {
-            self.observer.note(Step::Exists);
+            self.note(Step::Exists(node));
             return self.data(image, node, None, chain);
         }
         if flags.has(NodeFlags::DNAME) {
-            return self.dname(node, label, chain);
+            return self.dname(image, node, label, chain);
         }
-        self.observer.note(Step::ClosestEncloser(label));
+        self.note(Step::ClosestEncloser(label));
         if flags.has(NodeFlags::WILDCARD_CHILD)
             && let Some(wildcard) = image.wildcard(self.name, self.zones.key(), label)
         {
-            self.observer.note(Step::Wildcard);
+            self.note(Step::Wildcard(wildcard));
             if self.wants_proofs() {
-                chain.proofs.expanded(Missing { image, name: self.name, encloser: node, label });
+                let missing = Missing { image, name: self.name, encloser: node, label };
+                chain.proofs.expanded(missing, &mut tell(self.observer, self.name));
             }
-            return self.data(image, wildcard, Some(node), chain);
+            return self.data(image, wildcard, Some((node, label)), chain);
         }
-        self.observer.note(Step::NxDomain);
+        self.note(Step::NxDomain);
         if self.wants_proofs() {
-            chain.proofs.no_name(Missing { image, name: self.name, encloser: node, label });
+            let missing = Missing { image, name: self.name, encloser: node, label };
+            chain.proofs.no_name(missing, &mut tell(self.observer, self.name));
         }
         self.negative(image, Rcode::NXDOMAIN, Kind::NxDomain, chain)
     }
 
-    /// The node is that of the name; or it is the wildcard below the name's closest `encloser`: step 3a.
+    /// The node is that of the name; or it is the wildcard below the name's closest `encloser`, which starts at that
+    /// label: step 3a.
     #[inline]
     fn data(
         &mut self,
         image: &'s ZoneImage,
         node: Node<'s>,
-        encloser: Option<Node<'s>>,
+        encloser: Option<(Node<'s>, usize)>,
         chain: &mut Chain<'s>,
     ) -> Next {
         if let Some(rrset) = node.rrset(self.qtype) {
             if chain.has_dname_of(node, rrset.rtype) {
+                self.prove(Some(image), chain);
                 return Next::Done(Rcode::NOERROR, Kind::Answer);
             }
             return match self.answer(&rrset) {
@@ -182,11 +187,14 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
         if node.flags().has(NodeFlags::CNAME) && self.qtype != Rtype::ANY {
             return self.cname(node, chain);
         }
-        self.observer.note(Step::NoData);
+        self.note(Step::NoData);
         if self.wants_proofs() {
+            let tell = &mut tell(self.observer, self.name);
             match encloser {
-                Some(encloser) => chain.proofs.no_type_at_wildcard(image, encloser, node),
-                None => chain.proofs.no_type(image, node),
+                Some((encloser, label)) => {
+                    chain.proofs.no_type_at_wildcard(image, encloser, node, label, tell);
+                }
+                None => chain.proofs.no_type(image, node, Subject::Suffix(0), tell),
             }
         }
         self.negative(image, Rcode::NOERROR, Kind::NoData, chain)
@@ -195,10 +203,19 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     /// Adds an RRset of the name at hand to the answer section.
     #[inline]
     fn answer(&mut self, rrset: &RrSet<'_>) -> Fit {
-        let fit = self.reply.rrset(Section::Answer, self.name.octets(), rrset, rrset.ttl);
-        self.observer.note(Step::Answered(rrset.rtype));
-        if fit == Fit::TooLong {
-            self.too_long(rrset.rtype);
+        self.put(Section::Answer, self.name.octets(), rrset, rrset.ttl)
+    }
+
+    /// Adds an RRset that the client needs, of the suffix of `owner_octets` octets of the name at hand.
+    #[inline]
+    fn put(&mut self, section: Section, owner_octets: usize, rrset: &RrSet<'_>, ttl: u32) -> Fit {
+        let fit = self.reply.rrset(section, owner_octets, rrset, ttl);
+        match fit {
+            Fit::At(_) => {
+                let (owner, octets) = (observe::Owner::Suffix(owner_octets), self.reply.len());
+                self.note(Step::Put { section, owner, rrset: *rrset, ttl, octets });
+            }
+            Fit::TooLong => self.too_long(rrset.rtype),
         }
         fit
     }
@@ -214,7 +231,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
             Some((place, Target::Suffix(kept))) => (record.wire.get(2..place).unwrap_or_default(), kept),
             _ => (record.rdata(), 0),
         };
-        self.observer.note(Step::Alias);
+        self.note(Step::Alias);
         chain.pass(self.name);
         let tail = self.name.octets() - kept.min(self.name.octets());
         if !self.rename(head, tail, None) {
@@ -225,8 +242,8 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     }
 
     /// A DNAME above the name at hand redirects it (RFC 6672 §3.2).
-    fn dname(&mut self, node: Node<'s>, label: usize, chain: &mut Chain<'s>) -> Next {
-        self.observer.note(Step::Dname(label));
+    fn dname(&mut self, image: &'s ZoneImage, node: Node<'s>, label: usize, chain: &mut Chain<'s>) -> Next {
+        self.note(Step::Dname(label));
         let done = Next::Done(Rcode::NOERROR, Kind::Answer);
         let Some(rrset) = node.rrset(Rtype::DNAME) else { return done };
         let Some(record) = rrset.records().next() else { return done };
@@ -235,20 +252,18 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
         let known = chain.dnames.iter().flatten().find(|(known, _)| *known == node).map(|&(_, place)| place);
         let place = match known {
             Some(place) => place,
-            None => match self.reply.rrset(Section::Answer, owner_octets, &rrset, rrset.ttl) {
+            None => match self.put(Section::Answer, owner_octets, &rrset, rrset.ttl) {
                 Fit::At(start) => start + RDATA,
-                Fit::TooLong => {
-                    self.too_long(Rtype::DNAME);
-                    return done;
-                }
+                Fit::TooLong => return done,
             },
         };
-        self.observer.note(Step::Answered(Rtype::DNAME));
         if let Some(slot) = chain.dnames.get_mut(chain.followed) {
             *slot = Some((node, place));
         }
         let prefix = self.name.octets() - owner_octets;
         if prefix + target.len() > MAX_OCTETS {
+            self.note(Step::NameTooLong);
+            self.prove(Some(image), chain);
             return Next::Done(Rcode::YXDOMAIN, Kind::Error); // RFC 6672 §2.2
         }
         // The synthesized CNAME has the DNAME's TTL (RFC 6672 §3.1).
@@ -257,10 +272,11 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
             self.too_long(Rtype::CNAME);
             return done;
         };
+        self.note(Step::Synthesized);
         if matches!(self.qtype, Rtype::CNAME | Rtype::ANY) {
             return done; // The CNAME is what was asked for (RFC 1034 §4.3.2 step 3a).
         }
-        self.observer.note(Step::Alias);
+        self.note(Step::Alias);
         chain.pass(self.name);
         if !self.rename(&[], prefix, Some(target)) {
             return done;
@@ -291,23 +307,24 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
 
     /// A cut stands at or above the name: step 3b.
     fn referral(&mut self, image: &'s ZoneImage, cut: Node<'s>, label: usize, chain: &mut Chain<'s>) -> Next {
-        self.observer.note(Step::Cut(label));
+        self.note(Step::Cut(label));
         let done = Next::Done(Rcode::NOERROR, Kind::Referral);
         let Some(servers) = cut.rrset(Rtype::NS) else { return done };
         let owner_octets = self.name.suffix_octets(label);
-        let Fit::At(start) = self.reply.rrset(Section::Authority, owner_octets, &servers, servers.ttl) else {
-            self.too_long(Rtype::NS);
+        let Fit::At(start) = self.put(Section::Authority, owner_octets, &servers, servers.ttl) else {
             return done;
         };
         if self.wants_proofs() {
             // RFC 4035 §3.1.4: the DS RRset, or that there is none.
             match cut.rrset(Rtype::DS) {
-                None => chain.proofs.no_type(image, cut),
+                None => {
+                    let tell = &mut tell(self.observer, self.name);
+                    chain.proofs.no_type(image, cut, Subject::Suffix(label), tell);
+                }
                 // An unsigned zone proves nothing about its children.
                 Some(ds) if ds.signatures().next().is_none() => {}
                 Some(ds) => {
-                    if self.reply.rrset(Section::Authority, owner_octets, &ds, ds.ttl) == Fit::TooLong {
-                        self.too_long(Rtype::DS);
+                    if self.put(Section::Authority, owner_octets, &ds, ds.ttl) == Fit::TooLong {
                         return done;
                     }
                 }
@@ -321,33 +338,48 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
         done
     }
 
-    /// Adds the addresses of names in an RRset that stands at `start`, as far as they are needed so much and fit.
+    /// Adds the addresses of names in an RRset that stands at `start`, as far as they are needed so much and fit; behind
+    /// them all, as far as they fit, the signatures over them (RFC 4035 §3.1.1).
     #[inline]
     fn additional(&mut self, image: &'s ZoneImage, rrset: &RrSet<'s>, start: usize, need: Need) {
-        for extra in rrset.extras().filter(|extra| extra.need == need) {
-            for rtype in [Rtype::A, Rtype::AAAA] {
-                let Some(addresses) = extra.node.rrset(rtype) else { continue };
-                let fit =
-                    self.reply.address(start + extra.place, extra.node, image.apex_octets(), &addresses);
-                match (fit, need) {
-                    (Fit::At(_), _) => self.observer.note(Step::Additional(rtype)),
-                    (Fit::TooLong, Need::Helpful) => {}
-                    (Fit::TooLong, Need::Required) => {
-                        self.too_long(rtype); // RFC 9471 §3.1
-                        return;
+        // A bit for each of the first RRsets that are there and signed.
+        let mut signed = 0u64;
+        for (index, (extra, rtype)) in addresses(rrset, need).enumerate() {
+            let Some(addresses) = extra.node.rrset(rtype) else { continue };
+            let place = start + extra.place;
+            match (self.reply.address(place, extra.node, image.apex_octets(), &addresses), need) {
+                (Fit::At(_), _) => {
+                    let (node, octets) = (extra.node, self.reply.len());
+                    self.note(Step::Additional { node, rrset: addresses, need, octets });
+                    if self.wants_proofs() && addresses.signatures().next().is_some() {
+                        signed |= 1u64.checked_shl(index as u32).unwrap_or(0);
                     }
                 }
+                (Fit::TooLong, Need::Helpful) => self.note(Step::LeftOut { node: extra.node, rtype }),
+                (Fit::TooLong, Need::Required) => {
+                    self.too_long(rtype); // RFC 9471 §3.1
+                    return;
+                }
+            }
+        }
+        if signed == 0 {
+            return;
+        }
+        for (_, (extra, rtype)) in addresses(rrset, need).enumerate().filter(|(at, _)| signed >> at & 1 == 1)
+        {
+            let Some(addresses) = extra.node.rrset(rtype) else { continue };
+            let (place, node) = (start + extra.place, extra.node);
+            match self.reply.address_signatures(place, &addresses) {
+                Fit::At(_) => self.note(Step::AdditionalSignatures { node, rtype }),
+                Fit::TooLong => self.note(Step::LeftOut { node, rtype: Rtype::RRSIG }),
             }
         }
     }
 
     /// The SOA that lets a denial be cached (RFC 2308 §3).
     fn negative(&mut self, image: &'s ZoneImage, rcode: Rcode, kind: Kind, chain: &Chain<'s>) -> Next {
-        if let Some(soa) = image.apex_node().rrset(Rtype::SOA)
-            && self.reply.rrset(Section::Authority, image.apex_octets(), &soa, image.negative_ttl())
-                == Fit::TooLong
-        {
-            self.too_long(Rtype::SOA);
+        if let Some(soa) = image.apex_node().rrset(Rtype::SOA) {
+            self.put(Section::Authority, image.apex_octets(), &soa, image.negative_ttl());
         }
         self.prove(Some(image), chain);
         Next::Done(rcode, kind)
@@ -371,11 +403,13 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
                 }
                 _ => Owner { labels: node.name(), tail: Tail::Written(zone.apex().as_wire()) },
             };
-            self.observer.note(Step::Proved);
-            if self.reply.rrset_of(Section::Authority, &owner, &record) == Fit::TooLong {
+            let section = Section::Authority;
+            if self.reply.rrset_of(section, &owner, &record) == Fit::TooLong {
                 self.too_long(record.rtype);
                 return;
             }
+            let (owner, octets) = (observe::Owner::Node(node), self.reply.len());
+            self.note(Step::Put { section, owner, rrset: record, ttl: record.ttl, octets });
         }
     }
 
@@ -404,6 +438,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
                 self.too_long(Rtype::RRSIG);
                 break;
             }
+            self.note(Step::Signatures(rrset));
         }
         found
     }
@@ -411,9 +446,31 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     /// Something that the client needs did not fit: the TC bit (RFC 2181 §9).
     #[cold]
     fn too_long(&mut self, rtype: Rtype) {
-        self.observer.note(Step::DidNotFit(rtype));
+        let octets = self.reply.len();
+        self.note(Step::DidNotFit { rtype, octets });
         self.reply.cut();
     }
+
+    #[inline(always)]
+    fn note(&mut self, step: Step<'_>) {
+        self.observer.note(self.name, step);
+    }
+}
+
+/// The address RRsets that may stand at the names of an RRset, as far as they are needed so much.
+#[inline]
+fn addresses<'s>(rrset: &RrSet<'s>, need: Need) -> impl Iterator<Item = (Extra<'s>, Rtype)> + use<'s> {
+    let extras = rrset.extras().filter(move |extra| extra.need == need);
+    extras.flat_map(|extra| [(extra, Rtype::A), (extra, Rtype::AAAA)])
+}
+
+/// Passes on which proofs are needed.
+#[inline(always)]
+fn tell<'n, 's, O: Observer>(
+    observer: &'n mut O,
+    name: &'n HashedName,
+) -> impl FnMut(Node<'s>, Proves, Subject) + use<'n, 's, O> {
+    move |record, proves, of| observer.note(name, Step::Needs { record, proves, of })
 }
 
 impl<'s> Chain<'s> {
