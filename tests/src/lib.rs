@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod differential;
+pub mod dnssec;
 pub mod lab;
 pub mod load;

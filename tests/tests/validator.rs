@@ -1,166 +1,145 @@
-//! Signed answers, judged by a validator that is not ours: delv, with the zone's own key as its trust anchor.
+//! Signed answers, judged by validators that are not ours: delv, unbound, and the one of hickory-net.
 //!
-//! The zones are the signed sample, and one that is signed here with NSEC, and with NSEC3 with and without salt,
-//! iterations and opt-out. Tests that need BIND's tools are ignored by default; `tests/run` runs them.
+//! The zones are the signed sample, and one that is signed here with every algorithm in use and every kind of
+//! denial. Every question of `pharos_tests::dnssec::questions` goes to all validators, and random ones to those
+//! that run as long as the test does. Tests that need the tools are ignored by default; `tests/run` runs them.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{fs, thread};
 
 use pharos_responder::{Config, Responder, ZoneSource};
+use pharos_tests::differential::random::Random;
+use pharos_tests::dnssec::hickory::{Error, Hickory};
+use pharos_tests::dnssec::questions::{Question, SERVED, at_random, every_kind, sign};
+use pharos_tests::dnssec::resolver::Resolver;
+use pharos_tests::dnssec::sign::Algorithm::{EcdsaP256, Ed25519, RsaSha256};
+use pharos_tests::dnssec::sign::{Algorithm, Denial, Signer};
+use pharos_tests::dnssec::{Outcome, Trust};
 use pharos_tests::lab::{Workspace, source_root};
 
-const SECURE: &str = "; fully validated";
-const DENIED: &str = "; negative response, fully validated";
-/// What ends delv's verdict where a covering record has the opt-out bit: the proof is accepted, yet it leaves room
-/// for unsigned delegations, so nothing that rests on it is secure (RFC 5155 §9.2).
-const OPTED_OUT: &str = "unsigned answer";
+/// Random questions to each zone; `PHAROS_VALIDATOR_QUESTIONS` is another number.
+const AT_RANDOM: usize = 200;
 
-/// A zone with every situation in which a denial differs.
-const ZONE: &str = "\
-$TTL 3600
-@ SOA ns hostmaster 1 7200 1800 1209600 300
-@ NS ns
-@ MX 10 mail
-ns A 192.0.2.53
-mail A 192.0.2.25
-alias CNAME mail
-leaf.empty A 192.0.2.1
-*.wild A 192.0.2.2
-*.wildalias CNAME mail
-there.wild TXT \"closer\"
-d DNAME mail
-secure NS ns.secure
-secure DS 12345 13 2 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
-ns.secure A 192.0.2.3
-insecure NS ns.insecure
-ns.insecure A 192.0.2.4
-under.optout NS ns.insecure
-";
-
-/// What delv must say of each question about [`ZONE`] whose proof needs no record that covers a name.
-const QUESTIONS: [(&str, &str); 10] = [
-    ("signed.test SOA", SECURE),
-    ("mail.signed.test A", SECURE),
-    ("alias.signed.test A", SECURE),
-    ("alias.signed.test DS", SECURE),
-    ("secure.signed.test DS", SECURE),
-    ("d.signed.test DNAME", SECURE),
-    // NODATA of a name, the apex, an empty non-terminal (RFC 4035 §3.1.3.1, RFC 5155 §7.2.3).
-    ("mail.signed.test TXT", DENIED),
-    ("signed.test TXT", DENIED),
-    ("empty.signed.test A", DENIED),
-    ("wild.signed.test A", DENIED),
+/// What is signed how. Algorithm and denial have nothing to do with each other, so not every pair is there.
+const ZONES: [(&str, &[Algorithm], Denial); 10] = [
+    ("ecdsa-nsec", &[EcdsaP256], Denial::Nsec),
+    ("ecdsa-nsec3", &[EcdsaP256], Denial::Nsec3),
+    ("ecdsa-nsec3-salted", &[EcdsaP256], Denial::Nsec3Salted),
+    ("ecdsa-nsec3-opt-out", &[EcdsaP256], Denial::Nsec3OptOut),
+    ("rsa-nsec", &[RsaSha256], Denial::Nsec),
+    ("rsa-nsec3", &[RsaSha256], Denial::Nsec3),
+    ("ed25519-nsec", &[Ed25519], Denial::Nsec),
+    ("ed25519-nsec3-opt-out", &[Ed25519], Denial::Nsec3OptOut),
+    ("ecdsa-and-rsa-nsec", &[EcdsaP256, RsaSha256], Denial::Nsec),
+    ("ecdsa-and-rsa-nsec3-salted", &[EcdsaP256, RsaSha256], Denial::Nsec3Salted),
 ];
 
-/// The same, where one does.
-const COVERED: [(&str, &str); 11] = [
-    // A wildcard's records, and that there is no closer name (RFC 4035 §3.1.3.3, RFC 5155 §7.2.6).
-    ("x.wild.signed.test A", SECURE),
-    ("x.y.wild.signed.test A", SECURE),
-    ("x.wildalias.signed.test A", SECURE),
-    // NXDOMAIN at the level of the apex, deeper, and below an empty non-terminal (§3.1.3.2, §7.2.2).
-    ("nope.signed.test A", DENIED),
-    ("a.b.c.mail.signed.test A", DENIED),
-    ("foo.empty.signed.test A", DENIED),
-    ("x.there.wild.signed.test A", DENIED),
-    // NODATA at a wildcard (§3.1.3.4, §7.2.5).
-    ("x.wild.signed.test MX", DENIED),
-    ("x.wildalias.signed.test DS", SECURE),
-    // No DS at a delegation, one of them below an empty non-terminal.
-    ("insecure.signed.test DS", DENIED),
-    ("under.optout.signed.test DS", DENIED),
-];
+/// delv starts anew for every question, so it sees each kind of denial once.
+const FOR_DELV: [&str; 4] = ["ecdsa-nsec", "ecdsa-nsec3", "ecdsa-nsec3-salted", "ecdsa-nsec3-opt-out"];
 
 #[test]
 #[ignore = "needs delv (Debian: bind9-dnsutils)"]
 fn every_kind_of_answer_from_the_signed_sample_validates() {
     let workspace = Workspace::new("validator-sample");
-    let sample = source_root().join("zones/signed.example.zone");
-    let anchor = anchor(&workspace, "signed.example", &fs::read_to_string(sample).unwrap());
-    let responder = serve(&source_root().join("zones"));
-    judge(
-        &responder,
-        &anchor,
-        "signed.example",
-        &[
-            ("www.signed.example A", SECURE),
-            ("alias.signed.example AAAA", SECURE),
-            ("x.wild.signed.example A", SECURE),
-            ("secure.signed.example DS", SECURE),
-            ("nope.signed.example A", DENIED),
-            ("mail.signed.example TXT", DENIED),
-            ("empty.signed.example A", DENIED),
-            ("x.wild.signed.example MX", DENIED),
-            ("insecure.signed.example DS", DENIED),
-        ],
+    let sample = fs::read_to_string(source_root().join("zones/signed.example.zone")).unwrap();
+    let key = sample.lines().filter_map(|line| line.split_once("DNSKEY").map(|(_, data)| data.trim()));
+    let key = key.into_iter().find(|data| data.starts_with("257 ")).expect("a key-signing key");
+    let words: Vec<&str> = key.split_whitespace().take_while(|word| !word.starts_with(';')).collect();
+    let (numbers, key) = words.split_at(3);
+    let anchor = format!(
+        "trust-anchors {{ \"signed.example.\" static-key {} \"{}\"; }};\n",
+        numbers.join(" "),
+        key.concat()
     );
+    let anchor = workspace.write("anchor", &anchor);
+    let responder = serve(&source_root().join("zones"));
+    for (question, outcome) in [
+        ("www.signed.example. A", Outcome::Answer),
+        ("alias.signed.example. AAAA", Outcome::Answer),
+        ("x.wild.signed.example. A", Outcome::Answer),
+        ("secure.signed.example. DS", Outcome::Answer),
+        ("nope.signed.example. A", Outcome::NoName),
+        ("mail.signed.example. TXT", Outcome::NoData),
+        ("empty.signed.example. A", Outcome::NoData),
+        ("x.wild.signed.example. MX", Outcome::NoData),
+        ("insecure.signed.example. DS", Outcome::NoData),
+    ] {
+        let (qname, rtype) = question.split_once(' ').unwrap();
+        let (trust, said) = delv(address(&responder), &anchor, "signed.example", qname, rtype);
+        assert_eq!(trust, Trust::Secure, "{question} ({outcome:?}):\n{said}");
+    }
 }
 
 #[test]
-#[ignore = "needs delv, dnssec-keygen, dnssec-signzone (Debian: bind9-dnsutils, bind9-utils)"]
-fn every_kind_of_answer_validates_however_denials_are_signed() {
-    for (name, options) in [
-        ("nsec", &[][..]),
-        ("nsec3", &["-3", "-", "-H", "0"]),
-        ("nsec3-salted", &["-3", "aabbccdd", "-H", "12"]),
-        ("nsec3-opt-out", &["-3", "-", "-H", "0", "-A"]),
-    ] {
-        println!("{name}");
-        let workspace = Workspace::new(&format!("validator-{name}"));
-        let text = sign(&workspace, options);
-        let anchor = anchor(&workspace, "signed.test", &text);
-        let responder = serve(&workspace.join("zones"));
-        judge(&responder, &anchor, "signed.test", &QUESTIONS);
-        for (question, expected) in COVERED {
-            let verdicts = if name == "nsec3-opt-out" { &[expected, OPTED_OUT][..] } else { &[expected] };
-            judge_one(&responder, &anchor, "signed.test", question, verdicts);
+#[ignore = "needs delv, unbound, dnssec-keygen, dnssec-signzone (Debian: bind9-dnsutils, unbound, bind9-utils)"]
+fn every_kind_of_answer_validates_however_the_zone_is_signed() {
+    let mut findings = String::new();
+    thread::scope(|scope| {
+        let judged: Vec<_> = ZONES
+            .into_iter()
+            .map(|(name, how, denial)| scope.spawn(move || judge(name, how, denial)))
+            .collect();
+        for judged in judged {
+            findings += &judged.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
+    });
+    assert!(findings.is_empty(), "verdicts that are not right:\n{findings}");
+}
+
+/// Signs, serves and asks; gives a line for each verdict that is not right.
+fn judge(name: &str, algorithms: &[Algorithm], denial: Denial) -> String {
+    let workspace = Workspace::new(&format!("validator-{name}"));
+    let signer = Signer::new(&workspace, "signed");
+    let [root, zone] = sign(&signer, algorithms, denial);
+    let responder = serve(&signer.zones());
+    let hickory = Hickory::new(address(&responder), &root.anchors());
+    let unbound = Resolver::beside(&workspace, &SERVED, address(&responder), &root.anchors());
+    let delv_anchor = workspace.write("delv-anchor", &root.delv_anchors());
+
+    let kinds = every_kind(&zone, denial);
+    let seed = number("PHAROS_SEED").unwrap_or(1);
+    let count = number("PHAROS_VALIDATOR_QUESTIONS").map_or(AT_RANDOM, |count| count as usize);
+    let random = at_random(&mut Random::new(seed), denial, count);
+    let mut findings = String::new();
+    let mut note = |judge: &str, question: &Question, verdict: &dyn std::fmt::Debug, why: &str| {
+        let Question { qname, rtype, .. } = question;
+        let _ = writeln!(findings, "{name}: {judge}: {qname} {rtype}: {verdict:?}, not {question:?}\n{why}");
+    };
+    let (mut secure, mut errors) = (0, BTreeMap::new());
+    for question in kinds.iter().chain(&random) {
+        let verdict = unbound.judge(&question.qname, question.rtype);
+        secure += usize::from(verdict.trust == Trust::Secure);
+        if !question.fits(verdict) {
+            note("unbound", question, &verdict, &unbound.log_of(&question.qname));
+        }
+        let verdict = hickory.judge(&question.qname, question.rtype);
+        if question.fits(verdict) {
+            continue;
+        }
+        match Error::behind(&hickory, question, denial) {
+            Some(error) if verdict.trust == Trust::Bogus => *errors.entry(error).or_insert(0) += 1,
+            _ => note("hickory", question, &verdict, ""),
         }
     }
-}
-
-/// Signs [`ZONE`] into `zones/signed.test.zone` and returns its text.
-fn sign(workspace: &Workspace, options: &[&str]) -> String {
-    let (zone, zones) = (workspace.join("signed.test"), workspace.join("zones"));
-    fs::create_dir_all(&zones).unwrap();
-    for flags in [&["-f", "KSK"][..], &[]] {
-        run(Command::new("dnssec-keygen")
-            .args(["-q", "-a", "ECDSAP256SHA256", "-K"])
-            .arg(workspace.join(""))
-            .args(flags)
-            .arg("signed.test"));
+    if FOR_DELV.contains(&name) {
+        for question in &kinds {
+            let (qname, rtype) = (&question.qname, question.rtype);
+            let (trust, said) = delv(address(&responder), &delv_anchor, ".", qname, &rtype.to_string());
+            if !question.trust.contains(&trust) {
+                note("delv", question, &trust, &said);
+            }
+        }
     }
-    fs::write(&zone, ZONE).unwrap();
-    let signed = zones.join("signed.test.zone");
-    run(Command::new("dnssec-signzone")
-        .args(["-q", "-S", "-P", "-o", "signed.test", "-O", "full", "-K"])
-        .arg(workspace.join(""))
-        .args(options)
-        .arg("-d")
-        .arg(workspace.join(""))
-        .arg("-f")
-        .args([&signed, &zone]));
-    fs::read_to_string(signed).unwrap()
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// The key-signing key of a signed zone, as delv wants it told.
-fn anchor(workspace: &Workspace, zone: &str, text: &str) -> std::path::PathBuf {
-    let keys = text.lines().filter_map(|line| line.split_once("DNSKEY").map(|(_, rdata)| rdata.trim()));
-    let key = keys.into_iter().find(|rdata| rdata.starts_with("257 ")).expect("a key-signing key");
-    let words: Vec<&str> = key.split_whitespace().filter(|word| !word.starts_with(';')).collect();
-    let (numbers, key) = words.split_at(3);
-    let path = workspace.join("anchor");
-    let text =
-        format!("trust-anchors {{ \"{zone}.\" static-key {} \"{}\"; }};\n", numbers.join(" "), key.concat());
-    fs::write(&path, text).unwrap();
-    path
+    println!(
+        "{name}: {} questions of every kind, {count} at random, {secure} secure; errors of hickory {errors:?}",
+        kinds.len()
+    );
+    findings
 }
 
 fn serve(zones: &Path) -> Responder {
@@ -171,26 +150,30 @@ fn serve(zones: &Path) -> Responder {
     responder
 }
 
-fn judge(responder: &Responder, anchor: &Path, zone: &str, questions: &[(&str, &str)]) {
-    for (question, expected) in questions {
-        judge_one(responder, anchor, zone, question, &[expected]);
-    }
+fn address(responder: &Responder) -> SocketAddr {
+    responder.handle().listen()[0]
 }
 
-/// Asks delv and wants one of these verdicts.
-fn judge_one(responder: &Responder, anchor: &Path, zone: &str, question: &str, verdicts: &[&str]) {
-    let said = delv(responder.handle().listen()[0], anchor, zone, question);
-    let fits = |line: &str| line.starts_with(';') && verdicts.iter().any(|verdict| line.ends_with(verdict));
-    assert!(said.lines().any(fits), "{question}: none of {verdicts:?} is in\n{said}");
-}
-
-fn delv(server: SocketAddr, anchor: &Path, zone: &str, question: &str) -> String {
+/// What delv says: its verdict on the part of the answer that it trusts least, and its words.
+fn delv(server: SocketAddr, anchor: &PathBuf, zone: &str, qname: &str, rtype: &str) -> (Trust, String) {
     let output = Command::new("delv")
         .arg(format!("@{}", server.ip()))
         .args(["-p", &server.port().to_string(), &format!("+root={zone}"), "-a"])
         .arg(anchor)
-        .args(question.split(' '))
+        .args([qname, rtype])
         .output()
         .expect("delv starts");
-    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let has = |text: &str| said.lines().any(|line| line.starts_with(';') && line.ends_with(text));
+    let trust = match () {
+        () if has("unsigned answer") => Trust::Insecure,
+        () if has("fully validated") => Trust::Secure,
+        () => Trust::Bogus,
+    };
+    (trust, said)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")))
 }
