@@ -5,6 +5,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use pharos_ops::logging::Format;
+use pharos_responder::AnyPolicy;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -24,6 +25,7 @@ Start here:
   pharos serve --zones ./zones --listen 127.0.0.1:5300   a directory of zone files
   pharos check-config                                    what a configuration would do
   pharos zone check ./zones                              what is wrong with zone files, before a push
+  pharos explain www.example.com AAAA                    how an answer comes about
 
 Exit codes: 0 done; 1 it failed; 2 the command line or the configuration is wrong.")]
 pub(crate) struct Cli {
@@ -52,6 +54,7 @@ pub(crate) enum Command {
     CheckConfig(CheckConfig),
     #[command(subcommand)]
     Zone(Zone),
+    Explain(Explain),
     /// Print every configuration option with its meaning, unit and default.
     ///
     /// The same text is docs/configuration.md.
@@ -198,6 +201,60 @@ pub(crate) struct ZonePrint {
     /// The zone's name [default: the file's name without `.zone`].
     #[arg(long, value_name = "NAME")]
     pub(crate) origin: Option<String>,
+}
+
+/// What clients and servers commonly take over UDP, in octets: beyond it packets may be fragmented.
+pub(crate) const PAYLOAD: u16 = 1232;
+
+/// Explain how the answer to one query comes about, step by step, and show it.
+///
+/// The zones are loaded as the responder would load them, and the query takes the responder's own path; no running
+/// process is asked. Without options the configured zones answer, or those in ./zones where nothing is configured.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos explain www.example.com AAAA
+  pharos explain nope.signed.example --do --zones ./zones       each proof, and why it is there
+  pharos explain www.example.com --file db.example --origin example.com
+  pharos explain example.com ANY --payload 0                    a client without EDNS: 512 octets")]
+pub(crate) struct Explain {
+    /// The name asked for.
+    #[arg(value_name = "QNAME")]
+    pub(crate) qname: String,
+    /// The type asked for: a mnemonic, or TYPE and a number.
+    #[arg(value_name = "QTYPE", default_value = "A")]
+    pub(crate) qtype: String,
+    /// The client wants signatures and proofs (the DO bit).
+    #[arg(long = "do")]
+    pub(crate) dnssec: bool,
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// A directory of NAME.zone files, instead of the configured zones.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "site", "file"])]
+    pub(crate) zones: Option<PathBuf>,
+    /// One zone file, instead of the configured zones.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "site"])]
+    pub(crate) file: Option<PathBuf>,
+    /// The zone in --file [default: the file's name without `.zone`].
+    #[arg(long, value_name = "NAME", requires = "file")]
+    pub(crate) origin: Option<String>,
+    /// The query comes by TCP.
+    #[arg(long)]
+    pub(crate) tcp: bool,
+    /// Octets that the client takes over UDP; 0 is a client without EDNS.
+    #[arg(long, value_name = "OCTETS", default_value_t = PAYLOAD)]
+    pub(crate) payload: u16,
+    /// What ANY gets: `minimal` or `full` [default: as configured, else minimal].
+    #[arg(long, value_name = "POLICY", value_parser = any_policy)]
+    pub(crate) any: Option<AnyPolicy>,
+}
+
+fn any_policy(text: &str) -> Result<AnyPolicy, String> {
+    match text {
+        "minimal" => Ok(AnyPolicy::Minimal),
+        "full" => Ok(AnyPolicy::Full),
+        _ => Err("write `minimal` or `full`".to_owned()),
+    }
 }
 
 /// Show the state of responder and sidecar: zones, routes, signals, neighbours, alarms.

@@ -2,7 +2,7 @@
 //! into words on stderr and an exit code.
 //!
 //! [`serve`] and [`announce`] run the two processes of a node, [`demo`] both of them with a router in one,
-//! [`client`] talks to them from outside, [`check_config`] and [`zone`] stop after the check. [`map`] is the one place
+//! [`client`] talks to them from outside, [`explain`] answers one query by itself, [`check_config`] and [`zone`] stop after the check. [`map`] is the one place
 //! that knows both the configuration files and what responder and sidecar take.
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ mod check_config;
 mod cli;
 mod client;
 mod demo;
+mod explain;
 mod failure;
 mod files;
 mod map;
@@ -57,6 +58,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::CheckConfig(args) => check_config::run(args),
         Command::Zone(Zone::Check(args)) => zone::check(args),
         Command::Zone(Zone::Print(args)) => zone::print(args),
+        Command::Explain(args) => explain::run(args),
         Command::ConfigReference => {
             print::say(&reference::markdown());
             Ok(())

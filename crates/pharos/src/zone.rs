@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 const SUFFIX: &str = ".zone";
 
 /// A file, and the zone that it holds or why that is not known.
-struct ZoneFile {
-    path: PathBuf,
-    name: Result<Name, String>,
+pub(crate) struct ZoneFile {
+    pub(crate) path: PathBuf,
+    pub(crate) name: Result<Name, String>,
 }
 
 pub(crate) fn check(args: &cli::ZoneCheck) -> Result<(), Failure> {
@@ -148,7 +148,7 @@ fn source<'a>(path: &'a Path, octets: &'a [u8]) -> Source<'a> {
 }
 
 /// The zone that a file given by itself holds.
-fn zone_of(path: &Path, origin: Option<&str>) -> Result<Name, Failure> {
+pub(crate) fn zone_of(path: &Path, origin: Option<&str>) -> Result<Name, Failure> {
     if let Err(error) = std::fs::metadata(path) {
         return Err(Failure::usage(format!("{}: {error}", path.display()))
             .help("name a zone file or a directory of NAME.zone files"));
@@ -175,7 +175,7 @@ fn name_in(path: &Path) -> Option<Result<Name, String>> {
 }
 
 /// The zone files of a directory by name, as `pharos serve` would find them.
-fn files_of(directory: &Path) -> Result<Vec<ZoneFile>, Failure> {
+pub(crate) fn files_of(directory: &Path) -> Result<Vec<ZoneFile>, Failure> {
     let failed = |error| Failure::failed(format!("{}: cannot be read: {error}", directory.display()));
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(failed)? {
