@@ -11,7 +11,9 @@
 pub mod client;
 pub mod server;
 
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
+use std::fmt;
 use std::time::Duration;
 
 /// A request holds a command and a sentence; more is a mistake.
@@ -60,6 +62,13 @@ impl Request {
             Ok(_) => return Err(Reply::refused("the request is not a JSON object", SHAPE)),
             Err(error) => return Err(Reply::refused(format!("the request is not JSON: {error}"), SHAPE)),
         };
+        // Which of two reasons for a drain was meant, nobody knows.
+        let Keys(keys) = serde_json::from_slice(line).unwrap_or_default();
+        if let Some(key) = keys.iter().enumerate().find_map(|(n, key)| keys[..n].contains(key).then_some(key))
+        {
+            let what = format!("the request has \"{}\" twice", shortened(key));
+            return Err(Reply::refused(what, "keep one of them"));
+        }
         let Some(command) = object.get("command").and_then(Value::as_str) else {
             return Err(Reply::refused(
                 "the request has no \"command\"",
@@ -105,6 +114,32 @@ impl Request {
             Self::Undrain(why) => order("undrain", why),
         }
         .to_string()
+    }
+}
+
+/// The keys of an object as they stand in the text, each as often as it is written.
+#[derive(Default)]
+struct Keys(Vec<String>);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Keys;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Keys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some((key, IgnoredAny)) = entries.next_entry()? {
+                    keys.push(key);
+                }
+                Ok(Keys(keys))
+            }
+        }
+        deserializer.deserialize_map(Collect)
     }
 }
 

@@ -68,7 +68,7 @@ async fn each_bad_request_is_told_what_is_wrong_and_the_next_good_one_is_answere
     let scratch = Scratch::new("bad");
     let path = scratch.socket();
     let _stop = start(&path);
-    let cases: [(&[u8], &str); 8] = [
+    let cases: [(&[u8], &str); 9] = [
         (
             b"reload please",
             r#"{"error":"the request is not JSON: expected value at line 1 column 1","ok":false,"remedy":"send one JSON object on one line, like {\"command\":\"status\"}"}"#,
@@ -96,6 +96,10 @@ async fn each_bad_request_is_told_what_is_wrong_and_the_next_good_one_is_answere
         (
             b"{\"command\":\"drain\",\"reason\":\"x\"}",
             r#"{"error":"drain has no key \"reason\"","ok":false,"remedy":"besides \"command\" its keys are: text, author"}"#,
+        ),
+        (
+            b"{\"command\":\"drain\",\"text\":\"x\",\"text\":\"y\"}",
+            r#"{"error":"the request has \"text\" twice","ok":false,"remedy":"keep one of them"}"#,
         ),
         (
             b"\xff\xfe\x00",
