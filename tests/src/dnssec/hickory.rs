@@ -1,7 +1,6 @@
 //! The validator of hickory-net, on hickory-proto's cryptography: each reply as we sent it, record by record.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use hickory_proto::dnssec::{Proof, TrustAnchors};
 use hickory_proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Message, Query};
 use hickory_proto::rr::{RData, Record, RecordType};
 
+use super::exchange::exchange;
 use super::questions::{APEX, Question};
 use super::sign::Denial;
 use super::{Outcome, Trust, Verdict, name};
@@ -139,7 +139,7 @@ fn trust(reply: &Message) -> Trust {
     }
 }
 
-/// Where the queries go: by UDP, and by TCP where the reply says that it is cut short.
+/// Where the queries go.
 #[derive(Debug, Clone, Copy)]
 struct Server(SocketAddr);
 
@@ -150,39 +150,7 @@ impl DnsHandle for Server {
     fn send(&self, request: DnsRequest) -> DnsResponseStream {
         let server = *self;
         // Nothing else runs on this runtime, so that an exchange may block it.
-        Box::pin(async move {
-            let query = request.to_vec()?;
-            let reply = DnsResponse::from_buffer(server.by_udp(&query)?)?;
-            if reply.metadata.truncation {
-                return Ok(DnsResponse::from_buffer(server.by_tcp(&query)?)?);
-            }
-            Ok(reply)
-        })
-        .into()
-    }
-}
-
-impl Server {
-    fn by_udp(self, query: &[u8]) -> io::Result<Vec<u8>> {
-        let socket = UdpSocket::bind(("127.0.0.1", 0))?;
-        socket.connect(self.0)?;
-        socket.set_read_timeout(Some(GUARD))?;
-        socket.send(query)?;
-        let mut reply = vec![0; 65_535];
-        let count = socket.recv(&mut reply)?;
-        reply.truncate(count);
-        Ok(reply)
-    }
-
-    fn by_tcp(self, query: &[u8]) -> io::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect_timeout(&self.0, GUARD)?;
-        stream.set_read_timeout(Some(GUARD))?;
-        let length = u16::try_from(query.len()).expect("a query is short");
-        stream.write_all(&[&length.to_be_bytes(), query].concat())?;
-        let mut length = [0; 2];
-        stream.read_exact(&mut length)?;
-        let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
-        stream.read_exact(&mut reply)?;
-        Ok(reply)
+        Box::pin(async move { Ok(DnsResponse::from_buffer(exchange(server.0, &request.to_vec()?, GUARD)?)?) })
+            .into()
     }
 }

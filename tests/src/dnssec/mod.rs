@@ -11,6 +11,7 @@
 //!
 //! Nothing here knows how our answers are made. The suites `validator.rs` and `signed_tree.rs` call it.
 
+mod exchange;
 pub mod hickory;
 pub mod questions;
 pub mod resolver;

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::RecordType;
 
+use super::exchange::exchange;
 use super::{Outcome, Trust, Verdict, name};
 use crate::lab::{Daemon, Namespace, Workspace, wait_until};
 
@@ -157,20 +158,12 @@ impl<'lab> Resolver<'lab> {
         edns.set_max_payload(4096);
         message.set_edns(edns);
         let query = message.to_vec().expect("a plain query can be written");
-        let exchange = || {
-            let socket = UdpSocket::bind(("127.0.0.1", 0)).ok()?;
-            socket.connect(self.address).ok()?;
-            socket.set_read_timeout(Some(patience)).ok()?;
-            socket.send(&query).ok()?;
-            let mut reply = vec![0; 65_535];
-            let count = socket.recv(&mut reply).ok()?;
-            let reply = Message::from_vec(reply.get(..count)?).ok()?;
-            (reply.metadata.id == message.metadata.id).then_some(reply)
+        let asked = || exchange(self.address, &query, patience).ok();
+        let reply = match self.namespace {
+            Some(namespace) => namespace.enter(asked),
+            None => asked(),
         };
-        match self.namespace {
-            Some(namespace) => namespace.enter(exchange),
-            None => exchange(),
-        }
+        Message::from_vec(&reply?).ok().filter(|reply| reply.metadata.id == message.metadata.id)
     }
 }
 
