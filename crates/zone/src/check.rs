@@ -14,6 +14,7 @@ use pharos_zonedb::image::RECORD_HEAD;
 use pharos_zonedb::nsec3::Nsec3Parameters;
 
 use crate::diagnostic::Diagnostic;
+use crate::nsec3::is_hash_owner;
 use crate::scan::Place;
 use crate::tree::{APEX, NodeIndex, Standing, Tree, TreeRecord};
 
@@ -170,6 +171,10 @@ fn may_stand_at_cut(rtype: Rtype) -> bool {
 
 /// Data below a cut are glue or never served; below a DNAME they are never served (RFC 6672 §2.4).
 fn occluded(tree: &Tree, node: NodeIndex, above: NodeIndex, say: &mut impl FnMut(Diagnostic)) {
+    // Owners of NSEC3 records are beside the names, not below any but the apex (RFC 5155 §7.2.8).
+    if is_hash_owner(tree, node) && tree.parent(node) == Some(APEX) {
+        return;
+    }
     let below_cut = tree.standing(above) == Standing::Cut;
     let glue = |rtype| below_cut && matches!(rtype, Rtype::A | Rtype::AAAA);
     let Some(record) = tree.records(node).find(|record| !glue(record.rtype)) else { return };

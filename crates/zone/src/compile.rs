@@ -14,15 +14,14 @@ use pharos_zonedb::{BuildError, ImageBuilder, ZoneImage};
 use crate::nsec3::{Nsec3Chain, is_hash_owner};
 use crate::tree::{APEX, NodeIndex, Standing, Tree, TreeRecord, target_offset};
 
-/// Compiles a settled tree that passed the checks.
-pub(crate) fn compile(tree: &Tree) -> Result<ZoneImage, BuildError> {
-    let chain = Nsec3Chain::of(tree);
+/// Compiles a settled tree that passed the checks; without a chain of NSEC3 records, NSEC records deny, if there are any.
+pub(crate) fn compile(tree: &Tree, chain: Option<&Nsec3Chain>) -> Result<ZoneImage, BuildError> {
     // Each name, and each NSEC3 record beside it.
     let numbers = tree.node_count() * if chain.is_some() { 2 } else { 1 };
     let mut compiler = Compiler {
         tree,
         builder: ImageBuilder::new(tree.apex(), numbers),
-        chain: chain.as_ref(),
+        chain,
         wildcard_parents: wildcard_parents(tree),
         laid_out: vec![false; tree.node_count()],
         parts: Parts::default(),
@@ -46,7 +45,7 @@ pub(crate) fn compile(tree: &Tree) -> Result<ZoneImage, BuildError> {
     }
     // The apex may name servers below a cut.
     compiler.glue_of(APEX)?;
-    if let Some(chain) = &chain {
+    if let Some(chain) = chain {
         compiler.builder.nsec3(chain.parameters.clone());
         for (hash, node, id) in chain.members() {
             compiler.lay_out(node, id, Reach::Hashed(hash), |rtype| rtype == Rtype::NSEC3)?;

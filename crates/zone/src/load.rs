@@ -140,18 +140,25 @@ pub fn load(
             add(&mut report, finding, main_file);
         }
     });
-    let dnssec = if whole { dnssec::check(&tree, checks, progress) } else { None };
+    // Of a zone that is refused anyway nobody needs to hear that its signatures are wrong, too.
+    let mut findings = report.is_clean().then(|| dnssec::check(&tree, checks, progress));
+    if let Some(findings) = &mut findings {
+        report.errors_total += findings.hidden_errors;
+        report.warnings_total += findings.hidden_warnings;
+        for fault in std::mem::take(&mut findings.faults) {
+            add(&mut report, fault, main_file);
+        }
+    }
     report.errors.sort_by_key(|finding| finding.place);
     report.warnings.sort_by_key(|finding| finding.place);
-    if !report.is_clean() {
+    let Some(Findings { chain, signed, by_clock, by_clock_total, .. }) =
+        findings.filter(|_| report.is_clean())
+    else {
         return Err(LoadError::Refused(Box::new(report)));
-    }
-    match compile(&tree) {
-        Ok(image) => {
-            let Findings { signed, mut by_clock, by_clock_total } = dnssec.unwrap_or_default();
-            by_clock = by_clock.into_iter().map(|finding| shown(finding, main_file)).collect();
-            Ok(Loaded { image, report, signed, by_clock, by_clock_total })
-        }
+    };
+    let by_clock = by_clock.into_iter().map(|finding| shown(finding, main_file)).collect();
+    match compile(&tree, chain.as_ref()) {
+        Ok(image) => Ok(Loaded { image, report, signed, by_clock, by_clock_total }),
         Err(error) => {
             let remedy = "split the zone, or remove what makes it so large";
             add(&mut report, Diagnostic::error(Place::default(), error.to_string(), remedy), main_file);

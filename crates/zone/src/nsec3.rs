@@ -1,81 +1,124 @@
-//! The NSEC3 chain of a zone that is being compiled, and what it says about each name of the zone.
+//! The NSEC3 chains of a zone, and what one says about each name of the zone.
 //!
 //! Owners of NSEC3 records are hashes, not names of the zone (RFC 5155 §7.2.8): they are kept out of look-ups. For
-//! each name that look-ups can meet, the records are found here that will deny what is at or below it.
+//! each name that look-ups can meet, the records are found here that will deny what is at or below it. A zone has
+//! several chains during a change of their parameters; [`crate::dnssec`] says which of them is whole.
+
+use std::num::NonZeroUsize;
 
 use pharos_wire::{Rtype, name};
 use pharos_zonedb::build::{LinksSpec, NodeId};
 use pharos_zonedb::nsec3::{HASH_OCTETS, Nsec3Parameters};
 
-use crate::tree::{APEX, NodeIndex, Tree};
+use crate::dnssec::spread::spread;
+use crate::scan::Place;
+use crate::tree::{APEX, NodeIndex, Standing, Tree};
 
-type Hash = [u8; HASH_OCTETS];
+pub(crate) type Hash = [u8; HASH_OCTETS];
 
-/// The chain that the zone's NSEC3PARAM record names.
+/// All NSEC3 records with the same parameters.
 pub(crate) struct Nsec3Chain {
     pub(crate) parameters: Nsec3Parameters,
     /// In the order of hashes.
     members: Vec<(Hash, NodeIndex)>,
-    /// For each node of the tree the index of the member that matches it.
-    matching: Vec<Option<u32>>,
+    /// For each node of the tree how it meets the chain.
+    met: Vec<Met>,
     /// Numbers of nodes from here on are those of NSEC3 records.
     first_id: u32,
 }
 
+/// How a name meets a chain: by the index of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Met {
+    /// This one stands for it.
+    Matches(u32),
+    /// None stands for it, and this one covers it.
+    Covered(u32),
+    /// It has no hash: it is never denied, or there is no member.
+    Not,
+}
+
 impl Nsec3Chain {
-    /// The chain, if the zone has one that is of use: an apex without a record proves nothing.
+    /// The first chain that is of use, of a zone that was not judged: an apex without a record proves nothing.
     pub(crate) fn of(tree: &Tree) -> Option<Self> {
-        let parameters = tree.of_type(APEX, Rtype::NSEC3PARAM).find_map(|record| {
-            // Flags other than zero mean a chain that is being built or taken down (RFC 5155 §4.1.2).
-            let settled = record.rdata.get(1) == Some(&0);
-            Nsec3Parameters::from_rdata(record.rdata).filter(|_| settled)
-        })?;
+        let (parameters, _) = listed(tree).next()?;
+        let chain = Self::build(tree, parameters, NonZeroUsize::MIN);
+        matches!(chain.met(APEX), Met::Matches(_)).then_some(chain)
+    }
+
+    /// The records with these parameters, whether they make a whole chain or not. Names are hashed on so many threads.
+    pub(crate) fn build(tree: &Tree, parameters: Nsec3Parameters, threads: NonZeroUsize) -> Self {
+        let is_member = |node: &NodeIndex| {
+            let mut records = tree.of_type(*node, Rtype::NSEC3);
+            records.any(|record| Nsec3Parameters::from_rdata(record.rdata).as_ref() == Some(&parameters))
+        };
         let mut members: Vec<(Hash, NodeIndex)> = tree
             .nodes()
-            .filter(|&node| {
-                let mut records = tree.of_type(node, Rtype::NSEC3);
-                records.any(|record| Nsec3Parameters::from_rdata(record.rdata).as_ref() == Some(&parameters))
-            })
+            .filter(is_member)
             .filter_map(|node| Some((owner_hash(tree.owner(node))?, node)))
             .collect();
         members.sort_unstable_by_key(|&(hash, _)| hash);
-        let mut chain =
-            Self { parameters, members, matching: Vec::new(), first_id: tree.node_count() as u32 };
-        chain.matching =
-            tree.nodes()
-                .map(|node| {
-                    if is_hash_owner(tree, node) {
-                        None
-                    } else {
-                        chain.exact(&chain.hash(&[tree.owner(node)]))
-                    }
-                })
-                .collect();
-        chain.matching.first()?.map(|_| chain)
+        let first_id = tree.node_count() as u32;
+        let mut chain = Self { parameters, members, met: Vec::new(), first_id };
+        let parts = spread(
+            tree.node_count(),
+            threads,
+            Vec::new,
+            |met: &mut Vec<(usize, Met)>, range| met.extend(range.map(|at| (at, chain.meet(tree, at)))),
+            &mut || (),
+        );
+        let mut met = vec![Met::Not; tree.node_count()];
+        for (at, how) in parts.into_iter().flatten() {
+            met[at] = how;
+        }
+        chain.met = met;
+        chain
+    }
+
+    fn meet(&self, tree: &Tree, at: usize) -> Met {
+        let node = NodeIndex(at as u32);
+        if matches!(tree.standing(node), Standing::Occluded(_)) || is_hash_owner(tree, node) {
+            return Met::Not;
+        }
+        let hash = self.hash(&[tree.owner(node)]);
+        match self.index(&hash) {
+            Some(index) if self.members[index].0 == hash => Met::Matches(index as u32),
+            Some(index) => Met::Covered(index as u32),
+            None => Met::Not,
+        }
     }
 
     /// The members with the hash that each stands for and its number in the image.
-    pub(crate) fn members(&self) -> impl Iterator<Item = (Hash, NodeIndex, NodeId)> + '_ {
+    pub(crate) fn members(&self) -> impl ExactSizeIterator<Item = (Hash, NodeIndex, NodeId)> + '_ {
         self.members.iter().map(|&(hash, node)| (hash, node, self.id(node)))
+    }
+
+    /// The node of the member with this index.
+    pub(crate) fn member(&self, index: u32) -> NodeIndex {
+        self.members[index as usize].1
+    }
+
+    pub(crate) fn met(&self, node: NodeIndex) -> Met {
+        self.met[node.0 as usize]
     }
 
     /// What denies names at and below `node`, which look-ups can meet.
     pub(crate) fn links(&self, tree: &Tree, node: NodeIndex) -> Option<LinksSpec> {
-        let (mut encloser, mut below) = (node, None);
+        let (mut encloser, mut next_closer) = (node, None);
         let matching = loop {
-            if let Some(member) = self.matching[encloser.0 as usize] {
-                break member;
+            match self.met(encloser) {
+                Met::Matches(member) => break member,
+                Met::Covered(member) => next_closer = Some(self.id(self.member(member))),
+                Met::Not => return None,
             }
-            below = Some(encloser);
             encloser = tree.parent(encloser)?;
         };
-        let wildcard = self.find(&self.hash(&[b"\x01*", tree.owner(encloser)]))?;
-        let next_closer = match below {
-            Some(below) => Some(self.id(self.find(&self.hash(&[tree.owner(below)]))?)),
-            None => None,
-        };
-        let encloser = self.id(self.members.get(matching as usize)?.1);
-        Some(LinksSpec { encloser, next_closer, wildcard: self.id(wildcard) })
+        let wildcard = self.index(&self.hash(&[b"\x01*", tree.owner(encloser)]))?;
+        Some(LinksSpec {
+            encloser: self.id(self.member(matching)),
+            next_closer,
+            wildcard: self.id(self.member(wildcard as u32)),
+        })
     }
 
     fn hash(&self, name: &[&[u8]]) -> Hash {
@@ -86,16 +129,19 @@ impl Nsec3Chain {
         NodeId(self.first_id + node.0)
     }
 
-    fn exact(&self, hash: &Hash) -> Option<u32> {
-        self.members.binary_search_by_key(hash, |&(held, _)| held).ok().map(|index| index as u32)
-    }
-
     /// The member that matches or covers a hash.
-    fn find(&self, hash: &Hash) -> Option<NodeIndex> {
+    fn index(&self, hash: &Hash) -> Option<usize> {
         let after = self.members.partition_point(|(held, _)| held <= hash);
-        let index = after.checked_sub(1).unwrap_or(self.members.len().checked_sub(1)?);
-        self.members.get(index).map(|&(_, node)| node)
+        after.checked_sub(1).or_else(|| self.members.len().checked_sub(1))
     }
+}
+
+/// The chains that NSEC3PARAM records say are whole, in the order of the file, and where they say so. Flags other than
+/// zero mean a chain that is being built or taken down (RFC 5155 §4.1.2).
+pub(crate) fn listed(tree: &Tree) -> impl Iterator<Item = (Nsec3Parameters, Place)> {
+    tree.of_type(APEX, Rtype::NSEC3PARAM)
+        .filter(|record| record.rdata.get(1) == Some(&0))
+        .filter_map(|record| Some((Nsec3Parameters::from_rdata(record.rdata)?, record.place)))
 }
 
 /// Whether a node has nothing but NSEC3 records and their signatures.
@@ -105,7 +151,7 @@ pub(crate) fn is_hash_owner(tree: &Tree, node: NodeIndex) -> bool {
 }
 
 /// The hash that an NSEC3 record's owner stands for: its first label in base32hex (RFC 5155 §3, RFC 4648 §7).
-fn owner_hash(owner: &[u8]) -> Option<Hash> {
+pub(crate) fn owner_hash(owner: &[u8]) -> Option<Hash> {
     let label = name::Labels::new(owner).next().filter(|label| label.len() == HASH_OCTETS * 8 / 5)?;
     let mut hash = [0; HASH_OCTETS];
     let (mut bits, mut held, mut at) = (0u32, 0, 0);

@@ -43,14 +43,25 @@ fn digest_algorithm(digest_type: u8) -> Option<&'static Algorithm> {
     }
 }
 
-/// Whether a key may sign the zone: ZONE set (RFC 4034 §2.1.1), REVOKE not (RFC 5011 §2.1), protocol 3 (RFC 4034
-/// §2.1.2).
+/// Whether a key may sign the zone: the flag ZONE (RFC 4034 §2.1.1), not REVOKE (RFC 5011 §2.1), and protocol 3
+/// (RFC 4034 §2.1.2).
 pub(crate) fn is_zone_key(dnskey_rdata: &[u8]) -> bool {
+    of_zone(dnskey_rdata) == Some(0)
+}
+
+/// Whether a key is one of the zone and revoked (RFC 5011 §2.1).
+pub(crate) fn is_revoked(dnskey_rdata: &[u8]) -> bool {
+    of_zone(dnskey_rdata) == Some(REVOKE)
+}
+
+const REVOKE: u16 = 0x0080;
+
+/// What the flag REVOKE of a zone key is.
+fn of_zone(dnskey_rdata: &[u8]) -> Option<u16> {
     const ZONE: u16 = 0x0100;
-    const REVOKE: u16 = 0x0080;
-    dnskey_rdata.first_chunk::<3>().is_some_and(|&[high, low, protocol]| {
-        u16::from_be_bytes([high, low]) & (ZONE | REVOKE) == ZONE && protocol == 3
-    })
+    let &[high, low, protocol] = dnskey_rdata.first_chunk()?;
+    let flags = u16::from_be_bytes([high, low]);
+    (flags & ZONE != 0 && protocol == 3).then_some(flags & REVOKE)
 }
 
 /// The key tag of a DNSKEY (RFC 4034 appendix B); algorithm 1 (RSAMD5), which must not be used (RFC 8624 §3.1), is

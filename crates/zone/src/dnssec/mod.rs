@@ -4,19 +4,35 @@
 //! an argument, and what depends on it is told apart from what depends on the zone alone. A zone is signed when
 //! its apex has a DNSKEY; one without costs nothing.
 
+mod bitmap;
+mod denial;
 mod ds;
+mod faults;
+mod keys;
+mod nsec;
+mod nsec3;
+mod rrsets;
 mod rrsig;
+pub(crate) mod spread;
 mod times;
+mod verify;
+mod zonemd;
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pharos_wire::Rtype;
 
 use crate::diagnostic::Diagnostic;
-use crate::nsec3::is_hash_owner;
+use crate::nsec3::{Nsec3Chain, is_hash_owner};
+use crate::scan::Place;
 use crate::tree::{APEX, NodeIndex, Standing, Tree};
+use faults::Faults;
+use keys::Keys;
+use rrsets::{Found, Judge};
 use rrsig::Rrsig;
+use spread::spread;
 use times::Times;
 
 pub use ds::{DsVerdict, ds_matches};
@@ -109,18 +125,79 @@ pub struct Expiry {
     pub record: String,
 }
 
-/// What the checks of a signed zone found besides faults.
-#[derive(Default)]
+/// What the checks found.
 pub(crate) struct Findings {
+    /// The chain that denies; none where NSEC does, or nothing.
+    pub(crate) chain: Option<Nsec3Chain>,
     pub(crate) signed: Option<Signed>,
+    /// What the content of the zone alone decides, and how many errors and warnings more there are.
+    pub(crate) faults: Vec<Diagnostic>,
+    pub(crate) hidden_errors: u64,
+    pub(crate) hidden_warnings: u64,
     pub(crate) by_clock: Vec<Diagnostic>,
     pub(crate) by_clock_total: u64,
 }
 
-/// Judges a settled tree; `None` for a zone that is not signed.
-pub(crate) fn check(tree: &Tree, checks: &Checks, progress: &mut dyn FnMut(Progress)) -> Option<Findings> {
-    tree.of_type(APEX, Rtype::DNSKEY).next()?;
-    let mut times = Times::new(checks.clock);
+/// Judges a settled tree.
+pub(crate) fn check(tree: &Tree, checks: &Checks, progress: &mut dyn FnMut(Progress)) -> Findings {
+    let (mut faults, mut times) = (Faults::default(), Times::new(checks.clock));
+    zonemd::judge(tree, &mut faults);
+    let (chain, signed) = match standard(tree, &mut faults) {
+        Standard::Unsigned => (Nsec3Chain::of(tree), None),
+        Standard::Signed => {
+            note_times(tree, &mut times);
+            let (verified, unverifiable) = signatures(tree, checks, times.seen(), progress, &mut faults);
+            let chain = denial::judge(tree, checks.threads, &mut faults);
+            let signed = times.ends().map(|(earliest_expiry, latest_inception)| Signed {
+                earliest_expiry,
+                latest_inception,
+                signatures: times.seen(),
+                verified,
+                unverifiable,
+            });
+            (chain, signed)
+        }
+    };
+    let (by_clock, by_clock_total) = times.findings();
+    let (faults, hidden_errors, hidden_warnings) = faults.into_findings(checks.broken);
+    Findings { chain, signed, faults, hidden_errors, hidden_warnings, by_clock, by_clock_total }
+}
+
+/// By which standard a zone is judged.
+enum Standard {
+    Unsigned,
+    Signed,
+}
+
+/// A zone is signed when its apex has keys, and signatures over them or its SOA. Keys alone may be there before the
+/// zone is signed for the first time, and after it went back to unsigned (RFC 6781 §4).
+fn standard(tree: &Tree, faults: &mut Faults) -> Standard {
+    let covered = |record: crate::tree::TreeRecord<'_>| Rrsig::parse(record.rdata).map(|rrsig| rrsig.covered);
+    let is_signed = tree.has(APEX, Rtype::RRSIG)
+        && tree
+            .of_type(APEX, Rtype::RRSIG)
+            .filter_map(covered)
+            .any(|covered| matches!(covered, Rtype::SOA | Rtype::DNSKEY));
+    let key = tree.of_type(APEX, Rtype::DNSKEY).next();
+    match (key, is_signed) {
+        (Some(_), true) => Standard::Signed,
+        (None, false) => Standard::Unsigned,
+        (Some(key), false) => {
+            let message =
+                "the zone has keys and its SOA and DNSKEY RRsets have no signature: it is served unsigned";
+            faults.warn(key.place, message, "sign the zone, or remove its keys");
+            Standard::Unsigned
+        }
+        (None, true) => {
+            let place = tree.of_type(APEX, Rtype::RRSIG).next().map_or(Place::default(), |rrsig| rrsig.place);
+            let remedy = "publish the keys (RFC 4035 §2.1), or remove the signatures";
+            faults.error(place, "the zone is signed and has no DNSKEY record", remedy);
+            Standard::Unsigned
+        }
+    }
+}
+
+fn note_times(tree: &Tree, times: &mut Times) {
     for node in tree.nodes().filter(|&node| tree.has(node, Rtype::RRSIG)) {
         for record in tree.of_type(node, Rtype::RRSIG) {
             let Some(rrsig) = Rrsig::parse(record.rdata) else { continue };
@@ -129,18 +206,33 @@ pub(crate) fn check(tree: &Tree, checks: &Checks, progress: &mut dyn FnMut(Progr
             }
         }
     }
-    let signed = times.ends().map(|(earliest_expiry, latest_inception, signatures)| Signed {
-        earliest_expiry,
-        latest_inception,
-        signatures,
-        verified: 0,
-        unverifiable: 0,
-    });
-    if let Some(signed) = &signed {
-        progress(Progress { done: signed.signatures, total: signed.signatures });
+}
+
+/// Judges each RRset and its signatures; how many hold, and how many could not be verified.
+fn signatures(
+    tree: &Tree,
+    checks: &Checks,
+    total: u64,
+    progress: &mut dyn FnMut(Progress),
+    faults: &mut Faults,
+) -> (u64, u64) {
+    let (keys, done) = (Keys::of(tree, faults), AtomicU64::new(0));
+    let judge = Judge { tree, keys: &keys, checks, done: &done };
+    let all = spread(
+        tree.node_count(),
+        checks.threads,
+        Found::default,
+        |found: &mut Found, nodes| nodes.for_each(|node| judge.node(NodeIndex(node as u32), found)),
+        &mut || progress(Progress { done: done.load(Ordering::Relaxed), total }),
+    );
+    let (mut verified, mut unverifiable) = (0, 0);
+    for found in all {
+        verified += found.verified;
+        unverifiable += found.unverifiable;
+        faults.join(found.faults);
     }
-    let (by_clock, by_clock_total) = times.findings();
-    Some(Findings { signed, by_clock, by_clock_total })
+    progress(Progress { done: total, total });
+    (verified, unverifiable)
 }
 
 /// Whether an RRset of this type at a node is the zone's own and so signed (RFC 4035 §2.2): at a cut DS and NSEC, and

@@ -6,7 +6,6 @@ use pharos_wire::{Rtype, name};
 const FIXED: usize = 18;
 
 /// One RRSIG, taken apart.
-#[allow(dead_code, reason = "the verification of signatures reads the rest")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rrsig<'a> {
     /// The type that it covers.

@@ -7,6 +7,7 @@ use pharos_wire::name::Text;
 use super::rrsig::Rrsig;
 use super::{Clock, Expiry};
 use crate::diagnostic::Diagnostic;
+use crate::rtype::Display;
 use crate::scan::{MAX_KEPT, Place};
 
 /// The times of all signatures seen so far.
@@ -33,10 +34,11 @@ impl Times {
         let (from, to) = (self.unix(rrsig.inception), self.unix(rrsig.expiration));
         self.latest_inception = self.latest_inception.max(from);
         if self.earliest.as_ref().is_none_or(|earliest| to < earliest.unix) {
-            self.earliest = Some(Expiry { unix: to, record: format!("{} {}", Text(owner), rrsig.covered) });
+            self.earliest =
+                Some(Expiry { unix: to, record: format!("{} {}", Text(owner), Display(rrsig.covered.0)) });
         }
         let Some(clock) = self.clock else { return };
-        let what = |what: &str| format!("the RRSIG of {} {} {what}", Text(owner), rrsig.covered);
+        let what = |what: &str| format!("the RRSIG of {} {} {what}", Text(owner), Display(rrsig.covered.0));
         // Both ends belong to it (RFC 4034 §3.1.5).
         if to < clock.unix {
             let message = what(&format!("expired {} ago", span(clock.unix - to)));
@@ -68,9 +70,14 @@ impl Times {
         now.saturating_add_signed(i64::from(time.wrapping_sub(now as u32).cast_signed()))
     }
 
-    /// Earliest expiry, latest inception, and how many signatures there were.
-    pub(crate) fn ends(&self) -> Option<(Expiry, u64, u64)> {
-        self.earliest.clone().map(|earliest| (earliest, self.latest_inception, self.seen))
+    /// Earliest expiry and latest inception.
+    pub(crate) fn ends(&self) -> Option<(Expiry, u64)> {
+        self.earliest.clone().map(|earliest| (earliest, self.latest_inception))
+    }
+
+    /// How many signatures there are.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
     }
 
     /// Findings, worst first, and how many there were.
@@ -137,8 +144,8 @@ mod tests {
         assert_eq!(said(after, 4_294_967_200, 40), ["the RRSIG of a. A expired 10 s ago"]);
         let mut times = Times::new(Some(Clock { unix: after, near: Duration::ZERO }));
         times.note(b"\0", &rrsig(4_294_967_200, 100), Place::default());
-        let (expiry, inception, seen) = times.ends().unwrap();
-        assert_eq!((expiry.unix, inception, seen), ((1 << 32) + 100, 4_294_967_200, 1));
+        let (expiry, inception) = times.ends().unwrap();
+        assert_eq!((expiry.unix, inception, times.seen()), ((1 << 32) + 100, 4_294_967_200, 1));
     }
 
     #[test]

@@ -24,8 +24,12 @@ impl Codes {
 
     /// The mnemonic that the canonical text shows for `number`.
     pub(crate) fn printed_name(&self, number: u16) -> Option<&'static str> {
-        let name = || self.names.iter().find(|&&(_, known)| known == number).map(|&(name, _)| name);
-        if self.printed == Printed::Mnemonic { name() } else { None }
+        if self.printed == Printed::Mnemonic { self.name(number) } else { None }
+    }
+
+    /// The first mnemonic of `number`, for messages.
+    pub(crate) fn name(&self, number: u16) -> Option<&'static str> {
+        self.names.iter().find(|&&(_, known)| known == number).map(|&(name, _)| name)
     }
 }
 
