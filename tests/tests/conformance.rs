@@ -10,15 +10,18 @@ mod conformance {
     mod rfc2181;
     mod rfc2308;
     mod rfc3597;
+    mod rfc4035;
     mod rfc4035_ds;
     mod rfc4343;
     mod rfc4592;
     mod rfc4892;
     mod rfc5001;
+    mod rfc5155;
     mod rfc6604;
     mod rfc6672;
     mod rfc6891;
     mod rfc8482;
     mod rfc9471;
     mod rfc9619;
+    mod signed;
 }
