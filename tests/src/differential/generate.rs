@@ -65,6 +65,9 @@ pub fn zones(random: &mut Random, index: usize) -> Vec<ZoneText> {
         let names = BTreeMap::new();
         drafts.push(Draft { apex: DomainName::plain(name), style, names });
     };
+    if index.is_multiple_of(2) {
+        add(&"l".repeat(63), Style::Small);
+    }
     add("mixed.test", Style::Mixed);
     add("Other.TEST", Style::Mixed);
     add("registry.test", Style::Registry);
@@ -83,6 +86,10 @@ pub fn zones(random: &mut Random, index: usize) -> Vec<ZoneText> {
     }
     if index % 4 == 3 {
         add("", Style::Registry);
+    }
+    for label in [&b"odd.dot"[..], b"sp ace\x00\xffUP", b"quo\"te;(\\)@$"] {
+        let apex = DomainName::plain("test").child(label);
+        drafts.push(Draft { apex, style: Style::Small, names: BTreeMap::new() });
     }
     let apexes: Vec<DomainName> = drafts.iter().map(|draft| draft.apex.clone()).collect();
     for draft in &mut drafts {

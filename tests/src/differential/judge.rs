@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::message::{ADDITIONAL, ANSWER, AUTHORITY, Reply, TC};
 use super::names::DomainName;
+use super::oracle::{Denial, expect};
 use super::queries::{Ask, Transport};
 use super::rules::RULES;
 use super::servers::{Peer, UDP_SIZE};
@@ -190,6 +191,9 @@ pub fn judge(ask: &Ask, world: &World, outcomes: &Outcomes, whole: Option<&Outco
     if let Outcome::Garbled(why) = &outcomes[0] {
         judgement.wrong.push(format!("our reply cannot be decoded: {why}"));
     }
+    if outcomes[0] == Outcome::Silent && expect(ask, world, Denial::Hashed(0)).is_some() {
+        judgement.wrong.push("no reply".to_owned());
+    }
     if let Some(ours) = outcomes[0].reply() {
         judgement.wrong = faults(ask, world, ours, whole.and_then(|whole| whole[0].reply()));
     }
@@ -245,19 +249,28 @@ fn faults(ask: &Ask, world: &World, ours: &Reply, whole: Option<&Reply>) -> Vec<
     {
         faults.push(format!("OPT says size {} and version {}", opt.size, opt.version));
     }
-    for record in ours.sections[ADDITIONAL].keys() {
-        if !world.records.contains(record) {
-            faults.push(format!(
-                "additional {} TYPE{} is not in any zone",
-                record.owner.text(),
-                record.rtype
-            ));
-        }
-    }
+    faults.extend(unexpected(ask, world, ours));
     if let (Transport::Udp, Some(whole)) = (ask.transport, whole) {
         faults.extend(truncation_faults(ask, ours, whole));
     }
     faults
+}
+
+/// What the oracle would have otherwise, whichever of a zone's complete chains proves its denials.
+fn unexpected(ask: &Ask, world: &World, ours: &Reply) -> Vec<String> {
+    let chains = world.facts.values().map(|zone| zone.chains.len()).max().unwrap_or_default();
+    let mut first = None;
+    for denial in (0..chains.max(1)).map(Denial::Hashed).chain([Denial::Plain]) {
+        let faults = match expect(ask, world, denial) {
+            Some(expected) => expected.faults(ask, ours),
+            None => vec!["a reply where silence is expected".to_owned()],
+        };
+        if faults.is_empty() {
+            return faults;
+        }
+        first.get_or_insert(faults);
+    }
+    first.unwrap_or_default()
 }
 
 /// TC is set exactly when something that the client needs is missing (RFC 2181 §9, RFC 9471 §3).

@@ -87,7 +87,7 @@ impl DomainName {
         (0..=self.0.len()).map(|skip| Self(self.0[skip..].to_vec()))
     }
 
-    /// As a zone file has it: absolute, everything unusual as `\DDD`.
+    /// As a zone file has it: absolute, everything unusual as `\X` or `\DDD` (RFC 1035 §5.1).
     pub fn text(&self) -> String {
         if self.0.is_empty() {
             return ".".to_owned();
@@ -96,6 +96,9 @@ impl DomainName {
         for label in &self.0 {
             for &octet in label {
                 if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'*') {
+                    text.push(octet.into());
+                } else if b".;@$()\"\\".contains(&octet) {
+                    text.push('\\');
                     text.push(octet.into());
                 } else {
                     // Writing to a string cannot fail.
@@ -117,7 +120,7 @@ mod tests {
         let name = DomainName(vec![b"a.b".to_vec(), vec![0, 255], b"Example".to_vec()]);
         assert_eq!(DomainName::from_wire(&name.wire()), name);
         assert_eq!(name.octets(), name.wire().len());
-        assert_eq!(name.text(), "a\\046b.\\000\\255.Example.");
+        assert_eq!(name.text(), "a\\.b.\\000\\255.Example.");
         assert!(name.below(&DomainName::plain("eXample.")));
         assert_eq!(name.ancestors().count(), 4);
     }

@@ -4,6 +4,7 @@
 
 use super::message::ReplyRecord;
 use super::names::DomainName;
+use super::oracle::comes_back;
 use super::random::Random;
 use super::rdata::{TYPES, type_number};
 use super::world::World;
@@ -69,6 +70,16 @@ pub enum Shape {
     Response,
     /// Less than a header.
     Short,
+}
+
+impl Shape {
+    /// Whether header, question and OPT can be read.
+    pub fn is_readable(self) -> bool {
+        matches!(
+            self,
+            Self::Good | Self::Trailing | Self::AnswerRecord | Self::AdditionalRecord | Self::RecordAfterOpt
+        )
+    }
 }
 
 const ODD: &[Shape] = &[
@@ -170,6 +181,8 @@ pub struct Palette<'w> {
     /// Owners of DNAMEs with a longer target.
     stretching: Vec<DomainName>,
     cnames: Vec<DomainName>,
+    /// Aliases that lead in a circle.
+    loops: Vec<DomainName>,
     large: Vec<(DomainName, u16)>,
     apexes: Vec<DomainName>,
 }
@@ -186,6 +199,7 @@ impl<'w> Palette<'w> {
             dnames: Vec::new(),
             stretching: Vec::new(),
             cnames: Vec::new(),
+            loops: Vec::new(),
             large: Vec::new(),
             apexes: world.zones.iter().map(|zone| zone.apex.clone()).collect(),
         };
@@ -228,13 +242,16 @@ impl<'w> Palette<'w> {
         }
         if types.contains(&5) {
             self.cnames.push(name.clone());
+            if comes_back(self.world, name) {
+                self.loops.push(name.clone());
+            }
         }
         self.with_types.push((name.clone(), types));
     }
 
     /// One query.
     pub fn ask(&self, random: &mut Random) -> Ask {
-        let kind = random.weighted(&[16, 8, 5, 9, 9, 10, 6, 5, 16, 7, 4, 3, 6, 9, 4, 4, 5, 1]);
+        let kind = random.weighted(&[16, 8, 5, 9, 9, 10, 6, 5, 16, 7, 4, 4, 6, 11, 4, 4, 5, 1, 3]);
         let (qname, qtype) = match kind {
             0 => self.existing(random),
             1 => (self.existing(random).0, any_type(random)),
@@ -252,6 +269,7 @@ impl<'w> Palette<'w> {
             10 => (self.outside(random), any_type(random)),
             11 => (below(random, self.world.unloaded.clone(), 2), any_type(random)),
             12 if !self.large.is_empty() => random.pick(&self.large).clone(),
+            18 => (pick(random, &self.loops), any_type(random)),
             17 => (self.existing(random).0, random.pick(&[251, 252])),
             _ => self.existing(random),
         };
@@ -273,7 +291,13 @@ impl<'w> Palette<'w> {
         ask.edns = edns(random);
         match kind {
             13 => self.class(random, &mut ask),
-            14 => ask.opcode = random.pick(&[1, 2, 3, 4, 5, 6, 7, 15]),
+            14 => {
+                ask.opcode = random.pick(&[1, 2, 3, 4, 4, 5, 5, 6, 7, 15]);
+                if random.percent(50) {
+                    // As NOTIFY and UPDATE have it.
+                    (ask.qname, ask.qtype) = (random.pick(&self.apexes), 6);
+                }
+            }
             15 => {
                 let edns = ask.edns.get_or_insert_default();
                 edns.version = random.between(1, 255) as u8;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::judge::{Differences, Judgement, Outcome, Outcomes};
-use super::message::{AA, ANSWER, Reply, TC};
+use super::message::{AA, ADDITIONAL, ANSWER, AUTHORITY, Reply, TC};
 use super::queries::{Ask, Shape, Transport};
 use super::rules::RULES;
-use super::servers::Peer;
+use super::servers::{Family, Peer};
 use super::world::World;
 
 /// Examples shown of each kind of finding.
@@ -16,23 +16,45 @@ const EXAMPLES: usize = 2;
 /// Kinds of findings shown.
 const SIGNATURES: usize = 60;
 
+/// How often: what sets the query apart, our response code, the peer's.
+type Codes = BTreeMap<(String, Option<u16>, Option<u16>), usize>;
+
 /// Counts and examples.
-#[derive(Default)]
 pub struct Report {
     /// Queries judged.
     pub queries: usize,
+    /// How the queries that come now travel.
+    pub family: Family,
     kinds: BTreeMap<&'static str, [usize; 2]>,
     rules: BTreeMap<(&'static str, Peer), usize>,
+    /// What the replies' codes were where a rule decided, ours and the peer's.
+    rcodes: BTreeMap<(&'static str, Peer), Codes>,
     findings: BTreeMap<String, (usize, Vec<String>)>,
     silent: [usize; 4],
     late: [usize; 4],
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            queries: 0,
+            family: Family::V4,
+            kinds: BTreeMap::new(),
+            rules: BTreeMap::new(),
+            rcodes: BTreeMap::new(),
+            findings: BTreeMap::new(),
+            silent: [0; 4],
+            late: [0; 4],
+        }
+    }
 }
 
 impl Report {
     /// Takes up one judged query.
     pub fn add(&mut self, ask: &Ask, world: &World, outcomes: &Outcomes, judgement: &Judgement) {
         self.queries += 1;
-        for kind in kinds(ask, world, outcomes[0].reply()) {
+        let family = if self.family == Family::V4 { "over IPv4" } else { "over IPv6" };
+        for kind in kinds(ask, world, outcomes[0].reply()).into_iter().chain([family]) {
             self.kinds.entry(kind).or_default()[usize::from(ask.transport == Transport::Tcp)] += 1;
         }
         for (slot, outcome) in outcomes.iter().enumerate() {
@@ -41,6 +63,14 @@ impl Report {
         let once: BTreeSet<_> = judgement.decided.iter().collect();
         for &&decided in &once {
             *self.rules.entry(decided).or_default() += 1;
+            let rcode = |slot: usize| outcomes[slot].reply().map(|reply| reply.rcode);
+            let slot = 1 + Peer::ALL.iter().position(|peer| *peer == decided.1).unwrap_or_default();
+            *self
+                .rcodes
+                .entry(decided)
+                .or_default()
+                .entry((about(ask), rcode(0), rcode(slot)))
+                .or_default() += 1;
         }
         if judgement.is_good() {
             return;
@@ -107,6 +137,15 @@ impl Report {
             let counts = Peer::ALL.map(count);
             let _ = writeln!(text, "{:<48} {:>8} {:>8} {:>8}", rule.name, counts[0], counts[1], counts[2]);
         }
+        text += "\nresponse codes, ours -> theirs, where a rule decided\n";
+        for ((rule, peer), codes) in &self.rcodes {
+            let _ = write!(text, "{rule} {}:", peer.label());
+            for ((about, ours, theirs), count) in codes {
+                let code = |code: &Option<u16>| code.map_or("silent".to_owned(), |code| code.to_string());
+                let _ = write!(text, " {about}{}->{} x{count}", code(ours), code(theirs));
+            }
+            text.push('\n');
+        }
         text
     }
 
@@ -122,6 +161,17 @@ impl Report {
             }
         }
         text
+    }
+}
+
+/// What sets a query apart from an ordinary one.
+fn about(ask: &Ask) -> String {
+    match (ask.shape, ask.opcode, ask.qclass, ask.qtype) {
+        (Shape::Good, 0, 1, 0 | 41 | 128..=254) => format!("type {} {:?} ", ask.qtype, ask.transport),
+        (Shape::Good, 0, 1, _) => String::new(),
+        (Shape::Good, 0, class, _) => format!("class {class} "),
+        (Shape::Good, opcode, _, _) => format!("opcode {opcode} "),
+        (shape, _, _, _) => format!("{shape:?} "),
     }
 }
 
@@ -144,6 +194,11 @@ const KINDS: &[&str] = &[
     "servfail",
     "yxdomain",
     "truncated",
+    "empty non-terminal",
+    "alias loop",
+    "glue",
+    "over IPv4",
+    "over IPv6",
 ];
 
 /// The kinds that a query and our reply belong to.
@@ -173,6 +228,19 @@ fn kinds(ask: &Ask, world: &World, reply: Option<&Reply>) -> Vec<&'static str> {
     }
     if ask.qclass == 3 {
         kinds.push("chaos");
+    }
+    if reply.rcode == 0
+        && world
+            .zone_of(&qname)
+            .is_some_and(|zone| world.types(&zone, &qname).is_some_and(BTreeSet::is_empty))
+    {
+        kinds.push("empty non-terminal");
+    }
+    if super::rules::walk(reply, &qname).1 {
+        kinds.push("alias loop");
+    }
+    if reply.of_type(AUTHORITY, 2).next().is_some() && !reply.sections[ADDITIONAL].is_empty() {
+        kinds.push("glue");
     }
     if reply.of_type(ANSWER, 39).next().is_some() {
         kinds.push("dname");

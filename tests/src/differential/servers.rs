@@ -5,7 +5,7 @@
 //! it is dropped; if the test itself is killed, the kernel does so.
 
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -63,8 +63,34 @@ pub fn missing() -> Vec<&'static str> {
     Peer::ALL.into_iter().filter(|peer| peer.find().is_none()).map(Peer::program).collect()
 }
 
+/// Who ours says it is.
+pub const IDENTITY: &str = "a.test";
+
 /// UDP size of all servers.
 pub const UDP_SIZE: u16 = 1232;
+
+/// The address family that a world's servers are asked over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    fn loopback(self) -> IpAddr {
+        match self {
+            Self::V4 => Ipv4Addr::LOCALHOST.into(),
+            Self::V6 => Ipv6Addr::LOCALHOST.into(),
+        }
+    }
+
+    /// Whether this machine has it.
+    pub fn is_here(self) -> bool {
+        UdpSocket::bind((self.loopback(), 0)).is_ok()
+    }
+}
 
 /// The running servers of a world.
 pub struct Servers {
@@ -80,18 +106,18 @@ impl Servers {
     ///
     /// # Panics
     /// If one does not start or refuses a zone, with what it printed.
-    pub fn start(zones: &[ZoneText], unloaded: &DomainName) -> Self {
+    pub fn start(zones: &[ZoneText], unloaded: &DomainName, family: Family) -> Self {
         let workspace = Workspace::new("differential");
         let mut files: Vec<(String, PathBuf)> = Vec::new();
         for (number, zone) in zones.iter().enumerate() {
             files.push((zone.apex.text(), workspace.write(&format!("zones/{number}.zone"), &zone.text)));
         }
         files.push((unloaded.text(), workspace.join("zones/missing.zone")));
-        let (ours, our_address) = start_ours(&files);
+        let (ours, our_address) = start_ours(&files, family);
         let mut addresses = [our_address; 4];
         let mut peers = Vec::new();
         for (slot, peer) in Peer::ALL.into_iter().enumerate() {
-            addresses[slot + 1] = free_address();
+            addresses[slot + 1] = free_address(family);
             peers.push(start_peer(peer, &workspace, &files, addresses[slot + 1]));
         }
         let mut servers = Self { addresses, peers, _ours: ours, _workspace: workspace };
@@ -150,10 +176,10 @@ fn soa_query(apex: &DomainName) -> Vec<u8> {
     query
 }
 
-fn start_ours(files: &[(String, PathBuf)]) -> (Responder, SocketAddr) {
-    let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+fn start_ours(files: &[(String, PathBuf)], family: Family) -> (Responder, SocketAddr) {
+    let any = SocketAddr::new(family.loopback(), 0);
     let mut config = Config::new(vec![any], ZoneSource::List(files.to_vec()));
-    config.nsid = "a.test".to_owned();
+    config.nsid = IDENTITY.to_owned();
     config.udp_payload_octets = UDP_SIZE;
     let responder = Responder::start(config).unwrap_or_else(|error| panic!("ours does not start: {error}"));
     let status = responder.handle().status(&StatusFilter::default());
@@ -170,12 +196,12 @@ fn start_ours(files: &[(String, PathBuf)]) -> (Responder, SocketAddr) {
 
 /// An address that nobody listens on, for both transports. Its port is below those that the kernel gives out, so
 /// that nobody is given it before the server has taken it.
-fn free_address() -> SocketAddr {
+fn free_address(family: Family) -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = (std::process::id() % 20_000) as u16;
     loop {
         let port = 10_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
-        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        let address = SocketAddr::new(family.loopback(), port);
         if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             return address;
         }
@@ -195,7 +221,7 @@ fn start_peer(peer: Peer, workspace: &Workspace, files: &[(String, PathBuf)], ad
     let args: Vec<String> = match peer {
         Peer::Nsd => vec!["-d".into(), "-c".into(), path],
         Peer::Knot => vec!["-c".into(), path],
-        Peer::Bind => ["-g", "-4", "-n", "2", "-c", &path].map(str::to_owned).to_vec(),
+        Peer::Bind => ["-g", "-n", "2", "-c", &path].map(str::to_owned).to_vec(),
     };
     let program = peer.find().expect("missing programs were looked for first");
     Daemon::start(peer.label(), &program, &args, &workspace.join(&format!("{}.log", peer.program())))
@@ -207,7 +233,7 @@ fn nsd(directory: &Path, files: &[(String, PathBuf)], address: SocketAddr) -> St
         "server:\n  ip-address: {}@{}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{directory}\"\n  database: \"\"\n  \
          pidfile: \"\"\n  xfrdfile: \"{directory}/xfrd.state\"\n  xfrdir: \"{directory}\"\n  \
          zonelistfile: \"{directory}/zone.list\"\n  server-count: 4\n  tcp-count: 500\n  rrl-ratelimit: 0\n  \
-         rrl-whitelist-ratelimit: 0\n  ipv4-edns-size: {UDP_SIZE}\n  minimal-responses: yes\n  refuse-any: no\n  \
+         rrl-whitelist-ratelimit: 0\n  ipv4-edns-size: {UDP_SIZE}\n  ipv6-edns-size: {UDP_SIZE}\n  minimal-responses: yes\n  refuse-any: no\n  \
          round-robin: no\n  nsid: \"ascii_nsd\"\nremote-control:\n  control-enable: no\n",
         address.ip(),
         address.port()
@@ -238,17 +264,19 @@ fn knot(directory: &Path, files: &[(String, PathBuf)], address: SocketAddr) -> S
 
 fn bind(directory: &Path, files: &[(String, PathBuf)], address: SocketAddr) -> String {
     let directory = directory.display();
+    let (port, ip) = (address.port(), address.ip());
+    let none = format!("listen-on{} {{ none; }};", if ip.is_ipv4() { "-v6" } else { "" });
+    let listen =
+        format!("listen-on{} port {port} {{ {ip}; }}; {none}", if ip.is_ipv4() { "" } else { "-v6" });
     let mut text = format!(
         "options {{ directory \"{directory}\"; pid-file none; session-keyfile none; \
-         listen-on port {} {{ {}; }}; listen-on-v6 {{ none; }}; recursion no; allow-query {{ any; }}; \
+         {listen} recursion no; allow-query {{ any; }}; \
          allow-transfer {{ none; }}; allow-update {{ none; }}; notify no; minimal-responses no-auth; minimal-any no; \
          dnssec-validation no; zero-no-soa-ttl no; empty-zones-enable no; edns-udp-size {UDP_SIZE}; max-udp-size {UDP_SIZE}; \
          server-id \"bind\"; rrset-order {{ order none; }}; check-names primary ignore; check-integrity no; \
          check-mx ignore; check-mx-cname ignore; check-srv-cname ignore; check-wildcard no; check-spf ignore; \
          check-dup-records ignore; max-records-per-type 0; max-types-per-name 0; tcp-clients 1000; }};\n\
-         controls {{ }};\nlogging {{ category default {{ default_stderr; }}; category lame-servers {{ null; }}; }};\n",
-        address.port(),
-        address.ip()
+         controls {{ }};\nlogging {{ category default {{ default_stderr; }}; category lame-servers {{ null; }}; }};\n"
     );
     for (name, path) in files {
         let _ = writeln!(text, "zone \"{name}\" {{ type primary; file \"{}\"; }};", path.display());

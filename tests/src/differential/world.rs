@@ -6,6 +6,7 @@ use std::path::Path;
 
 use pharos_zone::scan::{Source, scan};
 
+use super::facts::Zone;
 use super::generate::{ZoneText, zones};
 use super::message::{ReplyRecord, canonical_rdata};
 use super::names::DomainName;
@@ -22,6 +23,8 @@ pub struct World {
     pub unloaded: DomainName,
     /// For each zone its names with their types; empty non-terminals have none.
     pub nodes: BTreeMap<DomainName, BTreeMap<DomainName, BTreeSet<u16>>>,
+    /// What each zone holds.
+    pub facts: BTreeMap<DomainName, Zone>,
     /// All records, names folded.
     pub records: BTreeSet<ReplyRecord>,
     /// Names as they are written in the files.
@@ -41,6 +44,7 @@ impl World {
             zones: Vec::new(),
             unloaded: DomainName::plain("unloaded.test"),
             nodes: BTreeMap::new(),
+            facts: BTreeMap::new(),
             records: BTreeSet::new(),
             spelled: Vec::new(),
         };
@@ -57,6 +61,7 @@ impl World {
         let path = Path::new("generated");
         let source = Source { path, octets: zone.text.as_bytes(), includes: Default::default() };
         let mut last = DomainName::default();
+        let mut records = BTreeSet::new();
         let report = scan(source, &zone.apex.wire(), &mut |record| {
             let spelled = DomainName::from_wire(record.owner);
             let owner = spelled.folded();
@@ -70,9 +75,11 @@ impl World {
             }
             let (rtype, class, ttl) = (record.rtype, record.class, record.ttl);
             let rdata = canonical_rdata(rtype, record.rdata);
-            self.records.insert(ReplyRecord { owner, rtype, class, ttl, rdata });
+            records.insert(ReplyRecord { owner, rtype, class, ttl, rdata });
         });
         assert!(report.is_clean(), "{}:\n{report}", zone.apex.text());
+        self.facts.insert(apex.clone(), Zone::new(&apex, &records));
+        self.records.extend(records);
     }
 
     /// The closest enclosing zone of a name, loaded or not.
@@ -80,6 +87,13 @@ impl World {
         let name = name.folded();
         let served = |above: &DomainName| self.apexes.contains(above) || *above == self.unloaded;
         name.ancestors().find(served)
+    }
+
+    /// The zone that answers for a name and type: for DS the one above (RFC 4035 §3.1.4.1).
+    pub fn zone_for(&self, name: &DomainName, qtype: u16) -> Option<DomainName> {
+        let zone = self.zone_of(name)?;
+        let parents = qtype == super::facts::DS && zone == name.folded() && !name.0.is_empty();
+        if parents { self.zone_of(&name.parent()).or(Some(zone)) } else { Some(zone) }
     }
 
     /// The types at a name in a zone; `None` where the zone has no such name.
