@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use pharos_answer::answer;
 use pharos_answer::{AnyPolicy, Context, DropReason, Job, Kind, Silent, Transport, Truncation, Verdict};
 use pharos_testkit::fuzz::VARIED;
-use pharos_testkit::{Ask, Dice, Served, mutate};
+use pharos_testkit::{Ask, CLIENT, Dice, Served, mutate};
 use pharos_wire::{Class, Opcode, Rcode, Rtype};
 
 thread_local! {
@@ -210,10 +210,10 @@ fn odd_messages() -> Vec<(&'static str, Vec<u8>, Outcome)> {
 fn run(served: &Served, context: &Context, message: &[u8], out: &mut [u8], job: &mut Job) -> (Verdict, u64) {
     let mut verdicts = [None; 2];
     let count = allocations(|| {
-        verdicts[0] = Some(answer(job, served.set(), context, message, out, &mut Silent));
+        verdicts[0] = Some(answer(job, served.set(), context, CLIENT, message, out, &mut Silent));
         job.read(served.set(), message);
         job.warm(served.set());
-        verdicts[1] = Some(job.write(served.set(), context, message, out, &mut Silent));
+        verdicts[1] = Some(job.write(served.set(), context, CLIENT, message, out, &mut Silent));
     });
     assert_eq!(verdicts[0], verdicts[1], "in passes or at once");
     (verdicts[0].unwrap(), count)

@@ -12,7 +12,7 @@ use std::hint::black_box;
 
 use pharos_answer::{Context, Job, Silent, Transport, Verdict, answer};
 use pharos_benches::{QueryKind, million, million_kinds, sample_kinds, samples};
-use pharos_testkit::{Ask, Served};
+use pharos_testkit::{Ask, CLIENT, Served};
 use pharos_wire::Query;
 use pharos_zonedb::ZoneSet;
 
@@ -64,7 +64,9 @@ fn octets(served: &Served, context: &Context, messages: &[Vec<u8>], out: &mut [u
     let (mut asked, mut replied) = (0, 0);
     for message in messages {
         asked += message.len();
-        if let Verdict::Reply(reply) = answer(&mut job, served.set(), context, message, out, &mut Silent) {
+        if let Verdict::Reply(reply) =
+            answer(&mut job, served.set(), context, CLIENT, message, out, &mut Silent)
+        {
             replied += reply.len;
         }
     }
@@ -88,7 +90,7 @@ fn measured(
             Stage::Read => drop(black_box(query.read(message))),
             Stage::Find => job.read(zones, message),
             Stage::Answer => {
-                black_box(answer(&mut job, zones, context, message, out, &mut Silent));
+                black_box(answer(&mut job, zones, context, CLIENT, message, out, &mut Silent));
             }
         }
         black_box((&query, &job));

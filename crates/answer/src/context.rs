@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use pharos_wire::Name;
 use pharos_wire::edns::MIN_PAYLOAD;
+
+use crate::cookie::{Cookies, Require};
 
 /// How the query came, and so how long a reply may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,10 +26,20 @@ pub enum AnyPolicy {
     Full,
 }
 
+/// Whether a server has more to do than it can.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Pressure {
+    /// It has not.
+    #[default]
+    Calm,
+    /// Queries come faster than they are answered.
+    High,
+}
+
 /// The most octets of an identity that is told to clients.
 pub const NSID_MAX: usize = 128;
 
-/// The settings of a node, the same for all queries of one transport.
+/// The settings of a node, the same for all queries of one transport; and the little that moves.
 #[derive(Clone, Debug)]
 pub struct Context {
     transport: Transport,
@@ -34,6 +47,10 @@ pub struct Context {
     identity: Box<[u8]>,
     any: AnyPolicy,
     keepalive: Duration,
+    cookies: Option<Cookies>,
+    report_agent: Option<Name>,
+    unix_seconds: u32,
+    pressure: Pressure,
 }
 
 impl Context {
@@ -47,6 +64,10 @@ impl Context {
             identity: identity.get(..NSID_MAX).unwrap_or(identity).into(),
             any,
             keepalive: Duration::ZERO,
+            cookies: None,
+            report_agent: None,
+            unix_seconds: 0,
+            pressure: Pressure::Calm,
         }
     }
 
@@ -59,6 +80,53 @@ impl Context {
     /// Tells how long an idle connection is kept, from now on: said to TCP clients that ask (RFC 7828).
     pub fn set_keepalive(&mut self, idle: Duration) {
         self.keepalive = idle;
+    }
+
+    /// Serves cookies from now on, or none: then the option is passed over like any unknown one. [`Self::turn`] must
+    /// be called from time to time.
+    pub fn set_cookies(&mut self, cookies: Option<Cookies>) {
+        self.cookies = cookies;
+    }
+
+    /// Names the agent to whom resolvers may report what fails (RFC 9567), in every reply with EDNS of a zone that
+    /// does not hold it (§8.1). The root stands for none (§4).
+    pub fn set_report_agent(&mut self, agent: Option<Name>) {
+        self.report_agent = agent.filter(|agent| agent.as_wire().len() > 1);
+    }
+
+    /// Tells the time since the Unix epoch, to the second, and how much there is to do.
+    pub fn turn(&mut self, since_epoch: Duration, pressure: Pressure) {
+        // Cookies have 32 bits of it and compare them as serial numbers (RFC 9018 §4.3).
+        self.unix_seconds = since_epoch.as_secs() as u32;
+        self.pressure = pressure;
+    }
+
+    /// How cookies are made and judged, if they are served.
+    #[inline]
+    pub fn cookies(&self) -> Option<&Cookies> {
+        self.cookies.as_ref()
+    }
+
+    /// Whether a cookie that is not valid is a reason not to answer (RFC 7873 §5.2.3).
+    pub(crate) fn demands_cookies(&self) -> bool {
+        let required = match self.cookies.as_ref().map(|cookies| cookies.require) {
+            None | Some(Require::Never) => false,
+            Some(Require::UnderPressure) => self.pressure == Pressure::High,
+            Some(Require::Always) => true,
+        };
+        // A TCP connection proves what a cookie would, and is where a client goes that has trouble with cookies.
+        required && self.transport == Transport::Udp
+    }
+
+    /// Unix time modulo 2^32.
+    pub(crate) fn unix_seconds(&self) -> u32 {
+        self.unix_seconds
+    }
+
+    /// To whom errors are reported.
+    #[inline]
+    pub fn report_agent(&self) -> Option<&Name> {
+        self.report_agent.as_ref()
     }
 
     /// How long an idle connection is kept, in the option's units of 100 ms.

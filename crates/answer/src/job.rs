@@ -1,12 +1,16 @@
 //! One query from its octets to its reply, in passes.
 
-use pharos_wire::edns::Edns;
+use std::net::IpAddr;
+
+use pharos_wire::edns::Asked;
 use pharos_wire::{Class, Malformed, Opcode, Query, Rcode, Rtype};
 use pharos_zonedb::{ZoneSet, ZoneState};
 
 use crate::chaos::chaos;
 use crate::context::Context;
+use crate::cookie::Judged;
 use crate::observe::{Observer, Step};
+use crate::options::Extras;
 use crate::reply::Reply;
 use crate::resolve::{Resolver, zone_of};
 use crate::verdict::{DropReason, Kind, Replied, Verdict};
@@ -20,18 +24,19 @@ pub struct Job {
     zone: Option<(usize, usize)>,
 }
 
-/// Answers one message: all passes in one call.
+/// Answers one message, which came from `client`: all passes in one call.
 #[inline]
 pub fn answer<O: Observer>(
     job: &mut Job,
     zones: &ZoneSet,
     context: &Context,
+    client: IpAddr,
     message: &[u8],
     out: &mut [u8],
     observer: &mut O,
 ) -> Verdict {
     job.read(zones, message);
-    job.write(zones, context, message, out, observer)
+    job.write(zones, context, client, message, out, observer)
 }
 
 impl Job {
@@ -40,7 +45,11 @@ impl Job {
     pub fn read(&mut self, zones: &ZoneSet, message: &[u8]) {
         self.zone = None;
         self.shape = self.query.read(message).err();
-        if self.shape.is_none() && self.query.qclass == Class::IN {
+        // What no zone will be asked for is not worth the hashing: an attacker chooses what we do for him.
+        let served = self.query.opcode() == Opcode::QUERY
+            && self.query.qclass == Class::IN
+            && self.query.edns.is_none_or(|edns| edns.version == 0);
+        if self.shape.is_none() && served {
             self.query.qname.hash(zones.key());
             if let Some(found) = zone_of(zones, &self.query.qname, self.query.qtype) {
                 self.zone = Some((found.zone, found.apex_label));
@@ -61,12 +70,13 @@ impl Job {
         }
     }
 
-    /// Last pass: decides and writes the reply to the message that was read, into `out`.
+    /// Last pass: decides and writes the reply to the message that was read, and that came from `client`, into `out`.
     #[inline]
     pub fn write<O: Observer>(
         &mut self,
         zones: &ZoneSet,
         context: &Context,
+        client: IpAddr,
         message: &[u8],
         out: &mut [u8],
         observer: &mut O,
@@ -76,15 +86,19 @@ impl Job {
             Some(Malformed::Response) => return Verdict::Drop(DropReason::Response),
             _ => {}
         }
-        let mut reply = Reply::begin(&self.query, context, message, out);
-        let (rcode, kind) = match self.objection() {
+        let mut reply = Reply::begin(&self.query, context, client, message, out);
+        let (rcode, kind) = match self.objection(context, &reply.cookie) {
             Some(rcode) => (rcode, Kind::Error),
             None if self.query.qclass == Class::CH => chaos(&self.query, context, &mut reply),
             None => self.resolve(zones, context, &mut reply, observer),
         };
         let truncation = reply.truncation;
+        let extras = reply.has_options(kind).then(|| {
+            let zone = self.zone.and_then(|(zone, _)| zones.zones().get(zone));
+            Extras::of(rcode, zone, context)
+        });
         Verdict::Reply(Replied {
-            len: reply.finish(rcode),
+            len: reply.finish(rcode, extras.as_ref()),
             rcode,
             kind,
             truncation,
@@ -96,16 +110,28 @@ impl Job {
 
     /// Why the query gets an error whatever the zones hold, if it does.
     #[inline]
-    fn objection(&self) -> Option<Rcode> {
+    fn objection(&self, context: &Context, cookie: &Judged) -> Option<Rcode> {
         let query = &self.query;
         if query.opcode() != Opcode::QUERY {
             return Some(Rcode::NOTIMP);
         }
-        if self.shape.is_some() {
+        if let Some(shape) = self.shape
+            && shape != Malformed::NoQuestion
+        {
             return Some(Rcode::FORMERR);
         }
-        if query.edns.is_some_and(|Edns { version, .. }| version != 0) {
-            return Some(Rcode::BADVERS); // RFC 6891 §6.1.3
+        if let Some(edns) = query.edns {
+            if edns.version != 0 {
+                return Some(Rcode::BADVERS); // RFC 6891 §6.1.3
+            }
+            if !edns.asked.is_empty()
+                && let Some(rcode) = self.objection_to_options(edns.asked, context, cookie)
+            {
+                return Some(rcode);
+            }
+        }
+        if self.shape.is_some() {
+            return Some(Rcode::FORMERR);
         }
         match (query.qclass, query.qtype) {
             // Not types of data: OPT and TSIG only ever stand in additional sections.
@@ -115,6 +141,24 @@ impl Job {
             (Class::IN | Class::CH, _) => None,
             _ => Some(Rcode::REFUSED), // no zone here has another class
         }
+    }
+
+    /// Why the query gets another reply than an answer for the sake of its options, if it does.
+    #[cold]
+    fn objection_to_options(&self, asked: Asked, context: &Context, cookie: &Judged) -> Option<Rcode> {
+        if asked.has(Asked::FAULTY) || *cookie == Judged::Malformed {
+            return Some(Rcode::FORMERR); // RFC 9660 §3.2.1, RFC 7873 §5.2.2
+        }
+        if self.shape == Some(Malformed::NoQuestion) {
+            // RFC 7873 §5.4: the client learns or confirms its cookie.
+            return match cookie {
+                Judged::First(_) | Judged::Valid(_) => Some(Rcode::NOERROR),
+                Judged::Invalid(_) => Some(Rcode::BADCOOKIE),
+                Judged::None | Judged::Malformed => None,
+            };
+        }
+        let proved = matches!(cookie, Judged::None | Judged::Valid(_));
+        (!proved && context.demands_cookies()).then_some(Rcode::BADCOOKIE) // RFC 7873 §5.2.3
     }
 
     fn resolve<O: Observer>(

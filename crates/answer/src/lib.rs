@@ -18,14 +18,17 @@
 
 mod chaos;
 mod context;
+mod cookie;
 mod denial;
 mod job;
 mod observe;
+mod options;
 mod reply;
 mod resolve;
 mod verdict;
 
-pub use context::{AnyPolicy, Context, NSID_MAX, Transport};
+pub use context::{AnyPolicy, Context, NSID_MAX, Pressure, Transport};
+pub use cookie::{BadSecret, Cookies, Require, Secret};
 pub use job::{Job, answer};
 pub use observe::{End, Observer, Owner, Proves, Silent, Step, Subject};
 pub use verdict::{DropReason, Kind, Replied, Truncation, Verdict};

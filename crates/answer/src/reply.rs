@@ -6,15 +6,19 @@
 //! perhaps as a pointer into what stands before. [`Places`] keeps these stretches, and every pointer in every
 //! record follows from the number of octets of the suffix that it names.
 
-use pharos_wire::edns::{DO, Edns, MIN_PAYLOAD, NSID, OPT_OCTETS, TCP_KEEPALIVE, Wish};
+use std::net::IpAddr;
+
+use pharos_wire::edns::{DO, Edns, MIN_PAYLOAD, OPT_OCTETS};
 use pharos_wire::header::{self, Section};
 use pharos_wire::{Class, Query, Rcode, Rtype, Writer, name};
-use pharos_zonedb::image::{Record, Target};
+use pharos_zonedb::image::{Need, Record, Target};
 use pharos_zonedb::{Node, RrSet};
 
 use crate::context::{Context, Transport};
+use crate::cookie::Judged;
+use crate::options::{self, Extras, Plan};
 use crate::resolve::MAX_ALIASES;
-use crate::verdict::Truncation;
+use crate::verdict::{Kind, Truncation};
 
 /// The highest offset that a compression pointer reaches (RFC 1035 §4.1.4).
 const POINTER_REACH: usize = 0x3fff;
@@ -135,6 +139,10 @@ pub(crate) struct Reply<'a, 'c> {
     context: &'c Context,
     /// The full limit; the writer's own is lower by the OPT record's octets until [`Self::finish`].
     limit: usize,
+    /// Where records must end: behind it is room for what the OPT record must have. The writer's own limit leaves room
+    /// for more, until that is needed.
+    records_end: usize,
+    pub(crate) cookie: Judged,
     counts: [u16; 3],
     pub(crate) places: Places,
     pub(crate) signatures: Signatures,
@@ -147,7 +155,13 @@ pub(crate) struct Reply<'a, 'c> {
 impl<'a, 'c> Reply<'a, 'c> {
     /// Repeats header and question of the message that `query` was read from.
     #[inline]
-    pub(crate) fn begin(query: &Query, context: &'c Context, message: &[u8], out: &'a mut [u8]) -> Self {
+    pub(crate) fn begin(
+        query: &Query,
+        context: &'c Context,
+        client: IpAddr,
+        message: &[u8],
+        out: &'a mut [u8],
+    ) -> Self {
         let limit = match context.transport() {
             Transport::Tcp => usize::from(u16::MAX),
             // RFC 6891 §6.2.5: what the client takes, and no more than this server sends.
@@ -160,12 +174,19 @@ impl<'a, 'c> Reply<'a, 'c> {
         if let (Some(room), Some(question)) = (out.get_mut(..repeated), message.get(..repeated)) {
             room.copy_from_slice(question);
         }
-        let reserved = query.edns.map_or(0, |edns| OPT_OCTETS + Options::wanted(edns, context).octets());
-        let writer = Writer::new(out, repeated, limit.saturating_sub(reserved).max(repeated));
+        let Plan { must, should, cookie } = match query.edns {
+            None => Plan { must: 0, should: 0, cookie: Judged::None },
+            Some(edns) if edns.asked.is_empty() => Plan { must: OPT_OCTETS, should: 0, cookie: Judged::None },
+            Some(edns) => options::plan(edns, context, client, message),
+        };
+        let records_end = limit.saturating_sub(must).max(repeated);
+        let writer = Writer::new(out, repeated, records_end.saturating_sub(should).max(repeated));
         Self {
             writer,
             context,
             limit,
+            records_end,
+            cookie,
             counts: [0; 3],
             places: Places::of_question(query.qname.octets()),
             signatures: if query.wants_dnssec() { Signatures::Along } else { Signatures::Left },
@@ -188,6 +209,23 @@ impl<'a, 'c> Reply<'a, 'c> {
         self.truncation = Truncation::Cut;
     }
 
+    /// Whether there is room for octets that the client needs.
+    #[inline]
+    fn has_room(&mut self, octets: usize) -> bool {
+        self.writer.fits(octets) || self.take_from_options(octets)
+    }
+
+    /// Takes as much of the options' room as is needed, if that is enough.
+    #[cold]
+    fn take_from_options(&mut self, octets: usize) -> bool {
+        let end = self.writer.len() + octets;
+        if end > self.records_end {
+            return false;
+        }
+        self.writer.set_limit(end);
+        true
+    }
+
     /// Octets written so far.
     #[inline]
     pub(crate) fn len(&self) -> usize {
@@ -207,7 +245,7 @@ impl<'a, 'c> Reply<'a, 'c> {
         let along = self.signatures == Signatures::Along;
         let signed_octets = if along { rrset.signatures_wire_octets() } else { 0 };
         let linkable = start <= LINKABLE || !rrset.points_within();
-        if !linkable || !self.writer.fits(rrset.wire_octets() + signed_octets) {
+        if !linkable || !self.has_room(rrset.wire_octets() + signed_octets) {
             return Fit::TooLong;
         }
         let owner = self.places.pointer(owner_octets);
@@ -231,7 +269,7 @@ impl<'a, 'c> Reply<'a, 'c> {
         let in_full = if in_reach { 1 } else { records };
         // Each record counts with two octets for its owner.
         let octets = rrset.wire_octets() + rrset.signatures_wire_octets() - 2 * in_full;
-        if !self.writer.fits(octets + owner.octets() * in_full) {
+        if !self.has_room(octets + owner.octets() * in_full) {
             return Fit::TooLong;
         }
         let signed = rrset.signatures().map(|signature| (Rtype::RRSIG, signature));
@@ -257,7 +295,7 @@ impl<'a, 'c> Reply<'a, 'c> {
     /// Adds only the signatures over an RRset: the answer to a query for type RRSIG.
     pub(crate) fn only_signatures(&mut self, owner_octets: usize, rrset: &RrSet<'_>) -> Fit {
         let start = self.writer.len();
-        if !self.writer.fits(rrset.signatures_wire_octets()) {
+        if !self.has_room(rrset.signatures_wire_octets()) {
             return Fit::TooLong;
         }
         let owner = self.places.pointer(owner_octets);
@@ -283,12 +321,18 @@ impl<'a, 'c> Reply<'a, 'c> {
         node: Node<'_>,
         apex_octets: usize,
         rrset: &RrSet<'_>,
+        need: Need,
     ) -> Fit {
         let start = self.writer.len();
         let apex = self.places.pointer(apex_octets);
         let (name, pointer) =
             if place <= POINTER_REACH { (&[][..], 0xc000 | place as u16) } else { (node.name(), apex) };
-        if !self.writer.fits(rrset.wire_octets() + name.len() * usize::from(rrset.count)) {
+        let octets = rrset.wire_octets() + name.len() * usize::from(rrset.count);
+        let fits = match need {
+            Need::Required => self.has_room(octets),
+            Need::Helpful => self.writer.fits(octets),
+        };
+        if !fits {
             return Fit::TooLong;
         }
         let head = record_head(pointer, rrset.rtype, rrset.ttl);
@@ -322,7 +366,7 @@ impl<'a, 'c> Reply<'a, 'c> {
         ttl: u32,
     ) -> Option<usize> {
         let labels = name.get(..prefix)?;
-        if tail > POINTER_REACH || !self.writer.fits(12 + prefix + 2) {
+        if tail > POINTER_REACH || !self.has_room(12 + prefix + 2) {
             return None;
         }
         self.writer.put(&record_head(self.places.pointer(name.len()), Rtype::CNAME, ttl));
@@ -340,7 +384,7 @@ impl<'a, 'c> Reply<'a, 'c> {
         let mut head =
             record_head(self.places.pointer(usize::from(self.places.stretches[0].octets)), Rtype::TXT, 0);
         head[4..6].copy_from_slice(&Class::CH.0.to_be_bytes());
-        if !self.writer.fits(head.len() + 3 + text.len()) {
+        if !self.has_room(head.len() + 3 + text.len()) {
             self.cut();
             return;
         }
@@ -351,30 +395,32 @@ impl<'a, 'c> Reply<'a, 'c> {
         self.count(Section::Answer, 1);
     }
 
-    /// Adds the OPT record if the client sent one, writes flags and counts, and returns the reply's octets.
+    /// Whether the OPT record holds options, or could, in a reply of this kind.
     #[inline]
-    pub(crate) fn finish(mut self, rcode: Rcode) -> usize {
+    pub(crate) fn has_options(&self, kind: Kind) -> bool {
+        self.edns.is_some_and(|edns| {
+            !edns.asked.is_empty() || kind == Kind::Error || self.context.report_agent().is_some()
+        })
+    }
+
+    /// Adds the OPT record if the client sent one, with options if there are any, writes flags and counts, and returns
+    /// the reply's octets.
+    #[inline]
+    pub(crate) fn finish(mut self, rcode: Rcode, extras: Option<&Extras<'_>>) -> usize {
         if let Some(edns) = self.edns {
             self.writer.set_limit(self.limit);
-            self.writer.put(&[0]);
-            self.writer.put_u16(Rtype::OPT.0);
-            self.writer.put_u16(self.context.udp_payload());
-            // Extended code, version 0, and DO as the client set it (RFC 6891 §6.1.3, RFC 3225 §3).
-            self.writer.put(&[(rcode.0 >> 4) as u8, 0]);
-            self.writer.put_u16(edns.flags & DO);
-            let options = Options::wanted(edns, self.context);
-            self.writer.put_u16(options.octets() as u16);
-            if let Some(identity) = options.nsid {
-                self.writer.put_u16(NSID);
-                self.writer.put_u16(identity.len() as u16);
-                self.writer.put(identity);
+            let [o0, o1] = Rtype::OPT.0.to_be_bytes();
+            let [p0, p1] = self.context.udp_payload().to_be_bytes();
+            // DO as the client set it (RFC 6891 §6.1.3, RFC 3225 §3).
+            let [f0, f1] = (edns.flags & DO).to_be_bytes();
+            if self.writer.fits(OPT_OCTETS) {
+                // Extended code, version 0; no options so far.
+                self.writer.put(&[0, o0, o1, p0, p1, (rcode.0 >> 4) as u8, 0, f0, f1, 0, 0]);
+                if let Some(extras) = extras {
+                    options::write(&mut self.writer, edns, self.context, &self.cookie, extras);
+                }
+                self.count(Section::Additional, 1);
             }
-            if let Some(units) = options.keepalive {
-                self.writer.put_u16(TCP_KEEPALIVE);
-                self.writer.put_u16(2);
-                self.writer.put_u16(units);
-            }
-            self.count(Section::Additional, 1);
         }
         if self.truncation == Truncation::Cut {
             self.flags |= header::TC;
@@ -417,29 +463,4 @@ fn record_head(owner: u16, rtype: Rtype, ttl: u32) -> [u8; 10] {
     let [y0, y1] = rtype.0.to_be_bytes();
     let [l0, l1, l2, l3] = ttl.to_be_bytes();
     [o0, o1, y0, y1, 0, 1, l0, l1, l2, l3]
-}
-
-/// The options of a reply's OPT record.
-struct Options<'c> {
-    nsid: Option<&'c [u8]>,
-    keepalive: Option<u16>,
-}
-
-impl<'c> Options<'c> {
-    /// What the client asked for and the context has.
-    #[inline]
-    fn wanted(edns: Edns, context: &'c Context) -> Self {
-        let identity = context.identity();
-        // RFC 7828 §3.2.1: never over UDP.
-        let keepalive = edns.keepalive == Wish::Asked && context.transport() == Transport::Tcp;
-        Self {
-            nsid: (edns.nsid == Wish::Asked && !identity.is_empty()).then_some(identity),
-            keepalive: keepalive.then(|| context.keepalive_units()),
-        }
-    }
-
-    #[inline]
-    fn octets(&self) -> usize {
-        self.nsid.map_or(0, |identity| 4 + identity.len()) + self.keepalive.map_or(0, |_| 6)
-    }
 }

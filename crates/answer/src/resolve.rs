@@ -347,7 +347,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
         for (index, (extra, rtype)) in addresses(rrset, need).enumerate() {
             let Some(addresses) = extra.node.rrset(rtype) else { continue };
             let place = start + extra.place;
-            match (self.reply.address(place, extra.node, image.apex_octets(), &addresses), need) {
+            match (self.reply.address(place, extra.node, image.apex_octets(), &addresses, need), need) {
                 (Fit::At(_), _) => {
                     let (node, octets) = (extra.node, self.reply.len());
                     self.note(Step::Additional { node, rrset: addresses, need, octets });

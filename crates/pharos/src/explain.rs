@@ -23,6 +23,7 @@ use pharos_zone::dnssec::Checks;
 use pharos_zone::load::load_file;
 use pharos_zonedb::{ZoneSet, ZoneState};
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -54,7 +55,15 @@ pub(crate) fn run(args: &cli::Explain) -> Result<(), Failure> {
     let context = Context::new(transport, settings.udp_payload, "", args.any.unwrap_or(settings.any));
     let mut reply = vec![0; usize::from(u16::MAX)];
     let mut narrator = Narrator::new(&set, &origins, qtype, args.dnssec);
-    let verdict = answer(&mut Job::default(), &set, &context, &query, &mut reply, &mut narrator);
+    let verdict = answer(
+        &mut Job::default(),
+        &set,
+        &context,
+        Ipv4Addr::LOCALHOST.into(),
+        &query,
+        &mut reply,
+        &mut narrator,
+    );
     let Verdict::Reply(replied) = verdict else {
         return Err(Failure::failed("such a query gets no reply"));
     };

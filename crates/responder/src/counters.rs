@@ -101,7 +101,7 @@ pub(crate) const QTYPES: [Rtype; 18] = [
     Rtype::ANY,
 ];
 pub(crate) const OPCODES: [Opcode; 4] = [Opcode::QUERY, Opcode::NOTIFY, Opcode::UPDATE, Opcode(2)];
-pub(crate) const RCODES: [Rcode; 8] = [
+pub(crate) const RCODES: [Rcode; 9] = [
     Rcode::NOERROR,
     Rcode::FORMERR,
     Rcode::SERVFAIL,
@@ -110,6 +110,7 @@ pub(crate) const RCODES: [Rcode; 8] = [
     Rcode::REFUSED,
     Rcode::YXDOMAIN,
     Rcode::BADVERS,
+    Rcode::BADCOOKIE,
 ];
 pub(crate) const KINDS: [Kind; 6] =
     [Kind::Answer, Kind::NoData, Kind::NxDomain, Kind::Referral, Kind::Chaos, Kind::Error];

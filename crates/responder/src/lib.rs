@@ -16,6 +16,7 @@ mod config;
 mod counters;
 mod handle;
 mod metrics;
+mod pressure;
 mod status;
 mod tcp;
 mod watchdog;

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use pharos_answer::{Context, Job, Silent, Verdict, answer};
+use pharos_answer::{Context, Job, Pressure, Silent, Verdict, answer};
 use pharos_zonedb::Reader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 use crate::config::{StartError, TcpLimits};
 use crate::counters::{Counters, Family, Origin};
-use crate::worker::TURN;
+use crate::worker::{TURN, since_epoch};
 use crate::zones::Served;
 
 /// Octets of the largest reply with its length before it.
@@ -81,6 +81,8 @@ impl Tcp {
             shared.counters.beat(self.started.elapsed());
             // An idle thread, too, lets go of a set that has been replaced.
             let _ = shared.work.borrow_mut().zones.get();
+            // Pressure is of no interest here: a connection is worth a cookie.
+            shared.work.borrow_mut().context.turn(since_epoch(), Pressure::Calm);
             tokio::time::sleep(TURN).await;
         }
         // Leaving the local set ends listeners and connections alike.
@@ -219,7 +221,7 @@ async fn serve(mut stream: TcpStream, peer: IpAddr, admission: Admission) {
         let mut rest = &input[..];
         while let Some((query, after)) = split_message(rest) {
             rest = after;
-            shared.answer(query, origin, Family::of(peer), &mut output);
+            shared.answer(query, peer, origin, &mut output);
             if output.len() >= WRITE_OCTETS && !write(&mut stream, &mut output, shared.limits.deadline).await
             {
                 return;
@@ -265,13 +267,13 @@ async fn write(stream: &mut TcpStream, output: &mut Vec<u8>, deadline: Duration)
 
 impl Shared {
     /// Appends the reply to one query, its length before it.
-    fn answer(&self, query: &[u8], origin: Origin, family: Family, output: &mut Vec<u8>) {
+    fn answer(&self, query: &[u8], client: IpAddr, origin: Origin, output: &mut Vec<u8>) {
         let mut work = self.work.borrow_mut();
         let Work { zones, context, job, reply } = &mut *work;
         context.set_keepalive(idle(&self.limits, self.open.load(Ordering::Relaxed)));
         let served = zones.get();
-        let verdict = answer(job, &served.zones, context, query, reply, &mut Silent);
-        self.counters.verdict(origin, family, &served.slots, &verdict);
+        let verdict = answer(job, &served.zones, context, client, query, reply, &mut Silent);
+        self.counters.verdict(origin, Family::of(client), &served.slots, &verdict);
         if let Verdict::Reply(replied) = verdict
             && let Some(octets) = reply.get(..replied.len)
         {

@@ -7,15 +7,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pharos_answer::{Context, Job, Silent, Verdict};
+use pharos_answer::{Context, Job, Pressure, Silent, Verdict};
 use pharos_netio::affinity::{CpuId, pin_current_thread};
 use pharos_netio::{Batch, Inbox, MAX_SLOTS};
 use pharos_zonedb::Reader;
 
 use crate::config::StartError;
 use crate::counters::{Counters, Family, Origin};
+use crate::pressure::{Fill, Gauge};
 use crate::zones::Served;
 
 /// How long a worker waits before it turns without a query.
@@ -26,8 +27,9 @@ const QUERY_OCTETS: usize = 4096;
 /// A worker that is told to stop answers what has arrived, but not for longer than this.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// One system call for each socket in this time tells overload from silence, and costs nothing that shows.
-const LOOK_AT_DROPS: Duration = Duration::from_secs(1);
+/// One system call for each socket in this time tells overload from silence, and costs nothing that shows. Cookies
+/// count in seconds, too.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What one worker is made of.
 pub(crate) struct Worker {
@@ -59,13 +61,16 @@ impl Worker {
         let mut batch = Batch::new(MAX_SLOTS, QUERY_OCTETS, usize::from(self.context.udp_payload()));
         let mut jobs = vec![Job::default(); MAX_SLOTS];
         let mut stopping: Option<Instant> = None;
+        let mut context = Context::clone(&self.context);
+        let mut gauge = Gauge::default();
         let mut looked = Duration::ZERO;
+        context.turn(since_epoch(), Pressure::Calm);
         loop {
             let now = self.started.elapsed();
             self.counters.beat(now);
-            if now - looked >= LOOK_AT_DROPS {
+            if now - looked >= LOOK {
                 looked = now;
-                self.count_drops();
+                context.turn(since_epoch(), gauge.look(self.count_drops()));
             }
             if stopping.is_none() && self.stop.load(Ordering::Relaxed) {
                 stopping = Some(Instant::now());
@@ -75,7 +80,8 @@ impl Worker {
             }
             match self.inbox.receive(&mut batch) {
                 Ok(Some(socket)) => {
-                    answer_batch(&mut batch, &mut jobs, self.zones.get(), &self.context, &self.counters);
+                    gauge.batch(if batch.len() < batch.capacity() { Fill::Partial } else { Fill::Full });
+                    answer_batch(&mut batch, &mut jobs, self.zones.get(), &context, &self.counters);
                     self.counters.sent(&batch.send(socket));
                 }
                 Ok(None) if stopping.is_some() => return,
@@ -93,10 +99,17 @@ impl Worker {
 
 impl Worker {
     /// Asks the kernel how many datagrams it dropped before they could be received.
-    fn count_drops(&self) {
+    fn count_drops(&self) -> u64 {
         let drops = self.inbox.sockets().iter().filter_map(|socket| socket.drops().ok());
-        self.counters.socket_drops.set(drops.map(u64::from).sum());
+        let drops = drops.map(u64::from).sum();
+        self.counters.socket_drops.set(drops);
+        drops
     }
+}
+
+/// The wall clock's time, which only cookies look at.
+pub(crate) fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Answers every query of a batch.
@@ -120,7 +133,7 @@ fn answer_batch(
         let Some(mut slot) = batch.slot(index) else { continue };
         let source = slot.peer.source_ip();
         let from_host = source.is_loopback() || slot.peer.destination() == Some(source);
-        let verdict = job.write(zones, context, slot.query, slot.reply, &mut Silent);
+        let verdict = job.write(zones, context, source, slot.query, slot.reply, &mut Silent);
         let origin = if from_host { Origin::Host } else { Origin::Client };
         counters.verdict(origin, Family::of(source), &served.slots, &verdict);
         slot.set_reply(match verdict {

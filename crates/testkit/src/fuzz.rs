@@ -15,7 +15,7 @@ use pharos_zone::scan::{Includes, Record, Source, scan};
 use crate::dice::Dice;
 use crate::random;
 use crate::reply::Reply;
-use crate::served::{KEY, Served};
+use crate::served::{CLIENT, KEY, Served};
 
 /// Records beyond this are not kept for the comparison of prints: a few lines of $GENERATE make millions.
 const COMPARED_RECORDS: usize = 10_000;
@@ -43,6 +43,7 @@ pub fn query(message: &[u8]) {
             &mut job,
             served.set(),
             &context,
+            CLIENT,
             message,
             &mut out,
             &mut pharos_answer::Silent,

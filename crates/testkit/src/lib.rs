@@ -23,4 +23,4 @@ mod served;
 pub use dice::Dice;
 pub use query::{Ask, mutate};
 pub use reply::{Lines, Opt, Question, Record, Reply};
-pub use served::{KEY, Served};
+pub use served::{CLIENT, KEY, NOW, Served};

@@ -198,9 +198,14 @@ impl Opt {
         self.flags & 0x8000 != 0
     }
 
+    /// The data of the first option with this code.
+    pub fn option(&self, code: u16) -> Option<&[u8]> {
+        self.options.iter().find(|(known, _)| *known == code).map(|(_, data)| &data[..])
+    }
+
     /// The server's identity, if told (RFC 5001).
     pub fn nsid(&self) -> Option<&[u8]> {
-        self.options.iter().find(|(code, _)| *code == 3).map(|(_, data)| &data[..])
+        self.option(3)
     }
 }
 

@@ -1,8 +1,12 @@
 //! Zones from text, ready to be asked.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::time::Duration;
 
-use pharos_answer::{AnyPolicy, Context, Job, Observer, Silent, Transport, Verdict, answer};
+use pharos_answer::{
+    AnyPolicy, Context, Cookies, Job, Observer, Pressure, Silent, Transport, Verdict, answer,
+};
 use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
 use pharos_zone::dnssec::Checks;
@@ -16,6 +20,12 @@ use crate::reply::Reply;
 /// The key of all hashes in tests and benchmarks: fixed, so that they can be repeated.
 pub const KEY: HashKey = HashKey::new([0x5eed_0000_0000_0001, 0x5eed_0000_0000_0002]);
 
+/// Whence the tests ask.
+pub const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77));
+
+/// Since the Unix epoch, when the tests ask.
+pub const NOW: Duration = Duration::from_secs(1_800_000_000);
+
 /// What the tests' node is called.
 const IDENTITY: &str = "a.test";
 
@@ -26,6 +36,9 @@ pub struct Served {
     udp_payload: u16,
     any: AnyPolicy,
     identity: &'static str,
+    cookies: Option<Cookies>,
+    agent: Option<Name>,
+    pressure: Pressure,
 }
 
 impl Default for Served {
@@ -42,6 +55,9 @@ impl Served {
             udp_payload: 1232,
             any: AnyPolicy::default(),
             identity: IDENTITY,
+            cookies: None,
+            agent: None,
+            pressure: Pressure::Calm,
         }
     }
 
@@ -102,6 +118,24 @@ impl Served {
         Self { identity, ..self }
     }
 
+    /// The same zones by a server with cookies.
+    #[must_use]
+    pub fn cookies(self, cookies: Cookies) -> Self {
+        Self { cookies: Some(cookies), ..self }
+    }
+
+    /// The same zones, whose errors are reported to this name.
+    #[must_use]
+    pub fn report_agent(self, agent: &str) -> Self {
+        Self { agent: Some(name(agent)), ..self }
+    }
+
+    /// The same zones under this much pressure.
+    #[must_use]
+    pub fn pressure(self, pressure: Pressure) -> Self {
+        Self { pressure, ..self }
+    }
+
     /// The zones.
     pub fn set(&self) -> &ZoneSet {
         &self.set
@@ -109,7 +143,11 @@ impl Served {
 
     /// The settings for queries that come by `transport`.
     pub fn context(&self, transport: Transport) -> Context {
-        Context::new(transport, self.udp_payload, self.identity, self.any)
+        let mut context = Context::new(transport, self.udp_payload, self.identity, self.any);
+        context.set_cookies(self.cookies.clone());
+        context.set_report_agent(self.agent);
+        context.turn(NOW, self.pressure);
+        context
     }
 
     /// Asks and reads the reply.
@@ -133,7 +171,7 @@ impl Served {
         let message = ask.octets();
         let mut out = vec![0xaa; 65_535];
         let context = self.context(ask.transport());
-        let verdict = answer(&mut Job::default(), &self.set, &context, &message, &mut out, observer);
+        let verdict = answer(&mut Job::default(), &self.set, &context, CLIENT, &message, &mut out, observer);
         let Verdict::Reply(replied) = verdict else { panic!("{ask:?}: {verdict:?}") };
         let reply = Reply::read(&out[..replied.len], replied)
             .unwrap_or_else(|fault| panic!("{ask:?}: {fault}: {:02x?}", &out[..replied.len]));
@@ -143,8 +181,8 @@ impl Served {
 
     /// The verdict on any octets, without a look at the reply.
     pub fn verdict(&self, transport: Transport, message: &[u8]) -> Verdict {
-        let mut out = vec![0; 65_535];
-        answer(&mut Job::default(), &self.set, &self.context(transport), message, &mut out, &mut Silent)
+        let (context, mut out) = (self.context(transport), vec![0; 65_535]);
+        answer(&mut Job::default(), &self.set, &context, CLIENT, message, &mut out, &mut Silent)
     }
 
     fn with(self, name: Name, state: ZoneState) -> Self {

@@ -49,8 +49,10 @@ pub enum Malformed {
     ShortHeader,
     /// A response: never answered, or two servers could be set against each other.
     Response,
-    /// The number of questions is not one (RFC 9619).
+    /// There are several questions (RFC 9619).
     QuestionCount,
+    /// There is no question: the client may only want a cookie (RFC 7873 §5.4). What else there is was read.
+    NoQuestion,
     /// The question is cut off, or its name is not one.
     Question,
     /// A record after the question is cut off, or its owner is not a name.
@@ -94,7 +96,7 @@ impl Query {
             return Err(Malformed::Response);
         }
         if word(4) != 1 {
-            return Err(Malformed::QuestionCount);
+            return Err(self.read_without_question(message, head));
         }
         let question = message.get(header::OCTETS..).unwrap_or_default();
         let name_octets = self.qname.set(question).map_err(|_| Malformed::Question)?;
@@ -108,6 +110,17 @@ impl Query {
             return Ok(());
         }
         self.read_records(message, before_additional, additional)
+    }
+
+    /// Reads the records of a message without a question, for the sake of the OPT record.
+    #[cold]
+    fn read_without_question(&mut self, message: &[u8], head: &[u8; header::OCTETS]) -> Malformed {
+        let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+        if word(4) != 0 {
+            return Malformed::QuestionCount;
+        }
+        let before_additional = u32::from(word(6)) + u32::from(word(8));
+        self.read_records(message, before_additional, word(10)).err().unwrap_or(Malformed::NoQuestion)
     }
 
     /// Steps over the records behind the question and takes the OPT record from the additional section.
@@ -128,7 +141,8 @@ impl Query {
             }
             let class = u16::from_be_bytes([head[2], head[3]]);
             let ttl = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
-            self.edns = Some(Edns::parse(class, ttl, rdata).ok_or(Malformed::Opt)?);
+            let start = message.len() - next.len() - rdata.len();
+            self.edns = Some(Edns::parse(class, ttl, start, rdata).ok_or(Malformed::Opt)?);
         }
         Ok(())
     }
@@ -165,7 +179,7 @@ fn skip_name(mut rest: &[u8]) -> Option<(Owner, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edns::Wish;
+    use crate::edns::{Asked, Cookie};
 
     const HEAD: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0";
     const QUESTION: &[u8] = b"\x03wWw\x07example\0\0\x01\0\x01";
@@ -203,7 +217,7 @@ mod tests {
         let (query, result) = read(&message([1, 0, 0, 2], tail));
         assert_eq!(result, Ok(()));
         let edns = query.edns.unwrap();
-        assert_eq!((edns.payload(), edns.nsid, edns.wants_dnssec()), (1232, Wish::Asked, true));
+        assert_eq!((edns.payload(), edns.asked, edns.wants_dnssec()), (1232, Asked::NSID, true));
     }
 
     #[test]
@@ -212,7 +226,7 @@ mod tests {
         let mut response = message([1, 0, 0, 0], b"");
         response[2] |= 0x80;
         assert_eq!(read(&response).1, Err(Malformed::Response));
-        assert_eq!(read(&message([0, 0, 0, 0], b"")).1, Err(Malformed::QuestionCount));
+        assert_eq!(read(&message([0, 0, 0, 0], b"")).1, Err(Malformed::NoQuestion));
         assert_eq!(read(&message([2, 0, 0, 0], QUESTION)).1, Err(Malformed::QuestionCount));
         assert_eq!(read(&message([1, 0, 0, 0], b"")[..20]).1, Err(Malformed::Question));
         assert_eq!(read(&message([1, 0, 0, 1], b"\0\0\x29\x04")).1, Err(Malformed::Record));
@@ -220,6 +234,16 @@ mod tests {
         assert_eq!(read(&message([1, 0, 0, 2], &opt.repeat(2))).1, Err(Malformed::Opt));
         assert_eq!(read(&message([1, 1, 0, 0], opt)).1, Err(Malformed::Opt));
         assert_eq!(read(&message([1, 0, 0, 1], b"\x01a\0\0\x29\x04\xd0\0\0\0\0\0\0")).1, Err(Malformed::Opt));
+    }
+
+    #[test]
+    fn without_a_question_the_opt_record_is_read_nevertheless() {
+        let mut message = b"\x12\x34\x01\0\0\0\0\0\0\0\0\x01".to_vec();
+        message.extend(b"\0\0\x29\x04\xd0\0\0\0\0\0\x0c\0\x0a\0\x0812345678");
+        let (query, result) = read(&message);
+        assert_eq!((result, query.question_end), (Err(Malformed::NoQuestion), 12));
+        assert_eq!(query.edns.unwrap().cookie(&message), Cookie::Client(b"12345678"));
+        assert_eq!(read(&message[..40 - 6]).1, Err(Malformed::Record));
     }
 
     #[test]

@@ -181,6 +181,8 @@ impl Rcode {
     pub const NOTAUTH: Self = Self(9);
     /// An EDNS version that is not served (RFC 6891 §9).
     pub const BADVERS: Self = Self(16);
+    /// A cookie without a server's half that is valid, where one is required (RFC 7873 §5.2.3).
+    pub const BADCOOKIE: Self = Self(23);
 
     /// The name used in logs and metrics.
     pub const fn label(self) -> &'static str {

@@ -29,7 +29,7 @@ fn more_than_one_question_is_a_format_error() {
     assert_eq!(rcode(&twice), Rcode::FORMERR);
 }
 
-// §4: QDCOUNT "MUST NOT be greater than 1"; none is for cookies (RFC 7873 §5.4), which are not served.
+// §4: QDCOUNT "MUST NOT be greater than 1"; none is for cookies (RFC 7873 §5.4), which are not served unless set.
 #[test]
 fn no_question_is_a_format_error() {
     assert_eq!(rcode(&with_questions(0, &Ask::new("a.example.", Rtype::A))[..12]), Rcode::FORMERR);

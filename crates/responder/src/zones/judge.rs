@@ -1,5 +1,6 @@
 //! Whether new data may come into force.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use pharos_answer::{AnyPolicy, Context, Job, Silent, Transport, Verdict, answer};
@@ -17,7 +18,8 @@ pub(super) fn self_test(name: &Name, image: &Arc<ZoneImage>, key: HashKey) -> Re
         query.extend(name.as_wire());
         query.extend(rtype.0.to_be_bytes());
         query.extend([0, 1]);
-        let verdict = answer(&mut job, &zones, &context, &query, &mut out, &mut Silent);
+        let verdict =
+            answer(&mut job, &zones, &context, Ipv4Addr::LOCALHOST.into(), &query, &mut out, &mut Silent);
         let good = match verdict {
             Verdict::Reply(reply) => reply.rcode == Rcode::NOERROR && out[2] & 4 != 0 && out[7] != 0,
             Verdict::Drop(_) => false,
