@@ -4,7 +4,7 @@ use crate::cli;
 use crate::failure::Failure;
 use crate::map;
 use crate::print::{remark, say};
-use pharos_ops::config::schema::{Mode, SidecarMode};
+use pharos_ops::config::schema::{Broken, Mode, SidecarMode};
 use pharos_ops::config::{Loaded, Need};
 use std::fmt::{Display, Write as _};
 
@@ -45,6 +45,16 @@ fn describe(loaded: &Loaded) -> String {
             out,
             "  UDP             {} workers, {} octets",
             responder.workers, responder.udp_payload_size
+        );
+        let dnssec = &responder.dnssec;
+        let what = match dnssec.broken {
+            Broken::Refuse => "refuse",
+            Broken::Serve => "serve",
+        };
+        let _ = writeln!(
+            out,
+            "  signed zones    verify {}, {what} broken ones, tell of signatures that end within {}",
+            dnssec.verify, dnssec.near_expiry
         );
         let _ = writeln!(out, "  management      http://{}", responder.management);
         let _ = writeln!(out, "  control         {}", loaded.path(&responder.control).display());

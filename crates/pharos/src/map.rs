@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use pharos_netio::lock::LockPlace;
 use pharos_ops::config::Loaded;
 use pharos_ops::config::schema::{self, Mode, NeighbourSection, ResponderSection, SidecarMode};
-use pharos_ops::config::values::{Address, Family, Prefix, Workers};
+use pharos_ops::config::values::{Address, Family, Prefix, Threads, Verify, Workers};
 use pharos_responder as responder;
 use pharos_routing::Families;
 use pharos_sidecar as sidecar;
@@ -43,6 +43,22 @@ pub(crate) fn responder(loaded: &Loaded) -> Result<responder::Config, Failure> {
         connections_per_network: section.tcp.connections_per_network as usize,
         idle: section.tcp.idle.0,
         deadline: section.tcp.deadline.0,
+    };
+    config.dnssec = responder::DnssecConfig {
+        verify: match section.dnssec.verify {
+            Verify::All => responder::Signatures::All,
+            Verify::OneIn(number) => responder::Signatures::OneIn(number),
+            Verify::None => responder::Signatures::None,
+        },
+        broken: match section.dnssec.broken {
+            schema::Broken::Refuse => responder::Broken::Refuse,
+            schema::Broken::Serve => responder::Broken::Serve,
+        },
+        near_expiry: section.dnssec.near_expiry.0,
+        threads: match section.dnssec.threads {
+            Threads::Auto => None,
+            Threads::Fixed(count) => Some(count),
+        },
     };
     config.lock = match &section.lock_directory {
         Some(directory) => LockPlace::Directory(loaded.path(directory)),

@@ -24,6 +24,9 @@ pub(crate) struct ResponderView {
     #[serde(default)]
     zones_not_loaded: u64,
     #[serde(default)]
+    zones_with_findings: u64,
+    clock: Option<ClockView>,
+    #[serde(default)]
     zones: Vec<ZoneView>,
     #[serde(default)]
     zones_omitted: u64,
@@ -45,6 +48,22 @@ struct ZoneView {
     loaded_unix: Option<u64>,
     refusal: Option<String>,
     refused_unix: Option<u64>,
+    signed: Option<SignedView>,
+    #[serde(default)]
+    findings: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct SignedView {
+    earliest_expiry_unix: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct ClockView {
+    trusted: bool,
+    doubt: Option<String>,
+    #[serde(default)]
+    for_seconds: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -89,13 +108,21 @@ impl fmt::Display for ResponderView {
         for worker in self.workers.iter().filter(|worker| worker.heartbeat_age_ms > SLOW_HEART_MS) {
             writeln!(out, "  worker {} has not beaten for {} ms", worker.id, worker.heartbeat_age_ms)?;
         }
+        if let Some(ClockView { trusted: false, doubt, for_seconds }) = &self.clock {
+            let doubt = doubt.as_deref().unwrap_or("it does not say why");
+            let length = age(*for_seconds, 0);
+            writeln!(out, "  CLOCK NOT BELIEVED for {length}, nothing is refused by it: {doubt}")?;
+        }
         let Self { zones_total, zones_live, zones_refused, zones_not_loaded, .. } = self;
         writeln!(
             out,
             "\nzones: {zones_live} live, {zones_refused} refused, {zones_not_loaded} not loaded, {zones_total} in all"
         )?;
+        if self.zones_with_findings > 0 {
+            writeln!(out, "  {} with findings", self.zones_with_findings)?;
+        }
         // Worst first; the responder's order otherwise.
-        let is_good = |zone: &&ZoneView| zone.state == "live";
+        let is_good = |zone: &&ZoneView| zone.state == "live" && zone.findings.is_empty();
         for zone in self.zones.iter().filter(|zone| !is_good(zone)).chain(self.zones.iter().filter(is_good)) {
             zone.write(out, now)?;
         }
@@ -128,7 +155,16 @@ impl ZoneView {
             (Some(serial), None) => write!(out, " serial {serial:<10} {:>7} records  ", self.records)?,
             (None, _) => write!(out, " ")?,
         }
-        writeln!(out, "{words}")?;
+        match &self.signed {
+            Some(SignedView { earliest_expiry_unix: end }) if *end > now => {
+                writeln!(out, "{words}, signed for {}", age(*end, now))?;
+            }
+            Some(_) => writeln!(out, "{words}, SIGNATURES EXPIRED")?,
+            None => writeln!(out, "{words}")?,
+        }
+        for finding in &self.findings {
+            writeln!(out, "      {finding}")?;
+        }
         for line in self.refusal.iter().flat_map(|text| text.lines()) {
             writeln!(out, "      {line}")?;
         }
@@ -174,6 +210,25 @@ mod tests {
         let order: Vec<_> =
             ["example. ", "example.net.", "example.com."].iter().map(|n| text.find(n)).collect();
         assert!(order.is_sorted() && order.iter().all(Option::is_some), "{text}");
+    }
+
+    #[test]
+    fn findings_and_a_doubted_clock_are_told_beside_the_zones() {
+        let end = now_unix() + 3 * 86_400 + 60;
+        let json = format!(
+            r#"{{"node":"a.ams","version":"1","pid":7,"started_unix":0,"ready":true,"generation":3,
+            "zones_total":2,"zones_live":2,"zones_refused":0,"zones_with_findings":1,
+            "clock":{{"trusted":false,"doubt":"it stepped","for_seconds":7}},
+            "zones":[
+              {{"name":"fine.","state":"live","serial":1,"loaded_unix":0,"refusal":null,"refused_unix":null}},
+              {{"name":"near.","state":"live","serial":1,"loaded_unix":0,"refusal":null,"refused_unix":null,
+               "signed":{{"earliest_expiry_unix":{end}}},"findings":["the signature of near. SOA ends"]}}]}}"#
+        );
+        let text = serde_json::from_str::<ResponderView>(&json).unwrap().to_string();
+        assert!(text.contains("CLOCK NOT BELIEVED for 7s, nothing is refused by it: it stepped"), "{text}");
+        assert!(text.contains("\n  1 with findings\n"), "{text}");
+        assert!(text.contains("live, signed for 3d\n      the signature of near. SOA ends\n"), "{text}");
+        assert!(text.find("  near.") < text.find("  fine."), "{text}");
     }
 
     #[test]

@@ -47,6 +47,7 @@ node a.ams
   answer on       192.0.2.53:53, [2001:db8:53::53]:53
   zones           NAME.zone in {directory}/zones
   UDP             auto workers, 1232 octets
+  signed zones    verify all, refuse broken ones, tell of signatures that end within 7d
   management      http://127.0.0.1:9153
   control         /run/pharos/responder.sock
 

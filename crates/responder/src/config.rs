@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pharos_answer::AnyPolicy;
 use pharos_netio::{NetError, lock::LockPlace};
+use pharos_zone::dnssec::{Broken, Signatures};
 
 /// The settings of a responder.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub any: AnyPolicy,
     /// Bounds on TCP connections.
     pub tcp: TcpLimits,
+    /// How signed zones are checked when they load.
+    pub dnssec: DnssecConfig,
     /// Where the lock stands that keeps a second instance from the same addresses.
     pub lock: LockPlace,
 }
@@ -41,6 +44,7 @@ impl Config {
             udp_payload_octets: 1232,
             any: AnyPolicy::default(),
             tcp: TcpLimits::default(),
+            dnssec: DnssecConfig::default(),
             lock: LockPlace::default(),
         }
     }
@@ -53,6 +57,31 @@ pub enum ZoneSource {
     Directory(PathBuf),
     /// Names, and the file of each.
     List(Vec<(String, PathBuf)>),
+}
+
+/// How signed zones are checked when they load, and watched while they answer.
+#[derive(Clone, Copy, Debug)]
+pub struct DnssecConfig {
+    /// Which signatures are verified. Chains of denial, times and digests are checked in any case.
+    pub verify: Signatures,
+    /// What becomes of a zone that no validator would believe.
+    pub broken: Broken,
+    /// A signature that ends within this time is an alarm.
+    pub near_expiry: Duration,
+    /// Threads that verify at once. `None`: as many as there are CPUs before the first query is answered, and half
+    /// as many, one at least, when workers need the CPUs too.
+    pub threads: Option<NonZeroUsize>,
+}
+
+impl Default for DnssecConfig {
+    fn default() -> Self {
+        Self {
+            verify: Signatures::All,
+            broken: Broken::Refuse,
+            near_expiry: Duration::from_secs(7 * 86_400),
+            threads: None,
+        }
+    }
 }
 
 /// Bounds on TCP connections (RFC 7766 §6.1, §6.2; RFC 9210 §4).

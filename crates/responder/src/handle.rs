@@ -5,25 +5,30 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pharos_answer::{Context, Transport};
 use pharos_netio::affinity::{self, CpuId};
 use pharos_netio::lock::AddressLocks;
-use pharos_netio::{Freebind, Inbox, Steering, UdpOptions, UdpSocket, bind_group, tcp};
+use pharos_netio::{Inbox, UdpSocket};
+use pharos_zone::dnssec::{Checks, Clock};
 use pharos_zonedb::Published;
 
-use crate::config::{Config, StartError, TcpLimits};
+use crate::config::{Config, DnssecConfig, StartError, TcpLimits};
 use crate::counters::{Counters, beat_age_ms};
 use crate::metrics::ResponderCollector;
+use crate::sockets::Sockets;
 use crate::status::{MAX_LISTED, Status, StatusFilter, WorkerStatus, ZoneLife, ZoneStatus};
 use crate::tcp::Tcp;
+use crate::vigil::{self, Moment, Notice, Standing, Vigil};
 use crate::watchdog;
 use crate::worker::{TURN, Worker};
-use crate::zones::{Known, ReloadError, ReloadReport, Served, ZoneKeeper, unix};
+use crate::zones::{Belief, Bench, Known, ReloadError, ReloadReport, Served, ZoneKeeper, unix};
 
 /// A worker that did not turn for this long makes the responder not ready; the watchdog is more patient.
 const LATE: Duration = Duration::from_secs(1);
+/// A thread that waits for its next look wakes so often, to see whether the responder stops.
+const WAKE: Duration = Duration::from_millis(500);
 
 /// A running responder. Dropping it stops it.
 pub struct Responder {
@@ -45,6 +50,11 @@ struct Shared {
     keeper: Mutex<ZoneKeeper>,
     /// What the last reload left; held for a moment.
     known: Mutex<Arc<Known>>,
+    dnssec: DnssecConfig,
+    /// CPUs that the process may use.
+    cpus: usize,
+    /// What is thought of the clock; held for a look.
+    vigil: Mutex<Vigil>,
     published: Arc<Published<Served>>,
     workers: Vec<(Option<CpuId>, Arc<Counters>)>,
     tcp: Arc<Counters>,
@@ -77,9 +87,11 @@ impl Responder {
         }
         pharos_netio::memory::give_back_large_blocks();
         let locks = AddressLocks::acquire(&config.lock, &config.listen)?;
-        let (keeper, report) = ZoneKeeper::start(config.zones)?;
-        log_reload(&report);
         let cpus = affinity::allowed_cpus()?;
+        // Nothing answers yet that good data could be lost of, so the clock is asked only to tell.
+        let checks = checks(&config.dnssec, wall(), cpus.len());
+        let (keeper, report) = ZoneKeeper::start(config.zones, &Bench { checks, belief: Belief::Doubted })?;
+        log_reload(&report);
         let count = config.workers.map_or(cpus.len(), NonZeroUsize::get).max(1);
         let worker_cpus: Vec<CpuId> = cpus.iter().copied().cycle().take(count).collect();
         let sockets = Sockets::bind(&config.listen, &worker_cpus, cpus.len())?;
@@ -94,9 +106,13 @@ impl Responder {
             started: Instant::now(),
             started_at: SystemTime::now(),
             known: Mutex::new(Arc::new(keeper.known())),
+            dnssec: config.dnssec,
+            cpus: cpus.len(),
+            vigil: Mutex::default(),
             published: keeper.published().clone(),
             keeper: Mutex::new(keeper),
         });
+        shared.look();
         let mut responder = Self { handle: Handle { shared }, threads: Vec::new(), _locks: locks };
         responder.spawn(sockets.udp, sockets.tcp, &context, config.tcp)?;
         Ok(responder)
@@ -143,6 +159,9 @@ impl Responder {
         let watchdog = watchdog.spawn(move || watchdog::run(&watched, &published, &stop));
         let failed = |source| StartError::System { what: "the watchdog cannot be started", source };
         self.threads.push(watchdog.map_err(failed)?);
+        let vigil = std::thread::Builder::new().name("vigil".into());
+        let failed = |source| StartError::System { what: "the vigil cannot be started", source };
+        self.threads.push(vigil.spawn(move || shared.keep_vigil()).map_err(failed)?);
         Ok(())
     }
 
@@ -176,7 +195,7 @@ impl Handle {
     pub fn reload(&self) -> Result<ReloadReport, ReloadError> {
         let report = {
             let mut keeper = lock(&self.shared.keeper);
-            let report = keeper.reload();
+            let report = keeper.reload(&self.shared.bench());
             // While the keeper is held, so that the last reload has the last word.
             *lock(&self.shared.known) = Arc::new(keeper.known());
             report
@@ -185,6 +204,7 @@ impl Handle {
             Ok(report) => log_reload(report),
             Err(error) => tracing::error!(%error, "reload failed, the zones in force stay"),
         }
+        self.shared.look();
         report
     }
 
@@ -193,6 +213,11 @@ impl Handle {
         let shared = &*self.shared;
         let known = shared.known();
         let Known { generation, zones: all, .. } = &*known;
+        let clock = shared.clock();
+        let trust = lock(&shared.vigil).clock(shared.started.elapsed());
+        let is_alarming = |zone: &ZoneStatus| {
+            !zone.findings.is_empty() || Standing::of(zone.signed.as_ref(), clock) != Standing::Good
+        };
         let count = |state| all.iter().filter(|zone| zone.state == state).count();
         let workers: Vec<WorkerStatus> =
             shared.workers.iter().enumerate().map(|(id, worker)| shared.worker(id, worker)).collect();
@@ -209,7 +234,15 @@ impl Handle {
             zones_refused: count(ZoneLife::Refused),
             zones_not_loaded: count(ZoneLife::NotLoaded),
             zones_omitted: if filter.zones.is_empty() { all.len().saturating_sub(MAX_LISTED) } else { 0 },
-            zones: pick(all, filter),
+            zones_with_findings: all.iter().filter(|zone| is_alarming(zone)).count(),
+            zones: pick(all, filter, is_alarming)
+                .map(|zone| {
+                    let mut zone = zone.clone();
+                    zone.findings.extend(vigil::findings(zone.signed.as_ref(), clock));
+                    zone
+                })
+                .collect(),
+            clock: trust,
             tcp_connections: shared.tcp_open.load(Ordering::Relaxed),
             queries: workers.iter().map(|worker| worker.queries).sum::<u64>() + shared.tcp.queries(),
             drops: self.counters().iter().map(|(_, counters)| counters.drops()).sum(),
@@ -260,6 +293,42 @@ impl Handle {
 }
 
 impl Shared {
+    /// How the next reload checks and judges; after a look, since the clock may have stepped this very moment.
+    fn bench(&self) -> Bench {
+        let belief = self.look();
+        // Workers need the other half, so that no query waits for a signature.
+        Bench { checks: checks(&self.dnssec, wall(), self.cpus / 2), belief }
+    }
+
+    fn clock(&self) -> Clock {
+        Clock { unix: wall().as_secs(), near: self.dnssec.near_expiry }
+    }
+
+    /// Looks at the zones in force and at the clock, and says what changed.
+    fn look(&self) -> Belief {
+        let known = self.known();
+        let (notices, belief) = {
+            let mut vigil = lock(&self.vigil);
+            let now = Moment { monotonic: self.started.elapsed(), wall: wall() };
+            let notices = vigil.look(now, self.dnssec.near_expiry, &known.zones);
+            (notices, if vigil.is_trusted() { Belief::Trusted } else { Belief::Doubted })
+        };
+        notices.iter().for_each(log_notice);
+        belief
+    }
+
+    /// Looks until the responder stops.
+    fn keep_vigil(&self) {
+        let mut next = self.started.elapsed() + vigil::LOOK;
+        while !self.stop.load(Ordering::Relaxed) {
+            std::thread::sleep(WAKE);
+            if self.started.elapsed() >= next {
+                self.look();
+                next = self.started.elapsed() + vigil::LOOK;
+            }
+        }
+    }
+
     fn known(&self) -> Arc<Known> {
         lock(&self.known).clone()
     }
@@ -279,14 +348,56 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The zones that the filter names, or as many as are listed without one.
-fn pick(all: &[ZoneStatus], filter: &StatusFilter) -> Vec<ZoneStatus> {
+/// The zones that the filter names; without one as many as are listed, those with trouble first.
+fn pick<'a>(
+    all: &'a [ZoneStatus],
+    filter: &StatusFilter,
+    is_alarming: impl Fn(&ZoneStatus) -> bool + Copy,
+) -> Box<dyn Iterator<Item = &'a ZoneStatus> + 'a> {
     let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
     if filter.zones.is_empty() {
-        all.iter().take(MAX_LISTED).cloned().collect()
+        let is_troubled = move |zone: &ZoneStatus| zone.state != ZoneLife::Live || is_alarming(zone);
+        let (mut troubled, rest): (Vec<_>, Vec<_>) = all.iter().partition(|zone| is_troubled(zone));
+        troubled.extend(rest);
+        Box::new(troubled.into_iter().take(MAX_LISTED))
     } else {
         let wanted: Vec<String> = filter.zones.iter().map(|name| plain(name)).collect();
-        all.iter().filter(|zone| wanted.contains(&plain(&zone.name))).cloned().collect()
+        Box::new(all.iter().filter(move |zone| wanted.contains(&plain(&zone.name))))
+    }
+}
+
+fn wall() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// What is checked of zones that load now, by so many threads if none are configured.
+fn checks(config: &DnssecConfig, wall: Duration, threads: usize) -> Checks {
+    Checks {
+        signatures: config.verify,
+        clock: Some(Clock { unix: wall.as_secs(), near: config.near_expiry }),
+        threads: config.threads.or(NonZeroUsize::new(threads)).unwrap_or(NonZeroUsize::MIN),
+        broken: config.broken,
+    }
+}
+
+fn log_notice(notice: &Notice) {
+    match notice {
+        Notice::ClockDoubted(why) => {
+            tracing::error!(why, "the clock is not believed: nothing is refused by it until it is");
+        }
+        Notice::ClockTrusted => tracing::info!("the clock is believed again"),
+        Notice::Worse { zone, standing: Standing::Lapsed, findings } => {
+            tracing::error!(
+                zone,
+                finding = findings.join("; "),
+                "signatures do not hold, validators refuse them"
+            );
+        }
+        Notice::Worse { zone, findings, .. } => {
+            tracing::warn!(zone, finding = findings.join("; "), "signatures end soon");
+        }
+        Notice::Good(zone) => tracing::info!(zone, "signatures are good again"),
+        Notice::More(zones) => tracing::warn!(zones, "so many more zones have signatures that changed"),
     }
 }
 
@@ -307,6 +418,12 @@ fn log_reload(report: &ReloadReport) {
             warnings = zone.warnings,
             "zone loaded"
         );
+        for finding in &zone.findings {
+            tracing::warn!(zone = zone.name, finding, "the zone answers in spite of what the clock says");
+        }
+    }
+    for finding in &report.delegations {
+        tracing::error!(finding, "a secure delegation is broken");
     }
     tracing::info!(
         loaded = report.loaded.len(),
@@ -316,74 +433,4 @@ fn log_reload(report: &ReloadReport) {
         took_ms = report.took_ms,
         "zones in force"
     );
-}
-
-/// Anycast addresses may come and go with the host's routing, so a missing one is no reason to be down: it is
-/// bound all the same, and said, since it may as well be a typing error.
-fn freebind(address: SocketAddr) -> Freebind {
-    match std::net::UdpSocket::bind((address.ip(), 0)) {
-        Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
-            tracing::warn!(%address, "no interface has this address yet: it answers once one does");
-            Freebind::Allowed
-        }
-        _ => Freebind::Refused,
-    }
-}
-
-/// Every socket of a responder.
-struct Sockets {
-    listen: Vec<SocketAddr>,
-    /// For each worker one socket of each address.
-    udp: Vec<Vec<UdpSocket>>,
-    tcp: Vec<TcpListener>,
-}
-
-impl Sockets {
-    fn bind(listen: &[SocketAddr], worker_cpus: &[CpuId], cpus: usize) -> Result<Self, StartError> {
-        // With a worker on every CPU each packet is answered where it arrived.
-        let steering = if worker_cpus.len() == cpus {
-            Steering::ReceivingCpu { worker_cpus }
-        } else {
-            Steering::FlowHash
-        };
-        let mut sockets = Self {
-            listen: Vec::new(),
-            udp: worker_cpus.iter().map(|_| Vec::new()).collect(),
-            tcp: Vec::new(),
-        };
-        for &wanted in listen {
-            let (group, listener) = bind_both(wanted, worker_cpus.len(), steering)?;
-            let address = group.first().map_or(wanted, UdpSocket::local_addr);
-            for (worker, socket) in sockets.udp.iter_mut().zip(group) {
-                worker.push(socket);
-            }
-            sockets.tcp.push(listener);
-            sockets.listen.push(address);
-        }
-        Ok(sockets)
-    }
-}
-
-/// UDP ports that are tried, where any would do, until one is free for TCP as well.
-const PORT_TRIES: usize = 32;
-
-/// One address by both transports, on the same port.
-fn bind_both(
-    wanted: SocketAddr,
-    workers: usize,
-    steering: Steering<'_>,
-) -> Result<(Vec<UdpSocket>, TcpListener), StartError> {
-    let freebind = freebind(wanted);
-    let udp = UdpOptions { freebind, ..UdpOptions::default() };
-    let tcp = tcp::TcpOptions { freebind, ..tcp::TcpOptions::default() };
-    let mut tries = if wanted.port() == 0 { PORT_TRIES } else { 1 };
-    loop {
-        let group = bind_group(wanted, workers, steering, &udp)?;
-        tries -= 1;
-        match tcp::listen(group.first().map_or(wanted, UdpSocket::local_addr), &tcp) {
-            Ok(listener) => return Ok((group, listener)),
-            Err(error) if tries == 0 => return Err(error.into()),
-            Err(_) => {}
-        }
-    }
 }

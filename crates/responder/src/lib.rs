@@ -6,26 +6,32 @@
 //! - one pinned **worker** thread per core runs the batch loop of the query path (module `worker`);
 //! - one thread runs all **TCP** connections on tokio (module `tcp`);
 //! - [`Handle::reload`] reads what changed, and swaps all zones at once when it is good (module `zones`);
+//! - a **vigil** looks now and then whether signatures near their end, and whether the clock can be believed (module
+//!   `vigil`);
 //! - a **watchdog** ends the process when a worker no longer turns, so that the route goes too;
 //! - [`Handle::status`], [`Handle::register`] and [`Handle::readiness`] tell whoever asks.
 //!
 //! It knows nothing of routes, of configuration files, or of HTTP: the `pharos` command joins those to it.
 #![forbid(unsafe_code)]
 
+mod clock;
 mod config;
 mod counters;
 mod handle;
 mod metrics;
 mod pressure;
+mod sockets;
 mod status;
 mod tcp;
+mod vigil;
 mod watchdog;
 mod worker;
 mod zones;
 
-pub use config::{Config, StartError, TcpLimits, ZoneSource};
+pub use config::{Config, DnssecConfig, StartError, TcpLimits, ZoneSource};
 pub use handle::{Handle, Readiness, Responder};
 pub use pharos_answer::AnyPolicy;
 pub use pharos_netio::lock::LockPlace;
-pub use status::{Status, StatusFilter, WorkerStatus, ZoneLife, ZoneStatus};
+pub use pharos_zone::dnssec::{Broken, Signatures};
+pub use status::{ClockStatus, SignedStatus, Status, StatusFilter, WorkerStatus, ZoneLife, ZoneStatus};
 pub use zones::{ReloadError, ReloadReport};

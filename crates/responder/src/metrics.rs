@@ -141,17 +141,39 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
         "pharos_responder_zone_refused",
         "1 while newer data of the zone are refused or it has none: an alarm.",
     );
+    let mut expiry = gauge(
+        "pharos_responder_zone_signature_expiry_time_seconds",
+        "When the first signature of a signed zone ends, seconds since 1970.",
+    );
+    let mut findings = gauge(
+        "pharos_responder_zone_findings",
+        "Things that are wrong with data that answer, by the clock or beside the parent zone: an alarm.",
+    );
     for zone in &status.zones {
         let label = [("zone", zone.name.as_str())];
         refused.add(&label, (zone.state != ZoneLife::Live).into());
         records.add(&label, zone.records);
         octets.add(&label, zone.octets as u64);
+        findings.add(&label, zone.findings.len() as u64);
+        if let Some(signed) = &zone.signed {
+            expiry.add(&label, signed.earliest_expiry_unix);
+        }
         if let (Some(number), Some(at)) = (zone.serial, zone.loaded_unix) {
             serial.add(&label, number.into());
             loaded.add(&label, at);
             took.add(&label, zone.load_ms);
         }
     }
+    let mut alarming = gauge(
+        "pharos_responder_zones_with_findings",
+        "Zones with such findings, those among them that are not listed one by one.",
+    );
+    alarming.add(&[], status.zones_with_findings as u64);
+    let mut clock = gauge(
+        "pharos_responder_clock_trusted",
+        "1 while the host's clock is believed; while it is not, nothing is refused by it.",
+    );
+    clock.add(&[], status.clock.trusted.into());
     let mut heartbeat = gauge(
         "pharos_responder_worker_heartbeat_age_milliseconds",
         "Since a UDP worker last turned; it turns at least every 100 ms.",
@@ -196,8 +218,15 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
         records,
         octets,
         loaded,
+        took,
         refused,
+        expiry,
+        findings,
+        alarming,
+        clock,
         heartbeat,
+        queries,
+        ended,
         connections,
     ]
     .into_iter()

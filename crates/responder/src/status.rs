@@ -37,6 +37,10 @@ pub struct Status {
     pub zones_refused: usize,
     /// Zones that never had good data: SERVFAIL.
     pub zones_not_loaded: usize,
+    /// Zones of which something is to be told, whatever their state: see [`ZoneStatus::findings`].
+    pub zones_with_findings: usize,
+    /// Whether the host's clock is believed.
+    pub clock: ClockStatus,
     /// The zones, those with trouble first.
     pub zones: Vec<ZoneStatus>,
     /// Zones left out of the list.
@@ -76,6 +80,39 @@ pub struct ZoneStatus {
     pub refused_unix: Option<u64>,
     /// Things that its writer should look at.
     pub warnings: u64,
+    /// What is known of the signatures that answer; none for an unsigned zone.
+    pub signed: Option<SignedStatus>,
+    /// What is wrong with the data that answer, by the clock or beside other zones: an alarm, and no reason to stop
+    /// answering.
+    pub findings: Vec<String>,
+}
+
+/// What is known of a zone's signatures.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct SignedStatus {
+    /// When the first of them ends, seconds since 1970.
+    pub earliest_expiry_unix: u64,
+    /// What that one covers, such as `www.example. A`.
+    pub earliest_expiry_record: String,
+    /// When the last of them begins, seconds since 1970.
+    pub latest_inception_unix: u64,
+    /// Signatures that validators look at.
+    pub signatures: u64,
+    /// Those that were verified when the zone loaded.
+    pub verified: u64,
+    /// Those that should have been and could not, for their algorithm or key.
+    pub unverifiable: u64,
+}
+
+/// Whether the host's clock is believed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ClockStatus {
+    /// Whether it is; while it is not, nothing is refused by it.
+    pub trusted: bool,
+    /// Why not.
+    pub doubt: Option<String>,
+    /// For how many seconds it has been so, not counted by that clock.
+    pub for_seconds: u64,
 }
 
 /// What answers for a zone.

@@ -2,14 +2,17 @@
 //!
 //! A reload reads what changed, judged by size, times and inode of a zone's file and of the files that it
 //! includes. Each changed zone is scanned, checked and compiled beside the running data, and must answer for
-//! its own apex before it counts as good. Then one pointer swap puts all good changes in force together.
+//! its own apex before it counts as good. What remains is judged by the clock and beside its parent (`zones/judge.rs`).
+//! Then one pointer swap puts all good changes in force together.
 //!
 //! Whatever fails for a zone, its last good data stay, and the reason is kept until newer data are good
 //! (invariant 2). A zone without good data ever is in the set as not loaded: SERVFAIL (invariant 1). A zone
 //! whose file has vanished keeps answering too: a push that lost a file must not take a customer off the net.
 
+mod delegation;
 mod judge;
 mod listing;
+mod progress;
 mod report;
 mod zone;
 
@@ -19,14 +22,16 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use pharos_wire::hash::HashKey;
-use pharos_zonedb::{Published, Retire, ZoneSet, ZoneState};
+use pharos_zonedb::{Published, Retire, ZoneImage, ZoneSet, ZoneState};
 
 use crate::config::ZoneSource;
 use crate::counters::ZONE_SLOTS;
 use crate::status::{ZoneLife, ZoneStatus};
 use listing::{Listing, Misnamed};
-use zone::{Cause, Zone};
+use progress::ProgressLog;
+use zone::{Candidate, Cause, Zone};
 
+pub(crate) use judge::{Belief, Bench};
 pub(crate) use report::RefusedZone;
 pub use report::{ReloadError, ReloadReport};
 
@@ -61,12 +66,12 @@ pub(crate) struct ZoneKeeper {
 
 impl ZoneKeeper {
     /// Loads everything for the first time.
-    pub(crate) fn start(source: ZoneSource) -> Result<(Self, ReloadReport), ReloadError> {
+    pub(crate) fn start(source: ZoneSource, bench: &Bench) -> Result<(Self, ReloadReport), ReloadError> {
         let key = random_key();
         let published =
             Published::new(Arc::new(Served { zones: ZoneSet::new(key, Vec::new()), slots: Box::default() }));
         let mut keeper = Self { source, key, zones: BTreeMap::new(), misnamed: Vec::new(), published };
-        let report = keeper.reload()?;
+        let report = keeper.reload(bench)?;
         Ok((keeper, report))
     }
 
@@ -79,7 +84,7 @@ impl ZoneKeeper {
     ///
     /// Where zones cannot even be listed, every zone keeps its data and is marked as refused: whoever watches
     /// them shall see that what was pushed did not arrive.
-    pub(crate) fn reload(&mut self) -> Result<ReloadReport, ReloadError> {
+    pub(crate) fn reload(&mut self, bench: &Bench) -> Result<ReloadReport, ReloadError> {
         let begun = Instant::now();
         self.published.sweep();
         let mut report = ReloadReport::default();
@@ -109,15 +114,21 @@ impl ZoneKeeper {
                 zone.refuse(what, Cause::Absence, &mut report);
             }
         }
+        let mut candidates = Vec::new();
+        let mut log = ProgressLog::new(begun, found.len());
         for (key, (name, path)) in found {
             // Zones keep their slots; those beyond the last share one.
             let slot = self.zones.len().min(ZONE_SLOTS) as u16;
-            let zone = self.zones.entry(key).or_insert_with(|| Zone::new(name, path.clone(), slot));
+            let zone = self.zones.entry(key.clone()).or_insert_with(|| Zone::new(name, path.clone(), slot));
             if zone.path != path {
                 (zone.path, zone.stamps) = (path, Vec::new());
             }
-            zone.refresh(self.key, &mut report);
+            let candidate =
+                zone.refresh(self.key, &bench.checks, &mut |far| log.signatures(&name, far), &mut report);
+            candidates.extend(candidate.map(|candidate| (key, candidate)));
+            log.zone_done();
         }
+        self.admit(candidates, bench, &mut report);
         for (key, reason) in rivals {
             if let Some(zone) = self.zones.get_mut(&key) {
                 zone.refuse(reason, Cause::Rival, &mut report);
@@ -131,6 +142,54 @@ impl ZoneKeeper {
             };
         report.took_ms = begun.elapsed().as_millis() as u64;
         Ok(report)
+    }
+
+    /// Lets those of the new data come into force that may.
+    fn admit(&mut self, mut candidates: Vec<(Vec<u8>, Candidate)>, bench: &Bench, report: &mut ReloadReport) {
+        let some = !candidates.is_empty();
+        // Parents first, so that each child is judged beside the parent that it will have.
+        candidates.sort_by_key(|(_, candidate)| candidate.image.apex().labels().count());
+        for (name, candidate) in candidates {
+            let parent = self.parent(&name).cloned();
+            let Some(zone) = self.zones.get_mut(&name) else { continue };
+            match judge::admit(&candidate, zone.live.as_ref(), parent.as_deref(), bench, self.key) {
+                Ok(()) => zone.accept(candidate, report),
+                Err(reason) => zone.refuse(reason, Cause::Circumstance, report),
+            }
+        }
+        if some {
+            self.review_delegations(report);
+        }
+    }
+
+    /// Looks at every secure delegation between zones in force: a parent that changed must not stop for one child, but
+    /// be told of it.
+    fn review_delegations(&mut self, report: &mut ReloadReport) {
+        let found: Vec<Option<String>> = self
+            .zones
+            .iter()
+            .map(|(name, zone)| judge::delegation(self.parent(name)?, &zone.live.as_ref()?.image, self.key))
+            .collect();
+        for (zone, found) in self.zones.values_mut().zip(found) {
+            if let Some(finding) = &found
+                && zone.delegation != found
+            {
+                report.delegations.push(finding.clone());
+            }
+            zone.delegation = found;
+        }
+    }
+
+    /// The data in force of the closest zone above the one with this wire name; none when that zone has none.
+    fn parent(&self, name: &[u8]) -> Option<&Arc<ZoneImage>> {
+        let mut rest = name;
+        loop {
+            let (&octets, _) = rest.split_first().filter(|(octets, _)| **octets > 0)?;
+            rest = rest.get(usize::from(octets) + 1..)?;
+            if let Some(zone) = self.zones.get(rest) {
+                return zone.live.as_ref().map(|live| &live.image);
+            }
+        }
     }
 
     fn served(&self) -> Served {

@@ -127,6 +127,12 @@ impl Checker<'_> {
             );
         }
         self.tcp(&responder.tcp);
+        let near = responder.dnssec.near_expiry;
+        if near.0 > Duration::from_secs(365 * 86_400) {
+            let path = [Key("responder"), Key("dnssec"), Key("near-expiry")];
+            let what = format!("`near-expiry` is {near}");
+            self.error(In::Pharos, &path, what, "write at most 365d; the default is 7d");
+        }
         match (&responder.zones.directory, &responder.zones.list) {
             (Some(_), None) => {}
             (None, Some(list)) => {

@@ -49,7 +49,7 @@ Two files configure a node. `pharos.yaml` is the same everywhere; `site.yaml` ho
 node. A key that is not listed here is an error, shown with line, column and the nearest key that exists.
 `pharos check-config` reads both files, says everything that is wrong with them, and what they would do.
 
-Lengths of time are a whole number and a unit: `250ms`, `10s`, `2m`, `1h`. Addresses with a port stand in
+Lengths of time are a whole number and a unit: `250ms`, `10s`, `2m`, `1h`, `7d`. Addresses with a port stand in
 quotes: `\"192.0.2.53:53\"`, `\"[2001:db8:53::53]:53\"`. Relative paths begin at the directory of `pharos.yaml`.
 A commented example stands in `deploy/`.
 ";

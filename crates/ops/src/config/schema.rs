@@ -6,7 +6,7 @@
 //! says what may be written and the default, and a test compares that default with the real one.
 
 use super::values::{
-    Address, Community, Endpoint, Family, Label, Period, Prefix, RouterId, Workers, ZoneName,
+    Address, Community, Endpoint, Family, Label, Period, Prefix, RouterId, Threads, Verify, Workers, ZoneName,
 };
 use crate::yaml;
 use serde::Deserialize;
@@ -122,6 +122,9 @@ section! {
         /// Bounds on TCP connections.
         #[serde(default = "every_default")]
         tcp: TcpSection, write "section", Described("all of its defaults");
+        /// How signed zones are checked when they load.
+        #[serde(default = "every_default")]
+        dnssec: DnssecSection, write "section", Described("all of its defaults");
         /// Where HTTP serves /metrics, /livez, /readyz and /status.
         #[serde(default = "responder_management")]
         management: Endpoint, write "ADDRESS:PORT", Value("127.0.0.1:9153");
@@ -156,6 +159,31 @@ section! {
         /// A query must be whole, and a reply be taken, within this time; single octets do not extend it.
         #[serde(default = "tcp_deadline")]
         deadline: Period, write "duration, 100ms to 1h", Value("5s");
+    }
+}
+
+section! {
+    /// How signed zones are checked when they load, and watched while they answer.
+    DnssecSection at "responder.dnssec" {
+        /// Which signatures are verified: all, one in so many (the same ones at every node, and those of the apex
+        /// always), or none. Whether there are signatures where there must be, their times, the chains of NSEC and
+        /// NSEC3 records and digests (ZONEMD) are checked in any case.
+        #[serde(default = "verify")]
+        verify: Verify, write "all, one-in N, or none", Value("all");
+        /// What becomes of a zone that no validator would believe: refuse keeps its last good data, serve takes the
+        /// new ones and tells the faults as warnings.
+        #[serde(default = "broken")]
+        broken: Broken, write "refuse or serve", Value("refuse");
+        /// A signature that ends within this time raises an alarm, and new data with such signatures do not
+        /// replace data whose signatures last longer. Write less than the time for which your signer lets old
+        /// signatures stand.
+        #[serde(default = "near_expiry")]
+        near_expiry: Period, write "duration, at most 365d", Value("7d");
+        /// Threads that verify signatures at once. With auto there is one for each core while the responder starts
+        /// and answers nothing yet, and one for every other core, but at least one, in reloads, so that half of
+        /// the cores is left to the workers.
+        #[serde(default = "threads")]
+        threads: Threads, write "auto or 1 to 1024", Value("auto");
     }
 }
 
@@ -334,6 +362,16 @@ pub enum AnyAnswer {
     Full,
 }
 
+/// What becomes of a signed zone that no validator would believe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Broken {
+    /// The last good data stay.
+    Refuse,
+    /// It answers, faults and all.
+    Serve,
+}
+
 /// Whether a group may ask for less traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -360,6 +398,7 @@ pub fn all_options() -> impl Iterator<Item = &'static OptionDoc> {
         .iter()
         .chain(ResponderSection::OPTIONS)
         .chain(TcpSection::OPTIONS)
+        .chain(DnssecSection::OPTIONS)
         .chain(ZonesSection::OPTIONS)
         .chain(ZoneEntry::OPTIONS)
         .chain(SidecarSection::OPTIONS)
@@ -403,6 +442,22 @@ fn tcp_idle() -> Period {
 
 fn tcp_deadline() -> Period {
     period_ms(5_000)
+}
+
+fn verify() -> Verify {
+    Verify::All
+}
+
+fn broken() -> Broken {
+    Broken::Refuse
+}
+
+fn near_expiry() -> Period {
+    period_ms(7 * 86_400_000)
+}
+
+fn threads() -> Threads {
+    Threads::Auto
 }
 
 fn loopback(port: u16) -> Endpoint {
@@ -485,7 +540,7 @@ fn connect_retry() -> Period {
 mod tests {
     use super::*;
 
-    const PHAROS: &str = "responder:\n  listen: [\"192.0.2.53:53\"]\n  zones:\n    directory: z\n  tcp:\n    {}\nsidecar:\n  \
+    const PHAROS: &str = "responder:\n  listen: [\"192.0.2.53:53\"]\n  zones:\n    directory: z\n  tcp:\n    {}\n  dnssec:\n    {}\nsidecar:\n  \
                           groups:\n  - name: main\n    prefixes: [192.0.2.0/24]\n    required: [example.com]\n  \
                           probe:\n    {}\n";
     const SITE: &str = "node: a\nsite: ams\nneighbours:\n- address: 10.0.0.1\n  as: 64500\n";
@@ -496,8 +551,8 @@ mod tests {
             "responder" => ("responder:\n", "  "),
             "sidecar" => ("sidecar:\n", "  "),
             "sidecar.groups[]" => ("- name: main\n", "    "),
-            "responder.tcp" | "sidecar.probe" => {
-                let opener = if section == "responder.tcp" { "  tcp:\n" } else { "  probe:\n" };
+            "responder.tcp" | "responder.dnssec" | "sidecar.probe" => {
+                let opener = format!("  {}:\n", section.rsplit('.').next().unwrap_or_default());
                 let empty = format!("{opener}    {{}}\n");
                 return text.replace(&empty, &format!("{opener}    {key}: {value}\n"));
             }

@@ -63,11 +63,38 @@ fn bounds_on_tcp_connections_have_ranges() {
 }
 
 #[test]
+fn checks_of_signed_zones_are_read_with_their_units() {
+    let with = |dnssec: &str| PHAROS.replace("  zones:", &format!("  dnssec: {dnssec}\n  zones:"));
+    let text = with("{verify: one-in 16, broken: serve, near-expiry: 3d, threads: 2}");
+    let dnssec = try_load(&text, SITE, Need::Responder).unwrap().pharos.responder.unwrap().dnssec;
+    assert_eq!(
+        (dnssec.verify.to_string(), dnssec.near_expiry.to_string(), dnssec.threads.to_string()),
+        ("one-in 16".into(), "3d".into(), "2".into())
+    );
+    let said = |dnssec: &str| try_load(&with(dnssec), SITE, Need::Responder).unwrap_err();
+    let expected = r#"pharos.yaml:3:20: error: `responder.dnssec.verify`: "one-in 0" does not say which signatures are verified
+  3 |   dnssec: {verify: one-in 0}
+    |                    ^
+  help: write all, none, or one in so many, like one-in 16"#;
+    assert_eq!(said("{verify: one-in 0}"), expected);
+    for (wrong, words) in [
+        ("{verify: some}", "\"some\" does not say which"),
+        ("{broken: ignore}", "holds `ignore`, not refuse or serve"),
+        ("{near-expiry: 7}", "7 has no unit"),
+        ("{near-expiry: 400d}", "`near-expiry` is 400d"),
+        ("{threads: 0}", "\"0\" is not a number of threads"),
+        ("{verfy: all}", "write `verify`? The keys here are: verify, broken, near-expiry, threads"),
+    ] {
+        assert!(said(wrong).contains(words), "{wrong}: {}", said(wrong));
+    }
+}
+
+#[test]
 fn an_unknown_key_names_the_nearest_known_one() {
     let expected = r#"pharos.yaml:2:3: error: unknown key `lisen` in `responder`
   2 |   lisen: ["192.0.2.53:53", "[2001:db8:53::53]:53"]
     |   ^
-  help: write `listen`? The keys here are: listen, zones, workers, udp-payload-size, any, tcp, management, control, lock-directory"#;
+  help: write `listen`? The keys here are: listen, zones, workers, udp-payload-size, any, tcp, dnssec, management, control, lock-directory"#;
     assert_eq!(pharos_with("listen:", "lisen:"), expected);
 }
 
@@ -123,7 +150,7 @@ fn a_duration_without_a_unit_is_refused() {
     let expected = r#"site.yaml:12:16: error: `neighbours[0].hold-time`: 9 has no unit
   12 |     hold-time: 9
      |                ^
-  help: write a whole number and a unit: 250ms, 10s, 2m or 1h"#;
+  help: write a whole number and a unit: 250ms, 10s, 2m, 1h or 7d"#;
     assert_eq!(error, expected);
 }
 

@@ -7,7 +7,7 @@ use crate::yaml::refusal;
 use serde::de::{Deserialize, Deserializer, Visitor};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -62,16 +62,18 @@ macro_rules! deserialize_from_text {
         }
     )+};
 }
-deserialize_from_text!(Period, Prefix, Endpoint, Address, RouterId, Community, Workers, Label, ZoneName);
+deserialize_from_text!(
+    Period, Prefix, Endpoint, Address, RouterId, Community, Workers, Threads, Verify, Label, ZoneName
+);
 
-/// A length of time: `250ms`, `10s`, `2m`, `1h`.
+/// A length of time: `250ms`, `10s`, `2m`, `1h`, `7d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(pub Duration);
 
 impl FromStr for Period {
     type Err = Refusal;
     fn from_str(text: &str) -> Result<Self, Refusal> {
-        const EXAMPLE: &str = "write a whole number and a unit: 250ms, 10s, 2m or 1h";
+        const EXAMPLE: &str = "write a whole number and a unit: 250ms, 10s, 2m, 1h or 7d";
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
         let Ok(count) = number.parse::<u64>() else {
@@ -82,6 +84,7 @@ impl FromStr for Period {
             "s" => Some(Duration::from_secs(count)),
             "m" => count.checked_mul(60).map(Duration::from_secs),
             "h" => count.checked_mul(3600).map(Duration::from_secs),
+            "d" => count.checked_mul(86_400).map(Duration::from_secs),
             "" => return refuse(format!("{text} has no unit"), EXAMPLE),
             other => return refuse(format!("\"{other}\" is not a unit of time"), EXAMPLE),
         };
@@ -97,6 +100,8 @@ impl fmt::Display for Period {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, rest_ms) = (self.0.as_secs(), self.0.subsec_millis());
         match (seconds, rest_ms) {
+            // A day is more often written as 24h.
+            (s, 0) if s > 86_400 && s % 86_400 == 0 => write!(out, "{}d", s / 86_400),
             (s, 0) if s != 0 && s % 3600 == 0 => write!(out, "{}h", s / 3600),
             (s, 0) if s != 0 && s % 60 == 0 => write!(out, "{}m", s / 60),
             (s, 0) => write!(out, "{s}s"),
@@ -346,6 +351,76 @@ impl fmt::Display for Workers {
     }
 }
 
+/// Threads for work beside the workers'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// As many as leave the workers alone.
+    Auto,
+    /// This many.
+    Fixed(NonZeroUsize),
+}
+
+impl FromStr for Threads {
+    type Err = Refusal;
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        match (text, text.parse::<NonZeroUsize>()) {
+            ("auto", _) => Ok(Self::Auto),
+            (_, Ok(count)) if count.get() <= WORKERS_AT_MOST => Ok(Self::Fixed(count)),
+            _ => refuse(
+                format!("\"{text}\" is not a number of threads"),
+                format!("write auto or a number from 1 to {WORKERS_AT_MOST}"),
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Threads {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => out.write_str("auto"),
+            Self::Fixed(count) => count.fmt(out),
+        }
+    }
+}
+
+/// Which signatures are verified when a zone loads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// Each one.
+    All,
+    /// One in so many.
+    OneIn(NonZeroU32),
+    /// None.
+    None,
+}
+
+impl FromStr for Verify {
+    type Err = Refusal;
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        match text {
+            "all" => Ok(Self::All),
+            "none" => Ok(Self::None),
+            _ => match text.strip_prefix("one-in ").map(|number| number.trim().parse()) {
+                Some(Ok(number)) => Ok(Self::OneIn(number)),
+                _ => refuse(
+                    format!("\"{text}\" does not say which signatures are verified"),
+                    "write all, none, or one in so many, like one-in 16",
+                ),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Verify {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => out.write_str("all"),
+            Self::OneIn(number) => write!(out, "one-in {number}"),
+            Self::None => out.write_str("none"),
+        }
+    }
+}
+
 /// A short name of a node, site or group: letters, digits, `-` and `_`, at most 63.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Label(pub String);
@@ -417,7 +492,7 @@ mod tests {
     fn a_period_without_a_unit_is_refused() {
         assert_eq!(
             words::<Period>("9"),
-            "9 has no unit; write a whole number and a unit: 250ms, 10s, 2m or 1h"
+            "9 has no unit; write a whole number and a unit: 250ms, 10s, 2m, 1h or 7d"
         );
         assert!(words::<Period>("9 s").contains("not a unit"));
         assert!(words::<Period>("-9s").contains("not a length of time"));

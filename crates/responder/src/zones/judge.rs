@@ -1,4 +1,11 @@
-//! Whether new data may come into force.
+//! Whether data whose content is good may come into force.
+//!
+//! Two things besides content speak for or against new data, and both may be wrong themselves: the clock, and the
+//! parent zone. They are heard only where good data would be lost: new data are refused when they stand worse than
+//! the data that answer. Where nothing answers, nothing is lost: a signature that lapsed is no worse than SERVFAIL,
+//! and so what was once accepted loads again after every restart. By a clock that is doubted nothing is refused.
+//!
+//! What is accepted in spite of findings is an alarm; see [`crate::vigil`].
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -6,7 +13,82 @@ use std::sync::Arc;
 use pharos_answer::{AnyPolicy, Context, Job, Silent, Transport, Verdict, answer};
 use pharos_wire::hash::HashKey;
 use pharos_wire::{Name, Rcode, Rtype};
+use pharos_zone::dnssec::{Broken, Checks};
 use pharos_zonedb::{ZoneImage, ZoneSet, ZoneState};
+
+use super::delegation::{Link, ds_tags, link};
+use super::zone::{Candidate, Live};
+use crate::vigil::{Standing, findings};
+
+/// How new data are checked and judged.
+#[derive(Clone, Debug)]
+pub(crate) struct Bench {
+    /// What to check while they load, and the time.
+    pub(crate) checks: Checks,
+    /// Whether that time is believed.
+    pub(crate) belief: Belief,
+}
+
+/// Whether a clock is believed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Belief {
+    /// It is.
+    Trusted,
+    /// It is not; nothing is refused by it.
+    Doubted,
+}
+
+/// Judges new data beside those that answer and those of the closest zone above in the set that would come into force.
+pub(super) fn admit(
+    candidate: &Candidate,
+    live: Option<&Live>,
+    parent: Option<&ZoneImage>,
+    bench: &Bench,
+    key: HashKey,
+) -> Result<(), String> {
+    let Some(live) = live else { return Ok(()) };
+    let serial = live.image.serial();
+    if let (Belief::Trusted, Some(clock)) = (bench.belief, bench.checks.clock) {
+        let new = Standing::of(candidate.signed.as_ref(), clock);
+        if new > Standing::of(live.signed.as_ref(), clock) {
+            let mut said = candidate.by_clock.clone();
+            if said.is_empty() {
+                said = findings(candidate.signed.as_ref(), clock);
+            }
+            return Err(format!(
+                "by the clock the new signatures stand worse than those of serial {serial}, which answers:\n{}\n \
+                 help: sign the zone again; if the clock is wrong, set it and reload",
+                said.join("\n")
+            ));
+        }
+    }
+    if let Some(parent) = parent
+        && bench.checks.broken == Broken::Refuse
+        && link(parent, &candidate.image, key) == Link::Broken
+        && link(parent, &live.image, key) != Link::Broken
+    {
+        return Err(format!(
+            "{}; those of serial {serial}, which answers, do\n help: sign with a key that the parent knows, or put \
+             the DS record of the new key into the parent first",
+            broken_link(parent, candidate.image.apex(), key)
+        ));
+    }
+    Ok(())
+}
+
+/// What is to be told of data in force beside those of their parent.
+pub(super) fn delegation(parent: &ZoneImage, child: &ZoneImage, key: HashKey) -> Option<String> {
+    (link(parent, child, key) == Link::Broken)
+        .then(|| format!("{}: validators refuse the zone", broken_link(parent, child.apex(), key)))
+}
+
+fn broken_link(parent: &ZoneImage, child: &Name, key: HashKey) -> String {
+    format!(
+        "no DNSKEY of {child} matches a DS record that zone {} has for it (key tags {})",
+        parent.apex(),
+        ds_tags(parent, child, key)
+    )
+}
 
 /// Lets the new image answer for its own apex before anybody else asks it.
 pub(super) fn self_test(name: &Name, image: &Arc<ZoneImage>, key: HashKey) -> Result<(), String> {

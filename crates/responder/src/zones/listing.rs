@@ -41,6 +41,8 @@ impl Misnamed {
             refusal: Some(self.reason.clone()),
             refused_unix: None,
             warnings: 0,
+            signed: None,
+            findings: Vec::new(),
         }
     }
 }

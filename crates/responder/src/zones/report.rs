@@ -35,6 +35,8 @@ pub struct ReloadReport {
     pub loaded: Vec<LoadedZone>,
     /// Zones whose new data were refused.
     pub refused: Vec<RefusedZone>,
+    /// Secure delegations between zones here that are broken since this reload: alarms.
+    pub delegations: Vec<String>,
     /// The generation in force afterwards.
     pub generation: u64,
     /// Milliseconds that it took.
@@ -52,6 +54,8 @@ pub struct LoadedZone {
     pub records: u64,
     /// Things that its writer should look at.
     pub warnings: u64,
+    /// What the clock says of its signatures: alarms, though the data answer.
+    pub findings: Vec<String>,
 }
 
 /// A zone whose new data were refused.
@@ -76,14 +80,20 @@ impl fmt::Display for ReloadReport {
             self.took_ms,
             self.generation
         )?;
-        for LoadedZone { name, serial, records, warnings } in &self.loaded {
+        for LoadedZone { name, serial, records, warnings, findings } in &self.loaded {
             write!(f, "loaded   {name} serial {serial}, {records} records")?;
             writeln!(f, "{}", if *warnings > 0 { format!(", {warnings} warnings") } else { String::new() })?;
+            for finding in findings {
+                writeln!(f, "  {}", finding.trim_end().replace('\n', "\n  "))?;
+            }
         }
         for RefusedZone { name, reason, keeps_serial } in &self.refused {
             let keeps = keeps_serial
                 .map_or("nothing to serve: SERVFAIL".into(), |s| format!("serial {s} keeps answering"));
             writeln!(f, "REFUSED  {name} ({keeps})\n  {}", reason.trim_end().replace('\n', "\n  "))?;
+        }
+        for finding in &self.delegations {
+            writeln!(f, "ALARM    {finding}")?;
         }
         Ok(())
     }

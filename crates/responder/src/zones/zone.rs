@@ -7,15 +7,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
-use pharos_zone::dnssec::Checks;
-use pharos_zone::load::{Watch, load_file_watched};
+use pharos_zone::dnssec::{Checks, Progress};
+use pharos_zone::load::{Loaded, Watch, load_file_watched};
 use pharos_zonedb::ZoneImage;
 
 use super::judge::self_test;
 use super::report::{LoadedZone, RefusedZone, ReloadReport};
 use super::unix;
-use crate::status::{ZoneLife, ZoneStatus};
+use crate::status::{SignedStatus, ZoneLife, ZoneStatus};
 
+/// Findings that are kept of a zone; the others are counted.
+const MAX_FINDINGS: usize = 10;
+
+/// A configured zone.
 pub(super) struct Zone {
     pub(super) name: Name,
     pub(super) path: PathBuf,
@@ -23,12 +27,26 @@ pub(super) struct Zone {
     pub(super) live: Option<Live>,
     refusal: Option<Refusal>,
     warnings: u64,
+    /// What is wrong between the data that answer and those of the parent zone here.
+    pub(super) delegation: Option<String>,
     pub(super) slot: u16,
 }
 
+/// Data that answer.
 pub(super) struct Live {
     pub(super) image: Arc<ZoneImage>,
+    pub(super) signed: Option<SignedStatus>,
     loaded: SystemTime,
+    took: Duration,
+}
+
+/// Data whose content is good, and which may come into force if nothing else forbids it.
+pub(super) struct Candidate {
+    pub(super) image: Arc<ZoneImage>,
+    pub(super) signed: Option<SignedStatus>,
+    /// What the clock says of signatures, worst first, with places in the file.
+    pub(super) by_clock: Vec<String>,
+    warnings: u64,
     took: Duration,
 }
 
@@ -47,6 +65,8 @@ pub(super) enum Cause {
     Absence,
     /// That another file claims the same zone.
     Rival,
+    /// What the clock or another zone says of them, and may say otherwise next time.
+    Circumstance,
 }
 
 /// What tells one state of a file from another.
@@ -72,11 +92,26 @@ impl Stamp {
 
 impl Zone {
     pub(super) fn new(name: Name, path: PathBuf, slot: u16) -> Self {
-        Self { name, path, stamps: Vec::new(), live: None, refusal: None, warnings: 0, slot }
+        Self {
+            name,
+            path,
+            stamps: Vec::new(),
+            live: None,
+            refusal: None,
+            warnings: 0,
+            delegation: None,
+            slot,
+        }
     }
 
-    /// Loads the zone if any of its files changed since the last look.
-    pub(super) fn refresh(&mut self, key: HashKey, report: &mut ReloadReport) {
+    /// Reads the zone if any of its files changed since the last look, or if what was refused deserves another one.
+    pub(super) fn refresh(
+        &mut self,
+        key: HashKey,
+        checks: &Checks,
+        progress: &mut dyn FnMut(Progress),
+        report: &mut ReloadReport,
+    ) -> Option<Candidate> {
         let changed =
             self.stamps.is_empty() || self.stamps.iter().any(|(path, stamp)| Stamp::of(path) != *stamp);
         if !changed {
@@ -84,39 +119,50 @@ impl Zone {
                 // Told again: whoever asks for a reload shall not think that all is well.
                 Some(refusal) if refusal.cause == Cause::Content => {
                     report.refused.push(self.refused(&refusal.reason));
-                    return;
+                    return None;
                 }
+                Some(refusal) if refusal.cause == Cause::Circumstance => {}
                 Some(_) if self.live.is_none() => {}
                 _ => {
                     self.refusal = None;
                     report.unchanged += 1;
-                    return;
+                    return None;
                 }
             }
         }
         let begun = Instant::now();
         // Stamped before they are read: a change in between is seen by the next reload.
         let mut stamps = Vec::new();
-        let watch = Watch {
-            about_to_read: &mut |file| stamps.push((file.to_owned(), Stamp::of(file))),
-            progress: &mut |_| {},
-        };
-        let outcome = load_file_watched(&self.name, &self.path, key, &Checks::LENIENT, watch);
+        let watch =
+            Watch { about_to_read: &mut |file| stamps.push((file.to_owned(), Stamp::of(file))), progress };
+        let outcome = load_file_watched(&self.name, &self.path, key, checks, watch);
         self.stamps = stamps;
         let outcome = outcome.map_err(|error| error.to_string()).and_then(|loaded| {
-            let image = Arc::new(loaded.image);
-            self_test(&self.name, &image, key).map(|()| (image, loaded.report.warnings_total))
+            let by_clock = by_clock(&loaded);
+            let Loaded { image, report, signed, .. } = loaded;
+            let (image, signed) = (Arc::new(image), signed.as_ref().map(SignedStatus::from));
+            self_test(&self.name, &image, key)?;
+            let (warnings, took) = (report.warnings_total, begun.elapsed());
+            Ok(Candidate { image, signed, by_clock, warnings, took })
         });
         match outcome {
-            Ok((image, warnings)) => {
-                let (serial, records) = (image.serial(), image.records());
-                self.live = Some(Live { image, loaded: SystemTime::now(), took: begun.elapsed() });
-                self.refusal = None;
-                self.warnings = warnings;
-                report.loaded.push(LoadedZone { name: self.name.to_string(), serial, records, warnings });
+            Ok(candidate) => Some(candidate),
+            Err(reason) => {
+                self.refuse(reason, Cause::Content, report);
+                None
             }
-            Err(reason) => self.refuse(reason, Cause::Content, report),
         }
+    }
+
+    /// Lets new data answer from the next swap on.
+    pub(super) fn accept(&mut self, candidate: Candidate, report: &mut ReloadReport) {
+        let Candidate { image, signed, by_clock, warnings, took } = candidate;
+        let (serial, records) = (image.serial(), image.records());
+        self.live = Some(Live { image, signed, loaded: SystemTime::now(), took });
+        self.refusal = None;
+        self.warnings = warnings;
+        let name = self.name.to_string();
+        report.loaded.push(LoadedZone { name, serial, records, warnings, findings: by_clock });
     }
 
     pub(super) fn refuse(&mut self, reason: String, cause: Cause, report: &mut ReloadReport) {
@@ -148,6 +194,19 @@ impl Zone {
             refusal: self.refusal.as_ref().map(|refusal| refusal.reason.clone()),
             refused_unix: self.refusal.as_ref().map(|refusal| unix(refusal.since)),
             warnings: self.warnings,
+            signed: live.and_then(|live| live.signed.clone()),
+            findings: self.delegation.iter().cloned().collect(),
         }
     }
+}
+
+/// What the clock says of new data, as a person reads it.
+fn by_clock(loaded: &Loaded) -> Vec<String> {
+    let shown = loaded.by_clock.iter().take(MAX_FINDINGS);
+    let mut all: Vec<_> = shown.map(|finding| finding.render(&loaded.report.files).to_string()).collect();
+    let more = loaded.by_clock_total.saturating_sub(all.len() as u64);
+    if more > 0 {
+        all.push(format!("and {more} more by the clock"));
+    }
+    all
 }
