@@ -13,7 +13,7 @@ use pharos_wire::hash::HashedName;
 use pharos_wire::header::Section;
 use pharos_wire::name::MAX_OCTETS;
 use pharos_wire::{Rcode, Rtype};
-use pharos_zonedb::image::{Extra, Need, NodeFlags, RECORD_HEAD, Target};
+use pharos_zonedb::image::{Need, NodeFlags, RECORD_HEAD, Target};
 use pharos_zonedb::{Enclosing, Match, Node, RrSet, ZoneImage, ZoneSet, ZoneState};
 
 use crate::context::AnyPolicy;
@@ -338,40 +338,47 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
         done
     }
 
-    /// Adds the addresses of names in an RRset that stands at `start`, as far as they are needed so much and fit; behind
-    /// them all, as far as they fit, the signatures over them (RFC 4035 §3.1.1).
+    /// Adds the addresses of names in an RRset that stands at `start`, as far as they are needed so much and fit.
     #[inline]
     fn additional(&mut self, image: &'s ZoneImage, rrset: &RrSet<'s>, start: usize, need: Need) {
-        // A bit for each of the first RRsets that are there and signed.
-        let mut signed = 0u64;
-        for (index, (extra, rtype)) in addresses(rrset, need).enumerate() {
-            let Some(addresses) = extra.node.rrset(rtype) else { continue };
-            let place = start + extra.place;
-            match (self.reply.address(place, extra.node, image.apex_octets(), &addresses, need), need) {
-                (Fit::At(_), _) => {
-                    let (node, octets) = (extra.node, self.reply.len());
-                    self.note(Step::Additional { node, rrset: addresses, need, octets });
-                    if self.wants_proofs() && addresses.signatures().next().is_some() {
-                        signed |= 1u64.checked_shl(index as u32).unwrap_or(0);
+        let mut left_out = 0;
+        for extra in rrset.extras().filter(|extra| extra.need == need) {
+            for rtype in [Rtype::A, Rtype::AAAA] {
+                let (node, place) = (extra.node, start + extra.place);
+                let Some(addresses) = node.rrset(rtype) else { continue };
+                match (self.reply.address(place, node, image.apex_octets(), &addresses, need), need) {
+                    (Fit::At(_), _) => {
+                        let octets = self.reply.len();
+                        self.note(Step::Additional { node, rrset: addresses, need, octets });
                     }
-                }
-                (Fit::TooLong, Need::Helpful) => self.note(Step::LeftOut { node: extra.node, rtype }),
-                (Fit::TooLong, Need::Required) => {
-                    self.too_long(rtype); // RFC 9471 §3.1
-                    return;
+                    (Fit::TooLong, Need::Helpful) => {
+                        self.note(Step::LeftOut { node, rtype });
+                        left_out += 1;
+                    }
+                    (Fit::TooLong, Need::Required) => {
+                        self.too_long(rtype); // RFC 9471 §3.1
+                        return;
+                    }
                 }
             }
         }
-        if signed == 0 {
-            return;
+        // Required is glue, which nobody signs. Where an address has no room, no signature has.
+        if self.wants_proofs() && need == Need::Helpful && left_out == 0 {
+            self.additional_signatures(rrset, start);
         }
-        for (_, (extra, rtype)) in addresses(rrset, need).enumerate().filter(|(at, _)| signed >> at & 1 == 1)
-        {
-            let Some(addresses) = extra.node.rrset(rtype) else { continue };
-            let (place, node) = (start + extra.place, extra.node);
-            match self.reply.address_signatures(place, &addresses) {
-                Fit::At(_) => self.note(Step::AdditionalSignatures { node, rtype }),
-                Fit::TooLong => self.note(Step::LeftOut { node, rtype: Rtype::RRSIG }),
+    }
+
+    /// Adds, behind all addresses, the signatures over them, as far as they fit (RFC 4035 §3.1.1).
+    fn additional_signatures(&mut self, rrset: &RrSet<'s>, start: usize) {
+        for extra in rrset.extras().filter(|extra| extra.need == Need::Helpful) {
+            let node = extra.node;
+            for rtype in [Rtype::A, Rtype::AAAA] {
+                let signed = node.rrset(rtype).filter(|addresses| addresses.signatures().next().is_some());
+                let Some(addresses) = signed else { continue };
+                match self.reply.address_signatures(start + extra.place, &addresses) {
+                    Fit::At(_) => self.note(Step::AdditionalSignatures { node, rtype }),
+                    Fit::TooLong => self.note(Step::LeftOut { node, rtype: Rtype::RRSIG }),
+                }
             }
         }
     }
@@ -455,13 +462,6 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     fn note(&mut self, step: Step<'_>) {
         self.observer.note(self.name, step);
     }
-}
-
-/// The address RRsets that may stand at the names of an RRset, as far as they are needed so much.
-#[inline]
-fn addresses<'s>(rrset: &RrSet<'s>, need: Need) -> impl Iterator<Item = (Extra<'s>, Rtype)> + use<'s> {
-    let extras = rrset.extras().filter(move |extra| extra.need == need);
-    extras.flat_map(|extra| [(extra, Rtype::A), (extra, Rtype::AAAA)])
 }
 
 /// Passes on which proofs are needed.

@@ -10,6 +10,7 @@ use crate::image::{
     DESCRIPTOR, EXTRA_REQUIRED, NO_NODE, NODE_HEAD, Need, NodeFlags, PATCH_WITHIN, RECORD_HEAD, RRSET_EXTRAS,
     RRSET_NAMES, RRSET_SIGNED, ZoneImage,
 };
+use crate::nsec;
 use crate::nsec3::{Chain, HASH_OCTETS, Nsec3Parameters};
 use crate::table::Table;
 
@@ -226,7 +227,7 @@ impl ImageBuilder {
             let first = start as usize + NODE_HEAD;
             self.arena.get(first..first + octets).unwrap_or_default()
         };
-        self.chain.sort_by(|&one, &other| name::canonical_order(name_at(one), name_at(other)));
+        let nsec = nsec::Chain::new(self.chain, name_at);
         let mut table = Table::with_room(self.listed.len());
         for &(hash, start) in &self.listed {
             table.insert(hash, start);
@@ -236,7 +237,7 @@ impl ImageBuilder {
             apex_node,
             arena: self.arena.into_boxed_slice(),
             table,
-            chain: self.chain.into_boxed_slice(),
+            nsec,
             nsec3: self.nsec3.map(|parameters| Chain::new(parameters, self.hashed)),
             depths: self.depths,
             serial,

@@ -26,9 +26,9 @@
 //! Addresses below a cut, glue, are nodes that only the delegation's extras lead to.
 
 use pharos_wire::hash::HashedName;
-use pharos_wire::name::canonical_order;
 use pharos_wire::{Name, Rtype};
 
+use crate::nsec;
 use crate::nsec3::{Chain, HASH_OCTETS, Links, Nsec3Parameters};
 use crate::table::Table;
 
@@ -87,8 +87,8 @@ pub struct ZoneImage {
     pub(crate) apex_node: u32,
     pub(crate) arena: Box<[u8]>,
     pub(crate) table: Table,
-    /// Listed nodes with an NSEC RRset, in canonical order.
-    pub(crate) chain: Box<[u32]>,
+    /// Listed nodes with an NSEC RRset.
+    pub(crate) nsec: nsec::Chain,
     pub(crate) nsec3: Option<Chain>,
     /// Bit N is set when some listed name has N labels more than the apex.
     pub(crate) depths: u128,
@@ -139,7 +139,7 @@ impl ZoneImage {
         size_of::<Self>()
             + self.arena.len()
             + self.table.octets()
-            + size_of_val(&*self.chain)
+            + self.nsec.octets()
             + self.nsec3.as_ref().map_or(0, Chain::octets)
     }
 
@@ -180,9 +180,8 @@ impl ZoneImage {
     /// The node whose NSEC record covers or matches `relative`, a name in lower case without the apex: the last
     /// one in canonical order that does not come after it (RFC 4034 §6.1, §4.1.1). None in a zone without NSEC.
     pub fn nsec_for(&self, relative: &[u8]) -> Option<Node<'_>> {
-        let node = |at: &u32| Node { image: self, at: *at as usize };
-        let after = self.chain.partition_point(|at| canonical_order(node(at).name(), relative).is_le());
-        self.chain.get(after.checked_sub(1)?).map(node)
+        let node = |at: u32| Node { image: self, at: at as usize };
+        self.nsec.find(relative, |at| node(at).name()).map(node)
     }
 
     /// How names are hashed for denials; none in a zone without NSEC3.

@@ -14,6 +14,7 @@
 
 pub mod build;
 pub mod image;
+mod nsec;
 pub mod nsec3;
 mod published;
 mod set;
