@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use pharos_ops::logging::Format;
 use pharos_responder::AnyPolicy;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 /// An anycast authoritative DNS node: a responder that answers, and a sidecar that keeps the route to it
@@ -170,12 +171,16 @@ pub(crate) enum Zone {
 /// Each finding names file, line and column, shows the line, and says what to do; all findings of a file come
 /// in one run, on stderr. Each zone has a line on stdout: accepted, with its serial, or refused. Warnings
 /// do not change the exit code; any refused zone makes it 1.
+///
+/// Of a signed zone all that validators would look at is checked: signatures and their times, the NSEC or NSEC3 chain,
+/// the zone's digest.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   pharos zone check example.com.zone                    the file's name says which zone it is
   pharos zone check zones/                              every NAME.zone in it; @.zone is the root
-  pharos zone check --origin example.com db.example     a file with another name")]
+  pharos zone check --origin example.com db.example     a file with another name
+  pharos zone check --at 20301231000000 example.com.zone    would its signatures still hold then?")]
 pub(crate) struct ZoneCheck {
     /// Zone files, or directories of NAME.zone files.
     #[arg(value_name = "FILE|DIR", required = true)]
@@ -183,6 +188,15 @@ pub(crate) struct ZoneCheck {
     /// The zone's name, for one file [default: the file's name without `.zone`].
     #[arg(long, value_name = "NAME")]
     pub(crate) origin: Option<String>,
+    /// Verify no signature; their times, chains and digests are checked all the same.
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+    /// Verify one in N signatures only, always the same ones, and those of the apex [default: all].
+    #[arg(long, value_name = "N", conflicts_with = "no_verify")]
+    pub(crate) sample: Option<NonZeroU32>,
+    /// Judge times by this one: YYYYMMDDHHmmSS in UTC, or seconds since 1970 [default: now].
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
 }
 
 /// Print a zone in canonical form: one record on a line, absolute names, canonical order.

@@ -8,16 +8,25 @@ use crate::failure::Failure;
 use crate::print::{remark, say};
 use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
-use pharos_zone::dnssec::Checks;
-use pharos_zone::load::{LoadError, load};
+use pharos_zone::diagnostic::Severity;
+use pharos_zone::dnssec::{Checks, Clock, Progress, Signatures, Signed};
+use pharos_zone::load::{LoadError, Loaded, load};
 use pharos_zone::print::Listing;
 use pharos_zone::scan::{Includes, Report, Source, scan};
 use std::collections::HashMap;
 use std::io::{BufWriter, Write as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How zone files are named in a directory that is served.
 const SUFFIX: &str = ".zone";
+
+/// Signatures that end within this time are warned of.
+const NEAR: Duration = Duration::from_secs(7 * 86_400);
+
+/// How often a long verification says how far it has come.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A file, and the zone that it holds or why that is not known.
 pub(crate) struct ZoneFile {
@@ -43,10 +52,11 @@ pub(crate) fn check(args: &cli::ZoneCheck) -> Result<(), Failure> {
     if args.origin.is_some() && files.len() > 1 {
         return Err(Failure::usage("--origin is given for more than one file").help("check them one by one"));
     }
+    let checks = checks(args)?;
     let twice = given_twice(&files);
     let mut refused = 0;
     for (file, twice) in files.iter().zip(twice) {
-        if !check_one(file, twice) {
+        if !check_one(file, twice, &checks) {
             refused += 1;
         }
     }
@@ -57,8 +67,29 @@ pub(crate) fn check(args: &cli::ZoneCheck) -> Result<(), Failure> {
     }
 }
 
+/// What is checked in signed zones, and by which clock.
+fn checks(args: &cli::ZoneCheck) -> Result<Checks, Failure> {
+    let signatures = match (args.no_verify, args.sample) {
+        (true, _) => Signatures::None,
+        (false, Some(n)) => Signatures::OneIn(n),
+        (false, None) => Signatures::All,
+    };
+    let clock = match &args.at {
+        Some(text) => Clock::from_text(text, NEAR).ok_or_else(|| {
+            Failure::usage(format!("--at {text:?} is not a time"))
+                .help("write YYYYMMDDHHmmSS in UTC, or seconds since 1970")
+        })?,
+        None => Clock {
+            unix: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            near: NEAR,
+        },
+    };
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    Ok(Checks { signatures, clock: Some(clock), threads, ..Checks::STRICT })
+}
+
 /// Prints the findings and the line of one zone; whether it is accepted.
-fn check_one(file: &ZoneFile, twice: Option<&Path>) -> bool {
+fn check_one(file: &ZoneFile, twice: Option<&Path>, checks: &Checks) -> bool {
     let path = file.path.display();
     let name = match (&file.name, twice) {
         (Err(why), _) => return refuse(&path.to_string(), why, "no zone name"),
@@ -78,13 +109,21 @@ fn check_one(file: &ZoneFile, twice: Option<&Path>) -> bool {
             return refuse(&name.to_string(), &why, "unreadable");
         }
     };
-    match load_zone(name, &file.path, &octets) {
+    match load_zone(name, &file.path, &octets, checks, &mut progress(name)) {
         Ok(loaded) => {
             remark(&loaded.report.to_string());
+            for finding in &loaded.by_clock {
+                remark(&format!("{}\n", finding.render(&loaded.report.files)));
+            }
+            if loaded.by_clock.iter().any(|finding| finding.severity == Severity::Error) {
+                let findings = counted(loaded.by_clock_total, "finding");
+                return refuse(&name.to_string(), "", &format!("{findings} by the clock"));
+            }
             let (serial, records) = (loaded.image.serial(), loaded.image.records());
-            let warnings = loaded.report.warnings_total;
+            let warnings = loaded.report.warnings_total + loaded.by_clock_total;
             let (records, warnings) = (counted(records, "record"), counted(warnings, "warning"));
-            say(&format!("ok       {name} serial {serial}, {records}, {warnings}\n"));
+            let signed = loaded.signed.map_or(String::new(), |signed| signatures(&signed));
+            say(&format!("ok       {name} serial {serial}, {records}{signed}, {warnings}\n"));
             true
         }
         Err(LoadError::Refused(report)) => {
@@ -98,8 +137,32 @@ fn check_one(file: &ZoneFile, twice: Option<&Path>) -> bool {
     }
 }
 
+/// What the line of a signed zone says of its signatures.
+fn signatures(signed: &Signed) -> String {
+    let Signed { signatures, verified, earliest_expiry, .. } = signed;
+    let mut left = String::new();
+    if verified < signatures {
+        left = format!(" ({verified} verified)");
+    }
+    let signatures = counted(*signatures, "signature");
+    format!(", {signatures}{left} until {} ({})", earliest_expiry.calendar(), earliest_expiry.record)
+}
+
+/// Tells on stderr how far a long verification has come.
+fn progress(name: &Name) -> impl FnMut(Progress) {
+    let mut told = Instant::now();
+    move |Progress { done, total }| {
+        if told.elapsed() >= PATIENCE {
+            remark(&format!("{name} {done} of {total} signatures are checked\n"));
+            told = Instant::now();
+        }
+    }
+}
+
 fn refuse(name: &str, why: &str, summary: &str) -> bool {
-    remark(&format!("{why}\n"));
+    if !why.is_empty() {
+        remark(&format!("{why}\n"));
+    }
     say(&format!("REFUSED  {name} {summary}\n"));
     false
 }
@@ -118,7 +181,7 @@ pub(crate) fn print(args: &cli::ZonePrint) -> Result<(), Failure> {
     let name = zone_of(path, args.origin.as_deref())?;
     let octets = std::fs::read(path)
         .map_err(|error| Failure::failed(format!("{}: cannot be read: {error}", path.display())))?;
-    match load_zone(&name, path, &octets) {
+    match load_zone(&name, path, &octets, &Checks::LENIENT, &mut |_| {}) {
         Ok(loaded) => remark(&loaded.report.to_string()),
         Err(error) => {
             remark(&format!("{}\n", error.to_string().trim_end()));
@@ -138,9 +201,15 @@ pub(crate) fn print(args: &cli::ZonePrint) -> Result<(), Failure> {
     }
 }
 
-fn load_zone(name: &Name, path: &Path, octets: &[u8]) -> Result<pharos_zone::load::Loaded, LoadError> {
+fn load_zone(
+    name: &Name,
+    path: &Path,
+    octets: &[u8],
+    checks: &Checks,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Loaded, LoadError> {
     // Nobody queries this image: no secret is needed against collisions.
-    load(name, source(path, octets), HashKey::new([0, 0]), &Checks::LENIENT, &mut |_| {})
+    load(name, source(path, octets), HashKey::new([0, 0]), checks, progress)
 }
 
 fn source<'a>(path: &'a Path, octets: &'a [u8]) -> Source<'a> {

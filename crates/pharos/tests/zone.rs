@@ -208,3 +208,49 @@ fn a_question_without_sense_ends_with_2() {
         assert_eq!(stdout(&output), "", "{why}");
     }
 }
+
+fn sample(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../zones").join(name)
+}
+
+#[test]
+fn a_signed_zone_says_until_when_its_signatures_hold() {
+    let output = zone("check", sample("signed.example.zone"));
+    assert_eq!(stderr(&output), "");
+    let line = stdout(&output);
+    assert!(
+        line.ends_with(", 31 signatures until 20361101000000 (signed.example. SOA), 0 warnings\n"),
+        "{line}"
+    );
+    let path = sample("signed.example.zone");
+    let output = run([OsStr::new("zone"), "check".as_ref(), "--no-verify".as_ref(), path.as_ref()]);
+    assert!(stdout(&output).contains("31 signatures (0 verified)"), "{}", stdout(&output));
+}
+
+#[test]
+fn signatures_are_judged_by_the_time_that_is_given() {
+    let path = sample("signed.example.zone");
+    let at = |time: &str| {
+        run([OsStr::new("zone"), "check".as_ref(), "--at".as_ref(), time.as_ref(), path.as_ref()])
+    };
+    let before = at("20361101000000");
+    assert_eq!(before.status.code(), Some(0), "{}", stderr(&before));
+    assert!(stderr(&before).contains(": warning: the RRSIG of signed.example. SOA ends in 0 s\n"));
+    let after = at("20361101000001");
+    assert_eq!(after.status.code(), Some(1));
+    assert!(stderr(&after).contains(": error: the RRSIG of signed.example. SOA expired 1 s ago\n"));
+    assert_eq!(stdout(&after), "REFUSED  signed.example. 31 findings by the clock\n");
+    let nonsense = at("20361301000000");
+    assert_eq!(nonsense.status.code(), Some(2), "{}", stderr(&nonsense));
+}
+
+#[test]
+fn a_signed_zone_that_was_changed_is_refused() {
+    let scratch = Scratch::new("zone-signed");
+    let text = std::fs::read_to_string(sample("signed.example.zone")).expect("the sample is there");
+    let changed = text.replace("203.0.113.", "198.51.100.");
+    assert_ne!(text, changed);
+    let output = zone("check", scratch.write("signed.example.zone", &changed));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("does not verify with key"), "{}", stderr(&output));
+}

@@ -26,6 +26,7 @@ use pharos_wire::Rtype;
 
 use crate::diagnostic::Diagnostic;
 use crate::nsec3::{Nsec3Chain, is_hash_owner};
+use crate::rdata::odd;
 use crate::scan::Place;
 use crate::tree::{APEX, NodeIndex, Standing, Tree};
 use faults::Faults;
@@ -91,6 +92,18 @@ pub struct Clock {
     pub near: Duration,
 }
 
+impl Clock {
+    /// The clock that stands at a time as zone files write it (RFC 4034 §3.2): YYYYMMDDHHmmSS in UTC from 1970 to 2106,
+    /// or seconds since 1970.
+    #[must_use]
+    pub fn from_text(text: &str, near: Duration) -> Option<Self> {
+        let calendar = odd::calendar_seconds(text.as_bytes()).map(u64::from);
+        // Fourteen digits are a date, a wrong one too.
+        let unix = if text.len() == 14 { calendar } else { text.parse().ok() };
+        unix.map(|unix| Self { unix, near })
+    }
+}
+
 /// How far the verification of signatures has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
@@ -123,6 +136,16 @@ pub struct Expiry {
     pub unix: u64,
     /// What it covers, such as `www.example. A`.
     pub record: String,
+}
+
+impl Expiry {
+    /// The time as RRSIG records are written: YYYYMMDDHHmmSS in UTC (RFC 4034 §3.2), which ends in 2106.
+    #[must_use]
+    pub fn calendar(&self) -> String {
+        let mut text = String::new();
+        odd::show_time(u32::try_from(self.unix).unwrap_or(u32::MAX), &mut text);
+        text
+    }
 }
 
 /// What the checks found.
@@ -244,5 +267,20 @@ fn is_judged(tree: &Tree, node: NodeIndex, rtype: Rtype) -> bool {
         Standing::Cut => matches!(rtype, Rtype::DS | Rtype::NSEC),
         // Owners of NSEC3 records stand beside all names, below a DNAME at the apex, too.
         Standing::Occluded(_) => rtype == Rtype::NSEC3 && is_hash_owner(tree, node),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_set_as_zone_files_write_times() {
+        let unix = |text| Clock::from_text(text, Duration::ZERO).map(|clock| clock.unix);
+        // RFC 4034 §3.3 writes 2003-03-22 17:31:03 UTC so.
+        assert_eq!(unix("20030322173103"), Some(1_048_354_263));
+        assert_eq!(unix("1048354263"), Some(1_048_354_263));
+        assert_eq!(unix("20031322173103"), None);
+        assert_eq!(unix("tomorrow"), None);
     }
 }

@@ -32,7 +32,8 @@ pub(crate) fn read_time(token: Token<'_>) -> Parsed<u32> {
     )
 }
 
-fn calendar_seconds(text: &[u8]) -> Option<u32> {
+/// Seconds since 1970 of YYYYMMDDHHmmSS in UTC.
+pub(crate) fn calendar_seconds(text: &[u8]) -> Option<u32> {
     if text.len() != 14 || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
