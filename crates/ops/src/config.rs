@@ -136,7 +136,9 @@ impl Source {
     fn at(&self, severity: Severity, position: Option<Position>, what: String, remedy: String) -> Diagnostic {
         let line = position.and_then(|at| self.text.lines().nth(at.line.checked_sub(1)?));
         // Beyond this a line no longer fits a terminal, and the place stands before it anyway.
-        let excerpt = line.filter(|line| line.len() <= 200).map(str::to_owned);
+        // What is said here ends in logs and terminals, where no secret belongs.
+        let is_secret = |line: &str| line.contains("secret") || line.contains("previous");
+        let excerpt = line.filter(|line| line.len() <= 200 && !is_secret(line)).map(str::to_owned);
         Diagnostic { severity, file: self.path.clone(), position, excerpt, what, remedy }
     }
 

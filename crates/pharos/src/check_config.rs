@@ -4,7 +4,7 @@ use crate::cli;
 use crate::failure::Failure;
 use crate::map;
 use crate::print::{remark, say};
-use pharos_ops::config::schema::{Broken, Mode, SidecarMode};
+use pharos_ops::config::schema::{Broken, Mode, RequireCookies, SidecarMode};
 use pharos_ops::config::{Loaded, Need};
 use std::fmt::{Display, Write as _};
 
@@ -56,6 +56,19 @@ fn describe(loaded: &Loaded) -> String {
             "  signed zones    verify {}, {what} broken ones, tell of signatures that end within {}",
             dnssec.verify, dnssec.near_expiry
         );
+        if let Some(cookies) = &responder.cookies {
+            let when = match cookies.require {
+                RequireCookies::Never => "never required",
+                RequireCookies::UnderPressure => "required under pressure",
+                RequireCookies::Always => "always required",
+            };
+            let from = cookies.secret_file.as_ref().map(|file| loaded.path(file).display().to_string());
+            let from = from.map_or(String::new(), |file| format!(", secrets in {file}"));
+            let _ = writeln!(out, "  cookies         {when}{from}");
+        }
+        if let Some(agent) = &responder.error_reporting {
+            let _ = writeln!(out, "  error reports   to {agent}");
+        }
         let _ = writeln!(out, "  management      http://{}", responder.management);
         let _ = writeln!(out, "  control         {}", loaded.path(&responder.control).display());
     }

@@ -6,12 +6,16 @@
 use crate::failure::Failure;
 use pharos_netio::lock::LockPlace;
 use pharos_ops::config::Loaded;
-use pharos_ops::config::schema::{self, Mode, NeighbourSection, ResponderSection, SidecarMode};
-use pharos_ops::config::values::{Address, Family, Prefix, Threads, Verify, Workers};
+use pharos_ops::config::schema::{
+    self, CookiesSection, Mode, NeighbourSection, RequireCookies, ResponderSection, SidecarMode,
+};
+use pharos_ops::config::values::{Address, CookieSecret, Family, Prefix, Threads, Verify, Workers};
 use pharos_responder as responder;
 use pharos_routing::Families;
 use pharos_sidecar as sidecar;
+use pharos_wire::Name;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 /// The responder of this configuration.
 pub(crate) fn responder(loaded: &Loaded) -> Result<responder::Config, Failure> {
@@ -60,11 +64,46 @@ pub(crate) fn responder(loaded: &Loaded) -> Result<responder::Config, Failure> {
             Threads::Fixed(count) => Some(count),
         },
     };
+    config.report_agent = match &section.error_reporting {
+        Some(agent) => {
+            Some(Name::from_text(&agent.0).map_err(|error| Failure::usage(format!("{agent}: {error}")))?)
+        }
+        None => None,
+    };
+    config.cookies = section.cookies.as_ref().and_then(|cookies| {
+        let secret = |secret: CookieSecret| responder::Secret::new(secret.0);
+        let (current, previous) = (cookies.secret.map(secret)?, cookies.previous.map(secret));
+        Some(responder::Cookies { current, previous, require: require(cookies) })
+    });
     config.lock = match &section.lock_directory {
         Some(directory) => LockPlace::Directory(loaded.path(directory)),
         None => LockPlace::Namespace,
     };
     Ok(config)
+}
+
+/// Cookies whose secrets stand in a file: one line, or two when another secret is accepted too.
+pub(crate) fn cookies_of_file(
+    cookies: &CookiesSection,
+    path: &Path,
+    text: &str,
+) -> Result<responder::Cookies, Failure> {
+    let mut secrets = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::parse);
+    let all = (secrets.next(), secrets.next(), secrets.next());
+    let (Some(Ok(current)), previous @ (None | Some(Ok(_))), None) = all else {
+        return Err(Failure::usage(format!("{} does not hold one or two cookie secrets", path.display()))
+            .help("write 32 hexadecimal digits into the first line, as `openssl rand -hex 16` makes them"));
+    };
+    let previous = previous.and_then(Result::ok);
+    Ok(responder::Cookies { current, previous, require: require(cookies) })
+}
+
+fn require(cookies: &CookiesSection) -> responder::Require {
+    match cookies.require {
+        RequireCookies::Never => responder::Require::Never,
+        RequireCookies::UnderPressure => responder::Require::UnderPressure,
+        RequireCookies::Always => responder::Require::Always,
+    }
 }
 
 /// The sidecar of this configuration.
@@ -197,6 +236,9 @@ mod tests {
   zones: {list: [{name: example.com, file: zones/x}]}
   workers: 3
   lock-directory: locks
+  dnssec: {verify: one-in 8, broken: serve, near-expiry: 2d, threads: 4}
+  cookies: {secret: \"e5e973e5a6b2a43f48e7dc849e37bfcf\", require: always}
+  error-reporting: agent.example
 sidecar:
   groups: [{name: main, prefixes: [192.0.2.0/24], required: [example.com], degrade: never}]
 ";
@@ -224,6 +266,33 @@ sidecar:
         assert_eq!(config.lock, LockPlace::Directory("/etc/pharos/locks".into()));
         assert_eq!(config.workers.map(usize::from), Some(3));
         assert_eq!(config.nsid, "a.ams");
+    }
+
+    #[test]
+    fn what_is_checked_and_what_is_told_reaches_the_responder() {
+        let config = responder(&loaded("told", 64512, "address: 10.0.0.1")).unwrap();
+        assert_eq!(config.dnssec.verify, responder::Signatures::OneIn(8.try_into().unwrap()));
+        assert_eq!(config.dnssec.broken, responder::Broken::Serve);
+        assert_eq!(config.dnssec.near_expiry.as_secs(), 2 * 86_400);
+        assert_eq!(config.dnssec.threads.map(usize::from), Some(4));
+        assert_eq!(config.report_agent, Name::from_text("agent.example.").ok());
+        let cookies = config.cookies.unwrap();
+        assert_eq!(cookies.current, "e5e973e5a6b2a43f48e7dc849e37bfcf".parse().unwrap());
+        assert_eq!((cookies.previous, cookies.require), (None, responder::Require::Always));
+    }
+
+    #[test]
+    fn a_file_holds_one_cookie_secret_or_two_and_nothing_else() {
+        let pharos = loaded("secrets", 64512, "address: 10.0.0.1").pharos;
+        let section = pharos.responder.unwrap().cookies.unwrap();
+        let read = |text: &str| cookies_of_file(&section, Path::new("/x"), text);
+        let (one, other) = ("0".repeat(32), "1".repeat(32));
+        assert_eq!(read(&one).unwrap().previous, None);
+        assert_eq!(read(&format!("{one}\n{other}\n")).unwrap().previous, other.parse().ok());
+        for wrong in ["", "12", &format!("{one}\n12"), &format!("{one}\n{one}\n{one}")] {
+            let said = read(wrong).unwrap_err().to_string();
+            assert!(said.contains("/x does not hold one or two cookie secrets"), "{said}");
+        }
     }
 
     #[test]

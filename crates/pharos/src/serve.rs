@@ -11,6 +11,7 @@ use pharos_ops::signals::{Signal, Signals};
 use pharos_responder::Config;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tokio::task::JoinHandle;
 
 /// What to start, wherever it came from.
 struct Plan {
@@ -25,7 +26,22 @@ pub(crate) async fn run(args: &cli::Serve) -> Result<(), Failure> {
     let mut signals =
         Signals::install().map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
     let desk = Desk { management: plan.management, control: plan.control.as_deref() };
-    let service = ResponderService::start(plan.config, desk).await?;
+    // One reload runs at a time; whoever asks meanwhile gets another one after it, which sees what he pushed.
+    let mut reload_wanted = false;
+    let mut start = std::pin::pin!(ResponderService::start(plan.config, desk));
+    let service = loop {
+        tokio::select! {
+            started = &mut start => break started?,
+            signal = signals.next() => match signal {
+                Signal::Reload => reload_wanted = true,
+                Signal::Stop => {
+                    // Nobody has been told yet that it is there; what loads ends with the process.
+                    tracing::info!("stopped before its zones were loaded");
+                    return Ok(());
+                }
+            },
+        }
+    };
     let listen: Vec<_> = service.handle().listen().iter().map(ToString::to_string).collect();
     tracing::info!(
         listen = listen.join(", "),
@@ -33,10 +49,19 @@ pub(crate) async fn run(args: &cli::Serve) -> Result<(), Failure> {
         control = plan.control.as_ref().map(|path| tracing::field::display(path.display())),
         "answering"
     );
+    let mut running: Option<JoinHandle<Reply>> = None;
     loop {
-        match signals.next().await {
-            Signal::Stop => break,
-            Signal::Reload => match service::reload(service.handle()).await {
+        if reload_wanted && running.is_none() {
+            reload_wanted = false;
+            running = Some(tokio::spawn(service::reload(service.handle())));
+        }
+        tokio::select! {
+            // Never behind a reload, which may wait for a disk or a pipe for ever.
+            signal = signals.next() => match signal {
+                Signal::Stop => break,
+                Signal::Reload => reload_wanted = true,
+            },
+            reply = finished(&mut running) => match reply {
                 Reply::Done(_) => {}
                 Reply::Refused { error, remedy } => tracing::error!("{error}; {remedy}"),
             },
@@ -49,6 +74,18 @@ pub(crate) async fn run(args: &cli::Serve) -> Result<(), Failure> {
         () = second_stop(&mut signals) => tracing::warn!("stopped at once by a second signal"),
     }
     Ok(())
+}
+
+/// Waits for the reload that runs, if one does; for ever otherwise.
+async fn finished(running: &mut Option<JoinHandle<Reply>>) -> Reply {
+    match running {
+        Some(reload) => {
+            let reply = reload.await.unwrap_or_else(|error| service::broke_off(&error));
+            *running = None;
+            reply
+        }
+        None => std::future::pending().await,
+    }
 }
 
 /// Returns when a signal asks for the end once more.
@@ -77,7 +114,17 @@ fn plan(args: &cli::Serve) -> Result<Plan, Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let config = map::responder(&loaded)?;
+    let mut config = map::responder(&loaded)?;
+    if let Some(cookies) = loaded.pharos.responder.as_ref().and_then(|section| section.cookies.as_ref())
+        && let Some(file) = &cookies.secret_file
+    {
+        let path = loaded.path(file);
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Failure::failed(format!("cannot read the cookie secrets in {}: {error}", path.display()))
+                .help("let this process read it, or change `secret-file:`")
+        })?;
+        config.cookies = Some(map::cookies_of_file(cookies, &path, &text)?);
+    }
     if let LockPlace::Directory(directory) = &config.lock {
         std::fs::create_dir_all(directory).map_err(|error| {
             Failure::failed(format!("cannot create the lock directory {}: {error}", directory.display()))

@@ -5,8 +5,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pharos_answer::AnyPolicy;
+use pharos_answer::{AnyPolicy, Cookies};
 use pharos_netio::{NetError, lock::LockPlace};
+use pharos_wire::Name;
 use pharos_zone::dnssec::{Broken, Signatures};
 
 /// The settings of a responder.
@@ -29,6 +30,10 @@ pub struct Config {
     pub tcp: TcpLimits,
     /// How signed zones are checked when they load.
     pub dnssec: DnssecConfig,
+    /// DNS cookies (RFC 7873), if they are served.
+    pub cookies: Option<Cookies>,
+    /// The agent to whom resolvers may report errors (RFC 9567), if there is one.
+    pub report_agent: Option<Name>,
     /// Where the lock stands that keeps a second instance from the same addresses.
     pub lock: LockPlace,
 }
@@ -45,6 +50,8 @@ impl Config {
             any: AnyPolicy::default(),
             tcp: TcpLimits::default(),
             dnssec: DnssecConfig::default(),
+            cookies: None,
+            report_agent: None,
             lock: LockPlace::default(),
         }
     }

@@ -95,7 +95,9 @@ impl Responder {
         let count = config.workers.map_or(cpus.len(), NonZeroUsize::get).max(1);
         let worker_cpus: Vec<CpuId> = cpus.iter().copied().cycle().take(count).collect();
         let sockets = Sockets::bind(&config.listen, &worker_cpus, cpus.len())?;
-        let context = Context::new(Transport::Udp, config.udp_payload_octets, &config.nsid, config.any);
+        let mut context = Context::new(Transport::Udp, config.udp_payload_octets, &config.nsid, config.any);
+        context.set_cookies(config.cookies);
+        context.set_report_agent(config.report_agent);
         let shared = Arc::new(Shared {
             nsid: config.nsid,
             listen: sockets.listen,

@@ -30,7 +30,7 @@ mod zones;
 
 pub use config::{Config, DnssecConfig, StartError, TcpLimits, ZoneSource};
 pub use handle::{Handle, Readiness, Responder};
-pub use pharos_answer::AnyPolicy;
+pub use pharos_answer::{AnyPolicy, BadSecret, Cookies, Require, Secret};
 pub use pharos_netio::lock::LockPlace;
 pub use pharos_zone::dnssec::{Broken, Signatures};
 pub use status::{ClockStatus, SignedStatus, Status, StatusFilter, WorkerStatus, ZoneLife, ZoneStatus};

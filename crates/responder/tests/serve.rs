@@ -12,7 +12,8 @@ use std::time::Duration;
 use common::{PATIENCE, Zones, ask_udp, query, scrape, www};
 use hickory_proto::op::{Message, ResponseCode};
 use pharos_responder::{
-    Config, Readiness, ReloadError, Responder, StartError, StatusFilter, ZoneLife, ZoneSource,
+    Config, Cookies, Readiness, ReloadError, Require, Responder, StartError, StatusFilter, ZoneLife,
+    ZoneSource,
 };
 
 fn zone(serial: u32, address: u8) -> String {
@@ -270,6 +271,42 @@ fn metrics_tell_queries_zones_and_workers() {
         www(&handle, "a.test");
     }
     let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    let families: Vec<_> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE pharos_responder_")).collect();
+    assert_eq!(
+        families,
+        [
+            "answers_total counter",
+            "clock_trusted gauge",
+            "dropped_total counter",
+            "generation gauge",
+            "info gauge",
+            "opcodes_total counter",
+            "qtypes_total counter",
+            "queries_total counter",
+            "rcodes_total counter",
+            "ready gauge",
+            "receive_errors_total counter",
+            "reply_octets_total counter",
+            "reply_sizes_total counter",
+            "start_time_seconds gauge",
+            "tcp_connections gauge",
+            "tcp_events_total counter",
+            "truncated_total counter",
+            "worker_heartbeat_age_milliseconds gauge",
+            "zone_findings gauge",
+            "zone_load_milliseconds gauge",
+            "zone_loaded_time_seconds gauge",
+            "zone_octets gauge",
+            "zone_queries_total counter",
+            "zone_records gauge",
+            "zone_refused gauge",
+            "zone_serial gauge",
+            "zones gauge",
+            "zones_with_findings gauge",
+        ],
+        "zone_signature_expiry_time_seconds is there for signed zones only"
+    );
     for line in [
         "pharos_responder_queries_total{family=\"ipv4\",origin=\"host\",transport=\"udp\"} 3",
         "pharos_responder_qtypes_total{qtype=\"A\",transport=\"udp\"} 3",
@@ -296,6 +333,39 @@ fn a_client_that_asks_is_told_how_long_its_connection_may_idle() {
     let mut reply = [0; 200];
     let octets = stream.read(&mut reply).unwrap();
     assert!(reply[..octets].ends_with(&[0, 11, 0, 2, 0, 70]), "{:?}", &reply[..octets]);
+}
+
+#[test]
+fn cookies_and_the_reporting_agent_are_told_by_udp_and_by_tcp() {
+    let zones = Zones::new("cookies", &[("a.test.zone", &zone(1, 1))]);
+    let current = "e5e973e5a6b2a43f48e7dc849e37bfcf".parse().unwrap();
+    let cookies = Cookies { current, previous: None, require: Require::Never };
+    let config = Config {
+        cookies: Some(cookies),
+        report_agent: Some(pharos_wire::Name::from_text("agent.example.").unwrap()),
+        ..zones.config()
+    };
+    let responder = Responder::start(config).unwrap();
+    let server = responder.handle().listen()[0];
+    let mut message = query("www.a.test", 1);
+    message[11] = 1;
+    message.extend(b"\0\0\x29\x04\xd0\0\0\0\0\0\x0c\0\x0a\0\x08CCCCCCCC");
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.send_to(&message, server).unwrap();
+    let mut by_udp = [0; 512];
+    let octets = socket.recv(&mut by_udp).unwrap();
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(&framed(&message)).unwrap();
+    let mut by_tcp = [0; 512];
+    let octets_by_tcp = stream.read(&mut by_tcp).unwrap();
+    for reply in [&by_udp[..octets], &by_tcp[..octets_by_tcp]] {
+        let holds = |part: &[u8]| reply.windows(part.len()).any(|octets| octets == part);
+        // COOKIE with 24 octets, of which ours begin with version 1; Report-Channel with the agent's name.
+        assert!(holds(b"\0\x0a\0\x18CCCCCCCC\x01\0\0\0"), "{reply:?}");
+        assert!(holds(b"\0\x12\0\x0f\x05agent\x07example\0"), "{reply:?}");
+    }
 }
 
 #[test]

@@ -3,7 +3,9 @@
 //! Everything here is a pure function of the parsed files; the sources come along only to say where. Every
 //! finding of a run is reported, so that a file is mended in one go.
 
-use super::schema::{GroupSection, NeighbourSection, PharosFile, ProbeSection, SiteFile, TcpSection};
+use super::schema::{
+    GroupSection, NeighbourSection, PharosFile, ProbeSection, ResponderSection, SiteFile, TcpSection,
+};
 use super::values::{Family, Prefix};
 use super::{Diagnostic, Need, Severity, Source};
 use crate::yaml::Step::{self, Item, Key};
@@ -133,6 +135,17 @@ impl Checker<'_> {
             let what = format!("`near-expiry` is {near}");
             self.error(In::Pharos, &path, what, "write at most 365d; the default is 7d");
         }
+        self.cookies(responder);
+        // RFC 9567 §4: an agent domain at the root is none.
+        if responder.error_reporting.as_ref().is_some_and(|agent| agent.0 == ".") {
+            let what = "`error-reporting` is the root, which stands for no agent";
+            self.error(
+                In::Pharos,
+                &at("error-reporting"),
+                what,
+                "name the agent's domain, or leave the key out",
+            );
+        }
         match (&responder.zones.directory, &responder.zones.list) {
             (Some(_), None) => {}
             (None, Some(list)) => {
@@ -165,6 +178,27 @@ impl Checker<'_> {
                 "`zones` names no zones",
                 "add `directory:` with a path, or `list:` with names and files",
             ),
+        }
+    }
+
+    fn cookies(&mut self, responder: &ResponderSection) {
+        let Some(cookies) = &responder.cookies else { return };
+        let at = |key| [Key("responder"), Key("cookies"), Key(key)];
+        const GIVE: &str = "give `secret` with 32 hexadecimal digits, or `secret-file` with a path";
+        match (&cookies.secret, &cookies.secret_file) {
+            (None, None) => {
+                let path = [Key("responder"), Key("cookies")];
+                self.error(In::Pharos, &path, "`cookies` has no secret", GIVE);
+            }
+            (Some(_), Some(_)) => {
+                let what = "`cookies` has both `secret` and `secret-file`";
+                self.error(In::Pharos, &at("secret-file"), what, "keep one of them");
+            }
+            (None, Some(_)) if cookies.previous.is_some() => {
+                let what = "`previous` stands beside `secret-file`";
+                self.error(In::Pharos, &at("previous"), what, "write it into the file's second line");
+            }
+            _ => {}
         }
     }
 

@@ -6,7 +6,8 @@
 //! says what may be written and the default, and a test compares that default with the real one.
 
 use super::values::{
-    Address, Community, Endpoint, Family, Label, Period, Prefix, RouterId, Threads, Verify, Workers, ZoneName,
+    Address, Community, CookieSecret, Endpoint, Family, Label, Period, Prefix, RouterId, Threads, Verify,
+    Workers, ZoneName,
 };
 use crate::yaml;
 use serde::Deserialize;
@@ -42,7 +43,7 @@ pub enum DefaultDoc {
 impl OptionDoc {
     /// The key as it is written in the file.
     pub fn key(&self) -> String {
-        self.field.replace('_', "-")
+        self.field.trim_start_matches("r#").replace('_', "-")
     }
 
     /// The whole path, like `sidecar.groups[].name`.
@@ -125,6 +126,14 @@ section! {
         /// How signed zones are checked when they load.
         #[serde(default = "every_default")]
         dnssec: DnssecSection, write "section", Described("all of its defaults");
+        /// DNS cookies (RFC 7873), by which clients and the server know each other again, and forged queries are told
+        /// from true ones. Without this section there are none.
+        #[serde(default)]
+        cookies: Option<CookiesSection>, write "section", Described("none; no cookies are served");
+        /// The agent to whom resolvers may report what goes wrong with these zones (RFC 9567): a domain that some
+        /// name server keeps a log of. It is named in every reply with EDNS, but for zones that hold it.
+        #[serde(default)]
+        error_reporting: Option<ZoneName>, write "domain name", Described("none; no agent is named");
         /// Where HTTP serves /metrics, /livez, /readyz and /status.
         #[serde(default = "responder_management")]
         management: Endpoint, write "ADDRESS:PORT", Value("127.0.0.1:9153");
@@ -184,6 +193,27 @@ section! {
         /// the cores is left to the workers.
         #[serde(default = "threads")]
         threads: Threads, write "auto or 1 to 1024", Value("auto");
+    }
+}
+
+section! {
+    /// DNS cookies (RFC 7873). All nodes of a service need the same secrets, since each may see any client (RFC 9018).
+    CookiesSection at "responder.cookies" {
+        /// The secret by which cookies are made and known again.
+        #[serde(default)]
+        secret: Option<CookieSecret>, write "32 hexadecimal digits", Described("none; give this or secret-file");
+        /// A secret that is accepted too. To change secrets everywhere, first give all nodes the new one here, then
+        /// let the two change places at all nodes, and take the old one away an hour later (RFC 9018 §5).
+        #[serde(default)]
+        previous: Option<CookieSecret>, write "32 hexadecimal digits", Described("none; only beside secret");
+        /// A file that holds the secret, and in a second line the one that is accepted too, for a configuration
+        /// that others may read. It is read when the responder starts.
+        #[serde(default)]
+        secret_file: Option<PathBuf>, write "path", Described("none; give this or secret");
+        /// When a client that knows cookies, and sends none of ours over UDP, is told to come again with one
+        /// (BADCOOKIE). Clients without cookies are always answered.
+        #[serde(default = "require")]
+        require: RequireCookies, write "never, under-pressure or always", Value("under-pressure");
     }
 }
 
@@ -362,6 +392,18 @@ pub enum AnyAnswer {
     Full,
 }
 
+/// When a client that knows cookies must send one of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RequireCookies {
+    /// Never.
+    Never,
+    /// While there is more to do than can be done.
+    UnderPressure,
+    /// Always.
+    Always,
+}
+
 /// What becomes of a signed zone that no validator would believe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -399,6 +441,7 @@ pub fn all_options() -> impl Iterator<Item = &'static OptionDoc> {
         .chain(ResponderSection::OPTIONS)
         .chain(TcpSection::OPTIONS)
         .chain(DnssecSection::OPTIONS)
+        .chain(CookiesSection::OPTIONS)
         .chain(ZonesSection::OPTIONS)
         .chain(ZoneEntry::OPTIONS)
         .chain(SidecarSection::OPTIONS)
@@ -458,6 +501,10 @@ fn near_expiry() -> Period {
 
 fn threads() -> Threads {
     Threads::Auto
+}
+
+fn require() -> RequireCookies {
+    RequireCookies::UnderPressure
 }
 
 fn loopback(port: u16) -> Endpoint {
@@ -540,7 +587,7 @@ fn connect_retry() -> Period {
 mod tests {
     use super::*;
 
-    const PHAROS: &str = "responder:\n  listen: [\"192.0.2.53:53\"]\n  zones:\n    directory: z\n  tcp:\n    {}\n  dnssec:\n    {}\nsidecar:\n  \
+    const PHAROS: &str = "responder:\n  listen: [\"192.0.2.53:53\"]\n  zones:\n    directory: z\n  tcp:\n    {}\n  dnssec:\n    {}\n  cookies:\n    {}\nsidecar:\n  \
                           groups:\n  - name: main\n    prefixes: [192.0.2.0/24]\n    required: [example.com]\n  \
                           probe:\n    {}\n";
     const SITE: &str = "node: a\nsite: ams\nneighbours:\n- address: 10.0.0.1\n  as: 64500\n";
@@ -551,7 +598,7 @@ mod tests {
             "responder" => ("responder:\n", "  "),
             "sidecar" => ("sidecar:\n", "  "),
             "sidecar.groups[]" => ("- name: main\n", "    "),
-            "responder.tcp" | "responder.dnssec" | "sidecar.probe" => {
+            "responder.tcp" | "responder.dnssec" | "responder.cookies" | "sidecar.probe" => {
                 let opener = format!("  {}:\n", section.rsplit('.').next().unwrap_or_default());
                 let empty = format!("{opener}    {{}}\n");
                 return text.replace(&empty, &format!("{opener}    {key}: {value}\n"));

@@ -90,11 +90,41 @@ fn checks_of_signed_zones_are_read_with_their_units() {
 }
 
 #[test]
+fn cookies_need_one_source_of_their_secret_and_never_show_it() {
+    const SECRET: &str = "e5e973e5a6b2a43f48e7dc849e37bfcf";
+    let with = |text: &str| PHAROS.replace("  zones:", &format!("  {text}\n  zones:"));
+    let load = |text: &str| try_load(&with(text), SITE, Need::Responder);
+    let loaded = load(&format!("cookies: {{secret: \"{SECRET}\", require: always}}")).unwrap();
+    let cookies = loaded.pharos.responder.clone().unwrap().cookies.unwrap();
+    assert_eq!((cookies.secret.unwrap().0[0], cookies.require), (0xe5, schema::RequireCookies::Always));
+    assert!(!format!("{loaded:?}").contains("e5e9"), "a secret is never printed");
+    for (wrong, words) in [
+        ("cookies: {}".to_owned(), "`cookies` has no secret"),
+        (format!("cookies: {{secret: \"{SECRET}\", secret-file: x}}"), "both `secret` and `secret-file`"),
+        (
+            format!("cookies: {{previous: \"{SECRET}\", secret-file: x}}"),
+            "`previous` stands beside `secret-file`",
+        ),
+        (format!("cookies: {{secret: {SECRET}0}}"), "`responder.cookies.secret`: this is no cookie secret"),
+        (
+            format!("cookies: {{secret: {SECRET}, require: ever}}"),
+            "holds `ever`, not never or under-pressure or always",
+        ),
+        ("cookies: {secret: 012345678901234567890123456789}".to_owned(), "this is no cookie secret"),
+        ("error-reporting: .".to_owned(), "`error-reporting` is the root, which stands for no agent"),
+    ] {
+        let said = load(&wrong).unwrap_err();
+        assert!(said.contains(words) && said.contains("pharos.yaml:3:"), "{wrong}: {said}");
+        assert!(!said.contains("e5e9") && !said.contains("1234567"), "{said}");
+    }
+}
+
+#[test]
 fn an_unknown_key_names_the_nearest_known_one() {
     let expected = r#"pharos.yaml:2:3: error: unknown key `lisen` in `responder`
   2 |   lisen: ["192.0.2.53:53", "[2001:db8:53::53]:53"]
     |   ^
-  help: write `listen`? The keys here are: listen, zones, workers, udp-payload-size, any, tcp, dnssec, management, control, lock-directory"#;
+  help: write `listen`? The keys here are: listen, zones, workers, udp-payload-size, any, tcp, dnssec, cookies, error-reporting, management, control, lock-directory"#;
     assert_eq!(pharos_with("listen:", "lisen:"), expected);
 }
 

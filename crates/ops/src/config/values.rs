@@ -48,6 +48,10 @@ impl<T: FromStr<Err = Refusal>> Visitor<'_> for Text<T> {
         self.visit_str(&number.to_string())
     }
 
+    fn visit_u128<E: serde::de::Error>(self, number: u128) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
     fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<T, E> {
         self.visit_str(&number.to_string())
     }
@@ -63,7 +67,18 @@ macro_rules! deserialize_from_text {
     )+};
 }
 deserialize_from_text!(
-    Period, Prefix, Endpoint, Address, RouterId, Community, Workers, Threads, Verify, Label, ZoneName
+    Period,
+    Prefix,
+    Endpoint,
+    Address,
+    RouterId,
+    Community,
+    Workers,
+    Threads,
+    Verify,
+    CookieSecret,
+    Label,
+    ZoneName
 );
 
 /// A length of time: `250ms`, `10s`, `2m`, `1h`, `7d`.
@@ -418,6 +433,30 @@ impl fmt::Display for Verify {
             Self::OneIn(number) => write!(out, "one-in {number}"),
             Self::None => out.write_str("none"),
         }
+    }
+}
+
+/// A secret of 128 bits for DNS cookies. It is never printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CookieSecret(pub [u8; 16]);
+
+impl FromStr for CookieSecret {
+    type Err = Refusal;
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        let number = u128::from_str_radix(text, 16).ok();
+        match number.filter(|_| text.len() == 32 && !text.starts_with('+')) {
+            Some(number) => Ok(Self(number.to_be_bytes())),
+            None => refuse(
+                "this is no cookie secret",
+                "write 32 hexadecimal digits in quotes, as `openssl rand -hex 16` makes them",
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for CookieSecret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("CookieSecret")
     }
 }
 
