@@ -8,7 +8,8 @@
 //!   carries queries in and replies out, [`affinity`] pins the worker beside the receive queue that feeds it;
 //! - the responder's TCP side: [`tcp::listen`];
 //! - the sidecar's BGP sessions: [`bgp`] (RFC 2385 signatures, RFC 5082 GTSM, source address);
-//! - whoever starts: [`lock`] refuses a second instance, which SO_REUSEPORT would let join in silence.
+//! - whoever starts: [`lock`] refuses a second instance, which SO_REUSEPORT would let join in silence;
+//!   [`descriptors`] raises what the process may open; [`own_addresses`] tells probes of this host from strangers.
 //!
 //! What it refuses: to know DNS or BGP, to decide anything, to log, to allocate after set-up on the path of a
 //! datagram, and to spin: each wait has a bound, each datagram that the kernel will not send is counted and
@@ -47,11 +48,13 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("pharos-netio speaks to the Linux kernel only");
 
+mod addresses;
 pub mod affinity;
 mod batch;
 pub mod bgp;
 mod buffers;
 mod control;
+pub mod descriptors;
 mod error;
 mod inbox;
 pub mod lock;
@@ -62,6 +65,7 @@ mod sys;
 pub mod tcp;
 mod udp;
 
+pub use addresses::own_addresses;
 pub use batch::{Batch, MAX_SLOTS, Slot, Wait};
 pub use error::NetError;
 pub use inbox::Inbox;
