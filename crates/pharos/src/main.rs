@@ -83,5 +83,8 @@ fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(work)
+    let outcome = runtime.block_on(work);
+    // What was to be waited for has been. A reload that still runs, in a file that may never end, is not.
+    runtime.shutdown_background();
+    outcome
 }

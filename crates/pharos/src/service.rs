@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Where a service can be asked.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +31,20 @@ pub(crate) struct Desk<'a> {
 #[derive(Debug)]
 struct Staff {
     /// Closing the channel ends them.
-    _stop: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Staff {
+    /// Ends the tasks and waits until they have let go of address and socket.
+    async fn leave(self) {
+        drop(self.stop);
+        for task in self.tasks {
+            if task.await.is_err() {
+                tracing::error!("a management task broke off while it stopped");
+            }
+        }
+    }
 }
 
 impl Desk<'_> {
@@ -52,13 +66,14 @@ impl Desk<'_> {
             None => None,
         };
         let (stop, stopped) = watch::channel(false);
+        let mut tasks = Vec::new();
         if let Some(listener) = listener {
-            tokio::spawn(http::serve(listener, Arc::new(routes), stopped.clone()));
+            tasks.push(tokio::spawn(http::serve(listener, Arc::new(routes), stopped.clone())));
         }
         if let Some(control) = control {
-            tokio::spawn(control.serve(handler, stopped));
+            tasks.push(tokio::spawn(control.serve(handler, stopped)));
         }
-        Ok(Staff { _stop: stop })
+        Ok(Staff { stop, tasks })
     }
 }
 
@@ -100,7 +115,7 @@ impl ResponderService {
     /// Answers what has arrived, then ends.
     pub(crate) async fn stop(self) {
         stop_responder(self.responder).await;
-        drop(self.staff);
+        self.staff.leave().await;
     }
 }
 
@@ -131,7 +146,6 @@ fn responder_routes(handle: &ResponderHandle) -> Result<Routes, Failure> {
 async fn answer_for_responder(handle: ResponderHandle, request: Request) -> Reply {
     match request {
         Request::Status => {
-            // A reload that runs makes it wait.
             let status = move || Reply::done(&handle.status(&StatusFilter::default()));
             tokio::task::spawn_blocking(status).await.unwrap_or_else(|error| broke_off(&error))
         }
@@ -156,7 +170,7 @@ pub(crate) async fn reload(handle: ResponderHandle) -> Reply {
     }
 }
 
-fn broke_off(error: &tokio::task::JoinError) -> Reply {
+pub(crate) fn broke_off(error: &tokio::task::JoinError) -> Reply {
     Reply::refused(format!("it broke off: {error}"), "see the process's log")
 }
 
@@ -193,7 +207,7 @@ impl SidecarService {
     /// Withdraws every route, ends the sessions with `text` for the neighbours' operators, then ends.
     pub(crate) async fn stop(self, text: &str) {
         self.handle.stop(text).await;
-        drop(self.staff);
+        self.staff.leave().await;
     }
 }
 
