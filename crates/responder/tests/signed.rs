@@ -218,3 +218,17 @@ fn whoever_wants_broken_zones_served_gets_them_with_an_alarm() {
     assert_eq!((state, serial), (ZoneLife::Live, Some(4)));
     assert!(findings.contains("no DNSKEY of child.test. matches"), "{findings}");
 }
+
+#[test]
+fn every_metric_that_a_shipped_alert_asks_for_is_told() {
+    let node = Node::start("alerts", &[(CHILD_FILE, GOOD)]);
+    let metrics = scrape(&node.handle());
+    let rules = include_str!("../../../deploy/prometheus/alerts.yml");
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let asked: Vec<_> =
+        rules.split(|c| !is_part(c)).filter(|word| word.starts_with("pharos_responder_")).collect();
+    assert!(asked.len() > 5, "{asked:?}");
+    for name in asked {
+        assert!(metrics.contains(&format!("# TYPE {name} ")), "{name} is not in\n{metrics}");
+    }
+}
