@@ -31,16 +31,22 @@ impl QueryKind {
     }
 }
 
-/// The zones of `zones/`.
+/// The zones of `zones/`, and one that is signed with NSEC3: opt-out, no salt, no additional iterations (RFC 9276 §3.1).
 ///
 /// # Panics
 /// When they cannot be read or are refused.
 pub fn samples() -> Served {
-    let zones = Path::new(env!("CARGO_MANIFEST_DIR")).join("../zones");
-    let names =
-        ["example.com", "example", "signed.example", "2.0.192.in-addr.arpa", "8.b.d.0.1.0.0.2.ip6.arpa"];
-    names.iter().fold(Served::new(), |served, name| {
-        let path = zones.join(format!("{name}.zone"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let files = [
+        ("zones", "example.com"),
+        ("zones", "example"),
+        ("zones", "signed.example"),
+        ("zones", "2.0.192.in-addr.arpa"),
+        ("zones", "8.b.d.0.1.0.0.2.ip6.arpa"),
+        ("tests/data/dnssec/opt-out", "signed.test"),
+    ];
+    files.iter().fold(Served::new(), |served, (directory, name)| {
+        let path = root.join(directory).join(format!("{name}.zone"));
         let text =
             std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         served.zone(&format!("{name}."), &text)
@@ -80,6 +86,11 @@ pub fn sample_kinds() -> Vec<QueryKind> {
         ("signed: NODATA by DO", Ask::new("signed.example.", Rtype::SRV).dnssec()),
         ("signed: NXDOMAIN by DO", Ask::new("none.signed.example.", a).dnssec()),
         ("signed: NXDOMAIN by DO, truncated", Ask::new("none.signed.example.", a).edns(512).dnssec()),
+        ("signed: wildcard by DO", Ask::new("x.wild.signed.example.", a).dnssec()),
+        ("signed, NSEC3: NODATA by DO", Ask::new("mail.signed.test.", Rtype::SRV).dnssec()),
+        ("signed, NSEC3: NXDOMAIN by DO", Ask::new("none.signed.test.", a).dnssec()),
+        ("signed, NSEC3: wildcard by DO", Ask::new("x.wild.signed.test.", a).dnssec()),
+        ("signed, NSEC3: referral, opt-out, by DO", Ask::new("www.insecure.signed.test.", a).dnssec()),
         ("REFUSED, not our zone", Ask::new("www.elsewhere.test.", a)),
         ("NOTIMP", www().opcode(Opcode::NOTIFY)),
         ("FORMERR, an option overruns", www().option_octets(b"\0\x03\0\x09")),
@@ -150,6 +161,7 @@ mod tests {
                     "CH" => "noerror chaos",
                     "signed" if kind.name.contains("NODATA") => "noerror nodata",
                     "signed" if kind.name.contains("NXDOMAIN") => "nxdomain nxdomain",
+                    "signed" if kind.name.contains("referral") => "noerror referral",
                     _ => "noerror answer",
                 };
                 let cut = reply.truncation == Truncation::Cut;

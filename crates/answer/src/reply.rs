@@ -265,31 +265,40 @@ impl<'a, 'c> Reply<'a, 'c> {
     pub(crate) fn rrset_of(&mut self, section: Section, owner: &Owner<'_>, rrset: &RrSet<'_>) -> Fit {
         let start = self.writer.len();
         let in_reach = start <= POINTER_REACH;
-        let records = usize::from(rrset.count) + rrset.signatures().count();
+        let records = usize::from(rrset.count) + rrset.signature_count();
         let in_full = if in_reach { 1 } else { records };
         // Each record counts with two octets for its owner.
         let octets = rrset.wire_octets() + rrset.signatures_wire_octets() - 2 * in_full;
         if !self.has_room(octets + owner.octets() * in_full) {
             return Fit::TooLong;
         }
-        let signed = rrset.signatures().map(|signature| (Rtype::RRSIG, signature));
-        let all = rrset.records().map(|record| (rrset.rtype, record)).chain(signed);
-        for (index, (rtype, record)) in all.enumerate() {
-            let head = record_head(0xc000 | start as u16, rtype, rrset.ttl);
-            if in_reach && index > 0 {
-                self.writer.put(&head);
-            } else {
-                self.writer.put(owner.labels);
-                match owner.tail {
-                    Tail::Shared(suffix_octets) => self.writer.put_u16(self.places.pointer(suffix_octets)),
-                    Tail::Written(octets) => self.writer.put(octets),
-                }
-                self.writer.put(head.get(2..).unwrap_or_default());
-            }
+        let head = record_head(0xc000 | start as u16, rrset.rtype, rrset.ttl);
+        for record in rrset.records() {
+            self.head_of(owner, start, &head);
             self.writer.put(record.wire);
+        }
+        let head = record_head(0xc000 | start as u16, Rtype::RRSIG, rrset.ttl);
+        for signature in rrset.signatures() {
+            self.head_of(owner, start, &head);
+            self.writer.put(signature.wire);
         }
         self.count(section, records as u16);
         Fit::At(start)
+    }
+
+    /// Begins a record of an RRset that starts at `start`: `head` points there, which is for all but the first.
+    #[inline]
+    fn head_of(&mut self, owner: &Owner<'_>, start: usize, head: &[u8; 10]) {
+        if start != self.writer.len() && start <= POINTER_REACH {
+            self.writer.put(head);
+            return;
+        }
+        self.writer.put(owner.labels);
+        match owner.tail {
+            Tail::Shared(suffix_octets) => self.writer.put_u16(self.places.pointer(suffix_octets)),
+            Tail::Written(octets) => self.writer.put(octets),
+        }
+        self.writer.put(&head[2..]);
     }
 
     /// Adds only the signatures over an RRset: the answer to a query for type RRSIG.

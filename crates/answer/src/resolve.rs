@@ -405,6 +405,10 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
             let Some(record) = node.rrset(Rtype::NSEC).or_else(|| node.rrset(Rtype::NSEC3)) else { continue };
             let zone = node.image();
             let owner = match here {
+                // A hash directly below the apex, of which nobody asks for more than the apex.
+                Some(here) if std::ptr::eq(here, zone) && record.rtype == Rtype::NSEC3 => {
+                    Owner { labels: node.name(), tail: Tail::Shared(zone.apex_octets()) }
+                }
                 Some(here) if std::ptr::eq(here, zone) => {
                     Owner::share(node.name(), zone.relative(self.name.as_wire()), zone.apex_octets())
                 }

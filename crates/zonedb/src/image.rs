@@ -383,6 +383,12 @@ impl<'a> RrSet<'a> {
         Records { rest: self.image.from(at + 4), left: self.image.u16_at(at + 2), names: false }
     }
 
+    /// How many signatures there are.
+    #[inline]
+    pub fn signature_count(&self) -> usize {
+        usize::from(self.signatures().left)
+    }
+
     /// Octets that the signatures take in a reply.
     #[inline]
     pub fn signatures_wire_octets(&self) -> usize {
