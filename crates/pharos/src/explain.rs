@@ -15,8 +15,8 @@ use crate::zone::{self, ZoneFile};
 use narrator::{Narrator, Origin};
 use pharos_answer::{Context, Job, Kind, Replied, Transport, Truncation, Verdict, answer};
 use pharos_ops::config::Need;
-use pharos_responder::{AnyPolicy, ZoneSource};
-use pharos_wire::edns::{DO, MIN_PAYLOAD, OPT_OCTETS};
+use pharos_responder::ZoneSource;
+use pharos_wire::edns::{DO, MIN_PAYLOAD};
 use pharos_wire::hash::HashKey;
 use pharos_wire::{Class, Name, Rcode, Rtype};
 use pharos_zone::dnssec::Checks;
@@ -36,8 +36,17 @@ const NEARBY: &str = "zones";
 /// What the responder would answer with.
 struct Settings {
     zones: Vec<ZoneFile>,
-    udp_payload: u16,
-    any: AnyPolicy,
+    checks: Checks,
+    context: Context,
+}
+
+impl Settings {
+    /// Those of a responder without a configuration, but for what the command line says.
+    fn of(zones: Vec<ZoneFile>, args: &cli::Explain) -> Self {
+        let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let context = Context::new(Transport::Udp, cli::PAYLOAD, "", args.any.unwrap_or_default());
+        Self { zones, checks: Checks { threads, ..Checks::STRICT }, context }
+    }
 }
 
 pub(crate) fn run(args: &cli::Explain) -> Result<(), Failure> {
@@ -49,10 +58,9 @@ pub(crate) fn run(args: &cli::Explain) -> Result<(), Failure> {
             .help("leave --payload out, or name at least 512"));
     }
     let settings = settings(args)?;
-    let (set, origins) = load_zones(settings.zones);
-    let transport = if args.tcp { Transport::Tcp } else { Transport::Udp };
+    let (set, origins) = load_zones(settings.zones, &settings.checks);
     let query = query(&qname, qtype, args);
-    let context = Context::new(transport, settings.udp_payload, "", args.any.unwrap_or(settings.any));
+    let context = settings.context.over(if args.tcp { Transport::Tcp } else { Transport::Udp });
     let mut reply = vec![0; usize::from(u16::MAX)];
     let mut narrator = Narrator::new(&set, &origins, qtype, args.dnssec);
     let verdict = answer(
@@ -79,7 +87,7 @@ pub(crate) fn run(args: &cli::Explain) -> Result<(), Failure> {
     if replied.kind == Kind::Error && narrator.heard_nothing() {
         let _ = writeln!(text, "refused     {}", objection(qtype, replied.rcode));
     }
-    let _ = writeln!(text, "size        {}", size(&replied, args, settings.udp_payload));
+    let _ = writeln!(text, "size        {}", size(&replied, args, context.udp_payload()));
     text.push('\n');
     match message::show(reply.get(..replied.len).unwrap_or_default()) {
         Some(shown) => text.push_str(&shown),
@@ -112,14 +120,13 @@ fn type_text(rtype: Rtype) -> String {
 }
 
 fn settings(args: &cli::Explain) -> Result<Settings, Failure> {
-    let (default_payload, any) = (cli::PAYLOAD, AnyPolicy::default());
     if let Some(file) = &args.file {
         let name = zone::zone_of(file, args.origin.as_deref())?;
         let zones = vec![ZoneFile { path: file.clone(), name: Ok(name) }];
-        return Ok(Settings { zones, udp_payload: default_payload, any });
+        return Ok(Settings::of(zones, args));
     }
     if let Some(directory) = &args.zones {
-        return Ok(Settings { zones: zone::files_of(directory)?, udp_payload: default_payload, any });
+        return Ok(Settings::of(zone::files_of(directory)?, args));
     }
     let (pharos, _) = args.files.paths();
     if args.files.config.is_none() && args.files.site.is_none() && !pharos.exists() {
@@ -128,7 +135,7 @@ fn settings(args: &cli::Explain) -> Result<Settings, Failure> {
                 "name one with --config, or zone files with --zones DIR or --file FILE --origin NAME",
             ));
         }
-        return Ok(Settings { zones: zone::files_of(Path::new(NEARBY))?, udp_payload: default_payload, any });
+        return Ok(Settings::of(zone::files_of(Path::new(NEARBY))?, args));
     }
     let config = map::responder(&args.files.load(Need::Responder)?)?;
     let zones = match config.zones {
@@ -137,21 +144,26 @@ fn settings(args: &cli::Explain) -> Result<Settings, Failure> {
             list.into_iter().map(|(name, path)| ZoneFile { path, name: named(&name) }).collect()
         }
     };
-    Ok(Settings { zones, udp_payload: config.udp_payload_octets, any: config.any })
+    let mut settings = Settings::of(zones, args);
+    settings.checks.signatures = config.dnssec.verify;
+    settings.checks.broken = config.dnssec.broken;
+    settings.context =
+        Context::new(Transport::Udp, config.udp_payload_octets, "", args.any.unwrap_or(config.any));
+    settings.context.set_report_agent(config.report_agent);
+    Ok(settings)
 }
 
 fn named(name: &str) -> Result<Name, String> {
     Name::from_text(name).map_err(|error| format!("{name:?} is not a zone name: {error}"))
 }
 
-/// Loads all zones: an alias in one may lead into any other.
-fn load_zones(files: Vec<ZoneFile>) -> (ZoneSet, Vec<Origin>) {
-    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let checks = Checks { threads, ..Checks::STRICT };
+/// Loads all zones: an alias in one may lead into any other. What is wrong by the clock refuses none, as when a
+/// responder starts.
+fn load_zones(files: Vec<ZoneFile>, checks: &Checks) -> (ZoneSet, Vec<Origin>) {
     let (mut zones, mut origins) = (Vec::new(), Vec::new());
     for file in files {
         let Ok(name) = file.name else { continue };
-        let (state, refusal) = match load_file(&name, &file.path, KEY, &checks) {
+        let (state, refusal) = match load_file(&name, &file.path, KEY, checks) {
             Ok(loaded) => (ZoneState::Live(loaded.image.into()), None),
             Err(error) => (ZoneState::NotLoaded, Some(error.to_string())),
         };
@@ -192,7 +204,6 @@ fn objection(qtype: Rtype, rcode: Rcode) -> String {
 
 /// The reply's octets and what bounds them.
 fn size(replied: &Replied, args: &cli::Explain, server: u16) -> String {
-    let opt = if args.payload > 0 { format!(", {OPT_OCTETS} of them the OPT record") } else { String::new() };
     let bound = if args.tcp {
         "TCP takes 65535 (RFC 1035 §4.2.2)".to_owned()
     } else if args.payload == 0 {
@@ -205,5 +216,5 @@ fn size(replied: &Replied, args: &cli::Explain, server: u16) -> String {
         Truncation::Whole => "nothing that the client needs is missing",
         Truncation::Cut => "something that the client needs is missing: TC is set (RFC 2181 §9)",
     };
-    format!("{} octets{opt}; {bound}; {whole}", replied.len)
+    format!("{} octets; {bound}; {whole}", replied.len)
 }

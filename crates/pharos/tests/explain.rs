@@ -253,6 +253,7 @@ fn a_name_out_of_all_zones_is_refused() {
     let text = explain(&scratch.0, "www.elsewhere.example");
     assert!(text.contains("\nno zone     none here encloses www.elsewhere.example.: REFUSED"), "{text}");
     assert!(text.contains(";; status REFUSED"), "{text}");
+    assert!(text.contains("\n;; extended error 20 (RFC 8914 §4)\n"), "{text}");
 }
 
 #[test]
@@ -288,7 +289,7 @@ fn one_file_and_a_configuration_are_taken_too() {
     assert!(stdout(&output).contains("192.0.2.1"), "{}", stderr(&output));
     let config = scratch.write(
         "pharos.yaml",
-        "responder:\n  listen: [\"127.0.0.1:5300\"]\n  zones: {list: [{name: plain.test, file: db.plain}]}\n  udp-payload-size: 900\n",
+        "responder:\n  listen: [\"127.0.0.1:5300\"]\n  zones: {list: [{name: plain.test, file: db.plain}]}\n  udp-payload-size: 900\n  error-reporting: agent.example\n",
     );
     scratch.write("site.yaml", "node: a\nsite: ams\n");
     let output = run([
@@ -297,6 +298,7 @@ fn one_file_and_a_configuration_are_taken_too() {
         OsStr::new("--config"),
         config.as_os_str(),
     ]);
+    assert!(stdout(&output).contains(";; errors may be reported to agent.example."), "{}", stdout(&output));
     assert!(
         stdout(&output).contains("this server sends 900 at most"),
         "{}{}",

@@ -3,6 +3,7 @@
 //! Reads only what the responder writes: names are compressed in owners and in the types of RFC 1035, nowhere else
 //! (RFC 3597 §4). Anything else is not shown but refused.
 
+use pharos_wire::edns::{EXTENDED_ERROR, REPORT_CHANNEL};
 use pharos_wire::name::{MAX_OCTETS, Text};
 use pharos_wire::{Rcode, Rtype, header};
 use pharos_zone::rdata::write_text;
@@ -61,10 +62,31 @@ pub(super) fn show(message: &[u8]) -> Option<String> {
     if let Some(opt) = opt {
         let dnssec = if opt.ttl & 0x8000 != 0 { ", flag do" } else { "" };
         let _ = writeln!(text, ";; EDNS version {}{dnssec}, {} octets", opt.ttl >> 16 & 0xff, opt.class);
+        options(&opt.rdata, &mut text)?;
     }
     text.push_str(&question);
     text.push_str(&sections);
     Some(text)
+}
+
+/// A line for each option of the OPT record (RFC 6891 §6.1.2).
+fn options(rdata: &[u8], text: &mut String) -> Option<()> {
+    let mut cursor = Cursor { message: rdata, at: 0 };
+    while cursor.at < rdata.len() {
+        let (code, octets) = (cursor.u16()?, usize::from(cursor.u16()?));
+        let data = rdata.get(cursor.at..cursor.at + octets)?;
+        cursor.at += octets;
+        let _ = match (code, data) {
+            (EXTENDED_ERROR, &[i0, i1, ..]) => {
+                writeln!(text, ";; extended error {} (RFC 8914 §4)", u16::from_be_bytes([i0, i1]))
+            }
+            (REPORT_CHANNEL, agent) => {
+                writeln!(text, ";; errors may be reported to {} (RFC 9567 §6.2)", Text(agent))
+            }
+            (code, data) => writeln!(text, ";; option {code}, {} octets", data.len()),
+        };
+    }
+    Some(())
 }
 
 /// A type asked for: those for queries only have no place in the table of types of data.
