@@ -85,6 +85,8 @@ pub enum Error {
     /// The NSEC or NSEC3 record of a DNAME says nothing of names below it (RFC 6840 §4.1), yet it does say which
     /// types its owner has. It takes neither.
     TypesBesideDname,
+    /// The NSEC record of a wildcard is expanded where just that is asked for (RFC 4592 §4.7). It takes none that is.
+    ExpandedNsec,
     /// For an expansion there must be no closer name (RFC 4035 §5.3.4). It wants an NSEC record to deny the very
     /// wildcard as well, if that is one label up.
     NsecOfTheWildcardItself,
@@ -106,8 +108,14 @@ impl Error {
             return (link.fits(verdict) || Self::behind(hickory, &link, denial).is_some())
                 .then_some(Self::Alias);
         }
-        if below("d") || (label == "d" && below_apex(parent)) {
+        if question.wants_synthesized() {
+            return Some(Self::Alias);
+        }
+        if label == "d" && below_apex(parent) {
             return Some(Self::TypesBesideDname);
+        }
+        if *rtype == RecordType::NSEC && qname.ends_with(&format!(".wild.{APEX}.")) {
+            return Some(Self::ExpandedNsec);
         }
         if denial == Denial::Nsec && (below("wild") || below("wildalias")) {
             return Some(Self::NsecOfTheWildcardItself);

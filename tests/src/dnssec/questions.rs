@@ -99,6 +99,21 @@ impl Question {
         };
         outcome && self.trust.contains(&verdict.trust)
     }
+
+    /// Whether it asks for a name that begins with an asterisk and is not in the zone, so that it is expanded like any
+    /// other (RFC 4592 §2.2.1).
+    pub fn expands_asterisk(&self) -> bool {
+        self.qname.starts_with("*.")
+            && !ZONE.lines().any(|line| {
+                let owner = line.split(' ').next().unwrap_or_default();
+                self.qname.eq_ignore_ascii_case(&absolute(owner))
+            })
+    }
+
+    /// Whether it asks for the CNAME that a DNAME makes, which is never signed (RFC 6672 §5.3.1).
+    pub fn wants_synthesized(&self) -> bool {
+        self.rtype == RecordType::CNAME && self.qname.ends_with(&format!(".d.{APEX}."))
+    }
 }
 
 /// The root and the zone, signed, with the children beside them.
@@ -148,6 +163,7 @@ pub fn every_kind(zone: &Signed, denial: Denial) -> Vec<Question> {
         ("x.y.wild", A, Answer, Spanned),
         ("x.wild", MX, NoData, Spanned),
         ("x.wild", DS, NoData, Spanned),
+        ("*.y.wild", A, Answer, Spanned),
         ("*.wild", A, Answer, Secure),
         ("*.wild", MX, NoData, Secure),
         ("there.wild", TXT, Answer, Secure),
@@ -173,6 +189,7 @@ pub fn every_kind(zone: &Signed, denial: Denial) -> Vec<Question> {
         ("leaf.d", A, Answer, Secure),
         ("leaf.d", TXT, NoData, Secure),
         ("foo.d", A, NoName, Spanned),
+        ("leaf.d", CNAME, Answer, Secure),
         ("tod", A, Answer, Secure),
         // Delegations: DS, none, none within a span of opt-out (RFC 4035 §3.1.4.1, RFC 5155 §7.2.4).
         ("secure", DS, Answer, Secure),
