@@ -415,7 +415,7 @@ impl<'a, 'c> Reply<'a, 'c> {
     /// Adds the OPT record if the client sent one, with options if there are any, writes flags and counts, and returns
     /// the reply's octets.
     #[inline]
-    pub(crate) fn finish(mut self, rcode: Rcode, extras: Option<&Extras<'_>>) -> usize {
+    pub(crate) fn finish(&mut self, rcode: Rcode, extras: Option<&Extras<'_>>) -> usize {
         if let Some(edns) = self.edns {
             self.writer.set_limit(self.limit);
             let [o0, o1] = Rtype::OPT.0.to_be_bytes();
