@@ -15,12 +15,13 @@ use pharos_zonedb::nsec3::Nsec3Parameters;
 
 use crate::diagnostic::Diagnostic;
 use crate::nsec3::is_hash_owner;
-use crate::scan::Place;
+use crate::print::{distinct, same_data};
+use crate::scan::{Lost, Place};
 use crate::tree::{APEX, NodeIndex, Standing, Tree, TreeRecord};
 
-/// Judges a settled tree; `say` receives each finding.
-pub(crate) fn check(tree: &Tree, say: &mut impl FnMut(Diagnostic)) {
-    apex(tree, say);
+/// Judges a settled tree; `say` receives each finding. What refused lines may have held is not called missing.
+pub(crate) fn check(tree: &Tree, lost: Lost, say: &mut impl FnMut(Diagnostic)) {
+    apex(tree, lost, say);
     hashing(tree, say);
     for node in tree.nodes() {
         match tree.standing(node) {
@@ -37,24 +38,29 @@ pub(crate) fn check(tree: &Tree, say: &mut impl FnMut(Diagnostic)) {
     }
 }
 
-/// SOA and NS at the apex (RFC 1035 §5.2, RFC 2181 §6.1), and SOA nowhere else.
-fn apex(tree: &Tree, say: &mut impl FnMut(Diagnostic)) {
+/// SOA and NS at the apex (RFC 1035 §5.2, RFC 2181 §6.1), and SOA nowhere else. The same SOA twice is one
+/// (RFC 2181 §5).
+fn apex(tree: &Tree, lost: Lost, say: &mut impl FnMut(Diagnostic)) {
     let zone = tree.apex();
     let mut soas = tree.of_type(APEX, Rtype::SOA);
-    match (soas.next(), soas.next()) {
-        (None, _) => say(Diagnostic::error(
+    match soas.next() {
+        None if lost.soa => {}
+        None => say(Diagnostic::error(
             Place::default(),
             format!("zone {zone} has no SOA record"),
             format!("add one at {zone}; is this the file of another zone?"),
         )),
-        (Some(_), Some(second)) => say(Diagnostic::error(
-            second.place,
-            format!("zone {zone} has a second SOA record"),
-            "keep one of them",
-        )),
-        _ => {}
+        Some(first) => {
+            if let Some(second) = soas.find(|soa| !same_data(Rtype::SOA, first.rdata, soa.rdata)) {
+                say(Diagnostic::error(
+                    second.place,
+                    format!("zone {zone} has a second SOA record"),
+                    "keep one of them",
+                ));
+            }
+        }
     }
-    if !tree.has(APEX, Rtype::NS) {
+    if !lost.ns && !tree.has(APEX, Rtype::NS) {
         say(Diagnostic::error(
             Place::default(),
             format!("zone {zone} has no NS record at its apex"),
@@ -100,7 +106,7 @@ fn aliases(tree: &Tree, node: NodeIndex, say: &mut impl FnMut(Diagnostic)) {
         }
         let mut same = tree.of_type(node, rtype);
         let Some(first) = same.next() else { continue };
-        if let Some(second) = same.find(|record| !record.rdata.eq_ignore_ascii_case(first.rdata)) {
+        if let Some(second) = same.find(|record| !same_data(rtype, first.rdata, record.rdata)) {
             say(Diagnostic::error(
                 second.place,
                 format!("second {rtype} at {}", owner(tree, node)),
@@ -209,7 +215,13 @@ fn rrsets(tree: &Tree, node: NodeIndex, say: &mut impl FnMut(Diagnostic)) {
                 format!("{} is served for the whole RRset (RFC 2181 §5.2)", first.ttl),
             ));
         }
-        let octets: usize = rrset.iter().map(|record| RECORD_HEAD + 2 + record.rdata.len()).sum();
+        let octets = |rdata: &[&[u8]]| rdata.iter().map(|rdata| RECORD_HEAD + 2 + rdata.len()).sum::<usize>();
+        let all: Vec<&[u8]> = rrset.iter().map(|record| record.rdata).collect();
+        if octets(&all) <= MAX_RRSET {
+            continue;
+        }
+        // Duplicates count once.
+        let octets = octets(&distinct(first.rtype, all));
         if octets > MAX_RRSET {
             say(Diagnostic::error(
                 first.place,

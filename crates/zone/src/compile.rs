@@ -4,14 +4,13 @@
 //! below cuts become hidden nodes where some NS record leads to them, laid out right behind the delegation
 //! that needs them, because a referral reads both. Everything else that is occluded is left out.
 
-use std::collections::HashSet;
-
 use pharos_wire::{Rtype, name};
 use pharos_zonedb::build::{ExtraSpec, NodeId, NodeSpec, Reach, RrSetSpec};
 use pharos_zonedb::image::{Need, NodeFlags};
 use pharos_zonedb::{BuildError, ImageBuilder, ZoneImage};
 
 use crate::nsec3::{Nsec3Chain, is_hash_owner};
+use crate::print::Distinct;
 use crate::tree::{APEX, NodeIndex, Standing, Tree, TreeRecord, target_offset};
 
 /// Compiles a settled tree that passed the checks; without a chain of NSEC3 records, NSEC records deny, if there are any.
@@ -216,12 +215,11 @@ impl<'t> Compiler<'t> {
             let (rtype, ttl) = (rrset[0].rtype, rrset[0].ttl);
             let (records, signatures, extras) =
                 (parts.records.len(), parts.signatures.len(), parts.extras.len());
-            let (many, mut seen) = (rrset.len() > FEW, HashSet::new());
+            let mut distinct = Distinct::new(rtype, rrset.len());
             for record in rrset {
-                // Duplicates count once (RFC 2181 §5).
+                // Duplicates count once (RFC 2181 §5), those that differ in the case of names too (RFC 4343 §3).
                 let known = &parts.records[records..];
-                let new = if many { seen.insert(record.rdata) } else { !known.contains(&record.rdata) };
-                if !new {
+                if !distinct.is_new(known, record.rdata) {
                     continue;
                 }
                 if let (false, Some((offset, target, need))) = (hidden, extra(tree, node, record))
@@ -233,8 +231,13 @@ impl<'t> Compiler<'t> {
                 parts.records.push(record.rdata);
             }
             let from = parts.covering.partition_point(|&(covered, _)| covered < rtype);
-            let covering = parts.covering[from..].iter().take_while(|&&(covered, _)| covered == rtype);
-            parts.signatures.extend(covering.map(|&(_, rdata)| rdata));
+            let to = from + parts.covering[from..].partition_point(|&(covered, _)| covered == rtype);
+            let mut distinct = Distinct::new(Rtype::RRSIG, to - from);
+            for &(_, rdata) in &parts.covering[from..to] {
+                if distinct.is_new(&parts.signatures[signatures..], rdata) {
+                    parts.signatures.push(rdata);
+                }
+            }
             parts.rrsets.push(PartRrset {
                 rtype,
                 ttl,
@@ -245,9 +248,6 @@ impl<'t> Compiler<'t> {
         }
     }
 }
-
-/// Records of an RRset up to which comparing each with each costs less than hashing.
-const FEW: usize = 8;
 
 /// The name in some rdata whose addresses belong into the additional section: where it stands, its node, and
 /// whether a reply must have them.

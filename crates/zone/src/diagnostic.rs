@@ -5,7 +5,7 @@
 //! Text that comes from the file is made harmless first (control characters cannot reach a terminal) and
 //! is clipped, so that a diagnostic stays small whatever the file holds. Nothing here reads files.
 
-use crate::scan::Place;
+use crate::scan::{FileId, Place};
 use std::fmt;
 
 /// Whether the zone can be served in spite of a diagnostic.
@@ -60,22 +60,43 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(place, message, remedy) }
     }
 
-    /// Adds the line, taken from the text of the file that `place` names.
+    /// Adds the text of the line in which it stands, without the line's end.
     #[must_use]
-    pub fn with_source(mut self, file_octets: &[u8]) -> Self {
-        let line_index = (self.place.line.max(1) - 1) as usize;
-        if let Some(line) = file_octets.split(|&b| b == b'\n').nth(line_index) {
-            let from = (self.place.column.max(1) - 1) as usize;
-            let word = line.get(from..).unwrap_or_default();
-            let width = word.iter().position(u8::is_ascii_whitespace).unwrap_or(word.len());
-            self.excerpt = Some(Excerpt::new(line, from, width));
-        }
+    pub fn with_line(mut self, line: &[u8]) -> Self {
+        self.set_line(line);
         self
+    }
+
+    fn set_line(&mut self, line: &[u8]) {
+        let from = (self.place.column.max(1) - 1) as usize;
+        let word = line.get(from..).unwrap_or_default();
+        let width = word.iter().position(u8::is_ascii_whitespace).unwrap_or(word.len());
+        self.excerpt = Some(Excerpt::new(line, from, width));
     }
 
     /// The diagnostic as a person reads it; `files` is [`Report::files`](crate::scan::Report::files).
     pub fn render<'a>(&'a self, files: &'a [String]) -> impl fmt::Display + 'a {
         Rendered { diagnostic: self, files }
+    }
+}
+
+/// Adds their lines to findings that have none yet; `text` knows the text of each file that is at hand. Each text is
+/// gone through once, however many findings there are.
+pub(crate) fn add_lines<'t>(findings: &mut [Diagnostic], text: impl Fn(FileId) -> Option<&'t [u8]>) {
+    let mut bare: Vec<&mut Diagnostic> =
+        findings.iter_mut().filter(|finding| finding.excerpt.is_none() && finding.place.line > 0).collect();
+    bare.sort_by_key(|finding| finding.place);
+    for of_file in bare.chunk_by_mut(|one, other| one.place.file == other.place.file) {
+        let Some(text) = of_file.first().and_then(|finding| text(finding.place.file)) else { continue };
+        let (mut lines, mut number, mut line) = (text.split(|&octet| octet == b'\n'), 0, None);
+        for finding in of_file {
+            while number < finding.place.line {
+                (line, number) = (lines.next(), number + 1);
+            }
+            if let Some(line) = line {
+                finding.set_line(line);
+            }
+        }
     }
 }
 
@@ -178,7 +199,6 @@ pub(crate) fn quoted(word: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scan::FileId;
 
     fn rendered(line: &[u8], from: usize, width: usize) -> String {
         let place = Place { file: FileId(0), line: 7, column: from as u32 + 1 };
@@ -218,10 +238,35 @@ mod tests {
     }
 
     #[test]
-    fn the_line_can_be_added_from_the_source_later() {
+    fn lines_are_added_later_in_whatever_order_the_findings_stand() {
+        let at =
+            |file, line, column| Diagnostic::error(Place { file: FileId(file), line, column }, "broken", "");
+        let mut findings =
+            [at(0, 3, 1), at(1, 2, 3), at(2, 1, 1), at(0, 1, 1), at(0, 3, 3), at(0, 9, 1), at(0, 0, 0)];
+        let texts: [&[u8]; 2] = [b"one\ntwo\nx y\n", b"first\n  other words"];
+        add_lines(&mut findings, |file| texts.get(usize::from(file.0)).copied());
+        let shown = findings.map(|finding| {
+            let text = finding.render(&[]).to_string();
+            text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>().join("\n")
+        });
+        assert_eq!(
+            shown,
+            [
+                " 3 | x y\n   | ^",
+                " 2 |   other words\n   |   ^^^^^",
+                "",
+                " 1 | one\n   | ^^^",
+                " 3 | x y\n   |   ^",
+                "",
+                ""
+            ]
+        );
+    }
+
+    #[test]
+    fn the_line_can_be_added_when_it_is_at_hand() {
         let place = Place { file: FileId(0), line: 2, column: 3 };
-        let text =
-            Diagnostic::error(place, "broken", "").with_source(b"one\n  two three\n").render(&[]).to_string();
+        let text = Diagnostic::error(place, "broken", "").with_line(b"  two three").render(&[]).to_string();
         assert_eq!(text, "?:2:3: error: broken\n 2 |   two three\n   |   ^^^");
     }
 }

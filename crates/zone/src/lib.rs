@@ -12,6 +12,7 @@ mod check;
 mod compile;
 pub mod diagnostic;
 pub mod dnssec;
+pub mod files;
 pub mod load;
 mod nsec3;
 pub mod print;

@@ -11,9 +11,10 @@ use pharos_zonedb::ZoneImage;
 
 use crate::check::check;
 use crate::compile::compile;
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Severity, add_lines};
 use crate::dnssec::{self, Checks, Findings, Progress, Signed};
-use crate::scan::{Includes, Place, Report, Source, scan};
+use crate::files::read_regular;
+use crate::scan::{FileId, Includes, Lost, MAX_KEPT, Place, Report, Scanned, Source, scan_zone};
 use crate::tree::{Misfit, Tree};
 
 /// A zone that may answer, and what its writer should know of it.
@@ -25,7 +26,7 @@ pub struct Loaded {
     pub report: Report,
     /// What is known of its signatures; none for an unsigned zone.
     pub signed: Option<Signed>,
-    /// What is wrong with signatures by the clock of [`Checks`], worst first and [`crate::scan::MAX_KEPT`] at most:
+    /// What is wrong with signatures by the clock of [`Checks`], worst first and [`MAX_KEPT`] at most:
     /// errors are of signatures that no validator takes now, warnings of those that end soon. They never refuse
     /// a zone here, since a lapsed signature is no worse than no answer: the caller knows what else there is.
     pub by_clock: Vec<Diagnostic>,
@@ -80,27 +81,9 @@ pub fn load_file_watched(
     let Watch { about_to_read, progress } = watch;
     about_to_read(path);
     let octets =
-        std::fs::read(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
-    // Who writes a zone file need not be who may read everything that the responder may: what is included
-    // stands beside the zone file or below, and errors never show lines of anything else.
-    let below = path.parent().unwrap_or(Path::new("."));
-    let mut read = |included: &Path| {
-        about_to_read(included);
-        read_below(below, included)
-    };
-    let source = Source { path, octets: &octets, includes: Includes::Reader(&mut read) };
+        read_regular(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
+    let source = Source { path, octets: &octets, includes: Includes::Watched(about_to_read) };
     load(apex, source, key, checks, progress)
-}
-
-/// The content of a regular file in `directory` or below it, links followed.
-fn read_below(directory: &Path, file: &Path) -> io::Result<Vec<u8>> {
-    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    let (directory, file) = (directory.canonicalize()?, file.canonicalize()?);
-    if !file.starts_with(&directory) || !file.is_file() {
-        let what = format!("only files in {} and below may be included", directory.display());
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
-    }
-    std::fs::read(file)
 }
 
 /// Loads the zone `apex` from text at hand; `progress` is told how far the verification of signatures has come.
@@ -117,27 +100,29 @@ pub fn load(
     let main_file = source.octets;
     let mut tree = Tree::new(apex, key, main_file.len());
     let mut misfits = Vec::new();
-    let mut misfit_count = 0u64;
-    let mut report = scan(source, apex.as_wire(), &mut |record| {
+    let (mut misfit_count, mut misfit_lost) = (0u64, Lost::default());
+    let scanned = scan_zone(source, apex.as_wire(), &mut |record| {
         if let Err(misfit) = tree.insert(&record) {
             misfit_count += 1;
-            if misfits.len() < crate::scan::MAX_KEPT {
+            misfit_lost.record(record.rtype);
+            if misfits.len() < MAX_KEPT {
                 misfits.push(say_misfit(misfit, record.owner, apex, record.place));
             }
         }
     });
+    let Scanned { mut report, mut lost, texts } = scanned;
+    lost.join(misfit_lost);
     report.errors_total += misfit_count - misfits.len() as u64;
     for misfit in misfits {
-        add(&mut report, misfit, main_file);
+        add(&mut report, misfit);
     }
     let whole = report.is_clean();
     tree.settle();
-    check(&tree, &mut |finding| {
-        // Where records were refused, what seems to be missing may be among them. What stands in the file and
-        // contradicts other records is told in the same run.
-        let missing = finding.place.line == 0 || finding.severity == Severity::Warning;
-        if whole || !missing {
-            add(&mut report, finding, main_file);
+    check(&tree, lost, &mut |finding| {
+        // Where records were refused, what a warning misses may be among them. What stands in the file and
+        // contradicts other records, and what no refused line can have held, is told in the same run.
+        if whole || finding.severity == Severity::Error {
+            add(&mut report, finding);
         }
     });
     // Of a zone that is refused anyway nobody needs to hear that its signatures are wrong, too.
@@ -146,22 +131,29 @@ pub fn load(
         report.errors_total += findings.hidden_errors;
         report.warnings_total += findings.hidden_warnings;
         for fault in std::mem::take(&mut findings.faults) {
-            add(&mut report, fault, main_file);
+            add(&mut report, fault);
         }
     }
     report.errors.sort_by_key(|finding| finding.place);
     report.warnings.sort_by_key(|finding| finding.place);
-    let Some(Findings { chain, signed, by_clock, by_clock_total, .. }) =
+    let text = |file: FileId| match file {
+        FileId(0) => Some(main_file),
+        FileId(included) => texts.get(usize::from(included))?.as_ref().map(|text| &text[..]),
+    };
+    add_lines(&mut report.errors, text);
+    add_lines(&mut report.warnings, text);
+    let Some(Findings { chain, signed, mut by_clock, by_clock_total, .. }) =
         findings.filter(|_| report.is_clean())
     else {
         return Err(LoadError::Refused(Box::new(report)));
     };
-    let by_clock = by_clock.into_iter().map(|finding| shown(finding, main_file)).collect();
+    add_lines(&mut by_clock, text);
+    drop(texts);
     match compile(&tree, chain.as_ref()) {
         Ok(image) => Ok(Loaded { image, report, signed, by_clock, by_clock_total }),
         Err(error) => {
             let remedy = "split the zone, or remove what makes it so large";
-            add(&mut report, Diagnostic::error(Place::default(), error.to_string(), remedy), main_file);
+            add(&mut report, Diagnostic::error(Place::default(), error.to_string(), remedy));
             Err(LoadError::Refused(Box::new(report)))
         }
     }
@@ -178,8 +170,8 @@ fn say_misfit(misfit: Misfit, owner: &[u8], apex: &Name, place: Place) -> Diagno
     }
 }
 
-/// Adds a finding with its line where that stands in the main file.
-fn add(report: &mut Report, finding: Diagnostic, main_file: &[u8]) {
+/// Adds a finding; its line comes later.
+fn add(report: &mut Report, finding: Diagnostic) {
     let kept = match finding.severity {
         Severity::Error => {
             report.errors_total += 1;
@@ -190,14 +182,9 @@ fn add(report: &mut Report, finding: Diagnostic, main_file: &[u8]) {
             &mut report.warnings
         }
     };
-    if kept.len() < crate::scan::MAX_KEPT {
-        kept.push(shown(finding, main_file));
+    if kept.len() < MAX_KEPT {
+        kept.push(finding);
     }
-}
-
-fn shown(finding: Diagnostic, main_file: &[u8]) -> Diagnostic {
-    let in_main_file = finding.place.file.0 == 0 && finding.place.line > 0;
-    if in_main_file { finding.with_source(main_file) } else { finding }
 }
 
 #[cfg(test)]
@@ -212,6 +199,13 @@ mod tests {
             Err(error) => error.to_string(),
             Ok(loaded) => panic!("accepted: {loaded:?}"),
         }
+    }
+
+    fn accepted(text: &str) -> Loaded {
+        let apex = Name::from_text("example.").unwrap();
+        let path = Path::new("example.zone");
+        let source = Source { path, octets: text.as_bytes(), includes: Includes::Refused };
+        load(&apex, source, HashKey::new([0, 0]), &Checks::STRICT, &mut |_| {}).unwrap()
     }
 
     #[test]
@@ -243,10 +237,87 @@ mod tests {
         );
     }
 
+    /// Whether it is said that SOA and NS are missing.
+    fn missing(text: &str) -> (bool, bool) {
+        let report = refused(text);
+        (report.contains("has no SOA record"), report.contains("has no NS record at its apex"))
+    }
+
     #[test]
     fn what_a_refused_record_may_have_held_is_not_called_missing() {
         let report = refused("@ 1 SOA . . 1 1 1 1\n  NS a.b\nb NS a.b\n");
         assert_eq!(report.matches("example.zone").count(), 1, "{report}");
+        for text in [
+            // The type of a record at the apex, or the owner of an NS record, cannot be read.
+            "@ 1 SAO x x 1 1 1 1 1\n@ 1 NS .\n@ 1 SS x\n",
+            "@ 1 SOA x x 1 1 1 1\n@..a 1 NS .\n",
+            "SOA x x 1 1 1 1 1\nNS a.b\n",
+            "$INCLUDE other\n",
+            "$ORIGIN a b\nexample 1 SOA . . 1 1 1 1 1\n",
+            "$INCLUD other\n",
+            "a..b 1 A 192.0.2.1\n 1 SOA . . 1 1 1 1 1\n 1 NS .\n",
+            "@ 1 TXT ( a \"\n@ 1 SOA x x 1 1 1 1 1\n@ 1 NS . )\n",
+            "$GENERATE 1-2 @ 1 NS ${x}\n@ SOA . . 1\n",
+            "example.org. 1 SOA . . 1 1 1 1 1\nexample.org. 1 NS .\n",
+        ] {
+            assert_eq!(missing(text), (false, false), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_no_refused_record_can_have_held_is_called_missing_together_with_other_errors() {
+        for text in [
+            "a 1 A 192.0.2.256\n",
+            "@ 1 A 192.0.2.256\n",
+            "$TTL x\na 1 AA 192.0.2.1\n",
+            "$GENERATE 1-2 a$ 1 A 192.0.2.${x}\n",
+            " A 192.0.2.1\n",
+            "a..b 1 A 192.0.2.1\n",
+            "x.example.org. 1 A 192.0.2.1\n",
+        ] {
+            assert_eq!(missing(text), (true, true), "{text}");
+        }
+        assert_eq!(missing("@ 1 SOA . . 1 1 1 1\na NS\n"), (false, true));
+        assert_eq!(missing("@ 1 NS\n"), (true, false));
+    }
+
+    #[test]
+    fn the_same_soa_twice_is_one() {
+        let zone = |again: &str| format!("@ 1 SOA Ns host 1 1 1 1 1\n  NS .\n  SOA {again}\n");
+        for same in ["Ns host 1 1 1 1 1", "nS HOST 1 1 1 1 1"] {
+            let loaded = accepted(&zone(same));
+            assert_eq!(loaded.image.records(), 2);
+        }
+        assert!(
+            refused(&zone("ns host 2 1 1 1 1"))
+                .contains("example.zone:3:3: error: zone example. has a second SOA")
+        );
+    }
+
+    #[test]
+    fn records_that_differ_in_the_case_of_names_only_count_once() {
+        let records =
+            |text: &str| accepted(&format!("$TTL 1\n@ SOA . . 1 1 1 1 1\n NS .\n{text}")).image.records() - 2;
+        assert_eq!(records("c CNAME ns\nC CNAME NS\n"), 1);
+        assert_eq!(records("a MX 1 m\na MX 1 M\na MX 2 M\n"), 2);
+        assert_eq!(records("a TXT m\na TXT M\n"), 2);
+        assert_eq!(records("a NS b.org.\na NS B.org.\n NS b.ORG.\n"), 1);
+        let many: String =
+            (0..200).map(|at| format!("a SRV 1 1 {} {}\n", at / 2, ["m", "M"][at % 2])).collect();
+        assert_eq!(records(&many), 100);
+        // As many as fit into a message are there but once.
+        let large: String = (0..400).map(|at| format!("a TXT {at}{}\n", " x".repeat(60)).repeat(3)).collect();
+        assert_eq!(records(&large), 400);
+    }
+
+    #[test]
+    fn a_signature_that_stands_twice_is_served_once() {
+        let rrsig = "a RRSIG A 13 2 1 20300101000000 20200101000000 1 @ AQID\n";
+        let zone =
+            |times| format!("$TTL 1\n@ SOA . . 1 1 1 1 1\n NS .\na A 192.0.2.1\n{}", rrsig.repeat(times));
+        let octets = |times| accepted(&zone(times)).image.octets();
+        assert_eq!(octets(1), octets(2));
+        assert_eq!(octets(1), octets(20));
     }
 
     #[test]

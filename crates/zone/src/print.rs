@@ -7,8 +7,11 @@
 use crate::rdata::{self, NameUse};
 use crate::rtype;
 use crate::scan::{Place, Record};
+use pharos_wire::Rtype;
 use pharos_wire::name::{Labels, MAX_LABELS, Text};
+use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io;
 
@@ -165,6 +168,45 @@ pub fn canonical_rdata(rtype: u16, rdata: &[u8]) -> Vec<u8> {
         }
     }
     folded
+}
+
+/// Whether data of one type are the same record: the same octets, but for the case of names (RFC 4343 §3) in those
+/// types whose names RFC 4034 §6.2 lists.
+pub(crate) fn same_data(rtype: Rtype, a: &[u8], b: &[u8]) -> bool {
+    a == b || (a.eq_ignore_ascii_case(b) && canonical_rdata(rtype.0, a) == canonical_rdata(rtype.0, b))
+}
+
+/// Tells new data of an RRset from data that it has.
+pub(crate) struct Distinct<'r> {
+    rtype: Rtype,
+    /// Data in canonical form; not used where each is compared with each.
+    seen: Option<HashSet<Cow<'r, [u8]>>>,
+}
+
+/// Records of an RRset up to which comparing each with each costs less than hashing.
+const FEW: usize = 8;
+
+impl<'r> Distinct<'r> {
+    /// For an RRset of so many records.
+    pub(crate) fn new(rtype: Rtype, records: usize) -> Self {
+        Self { rtype, seen: (records > FEW).then(HashSet::new) }
+    }
+
+    /// Whether `rdata` is not among those asked for before, which are `known`.
+    pub(crate) fn is_new(&mut self, known: &[&'r [u8]], rdata: &'r [u8]) -> bool {
+        let Some(seen) = &mut self.seen else {
+            return !known.iter().any(|known| same_data(self.rtype, known, rdata));
+        };
+        let has_names = rdata::names(self.rtype.0, rdata).next().is_some();
+        seen.insert(if has_names { canonical_rdata(self.rtype.0, rdata).into() } else { rdata.into() })
+    }
+}
+
+/// The data of an RRset, duplicates once.
+pub(crate) fn distinct(rtype: Rtype, mut all: Vec<&[u8]>) -> Vec<&[u8]> {
+    let mut distinct = Distinct { rtype, seen: Some(HashSet::new()) };
+    all.retain(|rdata| distinct.is_new(&[], rdata));
+    all
 }
 
 #[cfg(test)]

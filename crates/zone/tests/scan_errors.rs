@@ -5,7 +5,7 @@
 mod common;
 
 use common::{scan_text, scan_with};
-use pharos_zone::scan::{Includes, MAX_KEPT};
+use pharos_zone::scan::{Includes, MAX_GENERATED, MAX_KEPT, MAX_SHOWN};
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
@@ -53,6 +53,10 @@ const FAULTS: &[&str] = &[
     "$GENERATE 0-70000 a$ A 192.0.2.1",
     "$GENERATE 250-260 a$ A 192.0.2.$",
     "$GENERATE 1-5 a${x} A 192.0.2.$",
+    "$GENERATE 1-3 a$ MX 10",
+    "$GENERATE 1-3 a$ 60 TXT ( x$\n \"a b$\" ) y$ \\",
+    "$GENERATE 62-65 ${0,$} A 192.0.2.$",
+    "$GENERATE 1-3 a$ 3000000000 A 192.0.2.$",
     // Fields.
     "www A",
     "www A 192.0.2.256",
@@ -190,10 +194,117 @@ fn a_ttl_of_32_bits_counts_as_zero() {
 }
 
 #[test]
-fn errors_beyond_the_hundredth_are_counted() {
+fn errors_are_kept_by_the_thousands_shown_by_the_hundred_and_counted_beyond() {
     let (_, report) = scan_text("a\n".repeat(MAX_KEPT + 23));
     assert_eq!((report.errors.len(), report.errors_total), (MAX_KEPT, MAX_KEPT as u64 + 23));
-    assert!(report.to_string().ends_with("\n23 more errors are not shown\n"));
+    let (short, whole) = (report.to_string(), report.whole().to_string());
+    assert_eq!(short.matches(": error: ").count(), MAX_SHOWN);
+    assert!(short.ends_with(&format!("\n{} more errors are not shown\n", MAX_KEPT + 23 - MAX_SHOWN)));
+    assert_eq!(whole.matches(": error: ").count(), MAX_KEPT);
+    assert!(whole.ends_with("\n23 more errors are not shown\n"));
+}
+
+/// Places and messages of all errors.
+fn errors(text: &str) -> Vec<String> {
+    let (_, report) = scan_text(text);
+    let said = |error: &pharos_zone::diagnostic::Diagnostic| {
+        format!("{}:{} {}", error.place.line, error.place.column, error.message)
+    };
+    report.errors.iter().map(said).collect()
+}
+
+#[test]
+fn a_parenthesis_that_is_never_closed_is_an_error_of_its_own_line() {
+    let never = "this parenthesis is never closed";
+    for (text, place) in [
+        ("@ SOA ns host ( 1 2 3 4 5\nwww A 192.0.2.1\n", "2:15"),
+        ("@ SOA ns host ( 1 2 3 4 5\n NS ns\n\tNS ns2\n", "2:15"),
+        ("@ SOA ns host (\n 1 2 3 4 5\n$ORIGIN sub\n", "2:15"),
+        ("@ SOA ns host ( 1\n 2 3 4 5\n NS ns\nx MX ( 10 mail )\n", "2:15"),
+        ("x TXT ( a\nb TXT ( c )\n", "2:7"),
+        ("x TXT ( a\n TXT ( c )\n", "2:7"),
+        ("x DS ( 1 13 2 00\n NS ns\n", "2:6"),
+        ("x TXT ( a\nb TXT c\n", "2:7"),
+    ] {
+        assert_eq!(errors(&format!("$TTL 60\n{text}")), [format!("{place} {never}")], "{text}");
+    }
+    // What is wrong besides is told besides.
+    assert_eq!(
+        errors("$TTL 60\nx MX ( bad mail\ny A 192.0.2.1\n"),
+        ["2:8 MX preference: `bad` is not a number", &format!("2:6 {never}")]
+    );
+    // Where another one opens, only that is wrong.
+    assert_eq!(
+        errors("$TTL 60\n@ SOA ns host ( 1\n ( 2 ) 3 4 5 )\n"),
+        ["3:2 a parenthesis stands inside another one, opened at line 2"]
+    );
+}
+
+#[test]
+fn records_behind_a_parenthesis_that_is_never_closed_are_read_even_where_they_begin_with_a_blank() {
+    let (lines, report) = scan_text("$TTL 60\n@ SOA ns host ( 1 2 3 4 5\n NS ns\n NS ns2\nns A 192.0.2.1\n");
+    assert_eq!(report.errors_total, 1, "{report}");
+    assert_eq!(
+        lines,
+        [
+            "example.com. 60 IN NS ns.example.com.",
+            "example.com. 60 IN NS ns2.example.com.",
+            "ns.example.com. 60 IN A 192.0.2.1"
+        ]
+    );
+}
+
+#[test]
+fn a_generate_that_is_too_large_does_not_count_against_those_behind_it() {
+    let (lines, report) = scan_text(format!(
+        "$TTL 60\n$GENERATE 1-65537 a$ A 192.0.2.1\n$GENERATE 1-{MAX_GENERATED} a$ A 192.0.2.1\n$GENERATE 1-3 b$ A 192.0.2.$\n"
+    ));
+    assert_eq!(lines.len(), 3, "{report}");
+    assert_eq!(report.errors.iter().map(|error| error.place.line).collect::<Vec<_>>(), [2, 3]);
+    assert!(
+        report.to_string().contains("test.zone:2:11: error: this $GENERATE makes 65537 records\n"),
+        "{report}"
+    );
+}
+
+#[test]
+fn every_step_of_a_generate_is_read_whatever_is_wrong_with_others() {
+    let (lines, report) =
+        scan_text("$TTL 60\n$GENERATE 254-258 a$ A 192.0.2.$\n$GENERATE 0-256/64 b$ MX $ m${-64}\n");
+    assert_eq!(lines.len(), 2 + 4, "{report}");
+    assert_eq!(
+        report.errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>(),
+        [
+            "in the generated line `a256 A 192.0.2.256`: A address: `192.0.2.256` is not an IPv4 address (3 lines fail \
+             so, the last one for 258)",
+            "`m${-64}` has a bad ${...}"
+        ]
+    );
+}
+
+#[test]
+fn errors_of_a_generate_point_at_the_word_of_the_template_that_makes_them() {
+    let (_, report) = scan_text("$TTL 60\n$GENERATE 1-2 a$ A 192.0.2.${255}\n");
+    assert_eq!(
+        report.to_string(),
+        "test.zone:2:20: error: in the generated line `a1 A 192.0.2.256`: A address: `192.0.2.256` is not an IPv4 \
+         address (each of the 2 lines fails so)\n 2 | $GENERATE 1-2 a$ A 192.0.2.${255}\n   \
+         |                    ^^^^^^^^^^^^^^\n help: write four numbers from 0 to 255 without leading zeros, dots between, as 192.0.2.1\n"
+    );
+}
+
+#[test]
+fn records_that_are_generated_stand_where_the_template_of_their_owner_does() {
+    let origin = pharos_wire::Name::from_text("example.com").unwrap();
+    let text = b"$TTL 1\n$GENERATE 1-2 (\n a$ A 192.0.2.$ )\n";
+    let source =
+        pharos_zone::scan::Source { path: Path::new("x"), octets: text, includes: Includes::Refused };
+    let mut places = Vec::new();
+    let report = pharos_zone::scan::scan(source, origin.as_wire(), &mut |record| {
+        places.push((record.place.line, record.place.column));
+    });
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(places, [(3, 2), (3, 2)]);
 }
 
 #[test]
@@ -233,6 +344,21 @@ fn a_file_that_includes_itself_is_refused() {
 }
 
 #[test]
+fn a_file_that_includes_itself_by_another_spelling_is_refused() {
+    for spelling in ["./b.zone", "d/../b.zone", "../x/b.zone"] {
+        let mut read = |_: &Path| Ok(format!("$INCLUDE {spelling}\n").into_bytes());
+        let octets = b"$INCLUDE ../x/b.zone\n";
+        let (_, report) = scan_with(octets, Includes::Reader(&mut read));
+        let said = report.to_string();
+        assert_eq!(report.errors_total, 1, "{said}");
+        assert!(
+            said.contains(&format!("b.zone:1:10: error: the file `{spelling}` includes itself")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn files_that_include_ever_new_ones_end_at_the_bound() {
     let mut read = |path: &Path| Ok(format!("$INCLUDE d/{}\n", path.components().count()).into_bytes());
     let (_, report) = scan_with(b"$INCLUDE a\n", Includes::Reader(&mut read));
@@ -244,22 +370,15 @@ fn files_that_include_ever_new_ones_end_at_the_bound() {
 fn generated_records_are_bounded_in_all() {
     let text = "$TTL 1\n".to_owned() + &"$GENERATE 1-65536 a TYPE65280 \"\\# 0\"\n".repeat(3);
     assert_eq!(scan_text(&text).1.records, 3 * 65_536);
-    let text = "$TTL 1\n".to_owned() + &"$GENERATE 1-65536 a A x\n".repeat(17);
+    let text = "$TTL 1\n".to_owned() + &"$GENERATE 1-65536 a${} A x\n".repeat(17);
     let (_, report) = scan_text(&text);
-    assert!(report.to_string().contains("$GENERATE makes too many records"), "{report}");
+    let said = "18:11: error: this $GENERATE makes 65536 records, and those before it make 1048576\n";
+    assert!(report.to_string().contains(said), "{report}");
     let long = "x".repeat(200);
     let text = format!("$TTL 1\n$GENERATE 1-65536 a TXT {}\n", format!("{long} ").repeat(200));
     let (_, report) = scan_text(&text);
-    assert!(report.to_string().contains("$GENERATE makes too many records"), "{report}");
-}
-
-#[test]
-fn devices_are_not_included() {
-    let (_, report) = scan_with(b"$INCLUDE /dev/zero\n", Includes::Files);
-    assert!(
-        report.to_string().contains("the file `/dev/zero` cannot be read: it is not a regular file"),
-        "{report}"
-    );
+    let said = "2:11: error: with this $GENERATE those of the zone make more than 256 MiB of text\n";
+    assert!(report.to_string().contains(said), "{report}");
 }
 
 #[test]

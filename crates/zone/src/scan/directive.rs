@@ -4,13 +4,15 @@
 //! BIND and NSD.
 
 use super::name::NameBuf;
-use super::scanner::{OwnerState, Scanner, read_ttl};
+use super::scanner::{OpenFile, OwnerState, Scanner, read_ttl};
 use super::token::{Cursor, Parsed, Problem, Quotes, Token};
 use super::{FileId, Includes, MAX_FILES, MAX_INCLUDE_DEPTH, Record};
 use crate::diagnostic::quoted;
+use crate::files::{IncludeError, plain, read_regular, resolve_below};
 use crate::rdata::text::unescaped;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 impl<S: FnMut(Record<'_>)> Scanner<'_, '_, S> {
     /// Carries out the directive whose first word is `name`.
@@ -51,11 +53,13 @@ impl<S: FnMut(Record<'_>)> Scanner<'_, '_, S> {
             end(cursor, name)?;
         }
         let path = self.included_path(token)?;
-        let octets = self.read_included(token, &path)?;
+        let (file, octets) = self.read_included(token, path)?;
         let outer_origin = std::mem::replace(&mut self.state.origin, origin);
         let outer_owner = (self.state.owner.clone(), self.state.owner_state);
         self.state.owner_state = OwnerState::None;
-        self.file(path, &octets);
+        let octets = Rc::new(octets);
+        self.keep_text(&file.identity, &octets);
+        self.file(file, &octets);
         self.state.origin = outer_origin;
         (self.state.owner, self.state.owner_state) = outer_owner;
         Ok(())
@@ -68,15 +72,7 @@ impl<S: FnMut(Record<'_>)> Scanner<'_, '_, S> {
         let Some(path) = String::from_utf8(path).ok().filter(|path| !path.is_empty()) else {
             return Problem::err(token.span, "the file name is empty or not UTF-8", "rename the file");
         };
-        let directory = self.open_files.last().and_then(|path| path.parent()).unwrap_or(Path::new(""));
-        let path = directory.join(path);
-        if self.open_files.contains(&path) {
-            return Problem::err(
-                token.span,
-                format!("the file {} includes itself", quoted(token.text)),
-                "remove this $INCLUDE; a file cannot stand inside itself, directly or through others",
-            );
-        }
+        let including = self.open_files.last().and_then(|file| file.path.parent()).unwrap_or(Path::new(""));
         if self.open_files.len() >= MAX_INCLUDE_DEPTH {
             return Problem::err(
                 token.span,
@@ -91,31 +87,60 @@ impl<S: FnMut(Record<'_>)> Scanner<'_, '_, S> {
                 "join some of them",
             );
         }
-        Ok(path)
+        Ok(including.join(path))
     }
 
-    fn read_included(&mut self, token: Token<'_>, path: &Path) -> Parsed<Vec<u8>> {
-        let octets = match &mut self.includes {
-            Includes::Files => read_regular_file(path),
-            Includes::Reader(read) => read(path),
-            Includes::Refused => Err(io::Error::other("including files is not allowed here")),
-        };
-        octets.or_else(|error| {
-            Problem::err(
+    /// Reads an included file that is not open yet.
+    fn read_included(&mut self, token: Token<'_>, path: PathBuf) -> Parsed<(OpenFile, Vec<u8>)> {
+        let identity = self.identify(&path).map_err(|error| unreadable(token, &path, &error))?;
+        // The same file may have many spellings, and links make more.
+        if self.open_files.iter().any(|open| open.identity == identity) {
+            return Problem::err(
                 token.span,
-                format!("the file {} cannot be read: {error}", quoted(path.as_os_str().as_encoded_bytes())),
-                "the path is relative to the directory of the file that includes it",
-            )
-        })
+                format!("the file {} includes itself", quoted(token.text)),
+                "remove this $INCLUDE; a file cannot stand inside itself, directly or through others",
+            );
+        }
+        let octets = match &mut self.includes {
+            Includes::Reader(read) => read(&path),
+            _ => read_regular(&identity),
+        };
+        match octets {
+            Ok(octets) => Ok((OpenFile { path, identity }, octets)),
+            Err(error) => Err(unreadable(token, &path, &error.into())),
+        }
+    }
+
+    /// What tells a file to be included from others; the watcher is told of it.
+    fn identify(&mut self, path: &Path) -> Result<PathBuf, IncludeError> {
+        match &mut self.includes {
+            Includes::Refused => return Err(io::Error::other("including files is not allowed here").into()),
+            Includes::Reader(_) => return Ok(plain(path)),
+            Includes::Watched(about_to_read) => about_to_read(path),
+            Includes::Files => {}
+        }
+        let directory = self.open_files.first().and_then(|file| file.path.parent());
+        resolve_below(directory.unwrap_or(Path::new("")), path)
     }
 }
 
-/// Devices and pipes are not read: they may have no end, or keep the scan waiting.
-fn read_regular_file(path: &Path) -> io::Result<Vec<u8>> {
-    if std::fs::metadata(path)?.is_file() {
-        return std::fs::read(path);
-    }
-    Err(io::Error::other("it is not a regular file"))
+#[cold]
+fn unreadable(token: Token<'_>, path: &Path, error: &IncludeError) -> Box<Problem> {
+    let remedy = match error {
+        IncludeError::Outside(_) => {
+            "what a zone file includes stands in its own directory or below, and links do not lead out of there: move \
+             the file, or keep a copy"
+        }
+        IncludeError::System(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            "let the user that serves the zone read it"
+        }
+        IncludeError::System(error) if error.kind() == io::ErrorKind::Other => {
+            "put the records here, or into a regular file that may be included"
+        }
+        IncludeError::System(_) => "the path is relative to the directory of the file that includes it",
+    };
+    let path = quoted(path.as_os_str().as_encoded_bytes());
+    Problem::new(token.span, format!("the file {path} cannot be read: {error}"), remedy)
 }
 
 /// The next word of a directive, which must be there.

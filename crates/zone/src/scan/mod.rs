@@ -8,14 +8,17 @@
 
 mod directive;
 mod generate;
+mod lost;
 pub(crate) mod name;
 mod scanner;
 pub(crate) mod token;
 
 use crate::diagnostic::Diagnostic;
+use pharos_wire::Rtype;
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::rc::Rc;
 
 /// Scans a zone file and what it includes, and calls `sink` for each record.
 ///
@@ -25,7 +28,47 @@ use std::path::Path;
 /// The report tells all that is wrong. If it has errors, records were handed out that are well-formed each, but
 /// they are not all that the file was meant to hold: do not serve them.
 pub fn scan(source: Source<'_>, origin: &[u8], sink: &mut impl FnMut(Record<'_>)) -> Report {
+    scan_zone(source, origin, sink).report
+}
+
+/// The same for the checks of whole zones, which need to know more.
+pub(crate) fn scan_zone(source: Source<'_>, origin: &[u8], sink: &mut impl FnMut(Record<'_>)) -> Scanned {
     scanner::Scanner::new(source.includes, origin, sink).run(source.path, source.octets)
+}
+
+/// What a scan leaves for the checks that look at the whole zone.
+pub(crate) struct Scanned {
+    pub(crate) report: Report,
+    pub(crate) lost: Lost,
+    /// The text of each included file by [`FileId`], for excerpts; none for the file given to the scan, and for what
+    /// is beyond [`MAX_KEPT_TEXT`].
+    pub(crate) texts: Vec<Option<Rc<Vec<u8>>>>,
+}
+
+/// Which of the records that every zone must have may stand in lines that were refused, so that nobody can say that
+/// they are missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// The SOA record.
+    pub(crate) soa: bool,
+    /// NS records at the apex.
+    pub(crate) ns: bool,
+}
+
+impl Lost {
+    /// Nobody knows what was lost.
+    pub(crate) const ANYTHING: Self = Self { soa: true, ns: true };
+
+    /// A record of this type was lost.
+    pub(crate) fn record(&mut self, rtype: u16) {
+        self.soa |= rtype == Rtype::SOA.0;
+        self.ns |= rtype == Rtype::NS.0;
+    }
+
+    pub(crate) fn join(&mut self, other: Self) {
+        self.soa |= other.soa;
+        self.ns |= other.ns;
+    }
 }
 
 /// How deep files may include one another; deeper is a mistake, and memory.
@@ -43,6 +86,9 @@ pub const MAX_GENERATE_STEPS: u32 = 65_536;
 pub const MAX_GENERATED: u32 = 1_048_576;
 /// See [`MAX_GENERATED`]; octets.
 pub const MAX_GENERATED_OCTETS: usize = 256 << 20;
+
+/// How much text of included files is kept while a zone is checked; octets. What stands beyond is shown without lines.
+pub(crate) const MAX_KEPT_TEXT: usize = 1 << 30;
 
 /// The largest time to live (RFC 2181 §8).
 pub const MAX_TTL: u32 = 0x7fff_ffff;
@@ -75,7 +121,7 @@ pub struct Record<'a> {
     pub ttl: u32,
     /// The data in wire format, names uncompressed and in the case in which they were written.
     pub rdata: &'a [u8],
-    /// Where the record's entry begins.
+    /// Where the record's entry begins; of a generated record, where the template of its owner stands.
     pub place: Place,
 }
 
@@ -95,15 +141,20 @@ pub enum Includes<'a> {
     /// `$INCLUDE` is an error.
     #[default]
     Refused,
-    /// From the file system; regular files only. Whoever writes the zone file can then have any file read that this
-    /// process may read, and parts of it shown in errors.
+    /// Regular files in the directory of [`Source::path`] or below it, links followed.
     Files,
-    /// From the caller, who is given the path (already joined to the directory of the including file).
+    /// The same; the caller is told of each path (already joined to the directory of the including file) before
+    /// that file is opened, there or not.
+    Watched(&'a mut dyn FnMut(&Path)),
+    /// From the caller, who is given the path as above.
     Reader(&'a mut dyn FnMut(&Path) -> io::Result<Vec<u8>>),
 }
 
-/// How many errors, and how many warnings, of a scan are kept; the others are counted.
-pub const MAX_KEPT: usize = 100;
+/// How many errors, and how many warnings, of a zone are kept; the others are counted.
+pub const MAX_KEPT: usize = 10_000;
+
+/// How many of them a [`Report`] shows in its ordinary form, as in a log or a status.
+pub const MAX_SHOWN: usize = 100;
 
 /// What a scan found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,17 +181,35 @@ impl Report {
     }
 }
 
-/// All warnings and errors as a person reads them, with a last line that counts what is not shown.
+impl Report {
+    /// All warnings and errors that are kept, for whoever mends the file.
+    pub fn whole(&self) -> impl fmt::Display + '_ {
+        Shown { report: self, most: MAX_KEPT }
+    }
+}
+
+/// Warnings and errors as a person reads them, the first [`MAX_SHOWN`] of each, with a last line that counts what is
+/// not shown.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for diagnostic in self.warnings.iter().chain(&self.errors) {
-            writeln!(f, "{}", diagnostic.render(&self.files))?;
+        Shown { report: self, most: MAX_SHOWN }.fmt(f)
+    }
+}
+
+struct Shown<'a> {
+    report: &'a Report,
+    most: usize,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { errors, errors_total, warnings, warnings_total, files, .. } = self.report;
+        for diagnostic in warnings.iter().take(self.most).chain(errors.iter().take(self.most)) {
+            writeln!(f, "{}", diagnostic.render(files))?;
         }
-        for (kept, total, what) in [
-            (self.warnings.len(), self.warnings_total, "warnings"),
-            (self.errors.len(), self.errors_total, "errors"),
-        ] {
-            let hidden = total.saturating_sub(kept as u64);
+        for (kept, total, what) in [(warnings, warnings_total, "warnings"), (errors, errors_total, "errors")]
+        {
+            let hidden = total.saturating_sub(kept.len().min(self.most) as u64);
             if hidden > 0 {
                 writeln!(f, "{hidden} more {what} are not shown")?;
             }

@@ -5,13 +5,16 @@
 //! [`Cursor`] there.
 
 use super::name::{NameBuf, Relation};
-use super::token::{Cursor, MAX_TEXT, Parsed, Problem, Quotes, Span, Token};
-use super::{FileId, Includes, MAX_KEPT, MAX_TTL, Place, Record, Report};
+use super::token::{Cursor, Group, MAX_TEXT, Parsed, Problem, Quotes, Span, Subject, Token};
+use super::{FileId, Includes, Lost, MAX_KEPT, MAX_KEPT_TEXT, MAX_TTL, Place, Record, Report, Scanned};
 use crate::diagnostic::{Diagnostic, Excerpt, Severity, quoted};
+use crate::files::plain;
 use crate::rdata::address::{ipv4, ipv6};
 use crate::rdata::text::{self, Input, MAX_RDATA, Scratch, warn_of_missing_dot};
 use crate::rtype;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// The class that zones here have (RFC 1035 §3.2.4).
 const CLASS_IN: u16 = 1;
@@ -42,12 +45,28 @@ pub(super) enum OwnerState {
     Refused,
 }
 
+/// A file that is being scanned.
+pub(super) struct OpenFile {
+    /// As it was named.
+    pub(super) path: PathBuf,
+    /// The same for all ways to name it.
+    pub(super) identity: PathBuf,
+}
+
 pub(super) struct Scanner<'s, 'i, S> {
     pub(super) includes: Includes<'i>,
     pub(super) state: State,
     pub(super) report: Report,
+    /// What may have stood in refused lines.
+    pub(super) lost: Lost,
+    /// The zone's name.
+    pub(super) apex: NameBuf,
     /// The file in work and those that include it, outermost first.
-    pub(super) open_files: Vec<PathBuf>,
+    pub(super) open_files: Vec<OpenFile>,
+    /// The texts of included files, by file and by identity, and their octets in all.
+    texts: Vec<Option<Rc<Vec<u8>>>>,
+    kept_texts: HashMap<PathBuf, Rc<Vec<u8>>>,
+    kept_octets: usize,
     /// Records made by `$GENERATE` so far.
     pub(super) generated: u32,
     /// Octets of their text.
@@ -63,6 +82,7 @@ impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
         let origin = NameBuf::from_wire(origin).filter(|_| whole).unwrap_or_else(NameBuf::root);
         Self {
             includes,
+            apex: origin.clone(),
             state: State {
                 origin,
                 owner: NameBuf::root(),
@@ -71,7 +91,11 @@ impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
                 last_ttl: None,
             },
             report: Report::default(),
+            lost: Lost::default(),
             open_files: Vec::new(),
+            texts: Vec::new(),
+            kept_texts: HashMap::new(),
+            kept_octets: 0,
             generated: 0,
             generated_octets: 0,
             scratch: Scratch::default(),
@@ -80,16 +104,36 @@ impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
         }
     }
 
-    pub(super) fn run(mut self, path: &Path, octets: &[u8]) -> Report {
-        self.file(path.to_owned(), octets);
-        self.report
+    pub(super) fn run(mut self, path: &Path, octets: &[u8]) -> Scanned {
+        let identity = match self.includes {
+            Includes::Files | Includes::Watched(_) => path.canonicalize().ok(),
+            Includes::Refused | Includes::Reader(_) => None,
+        };
+        let identity = identity.unwrap_or_else(|| plain(path));
+        self.texts.push(None);
+        self.file(OpenFile { path: path.to_owned(), identity }, octets);
+        Scanned { report: self.report, lost: self.lost, texts: self.texts }
+    }
+
+    /// Keeps the text of the file that is scanned next for excerpts, once for all times that it is included.
+    pub(super) fn keep_text(&mut self, identity: &Path, octets: &Rc<Vec<u8>>) {
+        let kept = match self.kept_texts.get(identity) {
+            Some(known) if known == octets => Some(known.clone()),
+            None if octets.len() <= MAX_KEPT_TEXT - self.kept_octets => {
+                self.kept_octets += octets.len();
+                self.kept_texts.insert(identity.to_owned(), octets.clone());
+                Some(octets.clone())
+            }
+            _ => None,
+        };
+        self.texts.push(kept);
     }
 
     /// Scans one file to its end.
-    pub(super) fn file(&mut self, path: PathBuf, octets: &[u8]) {
+    pub(super) fn file(&mut self, open: OpenFile, octets: &[u8]) {
         let file = FileId(u16::try_from(self.report.files.len()).unwrap_or(u16::MAX));
-        self.report.files.push(path.display().to_string());
-        self.open_files.push(path);
+        self.report.files.push(open.path.display().to_string());
+        self.open_files.push(open);
         let mut cursor = Cursor::new(octets);
         if let Some(span) = cursor.pass_byte_order_mark() {
             let what = "the file begins with a byte order mark";
@@ -101,6 +145,7 @@ impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
         if octets.len() > MAX_TEXT {
             let what = "the file is longer than 4 GiB";
             self.error(file, &cursor, *Problem::new(cursor.here(), what, "split it, and use $INCLUDE"));
+            self.lost = Lost::ANYTHING;
         }
         self.open_files.pop();
     }
@@ -110,14 +155,43 @@ impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
         let begin = *cursor;
         match self.entry(file, cursor) {
             Ok(()) => cursor.next_entry(),
-            Err(problem) => {
-                self.error(file, cursor, *problem);
-                cursor.resync(begin);
-            }
+            Err(problem) => self.refuse(file, cursor, begin, *problem),
         }
         if !self.scratch.warnings.is_empty() {
             self.flush_warnings(file, &begin);
         }
+    }
+
+    /// Says what is wrong with the entry that begins at `begin`, and goes to the next one.
+    #[cold]
+    fn refuse<'a>(&mut self, file: FileId, cursor: &mut Cursor<'a>, begin: Cursor<'a>, problem: Problem) {
+        let (found, at) = (*cursor, problem.span);
+        let group = cursor.resync(begin);
+        let open = match group {
+            Group::Unclosed(open) | Group::Nested(open) => Some(open),
+            Group::Closed => None,
+        };
+        // Where a line that was meant as the next entry stands inside parentheses, nothing but their end is missing.
+        let next_entry = open.filter(|open| at.line > open.line && begins_entry(found.at_line_of(at)));
+        match (group, next_entry) {
+            (Group::Closed, _) | (Group::Nested(_), None) => self.error(file, &found, problem),
+            // Behind a quote that does not end nobody knows which parentheses are meant as such.
+            (Group::Unclosed(_), None) if problem.subject == Subject::Text => {
+                self.error(file, &found, problem);
+            }
+            (Group::Unclosed(open), None) => {
+                self.error(file, &found, problem);
+                self.error(file, &found, *Problem::unclosed(open));
+            }
+            (Group::Unclosed(open) | Group::Nested(open), Some(_)) => {
+                self.error(file, &found, *Problem::unclosed(open));
+                let next = cursor.at_line_of(at);
+                if next.here().start < cursor.here().start {
+                    *cursor = next;
+                }
+            }
+        }
+        self.note_lost(begin, cursor);
     }
 
     #[inline]
@@ -190,6 +264,8 @@ impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
                 rdata: &self.rdata,
                 place,
             });
+        } else {
+            self.lost.record(rtype);
         }
         Ok(())
     }
@@ -241,9 +317,20 @@ fn diagnostic(severity: Severity, file: FileId, cursor: &Cursor<'_>, problem: Pr
     }
 }
 
+/// Whether the line at which a cursor stands can be meant as the start of an entry.
+fn begins_entry(mut line: Cursor<'_>) -> bool {
+    let margin = match line.peek() {
+        Some(b' ' | b'\t' | b'\r') => Margin::Blank,
+        _ => Margin::Owner,
+    };
+    let Ok(Some(first)) = line.next() else { return false };
+    // Fields that go on on a new line are indented by nearly everybody.
+    margin == Margin::Owner || read_head(&mut line, first, margin, &mut Vec::new()).is_ok()
+}
+
 /// TTL and class, in either order, both or one or none, and the type.
 #[inline]
-fn read_head(
+pub(super) fn read_head(
     cursor: &mut Cursor<'_>,
     first: Token<'_>,
     margin: Margin,

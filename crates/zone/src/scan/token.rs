@@ -49,6 +49,16 @@ impl Problem {
         Err(Box::new(Self { subject: Subject::Text, ..*Self::new(span, message, remedy) }))
     }
 
+    /// A parenthesis that nobody closes.
+    #[cold]
+    pub(crate) fn unclosed(span: Span) -> Box<Self> {
+        let remedy = "put a closing parenthesis behind the last field of the record";
+        Box::new(Self {
+            subject: Subject::Text,
+            ..*Self::new(span, "this parenthesis is never closed", remedy)
+        })
+    }
+
     #[cold]
     pub(crate) fn err<T>(
         span: Span,
@@ -143,6 +153,17 @@ pub(crate) struct Cursor<'a> {
     lookahead: usize,
 }
 
+/// How the parentheses of a refused entry stand, as [`Cursor::resync`] finds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// All are closed, or there is none, or nobody can say.
+    Closed,
+    /// This one is not: the next one opens, or the text ends, behind lines that begin entries.
+    Unclosed(Span),
+    /// Another one opens before this one closes, and all between may belong to the entry.
+    Nested(Span),
+}
+
 /// The longest text that is read: offsets have 32 bits.
 pub(crate) const MAX_TEXT: usize = u32::MAX as usize - 1;
 
@@ -176,6 +197,17 @@ impl<'a> Cursor<'a> {
     pub(crate) fn line_of(&self, span: Span) -> &'a [u8] {
         let rest = self.text.get(span.line_start as usize..).unwrap_or_default();
         rest.get(..line_length(rest)).unwrap_or_default()
+    }
+
+    /// The text from here to where `later` stands.
+    pub(crate) fn text_until(&self, later: &Self) -> &'a [u8] {
+        self.text.get(self.at..later.at).unwrap_or_default()
+    }
+
+    /// A cursor at the start of the line in which `span` stands, outside of any parentheses.
+    pub(crate) fn at_line_of(&self, span: Span) -> Self {
+        let line_start = span.line_start as usize;
+        Self { at: line_start, line: span.line, line_start, group: None, ..*self }
     }
 
     /// The place of the next octet.
@@ -301,14 +333,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn end_of_text(&mut self) -> Parsed<Option<Token<'a>>> {
-        match self.group.take() {
-            None => Ok(None),
-            Some(span) => Problem::in_text(
-                span,
-                "this parenthesis is never closed",
-                "put a closing parenthesis behind the last field of the record",
-            ),
-        }
+        self.group.take().map_or(Ok(None), |span| Err(Problem::unclosed(span)))
     }
 
     /// Passes the end of the line on which an entry ended.
@@ -329,22 +354,24 @@ impl<'a> Cursor<'a> {
     /// opens, or the text ends, before this one closes, its end was forgotten: the scan then goes on at the
     /// next line that does not begin with a blank. The text that such searches pass in vain is bounded, so that
     /// hostile text cannot have each of its lines searched to its end.
-    pub(crate) fn resync(&mut self, entry: Self) {
+    pub(crate) fn resync(&mut self, entry: Self) -> Group {
         *self = Self { group: None, lookahead: self.lookahead, ..entry };
         let mut fallback = None;
-        let mut open = false;
+        let mut open: Option<Span> = None;
+        let mut searched = true;
         while let Some(octet) = self.peek() {
             match octet {
                 b'\n' => {
                     self.pass_line_end();
-                    if !open {
-                        return;
+                    if open.is_none() {
+                        return Group::Closed;
                     }
                     let begins_entry =
                         !matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n' | b')' | b';'));
                     if begins_entry && fallback.is_none() {
                         fallback = Some(*self);
                         if self.lookahead == 0 {
+                            searched = false;
                             break;
                         }
                     }
@@ -353,20 +380,27 @@ impl<'a> Cursor<'a> {
                 b';' => self.at += line_length(self.text.get(self.at..).unwrap_or_default()),
                 b'"' => self.pass_quoted_leniently(),
                 b'\\' if !matches!(self.text.get(self.at + 1), None | Some(b'\n')) => self.at += 2,
-                b'(' if open => break,
+                b'(' if open.is_some() => break,
                 b'(' | b')' => {
-                    open = octet == b'(';
+                    open = (octet == b'(').then(|| self.span(self.at, self.at + 1));
                     self.at += 1;
                 }
                 _ => self.at += 1,
             }
         }
-        if let Some(fallback) = fallback.filter(|_| open) {
+        let Some(open) = open else { return Group::Closed };
+        let ended = self.is_done();
+        if let Some(fallback) = fallback {
             let lookahead = self.lookahead.saturating_sub(self.at - fallback.at);
             *self = Self { lookahead, ..fallback };
-        } else if !self.is_done() {
+        } else if !ended {
             self.at += line_length(self.text.get(self.at..).unwrap_or_default());
             self.next_entry();
+        }
+        match fallback {
+            Some(_) if !searched => Group::Closed,
+            None if !ended => Group::Nested(open),
+            _ => Group::Unclosed(open),
         }
     }
 
