@@ -218,7 +218,7 @@ impl<'a> Narrator<'a> {
     fn records_text(&self, rrset: &RrSet<'_>) -> String {
         let mut text = format!("{}, {}", type_text(rrset.rtype), counted(rrset.count.into(), "record"));
         if self.signed == Signed::Wanted {
-            let _ = write!(text, ", {}", counted(rrset.signatures().count(), "signature"));
+            let _ = write!(text, ", {}", counted(rrset.signature_count(), "signature"));
         }
         text
     }
@@ -234,122 +234,111 @@ struct Put<'a> {
 
 impl Observer for Narrator<'_> {
     fn note(&mut self, name: &HashedName, step: Step<'_>) {
-        let at = |label: usize| Text(name.suffix(label)).to_string();
         match step {
             Step::Zone { zone, apex_label } => self.zone(name, zone, apex_label),
-            Step::NoZone => self.say(
-                "no zone",
-                &format!("none here encloses {}: REFUSED, or the end of a chain of aliases", at(0)),
-            ),
             Step::NotLoaded => self.not_loaded(),
-            Step::Exists(node) => {
-                self.say("name", &format!("{} exists, {} (RFC 1034 §4.3.2 step 3a)", at(0), types_at(node)));
-            }
-            Step::ClosestEncloser(label) => self.say(
-                "name",
-                &format!("{} does not exist; its closest encloser is {} (RFC 4592 §3.3.1)", at(0), at(label)),
-            ),
-            Step::Cut(label) => {
-                self.denied = Rtype::DS;
-                self.say("cut", &format!("{} is delegated: a referral (RFC 1034 §4.3.2 step 3b)", at(label)));
-            }
-            Step::Dname(label) => {
-                self.say("dname", &format!("{} redirects all names below it (RFC 6672 §3.2)", at(label)));
-            }
-            Step::Wildcard(node) => self.say(
-                "wildcard",
-                &format!(
-                    "{} stands for the name, {} (RFC 1034 §4.3.2 step 3c)",
-                    owner_text(node),
-                    types_at(node)
-                ),
-            ),
-            Step::Alias => self.say(
-                "alias",
-                &format!("{} is an alias: its target is looked up next (RFC 1034 §4.3.2 step 3a)", at(0)),
-            ),
-            Step::ChainEnds(end) => {
-                let why = match end {
-                    End::Loop => {
-                        "was met before: the chain is a loop, which is a fault of the data (RFC 1034 §3.6.2)"
-                    }
-                    End::Bound => "would be one alias too many; the client can ask for it",
-                    End::Length => "is left to the client: the reply is beyond the reach of compression",
-                };
-                self.say("chain", &format!("{} {why}", at(0)));
-            }
-            Step::NameTooLong => {
-                self.say(
-                    "name",
-                    &format!(
-                        "{} would become a name of more than 255 octets: YXDOMAIN (RFC 6672 §2.2)",
-                        at(0)
-                    ),
-                );
-            }
-            Step::NoData => {
-                let rtype = type_text(self.denied);
-                self.say("denial", &format!("there is no {rtype} there: NODATA (RFC 2308 §2.2)"));
-            }
-            Step::NxDomain => {
-                self.say("denial", "nor does a wildcard stand for the name: NXDOMAIN (RFC 2308 §2.1)");
-            }
             Step::Needs { record, proves, of } => self.needs(name, record, proves, of),
             Step::Put { section, owner, rrset, ttl, octets } => {
                 self.put(name, section, &Put { owner, rrset, ttl, octets });
             }
-            Step::Signatures(rrset) => self.say(
-                "answer",
-                &format!(
-                    "{} RRSIG, {} over {}",
-                    at(0),
-                    counted(rrset.signatures().count(), "signature"),
-                    type_text(rrset.rtype)
-                ),
-            ),
-            Step::Synthesized => {
-                self.say("answer", &format!("{} CNAME, made as the DNAME demands (RFC 6672 §3.1)", at(0)));
+            _ => {
+                if matches!(step, Step::Cut(_)) {
+                    self.denied = Rtype::DS;
+                }
+                // A step that has no words yet shows by the reply alone.
+                let words = found(name, &step, self.denied).or_else(|| wrote(name, &step));
+                if let Some((topic, what)) = words {
+                    self.say(topic, &what);
+                }
             }
-            Step::Additional { node, rrset, need, octets } => {
-                let why = match need {
-                    Need::Required => "glue that the referral needs (RFC 9471 §3.1)",
-                    Need::Helpful => "saves the client a query (RFC 1034 §4.3.2 step 6)",
-                };
-                let (rtype, count) = (type_text(rrset.rtype), counted(rrset.count.into(), "record"));
-                let what = format!(
-                    "{} {} {rtype}, {count}; {why}; now {octets} octets",
-                    owner_text(node),
-                    rrset.ttl
-                );
-                self.say("additional", &what);
-            }
-            Step::AdditionalSignatures { node, rtype } => {
-                let what = format!(
-                    "{} RRSIG over {}; where they fit (RFC 4035 §3.1.1)",
-                    owner_text(node),
-                    type_text(rtype)
-                );
-                self.say("additional", &what);
-            }
-            Step::LeftOut { node, rtype } => self.say(
-                "left out",
-                &format!(
-                    "{} {} would help and does not fit; no reason for TC (RFC 2181 §9)",
-                    owner_text(node),
-                    type_text(rtype)
-                ),
-            ),
-            Step::DidNotFit { rtype, octets } => self.say(
-                "truncated",
-                &format!(
-                    "{} does not fit behind {octets} octets, and the client needs it (RFC 2181 §9)",
-                    type_text(rtype)
-                ),
-            ),
-            // Steps that are added later show by the reply alone until they have words.
-            _ => {}
         }
     }
+}
+
+/// What a look-up came upon: a topic, and words.
+fn found(name: &HashedName, step: &Step<'_>, denied: Rtype) -> Option<(&'static str, String)> {
+    let at = |label: usize| Text(name.suffix(label)).to_string();
+    Some(match *step {
+        Step::NoZone => {
+            ("no zone", format!("none here encloses {}: REFUSED, or the end of a chain of aliases", at(0)))
+        }
+        Step::Exists(node) => {
+            ("name", format!("{} exists, {} (RFC 1034 §4.3.2 step 3a)", at(0), types_at(node)))
+        }
+        Step::ClosestEncloser(label) => (
+            "name",
+            format!("{} does not exist; its closest encloser is {} (RFC 4592 §3.3.1)", at(0), at(label)),
+        ),
+        Step::Cut(label) => {
+            ("cut", format!("{} is delegated: a referral (RFC 1034 §4.3.2 step 3b)", at(label)))
+        }
+        Step::Dname(label) => {
+            ("dname", format!("{} redirects all names below it (RFC 6672 §3.2)", at(label)))
+        }
+        Step::Wildcard(node) => {
+            let (owner, types) = (owner_text(node), types_at(node));
+            ("wildcard", format!("{owner} stands for the name, {types} (RFC 1034 §4.3.2 step 3c)"))
+        }
+        Step::Alias => (
+            "alias",
+            format!("{} is an alias: its target is looked up next (RFC 1034 §4.3.2 step 3a)", at(0)),
+        ),
+        Step::ChainEnds(end) => {
+            let why = match end {
+                End::Loop => "was met before: a loop, which is a fault of the data (RFC 1034 §3.6.2)",
+                End::Bound => "would be one alias too many; the client can ask for it",
+                End::Length => "is left to the client: the reply is beyond the reach of compression",
+            };
+            ("chain", format!("{} {why}", at(0)))
+        }
+        Step::NameTooLong => {
+            ("name", format!("{} would become longer than 255 octets: YXDOMAIN (RFC 6672 §2.2)", at(0)))
+        }
+        Step::NoData => {
+            ("denial", format!("there is no {} there: NODATA (RFC 2308 §2.2)", type_text(denied)))
+        }
+        Step::NxDomain => {
+            ("denial", "nor does a wildcard stand for the name: NXDOMAIN (RFC 2308 §2.1)".to_owned())
+        }
+        _ => return None,
+    })
+}
+
+/// What went into the reply besides whole RRsets, and what did not: a topic, and words.
+fn wrote(name: &HashedName, step: &Step<'_>) -> Option<(&'static str, String)> {
+    let qname = Text(name.as_wire());
+    Some(match *step {
+        Step::Signatures(rrset) => {
+            let (count, covered) = (counted(rrset.signature_count(), "signature"), type_text(rrset.rtype));
+            ("answer", format!("{qname} RRSIG, {count} over {covered}"))
+        }
+        Step::Synthesized => ("answer", format!("{qname} CNAME, made as the DNAME demands (RFC 6672 §3.1)")),
+        Step::Additional { node, rrset, need, octets } => {
+            let why = match need {
+                Need::Required => "glue that the referral needs (RFC 9471 §3.1)",
+                Need::Helpful => "saves the client a query (RFC 1034 §4.3.2 step 6)",
+            };
+            let (owner, rtype) = (owner_text(node), type_text(rrset.rtype));
+            let count = counted(rrset.count.into(), "record");
+            ("additional", format!("{owner} {} {rtype}, {count}; {why}; now {octets} octets", rrset.ttl))
+        }
+        Step::AdditionalSignatures { node, rtype } => {
+            let (owner, rtype) = (owner_text(node), type_text(rtype));
+            ("additional", format!("{owner} RRSIG over {rtype}; where they fit (RFC 4035 §3.1.1)"))
+        }
+        Step::LeftOut { node, rtype } => {
+            let (owner, rtype) = (owner_text(node), type_text(rtype));
+            let what = format!("{owner} {rtype} would help and does not fit; no reason for TC (RFC 2181 §9)");
+            ("left out", what)
+        }
+        Step::DidNotFit { rtype, octets } => {
+            let rtype = type_text(rtype);
+            let what =
+                format!("{rtype} does not fit behind {octets} octets, and the client needs it (RFC 2181 §9)");
+            ("truncated", what)
+        }
+        _ => return None,
+    })
 }
 
 /// How a zone denies.
