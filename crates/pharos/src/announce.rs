@@ -3,7 +3,7 @@
 use crate::cli;
 use crate::failure::Failure;
 use crate::map;
-use crate::serve::second_stop;
+use crate::orders::Orders;
 use crate::service::{Desk, SidecarService};
 use pharos_ops::config::Need;
 use pharos_ops::signals::{Signal, Signals};
@@ -33,9 +33,10 @@ pub(crate) async fn run(args: &cli::Announce) -> Result<(), Failure> {
         tracing::warn!("SIGHUP changes nothing: the sidecar reads its configuration when it starts");
     }
     tracing::info!("withdrawing every route");
+    let mut orders = Orders::new(signals);
     tokio::select! {
         () = service.stop(FAREWELL) => tracing::info!("stopped"),
-        () = second_stop(&mut signals) => tracing::warn!("stopped at once by a second signal"),
+        () = orders.second_stop() => tracing::warn!("stopped at once by a second signal"),
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ mod explain;
 mod failure;
 mod files;
 mod map;
+mod orders;
 mod print;
 mod serve;
 mod service;

@@ -3,15 +3,14 @@
 use crate::cli;
 use crate::failure::Failure;
 use crate::map;
+use crate::orders::Orders;
 use crate::service::{self, Desk, ResponderService};
 use pharos_netio::lock::LockPlace;
 use pharos_ops::config::Need;
-use pharos_ops::control::Reply;
-use pharos_ops::signals::{Signal, Signals};
+use pharos_ops::signals::Signals;
 use pharos_responder::Config;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use tokio::task::JoinHandle;
 
 /// What to start, wherever it came from.
 struct Plan {
@@ -23,25 +22,16 @@ struct Plan {
 pub(crate) async fn run(args: &cli::Serve) -> Result<(), Failure> {
     let plan = plan(args)?;
     // Taken over before the start, so that an early SIGHUP is a reload and not the end.
-    let mut signals =
+    let signals =
         Signals::install().map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
     let desk = Desk { management: plan.management, control: plan.control.as_deref() };
-    // One reload runs at a time; whoever asks meanwhile gets another one after it, which sees what he pushed.
-    let mut reload_wanted = false;
-    let mut start = std::pin::pin!(ResponderService::start(plan.config, desk));
-    let service = loop {
-        tokio::select! {
-            started = &mut start => break started?,
-            signal = signals.next() => match signal {
-                Signal::Reload => reload_wanted = true,
-                Signal::Stop => {
-                    // Nobody has been told yet that it is there; what loads ends with the process.
-                    tracing::info!("stopped before its zones were loaded");
-                    return Ok(());
-                }
-            },
-        }
+    let mut orders = Orders::new(signals);
+    let Some(service) = orders.until_started(ResponderService::start(plan.config, desk)).await else {
+        // Nobody has been told yet that it is there; what loads ends with the process.
+        tracing::info!("stopped before its zones were loaded");
+        return Ok(());
     };
+    let service = service?;
     let listen: Vec<_> = service.handle().listen().iter().map(ToString::to_string).collect();
     tracing::info!(
         listen = listen.join(", "),
@@ -49,48 +39,14 @@ pub(crate) async fn run(args: &cli::Serve) -> Result<(), Failure> {
         control = plan.control.as_ref().map(|path| tracing::field::display(path.display())),
         "answering"
     );
-    let mut running: Option<JoinHandle<Reply>> = None;
-    loop {
-        if reload_wanted && running.is_none() {
-            reload_wanted = false;
-            running = Some(tokio::spawn(service::reload(service.handle())));
-        }
-        tokio::select! {
-            // Never behind a reload, which may wait for a disk or a pipe for ever.
-            signal = signals.next() => match signal {
-                Signal::Stop => break,
-                Signal::Reload => reload_wanted = true,
-            },
-            reply = finished(&mut running) => match reply {
-                Reply::Done(_) => {}
-                Reply::Refused { error, remedy } => tracing::error!("{error}; {remedy}"),
-            },
-        }
-    }
+    orders.attend(|| service::reload(service.handle())).await;
     tracing::info!("stopping");
     // The second signal does not wait for the drain.
     tokio::select! {
         () = service.stop() => tracing::info!("stopped"),
-        () = second_stop(&mut signals) => tracing::warn!("stopped at once by a second signal"),
+        () = orders.second_stop() => tracing::warn!("stopped at once by a second signal"),
     }
     Ok(())
-}
-
-/// Waits for the reload that runs, if one does; for ever otherwise.
-async fn finished(running: &mut Option<JoinHandle<Reply>>) -> Reply {
-    match running {
-        Some(reload) => {
-            let reply = reload.await.unwrap_or_else(|error| service::broke_off(&error));
-            *running = None;
-            reply
-        }
-        None => std::future::pending().await,
-    }
-}
-
-/// Returns when a signal asks for the end once more.
-pub(crate) async fn second_stop(signals: &mut Signals) {
-    while signals.next().await != Signal::Stop {}
 }
 
 fn plan(args: &cli::Serve) -> Result<Plan, Failure> {
