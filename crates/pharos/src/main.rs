@@ -2,8 +2,9 @@
 //! into words on stderr and an exit code.
 //!
 //! [`serve`] and [`announce`] run the two processes of a node, [`demo`] both of them with a router in one,
-//! [`client`] talks to them from outside, [`explain`] answers one query by itself, [`check_config`] and [`zone`] stop after the check. [`map`] is the one place
-//! that knows both the configuration files and what responder and sidecar take.
+//! [`client`] talks to them from outside, [`explain`] answers one query by itself, [`check_config`] and [`zone`] stop
+//! after the check. [`map`] is the one place that knows both the configuration files and what responder and sidecar
+//! take.
 #![forbid(unsafe_code)]
 
 mod announce;
