@@ -20,8 +20,12 @@ mod conformance {
     mod rfc6604;
     mod rfc6672;
     mod rfc6891;
+    mod rfc7873;
     mod rfc8482;
+    mod rfc8914;
     mod rfc9471;
+    mod rfc9567;
     mod rfc9619;
+    mod rfc9660;
     mod signed;
 }
