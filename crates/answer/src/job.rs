@@ -45,11 +45,12 @@ impl Job {
     pub fn read(&mut self, zones: &ZoneSet, message: &[u8]) {
         self.zone = None;
         self.shape = self.query.read(message).err();
-        // What no zone will be asked for is not worth the hashing: an attacker chooses what we do for him.
-        let served = self.query.opcode() == Opcode::QUERY
+        // What no zone will be asked for is not worth the hashing: other opcodes, other versions of EDNS.
+        if self.shape.is_none()
             && self.query.qclass == Class::IN
-            && self.query.edns.is_none_or(|edns| edns.version == 0);
-        if self.shape.is_none() && served {
+            && self.query.opcode() == Opcode::QUERY
+            && self.query.edns.is_none_or(|edns| edns.version == 0)
+        {
             self.query.qname.hash(zones.key());
             if let Some(found) = zone_of(zones, &self.query.qname, self.query.qtype) {
                 self.zone = Some((found.zone, found.apex_label));
@@ -93,12 +94,12 @@ impl Job {
             None => self.resolve(zones, context, &mut reply, observer),
         };
         let truncation = reply.truncation;
-        let extras = reply.has_options(kind).then(|| {
-            let zone = self.zone.and_then(|(zone, _)| zones.zones().get(zone));
-            Extras::of(rcode, zone, context)
-        });
+        let mut len = reply.finish(rcode);
+        if reply.has_options(kind) {
+            len = self.add_options(zones, context, rcode, &mut reply);
+        }
         Verdict::Reply(Replied {
-            len: reply.finish(rcode, extras.as_ref()),
+            len,
             rcode,
             kind,
             truncation,
@@ -115,9 +116,7 @@ impl Job {
         if query.opcode() != Opcode::QUERY {
             return Some(Rcode::NOTIMP);
         }
-        if let Some(shape) = self.shape
-            && shape != Malformed::NoQuestion
-        {
+        if self.shape.is_some_and(|shape| shape != Malformed::NoQuestion) {
             return Some(Rcode::FORMERR);
         }
         if let Some(edns) = query.edns {
@@ -141,6 +140,20 @@ impl Job {
             (Class::IN | Class::CH, _) => None,
             _ => Some(Rcode::REFUSED), // no zone here has another class
         }
+    }
+
+    /// Adds the options of the OPT record to a finished reply.
+    #[cold]
+    #[inline(never)]
+    fn add_options(
+        &self,
+        zones: &ZoneSet,
+        context: &Context,
+        rcode: Rcode,
+        reply: &mut Reply<'_, '_>,
+    ) -> usize {
+        let zone = self.zone.and_then(|(zone, _)| zones.zones().get(zone));
+        reply.add_options(&Extras::of(rcode, zone, context))
     }
 
     /// Why the query gets another reply than an answer for the sake of its options, if it does.

@@ -18,8 +18,7 @@
 use std::net::IpAddr;
 
 use pharos_wire::edns::{
-    Asked, COOKIE, COOKIE_OCTETS, EXTENDED_ERROR, Edns, NSID, OPT_OCTETS, REPORT_CHANNEL, TCP_KEEPALIVE,
-    ZONEVERSION,
+    Asked, COOKIE, COOKIE_OCTETS, EXTENDED_ERROR, Edns, NSID, REPORT_CHANNEL, TCP_KEEPALIVE, ZONEVERSION,
 };
 use pharos_wire::{Name, Rcode, Writer};
 use pharos_zonedb::ZoneState;
@@ -48,32 +47,27 @@ pub(crate) enum InfoCode {
     NotSupported = 21,
 }
 
-/// Room in a reply for what a client asked for, and what its cookie is worth.
-pub(crate) struct Plan {
-    /// Octets of the OPT record that must stand in the reply.
-    pub(crate) must: usize,
-    /// Octets of options that should.
-    pub(crate) should: usize,
-    /// What becomes of the cookie.
-    pub(crate) cookie: Judged,
-}
-
-/// Looks at the options of a query.
-#[cold]
-#[inline(never)]
-pub(crate) fn plan(edns: Edns, context: &Context, client: IpAddr, message: &[u8]) -> Plan {
-    let cookie = match context.cookies() {
+/// What a query's cookie is worth.
+pub(crate) fn cookie(edns: Edns, context: &Context, client: IpAddr, message: &[u8]) -> Judged {
+    match context.cookies() {
         Some(cookies) => cookies.judge(edns.cookie(message), client, context.unix_seconds()),
         None => Judged::None,
-    };
-    let must = OPT_OCTETS + cookie.given().map_or(0, |_| HEAD_OCTETS + COOKIE_OCTETS);
+    }
+}
+
+/// Octets that the cookie's option takes.
+pub(crate) fn octets_of(cookie: &Judged) -> usize {
+    cookie.given().map_or(0, |_| HEAD_OCTETS + COOKIE_OCTETS)
+}
+
+/// Octets of the other options that the client asked for.
+pub(crate) fn octets_asked_for(edns: Edns, context: &Context) -> usize {
     let wishes = [
         keepalive(edns, context).map(|data| data.len()),
         nsid(edns, context).map(<[u8]>::len),
         edns.asked.has(Asked::ZONEVERSION).then_some(ZONEVERSION_OCTETS),
     ];
-    let should = wishes.into_iter().flatten().map(|octets| HEAD_OCTETS + octets).sum();
-    Plan { must, should, cookie }
+    wishes.into_iter().flatten().map(|octets| HEAD_OCTETS + octets).sum()
 }
 
 /// What a reply says of itself, as far as that depends on the zone and the answer.
@@ -86,8 +80,6 @@ pub(crate) struct Extras<'c> {
 
 impl<'c> Extras<'c> {
     /// What there is to say with this code, if that zone encloses the name asked for.
-    #[cold]
-    #[inline(never)]
     pub(crate) fn of(rcode: Rcode, zone: Option<&(Name, ZoneState)>, context: &'c Context) -> Self {
         let error = match (rcode, zone) {
             (Rcode::SERVFAIL, _) => Some(InfoCode::NotReady),
@@ -116,8 +108,6 @@ impl<'c> Extras<'c> {
 }
 
 /// Writes the options as far as there is room. They begin where the writer stands, behind their length.
-#[cold]
-#[inline(never)]
 pub(crate) fn write(
     writer: &mut Writer<'_>,
     edns: Edns,

@@ -16,7 +16,7 @@ use pharos_zonedb::{Node, RrSet};
 
 use crate::context::{Context, Transport};
 use crate::cookie::Judged;
-use crate::options::{self, Extras, Plan};
+use crate::options::{self, Extras};
 use crate::resolve::MAX_ALIASES;
 use crate::verdict::{Kind, Truncation};
 
@@ -137,11 +137,9 @@ impl Places {
 pub(crate) struct Reply<'a, 'c> {
     writer: Writer<'a>,
     context: &'c Context,
-    /// The full limit; the writer's own is lower by the OPT record's octets until [`Self::finish`].
+    /// The full limit; the writer's own is lower by the OPT record's octets until [`Self::finish`], and leaves room for
+    /// options that are asked for until that is needed.
     limit: usize,
-    /// Where records must end: behind it is room for what the OPT record must have. The writer's own limit leaves room
-    /// for more, until that is needed.
-    records_end: usize,
     pub(crate) cookie: Judged,
     counts: [u16; 3],
     pub(crate) places: Places,
@@ -174,19 +172,13 @@ impl<'a, 'c> Reply<'a, 'c> {
         if let (Some(room), Some(question)) = (out.get_mut(..repeated), message.get(..repeated)) {
             room.copy_from_slice(question);
         }
-        let Plan { must, should, cookie } = match query.edns {
-            None => Plan { must: 0, should: 0, cookie: Judged::None },
-            Some(edns) if edns.asked.is_empty() => Plan { must: OPT_OCTETS, should: 0, cookie: Judged::None },
-            Some(edns) => options::plan(edns, context, client, message),
-        };
-        let records_end = limit.saturating_sub(must).max(repeated);
-        let writer = Writer::new(out, repeated, records_end.saturating_sub(should).max(repeated));
-        Self {
+        let reserved = if query.edns.is_some() { OPT_OCTETS } else { 0 };
+        let writer = Writer::new(out, repeated, limit.saturating_sub(reserved).max(repeated));
+        let mut reply = Self {
             writer,
             context,
             limit,
-            records_end,
-            cookie,
+            cookie: Judged::None,
             counts: [0; 3],
             places: Places::of_question(query.qname.octets()),
             signatures: if query.wants_dnssec() { Signatures::Along } else { Signatures::Left },
@@ -194,7 +186,28 @@ impl<'a, 'c> Reply<'a, 'c> {
             flags: header::QR | query.flags & (header::OPCODE_MASK | header::RD),
             questions: u16::from(query.question_end > header::OCTETS),
             edns: query.edns,
+        };
+        if let Some(edns) = query.edns
+            && !edns.asked.is_empty()
+        {
+            reply.plan(edns, client, message);
         }
+        reply
+    }
+
+    /// Keeps room for the options that the client asked for.
+    #[cold]
+    #[inline(never)]
+    fn plan(&mut self, edns: Edns, client: IpAddr, message: &[u8]) {
+        self.cookie = options::cookie(edns, self.context, client, message);
+        let should = options::octets_asked_for(edns, self.context);
+        self.writer.set_limit(self.records_end().saturating_sub(should));
+    }
+
+    /// Where records must end: behind it is room for what the OPT record must have.
+    fn records_end(&self) -> usize {
+        let must = self.edns.map_or(0, |_| OPT_OCTETS + options::octets_of(&self.cookie));
+        self.limit.saturating_sub(must)
     }
 
     /// Sets the AA bit.
@@ -219,7 +232,7 @@ impl<'a, 'c> Reply<'a, 'c> {
     #[cold]
     fn take_from_options(&mut self, octets: usize) -> bool {
         let end = self.writer.len() + octets;
-        if end > self.records_end {
+        if end > self.records_end() {
             return false;
         }
         self.writer.set_limit(end);
@@ -412,24 +425,31 @@ impl<'a, 'c> Reply<'a, 'c> {
         })
     }
 
-    /// Adds the OPT record if the client sent one, with options if there are any, writes flags and counts, and returns
-    /// the reply's octets.
+    /// Adds options behind the finished reply, whose OPT record stands last, and returns the reply's octets.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn add_options(&mut self, extras: &Extras<'_>) -> usize {
+        if let Some(edns) = self.edns
+            && !self.writer.overflowed()
+        {
+            options::write(&mut self.writer, edns, self.context, &self.cookie, extras);
+        }
+        self.writer.len()
+    }
+
+    /// Adds the OPT record if the client sent one, still without options, writes flags and counts, and returns the
+    /// reply's octets.
     #[inline]
-    pub(crate) fn finish(&mut self, rcode: Rcode, extras: Option<&Extras<'_>>) -> usize {
+    pub(crate) fn finish(&mut self, rcode: Rcode) -> usize {
         if let Some(edns) = self.edns {
             self.writer.set_limit(self.limit);
             let [o0, o1] = Rtype::OPT.0.to_be_bytes();
             let [p0, p1] = self.context.udp_payload().to_be_bytes();
             // DO as the client set it (RFC 6891 §6.1.3, RFC 3225 §3).
             let [f0, f1] = (edns.flags & DO).to_be_bytes();
-            if self.writer.fits(OPT_OCTETS) {
-                // Extended code, version 0; no options so far.
-                self.writer.put(&[0, o0, o1, p0, p1, (rcode.0 >> 4) as u8, 0, f0, f1, 0, 0]);
-                if let Some(extras) = extras {
-                    options::write(&mut self.writer, edns, self.context, &self.cookie, extras);
-                }
-                self.count(Section::Additional, 1);
-            }
+            // Extended code, version 0; no options so far.
+            self.writer.put(&[0, o0, o1, p0, p1, (rcode.0 >> 4) as u8, 0, f0, f1, 0, 0]);
+            self.count(Section::Additional, 1);
         }
         if self.truncation == Truncation::Cut {
             self.flags |= header::TC;

@@ -125,6 +125,7 @@ impl Edns {
 
     /// Reads the fixed fields and the options, which start at octet `start` of the message; `None` when an option
     /// overruns the record (FORMERR).
+    #[inline]
     pub(crate) fn parse(class: u16, ttl: u32, start: usize, options: &[u8]) -> Option<Self> {
         let mut edns = Self {
             advertised: class,
@@ -133,6 +134,15 @@ impl Edns {
             asked: Asked::default(),
             cookie: (0, 0),
         };
+        if !options.is_empty() {
+            edns.parse_options(start, options)?;
+        }
+        Some(edns)
+    }
+
+    /// Adds the options. Most queries have none.
+    #[inline(never)]
+    fn parse_options(&mut self, start: usize, options: &[u8]) -> Option<()> {
         let mut rest = options;
         while !rest.is_empty() {
             let (head, tail) = rest.split_first_chunk::<4>()?;
@@ -140,22 +150,22 @@ impl Edns {
             let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
             let after = tail.get(len..)?;
             match code {
-                NSID => edns.asked.add(Asked::NSID),
-                TCP_KEEPALIVE => edns.asked.add(Asked::KEEPALIVE),
-                COOKIE if !edns.asked.has(Asked::COOKIE) => {
-                    edns.asked.add(Asked::COOKIE);
-                    edns.cookie = ((start + options.len() - tail.len()) as u16, len as u16);
+                NSID => self.asked.add(Asked::NSID),
+                TCP_KEEPALIVE => self.asked.add(Asked::KEEPALIVE),
+                COOKIE if !self.asked.has(Asked::COOKIE) => {
+                    self.asked.add(Asked::COOKIE);
+                    self.cookie = ((start + options.len() - tail.len()) as u16, len as u16);
                 }
                 // RFC 9660 §3.2.1: once, and without data.
-                ZONEVERSION if len != 0 || edns.asked.has(Asked::ZONEVERSION) => {
-                    edns.asked.add(Asked::FAULTY);
+                ZONEVERSION if len != 0 || self.asked.has(Asked::ZONEVERSION) => {
+                    self.asked.add(Asked::FAULTY);
                 }
-                ZONEVERSION => edns.asked.add(Asked::ZONEVERSION),
+                ZONEVERSION => self.asked.add(Asked::ZONEVERSION),
                 _ => {}
             }
             rest = after;
         }
-        Some(edns)
+        Some(())
     }
 }
 

@@ -33,7 +33,7 @@ fn cookie(reply: &Reply) -> Option<Vec<u8>> {
 
 /// A cookie that the server knows.
 fn known(served: &Served) -> Vec<u8> {
-    cookie(&served.ask(&ask().tcp().option(COOKIE, HALF))).unwrap()
+    cookie(&served.ask(&ask().tcp().option(COOKIE, HALF))).expect("a cookie")
 }
 
 // §5.2.3 (3): the client's half comes back, the server's half with it. RFC 9018 §4: version 1, zeros, the time.
