@@ -87,7 +87,12 @@ impl Job {
             Some(Malformed::Response) => return Verdict::Drop(DropReason::Response),
             _ => {}
         }
-        let mut reply = Reply::begin(&self.query, context, client, message, out);
+        let mut reply = Reply::begin(&self.query, context, message, out);
+        if let Some(edns) = self.query.edns
+            && !edns.asked.is_empty()
+        {
+            reply.plan(edns, client, message);
+        }
         let (rcode, kind) = match self.objection(context, &reply.cookie) {
             Some(rcode) => (rcode, Kind::Error),
             None if self.query.qclass == Class::CH => chaos(&self.query, context, &mut reply),
@@ -153,7 +158,7 @@ impl Job {
         reply: &mut Reply<'_, '_>,
     ) -> usize {
         let zone = self.zone.and_then(|(zone, _)| zones.zones().get(zone));
-        reply.add_options(&Extras::of(rcode, zone, context))
+        reply.add_options(&Extras::of(rcode, zone, context, reply.asked()))
     }
 
     /// Why the query gets another reply than an answer for the sake of its options, if it does.

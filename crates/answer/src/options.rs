@@ -80,7 +80,12 @@ pub(crate) struct Extras<'c> {
 
 impl<'c> Extras<'c> {
     /// What there is to say with this code, if that zone encloses the name asked for.
-    pub(crate) fn of(rcode: Rcode, zone: Option<&(Name, ZoneState)>, context: &'c Context) -> Self {
+    pub(crate) fn of(
+        rcode: Rcode,
+        zone: Option<&(Name, ZoneState)>,
+        context: &'c Context,
+        asked: Asked,
+    ) -> Self {
         let error = match (rcode, zone) {
             (Rcode::SERVFAIL, _) => Some(InfoCode::NotReady),
             (Rcode::NOTIMP, _) => Some(InfoCode::NotSupported),
@@ -95,11 +100,11 @@ impl<'c> Extras<'c> {
         }
         let version = match state {
             // RFC 9660 §3.2: of the zone that encloses the qname, also with referrals, denials and errors.
-            ZoneState::Live(image) => {
+            ZoneState::Live(image) if asked.has(Asked::ZONEVERSION) => {
                 let [s0, s1, s2, s3] = image.serial().to_be_bytes();
                 Some([apex.labels().count() as u8, SOA_SERIAL, s0, s1, s2, s3])
             }
-            ZoneState::NotLoaded => None,
+            _ => None,
         };
         // RFC 9567 §8.1: whom errors are told must not depend on the zone that has them.
         let agent = context.report_agent().filter(|agent| !agent.is_within(apex));
@@ -118,12 +123,11 @@ pub(crate) fn write(
     let start = writer.len();
     let keepalive = keepalive(edns, context);
     let error = extras.error.map(|code| (code as u16).to_be_bytes());
-    let version = extras.version.filter(|_| edns.asked.has(Asked::ZONEVERSION));
     let options = [
         (COOKIE, cookie.given().map(<[u8; _]>::as_slice)),
         (TCP_KEEPALIVE, keepalive.as_ref().map(<[u8; _]>::as_slice)),
         (NSID, nsid(edns, context)),
-        (ZONEVERSION, version.as_ref().map(<[u8; _]>::as_slice)),
+        (ZONEVERSION, extras.version.as_ref().map(<[u8; _]>::as_slice)),
         (EXTENDED_ERROR, error.as_ref().map(<[u8; _]>::as_slice)),
         (REPORT_CHANNEL, extras.agent.map(Name::as_wire)),
     ];

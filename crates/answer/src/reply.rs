@@ -8,7 +8,7 @@
 
 use std::net::IpAddr;
 
-use pharos_wire::edns::{DO, Edns, MIN_PAYLOAD, OPT_OCTETS};
+use pharos_wire::edns::{Asked, DO, Edns, MIN_PAYLOAD, OPT_OCTETS};
 use pharos_wire::header::{self, Section};
 use pharos_wire::{Class, Query, Rcode, Rtype, Writer, name};
 use pharos_zonedb::image::{Need, Record, Target};
@@ -153,13 +153,7 @@ pub(crate) struct Reply<'a, 'c> {
 impl<'a, 'c> Reply<'a, 'c> {
     /// Repeats header and question of the message that `query` was read from.
     #[inline]
-    pub(crate) fn begin(
-        query: &Query,
-        context: &'c Context,
-        client: IpAddr,
-        message: &[u8],
-        out: &'a mut [u8],
-    ) -> Self {
+    pub(crate) fn begin(query: &Query, context: &'c Context, message: &[u8], out: &'a mut [u8]) -> Self {
         let limit = match context.transport() {
             Transport::Tcp => usize::from(u16::MAX),
             // RFC 6891 §6.2.5: what the client takes, and no more than this server sends.
@@ -174,7 +168,7 @@ impl<'a, 'c> Reply<'a, 'c> {
         }
         let reserved = if query.edns.is_some() { OPT_OCTETS } else { 0 };
         let writer = Writer::new(out, repeated, limit.saturating_sub(reserved).max(repeated));
-        let mut reply = Self {
+        Self {
             writer,
             context,
             limit,
@@ -186,19 +180,13 @@ impl<'a, 'c> Reply<'a, 'c> {
             flags: header::QR | query.flags & (header::OPCODE_MASK | header::RD),
             questions: u16::from(query.question_end > header::OCTETS),
             edns: query.edns,
-        };
-        if let Some(edns) = query.edns
-            && !edns.asked.is_empty()
-        {
-            reply.plan(edns, client, message);
         }
-        reply
     }
 
-    /// Keeps room for the options that the client asked for.
+    /// Judges the cookie of a client that sent options, and keeps room for what it asked for.
     #[cold]
     #[inline(never)]
-    fn plan(&mut self, edns: Edns, client: IpAddr, message: &[u8]) {
+    pub(crate) fn plan(&mut self, edns: Edns, client: IpAddr, message: &[u8]) {
         self.cookie = options::cookie(edns, self.context, client, message);
         let should = options::octets_asked_for(edns, self.context);
         self.writer.set_limit(self.records_end().saturating_sub(should));
@@ -425,6 +413,11 @@ impl<'a, 'c> Reply<'a, 'c> {
         })
     }
 
+    /// What the client asked for by options.
+    pub(crate) fn asked(&self) -> Asked {
+        self.edns.map_or(Asked::default(), |edns| edns.asked)
+    }
+
     /// Adds options behind the finished reply, whose OPT record stands last, and returns the reply's octets.
     #[cold]
     #[inline(never)]
@@ -439,7 +432,7 @@ impl<'a, 'c> Reply<'a, 'c> {
 
     /// Adds the OPT record if the client sent one, still without options, writes flags and counts, and returns the
     /// reply's octets.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn finish(&mut self, rcode: Rcode) -> usize {
         if let Some(edns) = self.edns {
             self.writer.set_limit(self.limit);
