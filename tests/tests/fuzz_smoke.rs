@@ -2,6 +2,7 @@
 //! nightly compiler. `cargo +nightly fuzz run TARGET` in `fuzz/` goes on where this ends.
 
 use pharos_testkit::{Ask, Dice, fuzz, mutate, random};
+use pharos_wire::{Opcode, Rtype};
 
 fn noise(dice: &mut Dice<'_>, octets: usize) -> Vec<u8> {
     (0..dice.below(octets)).map(|_| dice.octet()).collect()
@@ -13,9 +14,81 @@ fn stray_octets_and_damaged_queries_get_a_readable_reply_or_none() {
     for _ in 0..5_000 {
         fuzz::query(&noise(&mut dice, 80));
         let mut message = random::ask(&mut dice).octets();
-        if dice.once_in(3) {
-            message = Ask::of_wire(random::ask(&mut dice).qname(), pharos_wire::Rtype::A).nsid().octets();
+        if dice.once_in(2) {
+            message = with_options(&mut dice).octets();
         }
+        // The settings of the server.
+        message[0] = dice.octet();
+        if dice.once_in(2) {
+            fuzz::query(&message);
+        }
+        mutate(&mut message, &mut dice);
+        fuzz::query(&message);
+    }
+}
+
+/// A query with options of every kind, sound and not.
+fn with_options(dice: &mut Dice<'_>) -> Ask {
+    let names = [
+        "signed.example.",
+        "none.signed.example.",
+        "x.signed.test.",
+        "www.example.",
+        "x.broken.example.",
+        "test.",
+        "example.",
+        "many.example.",
+    ];
+    let types = [Rtype::A, Rtype::SOA, Rtype::ANY, Rtype::DNSKEY, Rtype::TXT, Rtype::AXFR, Rtype::TKEY];
+    let mut ask = Ask::new(dice.pick(&names), types[dice.below(types.len())]);
+    ask = ask.edns([0, 512, 600, 1232, 4096][dice.below(5)]);
+    if dice.once_in(2) {
+        ask = ask.dnssec();
+    }
+    for _ in 0..dice.below(4) {
+        let octets = if dice.once_in(3) { dice.below(45) } else { 0 };
+        ask = match dice.below(6) {
+            0 => ask.nsid(),
+            1 => ask.option(10, &vec![dice.octet(); if dice.once_in(3) { octets } else { 8 }]),
+            2 => ask.option(10, &[dice.octet(); 24]),
+            3 => ask.option(11, &vec![0; octets]),
+            4 => ask.option(19, &vec![0; octets]),
+            _ => ask.option(dice.below(30) as u16, &vec![0; octets]),
+        };
+    }
+    match dice.below(12) {
+        0 => ask.version(1),
+        1 => ask.opcode(Opcode(dice.below(16) as u8)),
+        2 => ask.edns_flags(0xffff),
+        _ => ask,
+    }
+}
+
+#[test]
+fn the_seeds_of_the_fuzzer_get_a_readable_reply_under_all_settings() {
+    let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/query");
+    let mut dice = Dice::of_seed(5);
+    for seed in std::fs::read_dir(seeds).unwrap() {
+        let mut message = std::fs::read(seed.unwrap().path()).unwrap();
+        for settings in 0..64 {
+            message[0] = settings;
+            fuzz::query(&message);
+            let mut damaged = message.clone();
+            mutate(&mut damaged, &mut dice);
+            fuzz::query(&damaged);
+        }
+    }
+}
+
+#[test]
+fn a_cookie_without_a_question_and_its_damaged_kin_get_a_readable_reply() {
+    let mut dice = Dice::of_seed(4);
+    for _ in 0..3_000 {
+        let octets = [8, 8, 24, 16, 40, 7, 41][dice.below(7)];
+        let mut message = vec![dice.octet(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        message.extend([0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, octets + 4, 0, 10, 0, octets]);
+        message.extend((0..octets).map(|_| dice.octet()));
+        fuzz::query(&message);
         mutate(&mut message, &mut dice);
         fuzz::query(&message);
     }

@@ -9,10 +9,11 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use pharos_answer::answer;
-use pharos_answer::{AnyPolicy, Context, DropReason, Job, Kind, Silent, Transport, Truncation, Verdict};
+use pharos_answer::{AnyPolicy, Context, Cookies, DropReason, Job, Kind, Require, Secret};
+use pharos_answer::{Silent, Transport, Truncation, Verdict};
 use pharos_testkit::fuzz::VARIED;
 use pharos_testkit::{Ask, CLIENT, Dice, Served, mutate};
-use pharos_wire::{Class, Opcode, Rcode, Rtype};
+use pharos_wire::{Class, Name, Opcode, Rcode, Rtype};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -91,12 +92,19 @@ fn fails(rcode: Rcode) -> Outcome {
     Outcome::Reply(rcode.0, Kind::Error.label(), Whole::Whole)
 }
 
+/// The query with every option that we understand.
+fn with_options(ask: Ask) -> Ask {
+    ask.nsid().option(10, &[1; 24]).option(11, b"").option(19, b"").option(65_001, b"unknown")
+}
+
 /// Answers from data.
 fn answers() -> Vec<Case> {
     let (a, ns, answer) = (Rtype::A, Rtype::NS, ok(Kind::Answer));
     let nxdomain = Outcome::Reply(3, Kind::NxDomain.label(), Whole::Whole);
     vec![
         ("positive", Ask::new("www.example.", a), answer),
+        ("positive with all options", with_options(Ask::new("www.example.", a)), answer),
+        ("NXDOMAIN with all options", with_options(Ask::new("none.example.", a).dnssec()), nxdomain),
         ("positive, upper case", Ask::new("WWW.eXaMpLe.", a), answer),
         ("positive with additional addresses", Ask::new("example.", Rtype::MX), answer),
         ("the apex' name servers, glue among them", Ask::new("example.", ns), answer),
@@ -242,7 +250,12 @@ fn no_kind_of_query_allocates() {
         // The same by the other transport, by other settings, and with every room for the reply.
         for transport in [Transport::Udp, Transport::Tcp] {
             for any in [AnyPolicy::Minimal, AnyPolicy::Full] {
-                let context = Context::new(transport, 4096, &"n".repeat(64), any);
+                let mut context = Context::new(transport, 4096, &"n".repeat(64), any);
+                if any == AnyPolicy::Full {
+                    let (current, previous) = (Secret::new([1; 16]), Some(Secret::new([2; 16])));
+                    context.set_cookies(Some(Cookies { current, previous, require: Require::Always }));
+                    context.set_report_agent(Name::from_text("reports.test.").ok());
+                }
                 for room in (0..700).step_by(37).chain([65_535]) {
                     let (_, count) = run(&served, &context, &message, &mut out[..room], &mut job);
                     assert_eq!(count, 0, "{name} with {room} octets of room");

@@ -88,12 +88,7 @@ impl Job {
             _ => {}
         }
         let mut reply = Reply::begin(&self.query, context, message, out);
-        if let Some(edns) = self.query.edns
-            && !edns.asked.is_empty()
-        {
-            reply.plan(edns, client, message);
-        }
-        let (rcode, kind) = match self.objection(context, &reply.cookie) {
+        let (rcode, kind) = match self.objection(context, client, message, &mut reply) {
             Some(rcode) => (rcode, Kind::Error),
             None if self.query.qclass == Class::CH => chaos(&self.query, context, &mut reply),
             None => self.resolve(zones, context, &mut reply, observer),
@@ -116,26 +111,19 @@ impl Job {
 
     /// Why the query gets an error whatever the zones hold, if it does.
     #[inline]
-    fn objection(&self, context: &Context, cookie: &Judged) -> Option<Rcode> {
+    fn objection(
+        &self,
+        context: &Context,
+        client: IpAddr,
+        message: &[u8],
+        reply: &mut Reply<'_, '_>,
+    ) -> Option<Rcode> {
         let query = &self.query;
-        if query.opcode() != Opcode::QUERY {
-            return Some(Rcode::NOTIMP);
-        }
-        if self.shape.is_some_and(|shape| shape != Malformed::NoQuestion) {
-            return Some(Rcode::FORMERR);
-        }
-        if let Some(edns) = query.edns {
-            if edns.version != 0 {
-                return Some(Rcode::BADVERS); // RFC 6891 §6.1.3
-            }
-            if !edns.asked.is_empty()
-                && let Some(rcode) = self.objection_to_options(edns.asked, context, cookie)
-            {
-                return Some(rcode);
-            }
-        }
-        if self.shape.is_some() {
-            return Some(Rcode::FORMERR);
+        let unusual = query.opcode() != Opcode::QUERY
+            || self.shape.is_some()
+            || query.edns.is_some_and(|edns| edns.version != 0 || !edns.asked.is_empty());
+        if unusual && let Some(rcode) = self.objection_to_message(context, client, message, reply) {
+            return Some(rcode);
         }
         match (query.qclass, query.qtype) {
             // Not types of data: OPT and TSIG only ever stand in additional sections.
@@ -161,22 +149,47 @@ impl Job {
         reply.add_options(&Extras::of(rcode, zone, context, reply.asked()))
     }
 
-    /// Why the query gets another reply than an answer for the sake of its options, if it does.
+    /// Why it gets an error, or a cookie alone, for the sake of its header, its shape or its options, if it does. Here
+    /// the reply learns of the options.
     #[cold]
-    fn objection_to_options(&self, asked: Asked, context: &Context, cookie: &Judged) -> Option<Rcode> {
-        if asked.has(Asked::FAULTY) || *cookie == Judged::Malformed {
-            return Some(Rcode::FORMERR); // RFC 9660 §3.2.1, RFC 7873 §5.2.2
+    #[inline(never)]
+    fn objection_to_message(
+        &self,
+        context: &Context,
+        client: IpAddr,
+        message: &[u8],
+        reply: &mut Reply<'_, '_>,
+    ) -> Option<Rcode> {
+        let query = &self.query;
+        if let Some(edns) = query.edns
+            && !edns.asked.is_empty()
+        {
+            reply.plan(edns, client, message);
         }
-        if self.shape == Some(Malformed::NoQuestion) {
-            // RFC 7873 §5.4: the client learns or confirms its cookie.
-            return match cookie {
-                Judged::First(_) | Judged::Valid(_) => Some(Rcode::NOERROR),
-                Judged::Invalid(_) => Some(Rcode::BADCOOKIE),
-                Judged::None | Judged::Malformed => None,
-            };
+        if query.opcode() != Opcode::QUERY {
+            return Some(Rcode::NOTIMP);
         }
-        let proved = matches!(cookie, Judged::None | Judged::Valid(_));
-        (!proved && context.demands_cookies()).then_some(Rcode::BADCOOKIE) // RFC 7873 §5.2.3
+        if self.shape.is_some_and(|shape| shape != Malformed::NoQuestion) {
+            return Some(Rcode::FORMERR);
+        }
+        if query.edns.is_some_and(|edns| edns.version != 0) {
+            return Some(Rcode::BADVERS); // RFC 6891 §6.1.3
+        }
+        let faulty = query.edns.is_some_and(|edns| edns.asked.has(Asked::FAULTY));
+        match (self.shape, &reply.cookie) {
+            // RFC 9660 §3.2.1, RFC 7873 §5.2.2
+            (_, Judged::Malformed) => Some(Rcode::FORMERR),
+            _ if faulty => Some(Rcode::FORMERR),
+            // RFC 7873 §5.4: without a question the client learns or confirms its cookie.
+            (Some(_), Judged::First(_) | Judged::Valid(_)) => Some(Rcode::NOERROR),
+            (Some(_), Judged::Invalid(_)) => Some(Rcode::BADCOOKIE),
+            (Some(_), Judged::None) => Some(Rcode::FORMERR),
+            // RFC 7873 §5.2.3
+            (None, Judged::First(_) | Judged::Invalid(_)) => {
+                context.demands_cookies().then_some(Rcode::BADCOOKIE)
+            }
+            (None, Judged::None | Judged::Valid(_)) => None,
+        }
     }
 
     fn resolve<O: Observer>(

@@ -184,8 +184,6 @@ impl<'a, 'c> Reply<'a, 'c> {
     }
 
     /// Judges the cookie of a client that sent options, and keeps room for what it asked for.
-    #[cold]
-    #[inline(never)]
     pub(crate) fn plan(&mut self, edns: Edns, client: IpAddr, message: &[u8]) {
         self.cookie = options::cookie(edns, self.context, client, message);
         let should = options::octets_asked_for(edns, self.context);
@@ -419,8 +417,6 @@ impl<'a, 'c> Reply<'a, 'c> {
     }
 
     /// Adds options behind the finished reply, whose OPT record stands last, and returns the reply's octets.
-    #[cold]
-    #[inline(never)]
     pub(crate) fn add_options(&mut self, extras: &Extras<'_>) -> usize {
         if let Some(edns) = self.edns
             && !self.writer.overflowed()
@@ -447,13 +443,9 @@ impl<'a, 'c> Reply<'a, 'c> {
         if self.truncation == Truncation::Cut {
             self.flags |= header::TC;
         }
-        self.writer.set_u16(2, self.flags | (rcode.0 & 0xf));
-        self.writer.set_u16(4, self.questions);
-        for (section, count) in
-            [Section::Answer, Section::Authority, Section::Additional].into_iter().zip(self.counts)
-        {
-            self.writer.set_u16(section.count_offset(), count);
-        }
+        let [answer, authority, additional] = self.counts;
+        let flags = self.flags | (rcode.0 & 0xf);
+        self.writer.set_header([flags, self.questions, answer, authority, additional]);
         self.writer.len()
     }
 

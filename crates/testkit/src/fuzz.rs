@@ -2,10 +2,10 @@
 //!
 //! Each panics when something does not hold.
 
-use std::path::Path;
-use std::sync::OnceLock;
+mod stray;
 
-use pharos_answer::{Transport, Verdict};
+use std::path::Path;
+
 use pharos_wire::Name;
 use pharos_zone::dnssec::Checks;
 use pharos_zone::load::load;
@@ -14,8 +14,8 @@ use pharos_zone::scan::{Includes, Record, Source, scan};
 
 use crate::dice::Dice;
 use crate::random;
-use crate::reply::Reply;
-use crate::served::{CLIENT, KEY, Served};
+use crate::served::KEY;
+pub use stray::query;
 
 /// Records beyond this are not kept for the comparison of prints: a few lines of $GENERATE make millions.
 const COMPARED_RECORDS: usize = 10_000;
@@ -24,47 +24,6 @@ const QUERIES: usize = 64;
 
 /// A zone with something of every kind, for queries that come from anywhere.
 pub const VARIED: &str = include_str!("varied.zone");
-
-/// The zones against which stray queries are put.
-pub fn varied() -> &'static Served {
-    static ZONES: OnceLock<Served> = OnceLock::new();
-    ZONES.get_or_init(|| Served::one("example.", VARIED).not_loaded("broken.example."))
-}
-
-/// Any octets as a query: a drop where nothing may be sent, else a reply that a resolver can read, that repeats
-/// the identifier and the question, and that is no longer than the client allows.
-pub fn query(message: &[u8]) {
-    let served = varied();
-    for transport in [Transport::Udp, Transport::Tcp] {
-        let mut out = vec![0xaa; 65_535];
-        let context = served.context(transport);
-        let mut job = pharos_answer::Job::default();
-        let verdict = pharos_answer::answer(
-            &mut job,
-            served.set(),
-            &context,
-            CLIENT,
-            message,
-            &mut out,
-            &mut pharos_answer::Silent,
-        );
-        match verdict {
-            Verdict::Drop(_) => {
-                assert!(message.len() < 12 || message[2] & 0x80 != 0, "dropped: {message:02x?}");
-            }
-            Verdict::Reply(replied) => {
-                let reply = Reply::read(&out[..replied.len], replied)
-                    .unwrap_or_else(|fault| panic!("{fault}\n{message:02x?}\n{:02x?}", &out[..replied.len]));
-                reply.check_against(message);
-                if transport == Transport::Udp {
-                    assert!(replied.len <= usize::from(context.udp_payload()));
-                    // Without OPT in the reply there was none in the query (RFC 6891 §7).
-                    assert!(reply.opt.is_some() || replied.len <= 512, "{} octets", replied.len);
-                }
-            }
-        }
-    }
-}
 
 /// Any text as a zone file: no panic; and what is accepted, printed and read again, is the same.
 pub fn zone_scan(text: &[u8]) {

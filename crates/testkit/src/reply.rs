@@ -181,7 +181,7 @@ impl fmt::Display for Reply {
 }
 
 impl Opt {
-    fn read(record: &Record) -> Result<Self, Fault> {
+    pub(crate) fn read(record: &Record) -> Result<Self, Fault> {
         let mut cursor = Cursor::new(&record.rdata);
         let mut options = Vec::new();
         while cursor.at < record.rdata.len() {

@@ -4,6 +4,8 @@
 //! does not fit leaves the writer [`Writer::overflowed`], so that a wrong estimate yields a truncated reply
 //! and never a panic or a broken record.
 
+use crate::header::OCTETS;
+
 /// Appends octets to a borrowed buffer.
 #[derive(Debug)]
 pub struct Writer<'a> {
@@ -95,6 +97,19 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Overwrites the header behind its identifier: flags and the four counts, in network order. Nothing happens
+    /// unless a whole header has been written already.
+    #[inline]
+    pub fn set_header(&mut self, flags_and_counts: [u16; 5]) {
+        if self.len >= OCTETS
+            && let Some(room) = self.out.get_mut(2..OCTETS)
+        {
+            for (room, word) in room.chunks_exact_mut(2).zip(flags_and_counts) {
+                room.copy_from_slice(&word.to_be_bytes());
+            }
+        }
+    }
+
     /// What has been written.
     pub fn written(&self) -> &[u8] {
         self.out.get(..self.len).unwrap_or_default()
@@ -126,6 +141,15 @@ mod tests {
         writer.put_u16(2);
         writer.rewind(mark);
         assert_eq!(writer.written(), [0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn a_header_is_set_behind_its_identifier() {
+        let mut out = [0xff; 14];
+        let mut writer = Writer::new(&mut out, 12, 14);
+        writer.set_header([0x8180, 1, 2, 3, 4]);
+        assert_eq!(writer.written(), [0xff, 0xff, 0x81, 0x80, 0, 1, 0, 2, 0, 3, 0, 4]);
+        Writer::new(&mut [0; 11], 11, 11).set_header([0; 5]);
     }
 
     #[test]
