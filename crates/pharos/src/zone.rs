@@ -1,7 +1,7 @@
 //! `pharos zone check` and `pharos zone print`: zone files judged and shown without serving them.
 //!
-//! Both load a zone by the function that the responder calls, so what passes here is what it accepts. Nothing
-//! is kept and nothing is sent; the whole state is the exit code.
+//! Both load a zone by the function that the responder calls, from files as it reads them, so what passes here is what
+//! it accepts. Nothing is kept and nothing is sent; the whole state is the exit code.
 
 use crate::cli;
 use crate::failure::Failure;
@@ -10,6 +10,7 @@ use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
 use pharos_zone::diagnostic::Severity;
 use pharos_zone::dnssec::{Checks, Clock, Progress, Signatures, Signed};
+use pharos_zone::files::read_regular;
 use pharos_zone::load::{LoadError, Loaded, load};
 use pharos_zone::print::Listing;
 use pharos_zone::scan::{Includes, Report, Source, scan};
@@ -102,7 +103,7 @@ fn check_one(file: &ZoneFile, twice: Option<&Path>, checks: &Checks) -> bool {
         }
         (Ok(name), None) => name,
     };
-    let octets = match std::fs::read(&file.path) {
+    let octets = match read_regular(&file.path) {
         Ok(octets) => octets,
         Err(error) => {
             let why = format!("{path}: error: the file cannot be read: {error}");
@@ -111,9 +112,13 @@ fn check_one(file: &ZoneFile, twice: Option<&Path>, checks: &Checks) -> bool {
     };
     match load_zone(name, &file.path, &octets, checks, &mut progress(name)) {
         Ok(loaded) => {
-            remark(&loaded.report.to_string());
+            remark(&loaded.report.whole().to_string());
             for finding in &loaded.by_clock {
                 remark(&format!("{}\n", finding.render(&loaded.report.files)));
+            }
+            let hidden = loaded.by_clock_total.saturating_sub(loaded.by_clock.len() as u64);
+            if hidden > 0 {
+                remark(&format!("{hidden} more findings by the clock are not shown\n"));
             }
             if loaded.by_clock.iter().any(|finding| finding.severity == Severity::Error) {
                 let findings = counted(loaded.by_clock_total, "finding");
@@ -129,7 +134,7 @@ fn check_one(file: &ZoneFile, twice: Option<&Path>, checks: &Checks) -> bool {
         Err(LoadError::Refused(report)) => {
             let Report { errors_total, warnings_total, .. } = *report;
             let (errors, warnings) = (counted(errors_total, "error"), counted(warnings_total, "warning"));
-            refuse(&name.to_string(), report.to_string().trim_end(), &format!("{errors}, {warnings}"))
+            refuse(&name.to_string(), report.whole().to_string().trim_end(), &format!("{errors}, {warnings}"))
         }
         Err(error @ LoadError::Unreadable { .. }) => {
             refuse(&name.to_string(), &error.to_string(), "unreadable")
@@ -179,7 +184,7 @@ pub(crate) fn print(args: &cli::ZonePrint) -> Result<(), Failure> {
         );
     }
     let name = zone_of(path, args.origin.as_deref())?;
-    let octets = std::fs::read(path)
+    let octets = read_regular(path)
         .map_err(|error| Failure::failed(format!("{}: cannot be read: {error}", path.display())))?;
     match load_zone(&name, path, &octets, &Checks::LENIENT, &mut |_| {}) {
         Ok(loaded) => remark(&loaded.report.to_string()),

@@ -125,6 +125,47 @@ fn warnings_are_shown_and_leave_exit_code_0() {
 }
 
 #[test]
+fn all_errors_are_printed_however_many() {
+    let scratch = Scratch::new("zone-many");
+    let path = scratch.write("good.example.zone", &(GOOD.to_owned() + &"bad A 192.0.2.256\n".repeat(1234)));
+    let output = zone("check", &path);
+    assert_eq!(stderr(&output).matches("error: A address: `192.0.2.256` is not").count(), 1234);
+    assert_eq!(stdout(&output), "REFUSED  good.example. 1234 errors, 0 warnings\n");
+    let path = scratch.write("good.example.zone", &(GOOD.to_owned() + &"bad A 192.0.2.256\n".repeat(10_003)));
+    let text = stderr(&zone("check", &path));
+    assert_eq!(text.matches("error: A address: `192.0.2.256` is not").count(), 10_000);
+    assert!(text.contains("\n3 more errors are not shown\n"), "{}", &text[text.len() - 200..]);
+}
+
+#[test]
+fn what_the_responder_does_not_read_is_refused_here_too() {
+    let scratch = Scratch::new("zone-unread");
+    let zones = scratch.0.join("zones");
+    std::fs::create_dir(&zones).unwrap();
+    scratch.write("common.inc", "x A 192.0.2.2\n");
+    let path = scratch.write("zones/good.example.zone", &(GOOD.to_owned() + "$INCLUDE ../common.inc\n"));
+    for output in [zone("check", &path), zone("print", &path)] {
+        let text = stderr(&output);
+        let said = format!("cannot be read: it is outside of {}\n", zones.canonicalize().unwrap().display());
+        assert!(
+            text.contains(&said) && text.contains("\n help: what a zone file includes stands in"),
+            "{text}"
+        );
+        assert_eq!((stdout(&output).contains("192.0.2"), output.status.code()), (false, Some(1)));
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    for output in [zone("check", &path), zone("check", &zones), zone("print", &path)] {
+        assert!(
+            stderr(&output).contains("read: it is a named pipe, not a regular file\n"),
+            "{}",
+            stderr(&output)
+        );
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
 fn a_zone_in_two_files_is_refused_as_the_responder_refuses_it() {
     let scratch = Scratch::new("zone-twice");
     scratch.write("good.example.zone", GOOD);
@@ -253,4 +294,14 @@ fn a_signed_zone_that_was_changed_is_refused() {
     let output = zone("check", scratch.write("signed.example.zone", &changed));
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("does not verify with key"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_record_that_stands_twice_in_another_case_breaks_no_signature() {
+    let scratch = Scratch::new("zone-signed-twice");
+    let text = std::fs::read_to_string(sample("signed.example.zone")).expect("the sample is there");
+    let twice = text.clone() + "signed.example. 86400 IN NS A.nic.Example.\n";
+    let output = zone("check", scratch.write("signed.example.zone", &twice));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stdout(&output), stdout(&zone("check", sample("signed.example.zone"))));
 }

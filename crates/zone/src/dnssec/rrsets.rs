@@ -117,10 +117,6 @@ impl Judge<'_> {
             }
         }
         self.done.fetch_add(rrsigs.len() as u64, Ordering::Relaxed);
-        if canonical.is_some_and(|canonical| canonical.differ_in_case) {
-            let remedy = "keep one of them: they are the same to validators (RFC 4034 §6.2)";
-            found.faults.error(rrset[0].place, format!("the {} has a record twice", what()), remedy);
-        }
         for &algorithm in self.keys.active() {
             if good[usize::from(algorithm)] || bad[usize::from(algorithm)] {
                 continue;
