@@ -105,8 +105,8 @@ impl<'s> Proofs<'s> {
         }
     }
 
-    /// The wildcard that stands for the name, below its closest encloser at `label`, lacks the type (RFC 4035 §3.1.3.4,
-    /// RFC 5155 §7.2.5). That the name itself does not exist was proved when the wildcard was found.
+    /// The wildcard that stands for the name, below its closest encloser at `label`, lacks the type (RFC 4035
+    /// §3.1.3.4, RFC 5155 §7.2.5). That the name itself does not exist was proved when the wildcard was found.
     pub(crate) fn no_type_at_wildcard(
         &mut self,
         image: &'s ZoneImage,

@@ -341,6 +341,12 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     /// Adds the addresses of names in an RRset that stands at `start`, as far as they are needed so much and fit.
     #[inline]
     fn additional(&mut self, image: &'s ZoneImage, rrset: &RrSet<'s>, start: usize, need: Need) {
+        if rrset.has_extras() {
+            self.addresses(image, rrset, start, need);
+        }
+    }
+
+    fn addresses(&mut self, image: &'s ZoneImage, rrset: &RrSet<'s>, start: usize, need: Need) {
         let mut left_out = 0;
         for extra in rrset.extras().filter(|extra| extra.need == need) {
             for rtype in [Rtype::A, Rtype::AAAA] {

@@ -403,6 +403,12 @@ impl<'a> RrSet<'a> {
         self.records().any(|record| record.patches().any(within))
     }
 
+    /// Whether any addresses belong into the additional section.
+    #[inline]
+    pub fn has_extras(&self) -> bool {
+        self.flags & RRSET_EXTRAS != 0
+    }
+
     /// Nodes whose addresses belong into the additional section, each with the place of its name.
     #[inline]
     pub fn extras(&self) -> impl Iterator<Item = Extra<'a>> + use<'a> {
