@@ -436,3 +436,39 @@ fn log_reload(report: &ReloadReport) {
         "zones in force"
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::config::ZoneSource;
+
+    #[test]
+    fn whoever_asks_for_the_status_does_not_wait_for_a_reload() {
+        let directory = std::env::temp_dir().join(format!("pharos-handle-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let text = "@ 300 SOA ns host 7 1 1 1 1\n@ 300 NS ns\nns 300 A 192.0.2.1\n";
+        std::fs::write(directory.join("a.test.zone"), text).unwrap();
+        let listen = vec!["127.0.0.1:0".parse().unwrap()];
+        let zones = ZoneSource::Directory(directory.clone());
+        let responder = Responder::start(Config::new(listen, zones)).unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+        let handle = responder.handle();
+        // Held by a reload from its begin to its end.
+        let reloading = lock(&handle.shared.keeper);
+        let (tell, told) = mpsc::channel();
+        let asked = handle.clone();
+        std::thread::spawn(move || {
+            let registry = prometheus::Registry::new();
+            asked.register(&registry).unwrap();
+            let metrics = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+            drop(tell.send((asked.status(&StatusFilter::default()), metrics)));
+        });
+        let answer = told.recv_timeout(Duration::from_secs(20));
+        let (status, metrics) = answer.expect("the status comes while the reload runs");
+        drop(reloading);
+        assert_eq!((status.zones[0].serial, status.generation), (Some(7), 2));
+        assert!(metrics.contains("pharos_responder_zone_serial{zone=\"a.test.\"} 7\n"), "{metrics}");
+    }
+}

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
-use common::{PATIENCE, Zones, ask_udp, query, scrape, www};
+use common::{PATIENCE, Zones, ask_udp, query, www};
 use hickory_proto::op::{Message, ResponseCode};
 use pharos_responder::{
     Config, Cookies, Readiness, ReloadError, Require, Responder, StartError, StatusFilter, ZoneLife,
@@ -199,7 +199,7 @@ fn files_outside_of_the_zones_directory_cannot_be_included() {
         let responder = Responder::start(zones.config()).unwrap();
         let status = responder.handle().status(&StatusFilter::default());
         let refusal = status.zones[0].refusal.as_deref().unwrap();
-        assert!(refusal.contains("may be included"), "{refusal}");
+        assert!(refusal.contains("it is outside of"), "{refusal}");
         assert!(!refusal.contains("secret\n") && !refusal.contains("root:secret"), "{refusal}");
     }
     std::fs::remove_file(outside).unwrap();
@@ -217,6 +217,21 @@ fn a_second_instance_is_refused_and_the_first_is_named() {
     let Err(StartError::Net(error)) = Responder::start(config) else { panic!("a second instance started") };
     assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
     assert_eq!(www(&first.handle(), "a.test"), Some(1));
+}
+
+#[test]
+fn a_start_on_one_address_beside_an_instance_on_all_takes_no_packet_of_it() {
+    let zones = Zones::new("beside", &[("a.test.zone", &zone(1, 1))]);
+    let all = Config { listen: vec!["0.0.0.0:0".parse().unwrap()], ..zones.config() };
+    let first = Responder::start(all).unwrap();
+    let port = first.handle().listen()[0].port();
+    // The first address is free; of the second one TCP says that it is taken before any UDP socket is bound.
+    let one = SocketAddr::from(([127, 0, 0, 1], port));
+    let config = Config { listen: vec!["127.0.0.2:0".parse().unwrap(), one], ..zones.config() };
+    let Err(StartError::Net(error)) = Responder::start(config) else { panic!("it started") };
+    assert!(error.to_string().contains(&format!("bind TCP {one}")), "{error}");
+    let reply = ask_udp(one, &query("www.a.test", 1));
+    assert_eq!(reply.answers.len(), 1);
 }
 
 #[test]
@@ -369,31 +384,17 @@ fn cookies_and_the_reporting_agent_are_told_by_udp_and_by_tcp() {
 }
 
 #[test]
-fn whoever_asks_for_the_status_does_not_wait_for_a_reload() {
-    let zones = Zones::new("status", &[("a.test.zone", &zone(1, 1))]);
+fn a_pipe_in_the_place_of_a_file_is_refused_and_holds_up_nobody() {
+    let zones = Zones::new("pipe", &[("a.test.zone", &zone(1, 1)), ("b.test.zone", &zone(1, 1))]);
     let responder = Responder::start(zones.config()).unwrap();
     let handle = responder.handle();
-    // A pipe in the place of the file: the reload hangs in it for as long as the test wants.
     let pipe = zones.0.join("a.test.zone");
     std::fs::remove_file(&pipe).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let reload = std::thread::spawn({
-        let handle = handle.clone();
-        move || handle.reload().unwrap()
-    });
-    // Opening for writing waits for the reader.
-    let mut writer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
-    let (tell, told) = std::sync::mpsc::channel();
-    let asked = handle.clone();
-    std::thread::spawn(move || drop(tell.send((asked.status(&StatusFilter::default()), scrape(&asked)))));
-    let (status, metrics) = told.recv_timeout(PATIENCE).expect("the status comes while the reload runs");
-    assert_eq!((status.zones[0].serial, status.generation), (Some(1), 2));
-    assert!(metrics.contains("pharos_responder_zone_serial{zone=\"a.test.\"} 1\n"), "{metrics}");
-    assert!(!reload.is_finished());
-    writer.write_all(zone(2, 1).as_bytes()).unwrap();
-    drop(writer);
-    assert_eq!(reload.join().unwrap().loaded[0].serial, 2);
-    assert_eq!(handle.status(&StatusFilter::default()).zones[0].serial, Some(2));
+    zones.write("b.test.zone", &zone(2, 2));
+    let report = handle.reload().unwrap();
+    assert_eq!((report.loaded.len(), report.refused.len()), (1, 1), "{report}");
+    assert_eq!((www(&handle, "a.test"), www(&handle, "b.test")), (Some(1), Some(2)));
 }
 
 #[test]

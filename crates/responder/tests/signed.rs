@@ -8,7 +8,9 @@ mod common;
 use std::time::Duration;
 
 use common::{Zones, scrape, www};
-use pharos_responder::{Broken, Config, Handle, ReloadReport, Responder, Status, StatusFilter, ZoneLife};
+use pharos_responder::{
+    Broken, Config, Handle, ReloadReport, Responder, Signatures, Status, StatusFilter, ZoneLife,
+};
 
 const GOOD: &str = include_str!("signed/child-good.zone");
 const NEWER: &str = include_str!("signed/child-newer.zone");
@@ -217,6 +219,37 @@ fn whoever_wants_broken_zones_served_gets_them_with_an_alarm() {
     let (state, serial, findings) = node.child();
     assert_eq!((state, serial), (ZoneLife::Live, Some(4)));
     assert!(findings.contains("no DNSKEY of child.test. matches"), "{findings}");
+}
+
+/// The data with another address, which the signature over it does not cover.
+fn forged() -> String {
+    NEWER.replace("192.0.2.5\n", "192.0.2.66\n")
+}
+
+#[test]
+fn a_signature_that_does_not_verify_refuses_the_zone_also_at_the_start() {
+    let node = Node::start("forged", &[(CHILD_FILE, GOOD)]);
+    let report = node.push(&[(CHILD_FILE, &forged())]);
+    let reason = &report.refused[0].reason;
+    assert!(
+        reason.contains("A RRset of www.child.test. does not verify") && reason.contains("child.test.zone:"),
+        "{reason}"
+    );
+    assert_eq!(node.child().1, Some(1));
+    let node = Node::start("forged-start", &[(CHILD_FILE, &forged())]);
+    assert_eq!((node.child().0, node.child().1), (ZoneLife::NotLoaded, None));
+}
+
+#[test]
+fn what_is_not_verified_or_to_be_served_though_broken_is_served() {
+    let unverified = |config: &mut Config| config.dnssec.verify = Signatures::None;
+    let node = Node::with("unverified", &[(CHILD_FILE, GOOD)], unverified);
+    assert_eq!(node.push(&[(CHILD_FILE, &forged())]).loaded.len(), 1);
+    let serve = |config: &mut Config| config.dnssec.broken = Broken::Serve;
+    let node = Node::with("served", &[(CHILD_FILE, GOOD)], serve);
+    let report = node.push(&[(CHILD_FILE, &forged())]);
+    assert!(report.loaded[0].warnings > 0, "{report}");
+    assert_eq!(node.child().1, Some(66));
 }
 
 #[test]

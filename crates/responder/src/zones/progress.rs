@@ -44,11 +44,27 @@ impl ProgressLog {
     }
 
     fn is_time(&mut self) -> bool {
-        let now = Instant::now();
+        self.is_due(Instant::now())
+    }
+
+    fn is_due(&mut self, now: Instant) -> bool {
         let due = now.duration_since(self.last) >= LINES;
         if due {
             self.last = now;
         }
         due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_load_says_nothing_and_a_long_one_says_something_every_few_seconds() {
+        let begun = Instant::now();
+        let mut log = ProgressLog::new(begun, 1);
+        let seconds = (0..60).filter(|&second| log.is_due(begun + Duration::from_secs(second)));
+        assert_eq!(seconds.collect::<Vec<_>>(), (1..12).map(|line| line * 5).collect::<Vec<_>>());
     }
 }
