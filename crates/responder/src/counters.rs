@@ -1,7 +1,8 @@
 //! Counters with one writer each, summed when somebody scrapes.
 //!
-//! Each worker and the TCP thread own one [`Counters`]; a count is a load and a store of a word that no other
-//! thread writes, so it needs no locked instruction. Readers may see a number that is one batch old.
+//! Each worker and the TCP thread own one [`Counters`], with a [`Tally`] for each origin of queries; a count is a
+//! load and a store of a word that no other thread writes, so it needs no locked instruction. Readers may see a number
+//! that is one batch old.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 use pharos_answer::{DropReason, Kind, Replied, Truncation, Verdict};
 use pharos_netio::SendReport;
 use pharos_wire::{Opcode, Rcode, Rtype};
+
+use crate::origin::Origin;
 
 /// A number that one thread writes.
 #[derive(Debug, Default)]
@@ -27,26 +30,6 @@ impl Count {
 
     pub(crate) fn set(&self, value: u64) {
         self.0.store(value, Relaxed);
-    }
-}
-
-/// Whom a query is from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Origin {
-    /// A client somewhere.
-    Client,
-    /// This host: probes and people at its keyboard.
-    Host,
-}
-
-impl Origin {
-    pub(crate) const ALL: [Self; 2] = [Self::Client, Self::Host];
-
-    pub(crate) const fn label(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Host => "host",
-        }
     }
 }
 
@@ -168,12 +151,11 @@ impl ZoneCounts {
     }
 }
 
-/// What one thread counts.
+/// What one thread counts of the messages of one origin.
 #[derive(Debug, Default)]
-#[repr(align(128))] // no two threads write to one cache line or to its neighbour
-pub(crate) struct Counters {
-    pub(crate) received: [[Count; Family::ALL.len()]; Origin::ALL.len()],
-    /// Replies by the slot of the zone asked, from clients; the last is for zones without a slot.
+pub(crate) struct Tally {
+    pub(crate) received: [Count; Family::ALL.len()],
+    /// Replies by the slot of the zone asked; the last is for zones without a slot.
     pub(crate) zones: ZoneCounts,
     pub(crate) opcodes: Classes<{ OPCODES.len() }>,
     pub(crate) qtypes: Classes<{ QTYPES.len() }>,
@@ -183,30 +165,17 @@ pub(crate) struct Counters {
     pub(crate) reply_octets: Count,
     pub(crate) truncated: Count,
     pub(crate) unanswered: [Count; DropReason::ALL.len()],
-    pub(crate) send_no_room: Count,
-    pub(crate) send_forbidden: Count,
-    pub(crate) send_unreachable: Count,
-    pub(crate) send_other: Count,
-    pub(crate) receive_errors: Count,
-    /// Datagrams that the kernel dropped before they were received, mostly for full buffers.
-    pub(crate) socket_drops: Count,
-    pub(crate) accepted: Count,
-    pub(crate) turned_away: Count,
-    pub(crate) timed_out: Count,
-    heartbeat_ms: Count,
 }
 
-impl Counters {
+impl Tally {
     /// Counts what became of one message.
     #[inline]
-    pub(crate) fn verdict(&self, origin: Origin, family: Family, slots: &[u16], verdict: &Verdict) {
-        self.received[origin as usize][family as usize].add(1);
+    pub(crate) fn verdict(&self, family: Family, slots: &[u16], verdict: &Verdict) {
+        self.received[family as usize].add(1);
         match verdict {
             Verdict::Reply(reply) => {
                 self.reply(reply);
-                if origin == Origin::Client
-                    && let Some(slot) = reply.zone.and_then(|zone| slots.get(zone))
-                {
+                if let Some(slot) = reply.zone.and_then(|zone| slots.get(zone)) {
                     self.zones.add(*slot);
                 }
             }
@@ -225,6 +194,32 @@ impl Counters {
         if reply.truncation == Truncation::Cut {
             self.truncated.add(1);
         }
+    }
+}
+
+/// What one thread counts.
+#[derive(Debug, Default)]
+#[repr(align(128))] // no two threads write to one cache line or to its neighbour
+pub(crate) struct Counters {
+    tallies: [Tally; Origin::ALL.len()],
+    pub(crate) send_no_room: Count,
+    pub(crate) send_forbidden: Count,
+    pub(crate) send_unreachable: Count,
+    pub(crate) send_other: Count,
+    pub(crate) receive_errors: Count,
+    /// Datagrams that the kernel dropped before they were received, mostly for full buffers.
+    pub(crate) socket_drops: Count,
+    pub(crate) accepted: Count,
+    pub(crate) turned_away: Count,
+    pub(crate) timed_out: Count,
+    heartbeat_ms: Count,
+}
+
+impl Counters {
+    /// What is counted of messages of this origin.
+    #[inline]
+    pub(crate) fn of(&self, origin: Origin) -> &Tally {
+        &self.tallies[origin as usize]
     }
 
     /// Counts replies that the kernel did not take.
@@ -250,7 +245,7 @@ impl Counters {
     }
 
     pub(crate) fn queries(&self) -> u64 {
-        self.received.iter().flatten().map(Count::get).sum()
+        self.tallies.iter().flat_map(|tally| &tally.received).map(Count::get).sum()
     }
 
     pub(crate) fn drops(&self) -> u64 {
@@ -261,7 +256,8 @@ impl Counters {
             &self.send_other,
             &self.socket_drops,
         ];
-        self.unanswered.iter().chain(others).map(Count::get).sum()
+        let unanswered = self.tallies.iter().flat_map(|tally| &tally.unanswered);
+        unanswered.chain(others).map(Count::get).sum()
     }
 }
 

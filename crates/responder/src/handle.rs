@@ -17,6 +17,7 @@ use pharos_zonedb::Published;
 use crate::config::{Config, DnssecConfig, StartError, TcpLimits};
 use crate::counters::{Counters, beat_age_ms};
 use crate::metrics::ResponderCollector;
+use crate::origin::{Origins, OwnAddresses};
 use crate::sockets::Sockets;
 use crate::status::{MAX_LISTED, Status, StatusFilter, WorkerStatus, ZoneLife, ZoneStatus};
 use crate::tcp::Tcp;
@@ -25,10 +26,12 @@ use crate::watchdog;
 use crate::worker::{TURN, Worker};
 use crate::zones::{Belief, Bench, Known, ReloadError, ReloadReport, Served, ZoneKeeper, unix};
 
-/// A worker that did not turn for this long makes the responder not ready; the watchdog is more patient.
+/// A thread that answers and did not turn for this long makes the responder not ready; the watchdog is more patient.
 const LATE: Duration = Duration::from_secs(1);
 /// A thread that waits for its next look wakes so often, to see whether the responder stops.
 const WAKE: Duration = Duration::from_millis(500);
+/// How old the list of the host's addresses may be.
+const ADDRESSES_FOR: Duration = Duration::from_secs(10);
 
 /// A running responder. Dropping it stops it.
 pub struct Responder {
@@ -58,6 +61,7 @@ struct Shared {
     published: Arc<Published<Served>>,
     workers: Vec<(Option<CpuId>, Arc<Counters>)>,
     tcp: Arc<Counters>,
+    own_addresses: Arc<OwnAddresses>,
     tcp_open: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     started: Instant,
@@ -67,7 +71,7 @@ struct Shared {
 /// Whether the responder can be relied on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Readiness {
-    /// Every zone has been tried and all workers turn.
+    /// Every zone has been tried and all threads that answer turn.
     Ready,
     /// It cannot, for this reason.
     NotReady(String),
@@ -103,6 +107,7 @@ impl Responder {
             listen: sockets.listen,
             workers: worker_cpus.iter().map(|&cpu| (Some(cpu), Arc::default())).collect(),
             tcp: Arc::default(),
+            own_addresses: Arc::default(),
             tcp_open: Arc::default(),
             stop: Arc::default(),
             started: Instant::now(),
@@ -114,6 +119,7 @@ impl Responder {
             published: keeper.published().clone(),
             keeper: Mutex::new(keeper),
         });
+        shared.own_addresses.refresh();
         shared.look();
         let mut responder = Self { handle: Handle { shared }, threads: Vec::new(), _locks: locks };
         responder.spawn(sockets.udp, sockets.tcp, &context, config.tcp)?;
@@ -133,12 +139,13 @@ impl Responder {
         let udp_context = Arc::new(context.clone());
         for (id, (sockets, (cpu, counters))) in udp.into_iter().zip(&shared.workers).enumerate() {
             let worker = Worker {
-                id,
+                name: worker_name(id),
                 cpu: *cpu,
                 inbox: Inbox::new(sockets, TURN)?,
                 zones: published.reader(),
                 context: udp_context.clone(),
                 counters: counters.clone(),
+                origins: Origins::Service(shared.own_addresses.clone()),
                 stop: shared.stop.clone(),
                 started: shared.started,
             };
@@ -150,12 +157,14 @@ impl Responder {
             zones: published.reader(),
             context: context.over(Transport::Tcp),
             counters: shared.tcp.clone(),
+            origins: Origins::Service(shared.own_addresses.clone()),
             open: shared.tcp_open.clone(),
             stop: shared.stop.clone(),
             started: shared.started,
         };
         self.threads.push(tcp.spawn()?);
-        let watched: Vec<_> = shared.workers.iter().map(|(_, counters)| counters.clone()).collect();
+        let watched: Vec<_> =
+            shared.posts().map(|Post { name, counters, .. }| (name, counters.clone())).collect();
         let (stop, published) = (shared.stop.clone(), published.clone());
         let watchdog = std::thread::Builder::new().name("watchdog".into());
         let watchdog = watchdog.spawn(move || watchdog::run(&watched, &published, &stop));
@@ -246,6 +255,7 @@ impl Handle {
                 .collect(),
             clock: trust,
             tcp_connections: shared.tcp_open.load(Ordering::Relaxed),
+            tcp_heartbeat_age_ms: beat_age_ms(&shared.tcp, shared.started),
             queries: workers.iter().map(|worker| worker.queries).sum::<u64>() + shared.tcp.queries(),
             drops: self.counters().iter().map(|(_, counters)| counters.drops()).sum(),
             workers,
@@ -254,17 +264,17 @@ impl Handle {
 
     /// Whether the responder can be relied on.
     pub fn readiness(&self) -> Readiness {
-        // A handle exists only once every zone has been tried, so only the workers remain to be seen.
+        // A handle exists only once every zone has been tried, so only the threads remain to be seen.
         let shared = &*self.shared;
         if shared.stop.load(Ordering::Relaxed) {
             return Readiness::NotReady("the responder is stopping".into());
         }
-        let late = shared
-            .workers
-            .iter()
-            .position(|(_, counters)| u128::from(beat_age_ms(counters, shared.started)) > LATE.as_millis());
-        match late {
-            Some(id) => Readiness::NotReady(format!("UDP worker {id} has not turned for more than {LATE:?}")),
+        let late =
+            |post: &Post<'_>| u128::from(beat_age_ms(post.counters, shared.started)) > LATE.as_millis();
+        match shared.posts().find(late) {
+            Some(Post { name, .. }) => {
+                Readiness::NotReady(format!("thread {name} has not turned for more than {LATE:?}"))
+            }
             None => Readiness::Ready,
         }
     }
@@ -289,12 +299,36 @@ impl Handle {
 
     /// Every thread's counters with its transport.
     pub(crate) fn counters(&self) -> Vec<(&'static str, &Counters)> {
-        let workers = self.shared.workers.iter().map(|(_, counters)| ("udp", &**counters));
-        workers.chain([("tcp", &*self.shared.tcp)]).collect()
+        self.shared.posts().map(|post| (post.transport, &**post.counters)).collect()
+    }
+
+    /// How long ago each thread that answers turned last, by its name, in milliseconds.
+    pub(crate) fn heartbeats(&self) -> Vec<(String, u64)> {
+        let age = |post: Post<'_>| (post.name, beat_age_ms(post.counters, self.shared.started));
+        self.shared.posts().map(age).collect()
     }
 }
 
+/// A thread that answers.
+struct Post<'a> {
+    name: String,
+    transport: &'static str,
+    counters: &'a Arc<Counters>,
+}
+
+fn worker_name(id: usize) -> String {
+    format!("udp-{id}")
+}
+
 impl Shared {
+    fn posts(&self) -> impl Iterator<Item = Post<'_>> {
+        let tcp = Post { name: "tcp".to_owned(), transport: "tcp", counters: &self.tcp };
+        let workers = self.workers.iter().enumerate();
+        workers
+            .map(|(id, (_, counters))| Post { name: worker_name(id), transport: "udp", counters })
+            .chain([tcp])
+    }
+
     /// How the next reload checks and judges; after a look, since the clock may have stepped this very moment.
     fn bench(&self) -> Bench {
         let belief = self.look();
@@ -321,12 +355,17 @@ impl Shared {
 
     /// Looks until the responder stops.
     fn keep_vigil(&self) {
-        let mut next = self.started.elapsed() + vigil::LOOK;
+        let mut next_look = self.started.elapsed() + vigil::LOOK;
+        let mut next_addresses = self.started.elapsed() + ADDRESSES_FOR;
         while !self.stop.load(Ordering::Relaxed) {
             std::thread::sleep(WAKE);
-            if self.started.elapsed() >= next {
+            if self.started.elapsed() >= next_look {
                 self.look();
-                next = self.started.elapsed() + vigil::LOOK;
+                next_look = self.started.elapsed() + vigil::LOOK;
+            }
+            if self.started.elapsed() >= next_addresses {
+                self.own_addresses.refresh();
+                next_addresses = self.started.elapsed() + ADDRESSES_FOR;
             }
         }
     }

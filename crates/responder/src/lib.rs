@@ -19,6 +19,7 @@ mod config;
 mod counters;
 mod handle;
 mod metrics;
+mod origin;
 mod pressure;
 mod sockets;
 mod status;

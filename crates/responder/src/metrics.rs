@@ -8,10 +8,19 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use crate::counters::{
-    Classes, Count, Counters, Family as IpFamily, KINDS, OPCODES, Origin, QTYPES, RCODES, SIZES, ZONE_SLOTS,
+    Classes, Count, Counters, Family as IpFamily, KINDS, OPCODES, QTYPES, RCODES, SIZES, ZONE_SLOTS,
 };
 use crate::handle::Handle;
+use crate::origin::Origin;
 use crate::status::{StatusFilter, ZoneLife};
+
+/// The commit that this was built from, where the build was told by `PHAROS_COMMIT`.
+const BUILT_FROM: &str = match option_env!("PHAROS_COMMIT") {
+    Some(commit) => commit,
+    None => "",
+};
+/// What the compiler calls itself (build.rs asks it).
+const BUILT_BY: &str = env!("PHAROS_RUSTC");
 
 /// Makes metric families of what a responder counts.
 pub(crate) struct ResponderCollector {
@@ -40,50 +49,54 @@ impl Collector for ResponderCollector {
     }
 }
 
-/// Counters of every thread, each with its transport.
+/// Counters of every thread, each with its transport and, of what became of messages, with the origin.
 fn traffic(all: &[(&'static str, &Counters)]) -> Vec<MetricFamily> {
     let mut queries = counter(
         "pharos_responder_queries_total",
-        "Messages received, by transport, family and origin: clients, or this host (probes).",
+        "Messages received, by transport, family and origin: clients, or probes from this host.",
     );
-    let mut opcodes = counter("pharos_responder_opcodes_total", "Messages answered, by opcode.");
-    let mut qtypes = counter("pharos_responder_qtypes_total", "Messages answered, by query type.");
-    let mut rcodes = counter("pharos_responder_rcodes_total", "Replies, by transport and response code.");
-    let mut kinds = counter("pharos_responder_answers_total", "Replies, by kind of answer.");
+    let mut opcodes =
+        counter("pharos_responder_opcodes_total", "Messages answered, by transport, origin and opcode.");
+    let mut qtypes =
+        counter("pharos_responder_qtypes_total", "Messages answered, by transport, origin and query type.");
+    let mut rcodes =
+        counter("pharos_responder_rcodes_total", "Replies, by transport, origin and response code.");
+    let mut kinds =
+        counter("pharos_responder_answers_total", "Replies, by transport, origin and kind of answer.");
     let mut sizes = counter(
         "pharos_responder_reply_sizes_total",
-        "Replies, by size: at most `octets`, more than the class below.",
+        "Replies, by transport, origin and size: at most `octets`, more than the class below.",
     );
     let mut octets =
         counter("pharos_responder_reply_octets_total", "Octets of replies, without IP, UDP and TCP headers.");
     let mut truncated = counter("pharos_responder_truncated_total", "Replies with the TC bit set.");
+    let mut unanswered = counter(
+        "pharos_responder_unanswered_total",
+        "Messages that get no reply by rule, by reason: shorter than a header, or responses.",
+    );
     let mut dropped = counter(
         "pharos_responder_dropped_total",
-        "Messages without a reply, and replies that were not sent, by reason.",
+        "Datagrams and replies that were lost here, by reason: the receive buffer was full, or the reply not sent.",
     );
     let mut errors = counter("pharos_responder_receive_errors_total", "Failures to receive or accept.");
     for &(transport, counters) in all {
         let transport = ("transport", transport);
-        for (origin, counts) in Origin::ALL.iter().zip(&counters.received) {
-            for (family, count) in IpFamily::ALL.iter().zip(counts) {
-                let labels = [transport, ("origin", origin.label()), ("family", family.label())];
-                queries.add(&labels, count.get());
+        for origin in Origin::ALL {
+            let tally = counters.of(origin);
+            let both = [transport, ("origin", origin.label())];
+            for (family, count) in IpFamily::ALL.iter().zip(&tally.received) {
+                queries.add(&[both[0], both[1], ("family", family.label())], count.get());
             }
-        }
-        opcodes.classes(
-            &[transport],
-            "opcode",
-            OPCODES.map(|opcode| opcode.label().to_owned()),
-            &counters.opcodes,
-        );
-        qtypes.classes(&[transport], "qtype", QTYPES.map(|qtype| qtype.to_string()), &counters.qtypes);
-        rcodes.classes(&[transport], "rcode", RCODES.map(|rcode| rcode.label().to_owned()), &counters.rcodes);
-        kinds.classes(&[transport], "kind", KINDS.map(|kind| kind.label().to_owned()), &counters.kinds);
-        sizes.classes(&[transport], "octets", SIZES.map(|size| size.to_string()), &counters.sizes);
-        octets.add(&[transport], counters.reply_octets.get());
-        truncated.add(&[transport], counters.truncated.get());
-        for (reason, count) in DropReason::ALL.iter().zip(&counters.unanswered) {
-            dropped.add(&[transport, ("reason", reason.label())], count.get());
+            opcodes.classes(&both, "opcode", OPCODES.map(|opcode| opcode.label().to_owned()), &tally.opcodes);
+            qtypes.classes(&both, "qtype", QTYPES.map(|qtype| qtype.to_string()), &tally.qtypes);
+            rcodes.classes(&both, "rcode", RCODES.map(|rcode| rcode.label().to_owned()), &tally.rcodes);
+            kinds.classes(&both, "kind", KINDS.map(|kind| kind.label().to_owned()), &tally.kinds);
+            sizes.classes(&both, "octets", SIZES.map(|size| size.to_string()), &tally.sizes);
+            octets.add(&both, tally.reply_octets.get());
+            truncated.add(&both, tally.truncated.get());
+            for (reason, count) in DropReason::ALL.iter().zip(&tally.unanswered) {
+                unanswered.add(&[both[0], both[1], ("reason", reason.label())], count.get());
+            }
         }
         let sends: [(&str, &Count); 5] = [
             ("receive_buffer_full", &counters.socket_drops),
@@ -97,7 +110,7 @@ fn traffic(all: &[(&'static str, &Counters)]) -> Vec<MetricFamily> {
         }
         errors.add(&[transport], counters.receive_errors.get());
     }
-    [queries, opcodes, qtypes, rcodes, kinds, sizes, octets, truncated, dropped, errors]
+    [queries, opcodes, qtypes, rcodes, kinds, sizes, octets, truncated, unanswered, dropped, errors]
         .into_iter()
         .map(Family::finish)
         .collect()
@@ -106,12 +119,18 @@ fn traffic(all: &[(&'static str, &Counters)]) -> Vec<MetricFamily> {
 /// Zones, workers, the process.
 fn health(handle: &Handle) -> Vec<MetricFamily> {
     let status = handle.status(&StatusFilter::default());
-    let mut info = gauge("pharos_responder_info", "1, with the version and the node's identity.");
-    info.add(&[("version", status.version), ("node", &status.node)], 1);
+    let mut info = gauge(
+        "pharos_responder_info",
+        "1, with the node's identity, the version, the commit it was built from if the build knew, and the compiler.",
+    );
+    let build =
+        [("version", status.version), ("commit", BUILT_FROM), ("rustc", BUILT_BY), ("node", &status.node)];
+    info.add(&build, 1);
     let mut started =
         gauge("pharos_responder_start_time_seconds", "When the responder started, seconds since 1970.");
     started.add(&[], status.started_unix);
-    let mut ready = gauge("pharos_responder_ready", "1 when every zone has been tried and all workers turn.");
+    let mut ready =
+        gauge("pharos_responder_ready", "1 when every zone has been tried and all threads that answer turn.");
     ready.add(&[], status.ready.into());
     let mut generation = gauge("pharos_responder_generation", "How many sets of zones have been in force.");
     generation.add(&[], status.generation);
@@ -126,6 +145,11 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
     ] {
         zones.add(&[("state", state.label())], count as u64);
     }
+    let mut state = gauge(
+        "pharos_responder_zone_state",
+        "1 for the state that the zone is in, 0 for the others: live, refused (newer data were refused and the last \
+         good ones answer), not_loaded (SERVFAIL).",
+    );
     let mut serial = gauge("pharos_responder_zone_serial", "SOA serial that answers.");
     let mut records = gauge("pharos_responder_zone_records", "Records that answer.");
     let mut octets = gauge("pharos_responder_zone_octets", "Octets of memory of a zone.");
@@ -152,6 +176,9 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
     for zone in &status.zones {
         let label = [("zone", zone.name.as_str())];
         refused.add(&label, (zone.state != ZoneLife::Live).into());
+        for known in [ZoneLife::Live, ZoneLife::Refused, ZoneLife::NotLoaded] {
+            state.add(&[label[0], ("state", known.label())], (zone.state == known).into());
+        }
         records.add(&label, zone.records);
         octets.add(&label, zone.octets as u64);
         findings.add(&label, zone.findings.len() as u64);
@@ -176,23 +203,27 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
     clock.add(&[], status.clock.trusted.into());
     let mut heartbeat = gauge(
         "pharos_responder_worker_heartbeat_age_milliseconds",
-        "Since a UDP worker last turned; it turns at least every 100 ms.",
+        "Since a thread that answers last turned, by its name: UDP workers and the TCP thread turn at least every 100 ms.",
     );
-    for worker in &status.workers {
-        heartbeat.add(&[("worker", &worker.id.to_string())], worker.heartbeat_age_ms);
+    for (name, age) in handle.heartbeats() {
+        heartbeat.add(&[("worker", &name)], age);
     }
     let all = handle.counters();
     let mut queries = counter(
         "pharos_responder_zone_queries_total",
-        "Replies to clients, by zone asked; zones beyond the first 1000 share the empty name.",
+        "Replies, by zone asked and origin; zones beyond the first 1000 share the empty name. Of probes only zones \
+         that were asked are listed.",
     );
-    for (zone, slot) in
-        handle.zone_slots().iter().map(|(zone, slot)| (zone.as_str(), *slot)).chain([("", ZONE_SLOTS as u16)])
-    {
-        queries.series.push((
-            vec![("zone".to_owned(), zone.to_owned())],
-            all.iter().map(|(_, counters)| counters.zones.get(slot)).sum(),
-        ));
+    let slots = handle.zone_slots();
+    let slots = slots.iter().map(|(zone, slot)| (zone.as_str(), *slot)).chain([("", ZONE_SLOTS as u16)]);
+    for (zone, slot) in slots {
+        for origin in Origin::ALL {
+            let count = all.iter().map(|(_, counters)| counters.of(origin).zones.get(slot)).sum();
+            if origin == Origin::Client || count > 0 {
+                let labels = [("zone", zone), ("origin", origin.label())];
+                queries.series.push((labels.map(|(name, value)| (name.into(), value.into())).into(), count));
+            }
+        }
     }
     let mut ended = counter(
         "pharos_responder_tcp_events_total",
@@ -214,6 +245,7 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
         ready,
         generation,
         zones,
+        state,
         serial,
         records,
         octets,

@@ -49,6 +49,8 @@ pub struct Status {
     pub workers: Vec<WorkerStatus>,
     /// TCP connections open now.
     pub tcp_connections: u64,
+    /// Milliseconds since the TCP thread last turned; it turns at least every 100 ms.
+    pub tcp_heartbeat_age_ms: u64,
     /// Messages received.
     pub queries: u64,
     /// Messages or replies dropped, for whatever reason.

@@ -24,7 +24,8 @@ use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use crate::config::{StartError, TcpLimits};
-use crate::counters::{Counters, Family, Origin};
+use crate::counters::{Counters, Family};
+use crate::origin::{Origin, Origins};
 use crate::worker::{TURN, since_epoch};
 use crate::zones::Served;
 
@@ -44,6 +45,7 @@ pub(crate) struct Tcp {
     pub(crate) zones: Reader<Served>,
     pub(crate) context: Context,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) origins: Origins,
     pub(crate) open: Arc<AtomicU64>,
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) started: Instant,
@@ -62,6 +64,7 @@ impl Tcp {
         let shared = Rc::new(Shared {
             limits: self.limits,
             counters: self.counters,
+            origins: self.origins,
             open: self.open,
             held: RefCell::default(),
             work: RefCell::new(Work {
@@ -97,6 +100,7 @@ impl Tcp {
 struct Shared {
     limits: TcpLimits,
     counters: Arc<Counters>,
+    origins: Origins,
     open: Arc<AtomicU64>,
     /// Open connections by address and by network.
     held: RefCell<HashMap<Holder, usize>>,
@@ -198,9 +202,7 @@ async fn accept(listener: tokio::net::TcpListener, shared: Rc<Shared>) {
 async fn serve(mut stream: TcpStream, peer: IpAddr, admission: Admission) {
     let shared = &admission.shared;
     let _ = stream.set_nodelay(true);
-    let local = stream.local_addr().map(|local| local.ip().to_canonical()).ok();
-    let from_host = peer.is_loopback() || local == Some(peer);
-    let origin = if from_host { Origin::Host } else { Origin::Client };
+    let origin = shared.origins.of(peer);
     let mut input: Vec<u8> = Vec::with_capacity(READ_OCTETS);
     let mut output: Vec<u8> = Vec::new();
     // Set while an incomplete query has been received: more octets do not extend it.
@@ -273,7 +275,7 @@ impl Shared {
         context.set_keepalive(idle(&self.limits, self.open.load(Ordering::Relaxed)));
         let served = zones.get();
         let verdict = answer(job, &served.zones, context, client, query, reply, &mut Silent);
-        self.counters.verdict(origin, Family::of(client), &served.slots, &verdict);
+        self.counters.of(origin).verdict(Family::of(client), &served.slots, &verdict);
         if let Verdict::Reply(replied) = verdict
             && let Some(octets) = reply.get(..replied.len)
         {

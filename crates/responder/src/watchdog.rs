@@ -1,7 +1,7 @@
-//! Ends the process when a worker no longer turns.
+//! Ends the process when a thread that answers no longer turns.
 //!
-//! With SO_REUSEPORT a stuck worker black-holes its share of the clients while the others answer every probe.
-//! Better no responder, which everybody sees, than most of one: the sidecar withdraws the route, and the
+//! With SO_REUSEPORT a stuck worker black-holes its share of the clients while the others answer every probe, and
+//! without its TCP thread a responder cannot answer whom it told to come back by TCP. Better no responder, which everybody sees, than most of one: the sidecar withdraws the route, and the
 //! service manager starts anew.
 //!
 //! The watchdog counts its own looks instead of reading a clock: a process that was stopped and goes on, or a
@@ -20,8 +20,8 @@ use crate::counters::Counters;
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(500);
-/// Looks without a beat in between after which a worker counts as stuck: 10 s, a hundred turns of an idle
-/// worker. A worker that is merely starved of its CPU for less must not take the node down.
+/// Looks without a beat in between after which a thread counts as stuck: 10 s, a hundred turns of an idle
+/// one. A thread that is merely starved of its CPU for less must not take the node down.
 const STUCK: u32 = 20;
 /// How long the last line may take to be written. The end does not depend on it: whatever is at the other end of
 /// the log must not keep a stuck worker alive.
@@ -46,13 +46,13 @@ impl Watch {
 }
 
 /// Looks until `stop`.
-pub(crate) fn run<T>(workers: &[Arc<Counters>], zones: &Published<T>, stop: &AtomicBool) {
-    let mut watches: Vec<Watch> = workers.iter().map(|_| Watch::default()).collect();
+pub(crate) fn run<T>(threads: &[(String, Arc<Counters>)], zones: &Published<T>, stop: &AtomicBool) {
+    let mut watches: Vec<Watch> = threads.iter().map(|_| Watch::default()).collect();
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(LOOK);
-        for (id, (watch, counters)) in watches.iter_mut().zip(workers).enumerate() {
+        for (watch, (name, counters)) in watches.iter_mut().zip(threads) {
             if watch.look(counters.last_beat_ms()) && !stop.load(Ordering::Relaxed) {
-                end(id);
+                end(name);
             }
         }
         zones.sweep();
@@ -60,8 +60,10 @@ pub(crate) fn run<T>(workers: &[Arc<Counters>], zones: &Published<T>, stop: &Ato
 }
 
 /// Says why on a thread of its own, since the log is not ours and may wait, and ends the process in any case.
-fn end(id: usize) -> ! {
-    let say = move || tracing::error!(worker = id, "a UDP worker is stuck: the responder ends itself");
+fn end(name: &str) -> ! {
+    let name = name.to_owned();
+    let say =
+        move || tracing::error!(thread = name, "a thread that answers is stuck: the responder ends itself");
     // Without a thread for it, the end comes without words.
     let _ = std::thread::Builder::new().spawn(say);
     std::thread::sleep(LAST_LINE);

@@ -15,7 +15,8 @@ use pharos_netio::{Batch, Inbox, MAX_SLOTS};
 use pharos_zonedb::Reader;
 
 use crate::config::StartError;
-use crate::counters::{Counters, Family, Origin};
+use crate::counters::{Counters, Family};
+use crate::origin::Origins;
 use crate::pressure::{Fill, Gauge};
 use crate::zones::Served;
 
@@ -33,12 +34,14 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// What one worker is made of.
 pub(crate) struct Worker {
-    pub(crate) id: usize,
+    /// The thread's name, in the log as well.
+    pub(crate) name: String,
     pub(crate) cpu: Option<CpuId>,
     pub(crate) inbox: Inbox,
     pub(crate) zones: Reader<Served>,
     pub(crate) context: Arc<Context>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) origins: Origins,
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) started: Instant,
 }
@@ -47,7 +50,7 @@ impl Worker {
     /// Starts the worker's thread.
     pub(crate) fn spawn(self) -> Result<JoinHandle<()>, StartError> {
         std::thread::Builder::new()
-            .name(format!("udp-{}", self.id))
+            .name(self.name.clone())
             .spawn(move || self.run())
             .map_err(|source| StartError::System { what: "a UDP worker cannot be started", source })
     }
@@ -56,7 +59,7 @@ impl Worker {
         if let Some(cpu) = self.cpu
             && let Err(error) = pin_current_thread(cpu)
         {
-            tracing::warn!(worker = self.id, %error, "the worker runs unpinned");
+            tracing::warn!(worker = self.name, %error, "the worker runs unpinned");
         }
         let mut batch = Batch::new(MAX_SLOTS, QUERY_OCTETS, usize::from(self.context.udp_payload()));
         let mut jobs = vec![Job::default(); MAX_SLOTS];
@@ -81,7 +84,8 @@ impl Worker {
             match self.inbox.receive(&mut batch) {
                 Ok(Some(socket)) => {
                     gauge.batch(if batch.len() < batch.capacity() { Fill::Partial } else { Fill::Full });
-                    answer_batch(&mut batch, &mut jobs, self.zones.get(), &context, &self.counters);
+                    let counting = (&*self.counters, &self.origins);
+                    answer_batch(&mut batch, &mut jobs, self.zones.get(), &context, counting);
                     self.counters.sent(&batch.send(socket));
                 }
                 Ok(None) if stopping.is_some() => return,
@@ -89,7 +93,7 @@ impl Worker {
                 Ok(None) => drop(self.zones.get()),
                 Err(error) => {
                     self.counters.receive_errors.add(1);
-                    tracing::error!(worker = self.id, %error, "datagrams cannot be received");
+                    tracing::error!(worker = self.name, %error, "datagrams cannot be received");
                     std::thread::sleep(TURN);
                 }
             }
@@ -119,7 +123,7 @@ fn answer_batch(
     jobs: &mut [Job],
     served: &Served,
     context: &Context,
-    counters: &Counters,
+    (counters, origins): (&Counters, &Origins),
 ) {
     let zones = &served.zones;
     let arrived = batch.len().min(jobs.len());
@@ -132,10 +136,8 @@ fn answer_batch(
     for (index, job) in jobs.iter_mut().enumerate().take(arrived) {
         let Some(mut slot) = batch.slot(index) else { continue };
         let source = slot.peer.source_ip();
-        let from_host = source.is_loopback() || slot.peer.destination() == Some(source);
         let verdict = job.write(zones, context, source, slot.query, slot.reply, &mut Silent);
-        let origin = if from_host { Origin::Host } else { Origin::Client };
-        counters.verdict(origin, Family::of(source), &served.slots, &verdict);
+        counters.of(origins.of(source)).verdict(Family::of(source), &served.slots, &verdict);
         slot.set_reply(match verdict {
             Verdict::Reply(reply) => reply.len,
             Verdict::Drop(_) => 0,

@@ -308,6 +308,7 @@ fn metrics_tell_queries_zones_and_workers() {
             "tcp_connections gauge",
             "tcp_events_total counter",
             "truncated_total counter",
+            "unanswered_total counter",
             "worker_heartbeat_age_milliseconds gauge",
             "zone_findings gauge",
             "zone_load_milliseconds gauge",
@@ -317,14 +318,15 @@ fn metrics_tell_queries_zones_and_workers() {
             "zone_records gauge",
             "zone_refused gauge",
             "zone_serial gauge",
+            "zone_state gauge",
             "zones gauge",
             "zones_with_findings gauge",
         ],
         "zone_signature_expiry_time_seconds is there for signed zones only"
     );
     for line in [
-        "pharos_responder_queries_total{family=\"ipv4\",origin=\"host\",transport=\"udp\"} 3",
-        "pharos_responder_qtypes_total{qtype=\"A\",transport=\"udp\"} 3",
+        "pharos_responder_queries_total{family=\"ipv4\",origin=\"probe\",transport=\"udp\"} 3",
+        "pharos_responder_qtypes_total{origin=\"probe\",qtype=\"A\",transport=\"udp\"} 3",
         "pharos_responder_zone_serial{zone=\"a.test.\"} 7",
         "pharos_responder_zones{state=\"not_loaded\"} 1",
         "pharos_responder_zone_refused{zone=\"b.test.\"} 1",

@@ -79,7 +79,7 @@ fn good_signatures_are_told_with_their_first_end_and_raise_no_alarm() {
         "pharos_responder_zone_findings{zone=\"child.test.\"} 0",
         "pharos_responder_zones_with_findings 0",
         "pharos_responder_clock_trusted 1",
-        "pharos_responder_zone_queries_total{zone=\"child.test.\"} 0",
+        "pharos_responder_zone_queries_total{origin=\"client\",zone=\"child.test.\"} 0",
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
     }
