@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
+use pharos_zone::diagnostic::Diagnostic;
 use pharos_zone::dnssec::{Checks, Progress};
 use pharos_zone::load::{Loaded, Watch, load_file_watched};
 use pharos_zonedb::ZoneImage;
@@ -16,8 +17,9 @@ use super::report::{LoadedZone, RefusedZone, ReloadReport};
 use super::unix;
 use crate::status::{SignedStatus, ZoneLife, ZoneStatus};
 
-/// Findings that are kept of a zone; the others are counted.
-const MAX_FINDINGS: usize = 10;
+/// Findings by the clock that are named; the others are counted. What signs a zone signs all of it at once, so they
+/// are much alike.
+const MAX_FINDINGS: usize = 3;
 
 /// A configured zone.
 pub(super) struct Zone {
@@ -200,10 +202,16 @@ impl Zone {
     }
 }
 
-/// What the clock says of new data, as a person reads it.
+/// What the clock says of new data, a line each. The record says it all, so its text and a remedy for each are left
+/// out.
 fn by_clock(loaded: &Loaded) -> Vec<String> {
-    let shown = loaded.by_clock.iter().take(MAX_FINDINGS);
-    let mut all: Vec<_> = shown.map(|finding| finding.render(&loaded.report.files).to_string()).collect();
+    let shown = loaded.by_clock.iter().take(MAX_FINDINGS).cloned();
+    let mut all: Vec<_> = shown
+        .map(|finding| {
+            let bare = Diagnostic { excerpt: None, remedy: String::new(), ..finding };
+            bare.render(&loaded.report.files).to_string()
+        })
+        .collect();
     let more = loaded.by_clock_total.saturating_sub(all.len() as u64);
     if more > 0 {
         all.push(format!("and {more} more by the clock"));
