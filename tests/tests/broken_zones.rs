@@ -19,12 +19,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use pharos_testkit::{Ask, Served};
 use pharos_tests::lab::Workspace;
-use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
+use pharos_wire::{Name, Rtype};
 use pharos_zone::diagnostic::Severity;
 use pharos_zone::dnssec::{Checks, Clock};
 use pharos_zone::load::load_file;
+use pharos_zonedb::nsec3::Nsec3Parameters;
 use signed::{APEX, Keys, Zone};
 use table::{Base, CASES, Verdict};
 
@@ -147,6 +149,53 @@ fn every_kind_of_broken_zone_is_refused_and_the_other_judges_are_recorded() {
     }
     println!("{}", reasons.join("\n"));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+#[ignore = "needs dnssec-signzone, ldns-signzone"]
+fn of_several_chains_the_first_whole_one_is_served() {
+    let signer = Signer::new("chains");
+    let keys = Keys::read(&signer.workspace.join("keys"));
+    let salted = Zone::read(&signer.sign(Base::Nsec3), &keys);
+    let plain = Zone::read(&signer.bind("plain-nsec3", "keys", &["-3", "-", "-H", "0"]), &keys);
+    let is_chain = |line: &signed::Line| line.rtype == "NSEC3" || line.rdata.starts_with("NSEC3 ");
+    // Both chains, the salted one listed first.
+    let mut both = salted;
+    both.lines.extend(plain.lines.iter().filter(|line| is_chain(line)).cloned());
+    both.add(APEX, 0, "NSEC3PARAM", "1 0 0 -");
+    both.line(APEX, "NSEC3PARAM").ttl = 0;
+    both.sign(APEX, "NSEC3PARAM");
+    assert_eq!(denied_by(&signer, &both), ("NSEC3", Some((2, 2))));
+    // The first lacks a record: it is not whole, and the other is served.
+    let owner = both.hashed("mail.signed.test.");
+    both.remove(&owner, "NSEC3");
+    both.unsign(&owner, "NSEC3", None);
+    assert_eq!(denied_by(&signer, &both), ("NSEC3", Some((0, 0))));
+    // A chain that is being built beside NSEC: its NSEC3PARAM comes last (RFC 5155 §10.4).
+    let mut change = Zone::read(&signer.sign(Base::Nsec), &keys);
+    change.lines.extend(plain.lines.iter().filter(|line| is_chain(line)).take(8).cloned());
+    assert_eq!(denied_by(&signer, &change), ("NSEC", None));
+}
+
+/// What denies a name that is not there: the type of the records, and iterations and octets of salt. All of the
+/// denial is of one chain, and the zone is one that our checks accept.
+fn denied_by(signer: &Signer, zone: &Zone<'_>) -> (&'static str, Option<(u16, usize)>) {
+    let path = signer.workspace.write("chains", &zone.text());
+    assert_eq!(ours(&path), Ok(()));
+    let served = Served::one(APEX, &zone.text());
+    let reply = served.ask(&Ask::new("a.nope.signed.test.", Rtype::A).dnssec().tcp());
+    let proofs: Vec<_> = reply.sections[1]
+        .iter()
+        .filter(|record| matches!(record.rtype, Rtype::NSEC | Rtype::NSEC3))
+        .map(|record| {
+            let parameters =
+                Nsec3Parameters::from_rdata(&record.rdata).filter(|_| record.rtype == Rtype::NSEC3);
+            let name = if record.rtype == Rtype::NSEC { "NSEC" } else { "NSEC3" };
+            (name, parameters.map(|parameters| (parameters.iterations, parameters.salt.len())))
+        })
+        .collect();
+    assert!(proofs.windows(2).all(|pair| pair[0] == pair[1]), "{proofs:?}");
+    *proofs.first().expect("a name that is not there is denied")
 }
 
 /// Our checks, with the system's clock, as `pharos zone check` makes them.
