@@ -109,6 +109,8 @@ pub struct Zone {
     nsec: BTreeMap<Vec<Vec<u8>>, DomainName>,
     /// The chains of NSEC3 records that the apex's NSEC3PARAM records name.
     pub chains: Vec<Chain>,
+    /// NSEC3 records of no such chain.
+    pub strays: usize,
 }
 
 /// A name's place in the canonical order.
@@ -140,6 +142,8 @@ impl Zone {
         let owners = zone.names.iter().filter(|(_, sets)| sets.contains_key(&NSEC));
         zone.nsec = owners.map(|(name, _)| (key(name), name.clone())).collect();
         zone.chains = zone.chains_of(&hashed);
+        let members: usize = zone.chains.iter().map(|chain| chain.members.len()).sum();
+        zone.strays = hashed.len().saturating_sub(members);
         zone
     }
 

@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use super::names::DomainName;
 use super::random::Random;
-use super::rdata::{TYPES, rdata};
+use super::rdata::{NAMED, TYPES, rdata};
 
 /// A zone and its file.
 #[derive(Clone, Debug)]
@@ -56,6 +56,11 @@ struct Draft {
     apex: DomainName,
     style: Style,
     names: BTreeMap<DomainName, (DomainName, Kind)>,
+    /// Of a hundred names that an unsigned zone would have.
+    share: usize,
+    /// Of a hundred labels, those with octets that zone files must escape.
+    odd: usize,
+    types: &'static [&'static str],
 }
 
 /// The zones of world number `index`.
@@ -63,7 +68,14 @@ pub fn zones(random: &mut Random, index: usize) -> Vec<ZoneText> {
     let mut drafts = Vec::new();
     let mut add = |name: &str, style| {
         let names = BTreeMap::new();
-        drafts.push(Draft { apex: DomainName::plain(name), style, names });
+        drafts.push(Draft {
+            apex: DomainName::plain(name),
+            style,
+            names,
+            share: 100,
+            odd: ODD,
+            types: TYPES,
+        });
     };
     if index.is_multiple_of(2) {
         add(&"l".repeat(63), Style::Small);
@@ -89,16 +101,112 @@ pub fn zones(random: &mut Random, index: usize) -> Vec<ZoneText> {
     }
     for label in [&b"odd.dot"[..], b"sp ace\x00\xffUP", b"quo\"te;(\\)@$"] {
         let apex = DomainName::plain("test").child(label);
-        drafts.push(Draft { apex, style: Style::Small, names: BTreeMap::new() });
+        drafts.push(Draft {
+            apex,
+            style: Style::Small,
+            names: BTreeMap::new(),
+            share: 100,
+            odd: ODD,
+            types: TYPES,
+        });
     }
+    fill(random, drafts)
+}
+
+/// What the drafts hold, as text.
+fn fill(random: &mut Random, mut drafts: Vec<Draft>) -> Vec<ZoneText> {
     let apexes: Vec<DomainName> = drafts.iter().map(|draft| draft.apex.clone()).collect();
     for draft in &mut drafts {
         draft.plan(random, &apexes);
     }
     let renamed = clear_below_dnames(&mut drafts, &apexes);
     let names = drafts.iter().flat_map(|draft| draft.names.values().map(|(name, _)| name.clone())).collect();
-    let everything = Everything { names, renamed };
+    let odd = drafts.first().map_or(ODD, |draft| draft.odd);
+    let everything = Everything { names, renamed, odd };
     drafts.into_iter().map(|mut draft| draft.write(random, &everything)).collect()
+}
+
+/// How denials are proved in a zone. Fixed by the zone's name, since PowerDNS is told before the zones are made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Proofs {
+    /// The zone is not signed.
+    None,
+    /// By NSEC.
+    Nsec,
+    /// By NSEC3: iterations and salt.
+    Nsec3(u16, &'static str),
+    /// The same, with opt-out.
+    OptOut(u16, &'static str),
+}
+
+/// Zones that may be part of a world of signed zones: the first ones always are.
+const SIGNED: [(&str, Style, Proofs); 24] = [
+    ("family.test", Style::Mixed, Proofs::OptOut(0, "-")),
+    ("child.family.test", Style::Mixed, Proofs::Nsec),
+    ("grand.x.child.family.test", Style::Small, Proofs::Nsec3(0, "-")),
+    ("orphan.family.test", Style::Small, Proofs::Nsec3(1, "0f")),
+    ("kin.test", Style::Mixed, Proofs::Nsec),
+    ("child.kin.test", Style::Small, Proofs::OptOut(0, "-")),
+    ("a.b.c.kin.test", Style::Small, Proofs::None),
+    ("plain.test", Style::Mixed, Proofs::Nsec),
+    ("hashed.test", Style::Mixed, Proofs::Nsec3(0, "-")),
+    ("salted.test", Style::Mixed, Proofs::Nsec3(3, "aabbccdd")),
+    ("iterated.test", Style::Small, Proofs::Nsec3(150, "00")),
+    ("optmixed.test", Style::Mixed, Proofs::OptOut(0, "-")),
+    ("registry.test", Style::Registry, Proofs::Nsec),
+    ("busy.test", Style::Registry, Proofs::Nsec3(10, "5a17")),
+    ("optout.test", Style::Registry, Proofs::OptOut(0, "-")),
+    ("optsalt.test", Style::Registry, Proofs::OptOut(1, "beef")),
+    ("links.test", Style::Aliases, Proofs::Nsec),
+    ("chains.test", Style::Aliases, Proofs::Nsec3(0, "-")),
+    ("optchains.test", Style::Aliases, Proofs::OptOut(2, "c0ffee")),
+    ("renamed.test", Style::Renamed, Proofs::Nsec),
+    ("moved.test", Style::Renamed, Proofs::Nsec3(0, "-")),
+    ("small.invalid", Style::Small, Proofs::Nsec),
+    ("test", Style::Registry, Proofs::OptOut(0, "-")),
+    ("", Style::Registry, Proofs::Nsec),
+];
+
+/// How many of [`SIGNED`] are in every world, and how many are chosen for each.
+const ALWAYS: usize = 7;
+const CHOSEN: usize = 6;
+
+/// All zones that may be signed, with how their denials are proved.
+pub fn plans() -> impl Iterator<Item = (DomainName, Proofs)> {
+    SIGNED.iter().map(|&(name, _, proofs)| (DomainName::plain(name), proofs))
+}
+
+/// The zones of world number `index`, to be signed.
+pub fn signed_zones(random: &mut Random, index: usize) -> Vec<(ZoneText, Proofs)> {
+    let parents = SIGNED.len() - 2;
+    let mut numbers: Vec<usize> = (0..ALWAYS).collect();
+    while numbers.len() < ALWAYS + CHOSEN {
+        let number = random.between(ALWAYS, parents - 1);
+        if !numbers.contains(&number) {
+            numbers.push(number);
+        }
+    }
+    // Now and then the zones above are served too.
+    numbers.extend(match index % 4 {
+        1 => Some(parents),
+        3 => Some(parents + 1),
+        _ => None,
+    });
+    // ldns-signzone does not escape what it should: half of the worlds are such that it can be used.
+    let odd = random.pick(&[0, ODD]);
+    let draft = |&number: &usize| {
+        let (name, style, _) = SIGNED[number];
+        Draft {
+            apex: DomainName::plain(name),
+            style,
+            names: BTreeMap::new(),
+            share: 40,
+            odd,
+            types: &TYPES[..NAMED],
+        }
+    };
+    let zones = fill(random, numbers.iter().map(draft).collect());
+    zones.into_iter().zip(numbers).map(|(zone, number)| (zone, SIGNED[number].2)).collect()
 }
 
 /// What the zones hold together.
@@ -106,6 +214,8 @@ struct Everything {
     names: Vec<DomainName>,
     /// Owners of DNAME records, folded.
     renamed: Vec<DomainName>,
+    /// Of a hundred labels, the odd ones.
+    odd: usize,
 }
 
 /// NSD keeps all zones in one tree and refuses a zone with a DNAME that has anything below it there, be it occluded
@@ -129,10 +239,13 @@ fn clear_below_dnames(drafts: &mut [Draft], apexes: &[DomainName]) -> Vec<Domain
     renamed
 }
 
-fn label(random: &mut Random, style: Style) -> Vec<u8> {
+/// Of a hundred labels, the odd ones.
+const ODD: usize = 15;
+
+fn label(random: &mut Random, style: Style, odd: usize) -> Vec<u8> {
     const PLAIN: &[&str] =
         &["a", "b", "c", "d", "e", "www", "mail", "ns1", "ns2", "x", "y", "z", "_tcp", "Big"];
-    const ODD: &[&[u8]] = &[
+    const STRANGE: &[&[u8]] = &[
         b"dot.dot",
         b"sp ace",
         b"\0",
@@ -158,9 +271,9 @@ fn label(random: &mut Random, style: Style) -> Vec<u8> {
         return vec![octet; octets];
     }
     match random.below(100) {
-        0..70 => random.pick(PLAIN).as_bytes().to_vec(),
-        70..85 => format!("h{}", random.below(40)).into_bytes(),
-        _ => random.pick(ODD).to_vec(),
+        number if number < odd => random.pick(STRANGE).to_vec(),
+        0..85 => random.pick(PLAIN).as_bytes().to_vec(),
+        _ => format!("h{}", random.below(40)).into_bytes(),
     }
 }
 
@@ -196,7 +309,7 @@ impl Draft {
         let names = match self.style {
             Style::Renamed => 0,
             Style::Small => random.between(4, 12),
-            _ => random.between(30, 70),
+            _ => random.between(30, 70) * self.share / 100,
         };
         for _ in 0..names {
             self.plan_name(random);
@@ -207,7 +320,7 @@ impl Draft {
         let known: Vec<&DomainName> = self.names.values().map(|(name, _)| name).collect();
         let mut name = if random.percent(45) { self.apex.clone() } else { (random.pick(&known)).clone() };
         for _ in 0..random.between(1, 3) {
-            name = name.child(&label(random, self.style));
+            name = name.child(&label(random, self.style, self.odd));
         }
         let below_here = self.kind_of(&name.parent()).is_some() && self.style == Style::Long;
         if below_here && random.percent(50) && name.octets() < 254 {
@@ -249,7 +362,9 @@ impl Draft {
             0..45 => (random.pick(&here)).clone(),
             45..60 => fitting(random.pick(&here).child(b"nothing")),
             60..80 => random.pick(&everything.names).clone(),
-            80..88 => fitting(random.pick(&everything.names).child(&label(random, Style::Mixed))),
+            80..88 => {
+                fitting(random.pick(&everything.names).child(&label(random, Style::Mixed, everything.odd)))
+            }
             _ => DomainName::plain(random.pick(&["ns.elsewhere.example", "host.nowhere.invalid", "a.gtld"])),
         }
     }
@@ -362,7 +477,7 @@ impl Draft {
         let mut types: Vec<&str> = Vec::new();
         for _ in 0..random.between(1, 4) {
             let common = random.percent(60);
-            let rtype = if common { random.pick(&TYPES[..8]) } else { random.pick(TYPES) };
+            let rtype = if common { random.pick(&self.types[..8]) } else { random.pick(self.types) };
             if !types.contains(&rtype) {
                 types.push(rtype);
             }

@@ -163,8 +163,8 @@ pub struct Case<'a> {
     pub theirs_whole: &'a Reply,
 }
 
-/// The outcomes of a query at all four servers: ours, then [`Peer::ALL`].
-pub type Outcomes = [Outcome; 4];
+/// The outcomes of a query at all servers: ours, then the world's peers.
+pub type Outcomes = Vec<Outcome>;
 
 /// What was found about one query.
 #[derive(Default)]
@@ -197,7 +197,7 @@ pub fn judge(ask: &Ask, world: &World, outcomes: &Outcomes, whole: Option<&Outco
     if let Some(ours) = outcomes[0].reply() {
         judgement.wrong = faults(ask, world, ours, whole.and_then(|whole| whole[0].reply()));
     }
-    for (slot, peer) in Peer::ALL.into_iter().enumerate() {
+    for (slot, peer) in world.peers.iter().copied().enumerate() {
         let (theirs, theirs_whole) =
             (&outcomes[slot + 1], whole.map_or(&outcomes[slot + 1], |all| &all[slot + 1]));
         let mut differences = Differences::between(&outcomes[0], theirs);

@@ -1,10 +1,11 @@
-//! The differential test: the same zones and the same queries to NSD, Knot, BIND and ours.
+//! The differential test: the same zones and the same queries to NSD, Knot, BIND and ours; with signed zones to
+//! PowerDNS too.
 //!
 //! ```text
-//! seed -> generate (zone text) -> servers (four of them) -> queries -> exchange -> judge, rules -> report
+//! seed -> generate (zone text) [-> sign] -> servers -> queries -> exchange -> judge: oracle, rules -> report
 //! ```
 //!
-//! No peer is the truth. Every difference between our reply and any peer's must be decided by a rule in
+//! No peer is the truth. What ours must say [`oracle`] works out by itself, and every difference between our reply and any peer's must be decided by a rule in
 //! [`rules`], which speaks of a section of an RFC and never of a single query; docs/rfc-exceptions.md has the
 //! same names with the reasons. What no rule decides fails the test, with the query, the zone's lines and all
 //! four replies.
@@ -12,7 +13,7 @@
 //! Decoding, names and the model of a zone are this module's own: a fault of the responder's crates cannot
 //! hide in its judge. Only the reading of zone files is shared, and that is compared through the answers.
 //!
-//! Called by `tests/differential.rs`.
+//! Called by `tests/differential.rs` and `tests/differential_signed.rs`.
 
 pub mod exchange;
 pub mod facts;
@@ -27,6 +28,7 @@ pub mod rdata;
 pub mod report;
 pub mod rules;
 pub mod servers;
+pub mod sign;
 pub mod world;
 
 use std::time::Instant;
@@ -38,6 +40,7 @@ use queries::{Ask, Palette, Transport};
 use random::Random;
 use report::Report;
 use servers::{Family, Servers};
+use sign::Signer;
 use world::World;
 
 /// Queries to one world before the next one is made: many zones are worth more than many queries to each.
@@ -60,7 +63,7 @@ pub fn run(seed: u64, count: usize) -> Report {
         let begun = Instant::now();
         let world = World::new(&mut random, index);
         let family = if index % 2 == 1 && Family::V6.is_here() { Family::V6 } else { Family::V4 };
-        let servers = Servers::start(&world.zones, &world.unloaded, family);
+        let servers = Servers::start(&world, family);
         let ready = begun.elapsed();
         report.family = family;
         run_world(&world, &servers, &mut random, here, &mut report);
@@ -70,6 +73,35 @@ pub fn run(seed: u64, count: usize) -> Report {
             world.records.len(),
             report.found(),
             ready.as_secs_f64(),
+            begun.elapsed().as_secs_f64()
+        );
+    }
+    report
+}
+
+/// Runs `count` queries that follow from `seed` on `sets` sets of signed zones.
+pub fn run_signed(seed: u64, count: usize, sets: usize) -> Report {
+    let mut report = Report::of_signed();
+    let signer = Signer::new();
+    for index in 0..sets {
+        let here = count / sets + usize::from(index < count % sets);
+        let mut random = Random::new(seed ^ (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let begun = Instant::now();
+        let world = World::signed(&mut random, index, &signer);
+        let made = begun.elapsed();
+        let family = if index % 2 == 1 && Family::V6.is_here() { Family::V6 } else { Family::V4 };
+        let servers = Servers::start(&world, family);
+        let ready = begun.elapsed();
+        report.family = family;
+        run_world(&world, &servers, &mut random, here, &mut report);
+        println!(
+            "set {index} over {family:?}: {} zones, {} records, {here} queries, {} findings so far, {:.1} s to sign, \
+             {:.1} s to start, {:.1} s in all",
+            world.zones.len(),
+            world.records.len(),
+            report.found(),
+            made.as_secs_f64(),
+            (ready - made).as_secs_f64(),
             begun.elapsed().as_secs_f64()
         );
     }
@@ -119,11 +151,11 @@ fn run_world(world: &World, servers: &Servers, random: &mut Random, count: usize
 fn ask_all(servers: &Servers, asks: &[Ask], patience: Patience) -> Vec<Outcomes> {
     let answers: Vec<Vec<Option<Vec<u8>>>> = std::thread::scope(|scope| {
         let ask = |address| scope.spawn(move || ask_one(address, asks, patience));
-        let threads: Vec<_> = servers.addresses.into_iter().map(ask).collect();
+        let threads: Vec<_> = servers.addresses.iter().copied().map(ask).collect();
         threads.into_iter().map(|thread| thread.join().expect("asking does not panic")).collect()
     });
     (0..asks.len())
-        .map(|index| [0, 1, 2, 3].map(|slot| Outcome::of(answers[slot][index].as_deref())))
+        .map(|index| answers.iter().map(|replies| Outcome::of(replies[index].as_deref())).collect())
         .collect()
 }
 

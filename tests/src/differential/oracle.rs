@@ -42,6 +42,8 @@ pub struct Expected {
     pub required: Records,
     /// What helps, and must be there if it fits.
     pub helpful: Records,
+    /// Signatures over those addresses, which must be there if they fit (RFC 4035 §3.1.1).
+    pub signatures: Records,
     /// Whether aliases lead back to one of them.
     pub comes_back: bool,
 }
@@ -272,6 +274,9 @@ impl<'w> Walk<'w> {
             for addresses in [1, 28].iter().filter_map(|rtype| zone.set(&target, *rtype)) {
                 let into = if in_domain { &mut self.expected.required } else { &mut self.expected.helpful };
                 into.extend(addresses.told(Signed::Not, &target, None));
+                if self.signed == Signed::Along {
+                    self.expected.signatures.extend(addresses.signatures.iter().cloned());
+                }
             }
         }
     }
@@ -370,7 +375,8 @@ impl Expected {
         };
         let [answer, authority, additional]: [Records; 3] =
             [ANSWER, AUTHORITY, ADDITIONAL].map(|at| ours.sections[at].keys().cloned().collect());
-        let may_add: Records = self.required.union(&self.helpful).cloned().collect();
+        let may_add: Records =
+            self.required.iter().chain(&self.helpful).chain(&self.signatures).cloned().collect();
         demand(ours.has(AA) == self.authoritative, "AA is not as expected".into());
         demand(additional.is_subset(&may_add), format!("additional beyond {}", list(&may_add)));
         if ours.has(TC) {
@@ -390,12 +396,20 @@ impl Expected {
         demand(answers, format!("answer, expected {} or one of {}", list(&self.answer), self.one_of.len()));
         demand(authority == self.authority, format!("authority, expected {}", list(&self.authority)));
         demand(self.required.is_subset(&additional), format!("glue, expected {}", list(&self.required)));
-        let keys: BTreeSet<_> = may_add.iter().map(|record| (&record.owner, record.rtype)).collect();
-        for (owner, rtype) in keys {
-            let set = || may_add.iter().filter(|record| record.owner == *owner && record.rtype == rtype);
+        // By RRset; signatures by what they cover.
+        let key = |record: &ReplyRecord| {
+            let covered = record.rdata.get(..2).filter(|_| record.rtype == RRSIG);
+            (record.owner.clone(), record.rtype, covered.map(<[u8]>::to_vec))
+        };
+        let keys: BTreeSet<_> = may_add.iter().map(key).collect();
+        // Where an address has no room, no signature need have.
+        let crowded = !self.helpful.is_subset(&additional);
+        for (owner, rtype, covered) in keys {
+            let this = (owner.clone(), rtype, covered);
+            let set = || may_add.iter().filter(|record| key(record) == this);
             let held = set().filter(|record| additional.contains(record)).count();
             let octets: usize = set().map(|record| owner.octets() + 10 + record.rdata.len()).sum();
-            let fits = ours.octets + octets <= ask.limit();
+            let fits = ours.octets + octets <= ask.limit() && !(rtype == RRSIG && crowded);
             demand(
                 held == set().count() || held == 0 && !fits,
                 format!("{} TYPE{rtype} is left out", owner.text()),
@@ -430,7 +444,9 @@ fn frame_faults(ask: &Ask, ours: &Reply) -> Vec<String> {
     if let (Some(opt), Some(edns), true) = (&ours.opt, &ask.edns, readable) {
         demand(opt.flags == edns.flags & 0x8000, "DO is not repeated, or another flag is"); // RFC 3225 §3
         let wants = edns.options.iter().any(|(code, _)| *code == NSID);
-        demand(opt.options.contains(&NSID) == wants, "NSID without wish, or the reverse"); // RFC 5001 §2.1
+        let told = opt.options.contains(&NSID);
+        let fits = ours.octets + 4 + super::servers::IDENTITY.len() <= ask.limit();
+        demand(told == wants || wants && !fits, "NSID without wish, or the reverse"); // RFC 5001 §2.1
         demand(opt.options.iter().all(|code| OPTIONS.contains(code)), "an option of an unknown kind");
     }
     faults

@@ -185,7 +185,15 @@ pub struct Palette<'w> {
     loops: Vec<DomainName>,
     large: Vec<(DomainName, u16)>,
     apexes: Vec<DomainName>,
+    /// Owners of NSEC3 records.
+    hashes: Vec<DomainName>,
 }
+
+/// How often each kind of question is asked, in the order of [`Palette::ask`].
+const WEIGHTS: [usize; 20] = [16, 8, 5, 9, 9, 10, 6, 5, 16, 7, 4, 4, 6, 11, 4, 4, 5, 1, 3, 0];
+
+/// The same for signed zones: more of what is denied, less of what has nothing to do with signatures.
+const WEIGHTS_SIGNED: [usize; 20] = [14, 16, 9, 16, 14, 16, 12, 4, 8, 8, 1, 1, 4, 1, 1, 1, 1, 1, 1, 3];
 
 impl<'w> Palette<'w> {
     /// Sorts a world's names.
@@ -202,6 +210,7 @@ impl<'w> Palette<'w> {
             loops: Vec::new(),
             large: Vec::new(),
             apexes: world.zones.iter().map(|zone| zone.apex.clone()).collect(),
+            hashes: world.hash_owners.iter().cloned().collect(),
         };
         for (zone, nodes) in &world.nodes {
             // The samples are larger than the other zones, but not more interesting.
@@ -251,7 +260,8 @@ impl<'w> Palette<'w> {
 
     /// One query.
     pub fn ask(&self, random: &mut Random) -> Ask {
-        let kind = random.weighted(&[16, 8, 5, 9, 9, 10, 6, 5, 16, 7, 4, 4, 6, 11, 4, 4, 5, 1, 3]);
+        let signed = self.world.is_signed();
+        let kind = random.weighted(if signed { &WEIGHTS_SIGNED } else { &WEIGHTS });
         let (qname, qtype) = match kind {
             0 => self.existing(random),
             1 => (self.existing(random).0, any_type(random)),
@@ -270,6 +280,7 @@ impl<'w> Palette<'w> {
             11 => (below(random, self.world.unloaded.clone(), 2), any_type(random)),
             12 if !self.large.is_empty() => random.pick(&self.large).clone(),
             18 => (pick(random, &self.loops), any_type(random)),
+            19 => self.hash(random),
             17 => (self.existing(random).0, random.pick(&[251, 252])),
             _ => self.existing(random),
         };
@@ -289,6 +300,9 @@ impl<'w> Palette<'w> {
             shape: Shape::Good,
         };
         ask.edns = edns(random);
+        if signed {
+            for_proofs(random, &mut ask);
+        }
         match kind {
             13 => self.class(random, &mut ask),
             14 => {
@@ -307,6 +321,13 @@ impl<'w> Palette<'w> {
         }
         build(random, &mut ask);
         ask
+    }
+
+    /// The owner of an NSEC3 record, which is no name, or one below it.
+    fn hash(&self, random: &mut Random) -> (DomainName, u16) {
+        let name = pick(random, &self.hashes);
+        let qtype = if random.percent(50) { random.pick(&[46, 50]) } else { any_type(random) };
+        if random.percent(60) { (name, qtype) } else { (below(random, name, 2), qtype) }
     }
 
     fn existing(&self, random: &mut Random) -> (DomainName, u16) {
@@ -391,6 +412,20 @@ impl<'w> Palette<'w> {
                 ["id.server", "hostname.bind", "id.server", "hostname.bind", "version.bind", "authors.bind"];
             ask.qname = DomainName::plain(random.pick(&names));
             ask.qtype = random.pick(&[16, 16, 16, 1, 255]);
+        }
+    }
+}
+
+/// Most who ask signed zones want proofs, and have room for them.
+fn for_proofs(random: &mut Random, ask: &mut Ask) {
+    if random.percent(20) {
+        ask.qtype = random.pick(&[43, 46, 47, 48, 50, 51, 59, 60]);
+    }
+    if random.percent(75) {
+        let edns = ask.edns.get_or_insert_default();
+        edns.flags |= 0x8000;
+        if random.percent(70) {
+            edns.size = random.pick(&[1232, 4096]);
         }
     }
 }

@@ -37,18 +37,21 @@ pub const TYPES: &[&str] = &[
     "L64",
     "LP",
     "SPF",
+    "MINFO",
+    "CSYNC",
+    "TYPE731",
+    "TYPE65280",
     "RT",
     "TYPE19",
     "TYPE20",
     "TYPE26",
-    "MINFO",
     "TYPE7",
     "TYPE8",
     "TYPE9",
-    "CSYNC",
-    "TYPE731",
-    "TYPE65280",
 ];
+
+/// How many of [`TYPES`] have a name that every server knows, since dnssec-signzone writes names where it can.
+pub const NAMED: usize = 34;
 
 /// The number of a type by its name.
 ///
@@ -154,7 +157,7 @@ pub fn rdata(random: &mut Random, rtype: &str, target: &mut impl FnMut(&mut Rand
         "EUI64" => format!("00-00-5e-ef-10-00-00-{:02x}", n(r, 256)),
         "APL" => format!("1:192.0.2.{}/32 !2:2001:db8::/32", n(r, 256)),
         "DHCID" => "AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA=".to_owned(),
-        "NID" | "L64" => format!("{} 2001:0DB8:1140:{:04x}", n(r, 9), 1 + n(r, 9999)),
+        "NID" | "L64" => format!("{} 2001:1DB8:1140:{:04x}", n(r, 9), 4096 + n(r, 9999)),
         "L32" => format!("{} 192.0.2.{}", n(r, 9), n(r, 256)),
         "CSYNC" => format!("{} 3 A NS AAAA", n(r, 9999)),
         "DS" => format!("{} 13 2 {}", n(r, 65_536), hex(r, 32)),

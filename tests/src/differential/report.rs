@@ -11,7 +11,7 @@ use super::servers::{Family, Peer};
 use super::world::World;
 
 /// Examples shown of each kind of finding.
-const EXAMPLES: usize = 2;
+const EXAMPLES: usize = 3;
 
 /// Kinds of findings shown.
 const SIGNATURES: usize = 60;
@@ -25,13 +25,15 @@ pub struct Report {
     pub queries: usize,
     /// How the queries that come now travel.
     pub family: Family,
+    /// The kinds that are told apart.
+    shown: &'static [&'static str],
     kinds: BTreeMap<&'static str, [usize; 2]>,
     rules: BTreeMap<(&'static str, Peer), usize>,
     /// What the replies' codes were where a rule decided, ours and the peer's.
     rcodes: BTreeMap<(&'static str, Peer), Codes>,
     findings: BTreeMap<String, (usize, Vec<String>)>,
-    silent: [usize; 4],
-    late: [usize; 4],
+    silent: [usize; 5],
+    late: [usize; 5],
 }
 
 impl Default for Report {
@@ -39,22 +41,29 @@ impl Default for Report {
         Self {
             queries: 0,
             family: Family::V4,
+            shown: KINDS,
             kinds: BTreeMap::new(),
             rules: BTreeMap::new(),
             rcodes: BTreeMap::new(),
             findings: BTreeMap::new(),
-            silent: [0; 4],
-            late: [0; 4],
+            silent: [0; 5],
+            late: [0; 5],
         }
     }
 }
 
 impl Report {
+    /// For signed zones, where other kinds of answers are told apart.
+    pub fn of_signed() -> Self {
+        Self { shown: KINDS_SIGNED, ..Self::default() }
+    }
+
     /// Takes up one judged query.
     pub fn add(&mut self, ask: &Ask, world: &World, outcomes: &Outcomes, judgement: &Judgement) {
         self.queries += 1;
         let family = if self.family == Family::V4 { "over IPv4" } else { "over IPv6" };
-        for kind in kinds(ask, world, outcomes[0].reply()).into_iter().chain([family]) {
+        let ours = outcomes[0].reply();
+        for kind in kinds(ask, world, ours).into_iter().chain(proofs(ask, world, ours)).chain([family]) {
             self.kinds.entry(kind).or_default()[usize::from(ask.transport == Transport::Tcp)] += 1;
         }
         for (slot, outcome) in outcomes.iter().enumerate() {
@@ -64,7 +73,7 @@ impl Report {
         for &&decided in &once {
             *self.rules.entry(decided).or_default() += 1;
             let rcode = |slot: usize| outcomes[slot].reply().map(|reply| reply.rcode);
-            let slot = 1 + Peer::ALL.iter().position(|peer| *peer == decided.1).unwrap_or_default();
+            let slot = 1 + world.peers.iter().position(|peer| *peer == decided.1).unwrap_or_default();
             *self
                 .rcodes
                 .entry(decided)
@@ -97,7 +106,7 @@ impl Report {
     /// Kinds of answers that came up less often than `least` times over either transport.
     pub fn rare(&self, least: usize) -> Vec<String> {
         let mut rare = Vec::new();
-        for kind in KINDS {
+        for kind in self.shown {
             let [udp, tcp] = self.kinds.get(kind).copied().unwrap_or_default();
             for (transport, count) in [("UDP", udp), ("TCP", tcp)] {
                 if count < least && (*kind, transport) != ("truncated", "TCP") {
@@ -123,19 +132,25 @@ impl Report {
     /// The counts.
     pub fn tables(&self) -> String {
         let mut text = format!("{} queries\n{:<24} {:>9} {:>9}\n", self.queries, "kind", "UDP", "TCP");
-        for kind in KINDS {
+        for kind in self.shown {
             let [udp, tcp] = self.kinds.get(kind).copied().unwrap_or_default();
             let _ = writeln!(text, "{kind:<24} {udp:>9} {tcp:>9}");
         }
         for (what, counts) in [("no reply", self.silent), ("asked once more", self.late)] {
-            let [ours, nsd, knot, bind] = counts;
-            let _ = writeln!(text, "\n{what}: ours {ours}, NSD {nsd}, Knot {knot}, BIND {bind}");
+            let [ours, nsd, knot, bind, pdns] = counts;
+            let _ =
+                writeln!(text, "\n{what}: ours {ours}, NSD {nsd}, Knot {knot}, BIND {bind}, PowerDNS {pdns}");
         }
-        let _ = writeln!(text, "\n{:<48} {:>8} {:>8} {:>8}", "decided by rule", "NSD", "Knot", "BIND");
+        let _ = writeln!(
+            text,
+            "\n{:<48} {:>8} {:>8} {:>8} {:>8}",
+            "decided by rule", "NSD", "Knot", "BIND", "PowerDNS"
+        );
         for rule in RULES {
             let count = |peer| self.rules.get(&(rule.name, peer)).copied().unwrap_or_default();
             let counts = Peer::ALL.map(count);
-            let _ = writeln!(text, "{:<48} {:>8} {:>8} {:>8}", rule.name, counts[0], counts[1], counts[2]);
+            let [nsd, knot, bind, pdns] = counts;
+            let _ = writeln!(text, "{:<48} {nsd:>8} {knot:>8} {bind:>8} {pdns:>8}", rule.name);
         }
         text += "\nresponse codes, ours -> theirs, where a rule decided\n";
         for ((rule, peer), codes) in &self.rcodes {
@@ -200,6 +215,115 @@ const KINDS: &[&str] = &[
     "over IPv4",
     "over IPv6",
 ];
+
+/// The same where zones are signed.
+const KINDS_SIGNED: &[&str] = &[
+    "answer, signed",
+    "answer without DO",
+    "DNSSEC type without DO",
+    "wildcard, NSEC",
+    "wildcard, NSEC3",
+    "nodata, NSEC",
+    "nodata, NSEC3",
+    "wildcard nodata, NSEC",
+    "wildcard nodata, NSEC3",
+    "empty, NSEC",
+    "empty, NSEC3",
+    "nxdomain, NSEC",
+    "nxdomain, NSEC3",
+    "referral, DS",
+    "referral, NSEC",
+    "referral, NSEC3",
+    "referral, opt-out",
+    "DS of a child served",
+    "no DS, NSEC",
+    "no DS, NSEC3",
+    "DNAME, signed",
+    "alias, signed",
+    "name of a hash",
+    "DNSKEY",
+    "CDS or CDNSKEY",
+    "several algorithms",
+    "chains in change",
+    "truncated",
+    "referral",
+    "over IPv4",
+    "over IPv6",
+];
+
+/// The kinds of proofs in our reply.
+fn proofs(ask: &Ask, world: &World, reply: Option<&Reply>) -> Vec<&'static str> {
+    let Some(reply) = reply.filter(|_| world.is_signed() && ask.shape == Shape::Good) else {
+        return Vec::new();
+    };
+    let mut kinds = Vec::new();
+    let qname = ask.qname.folded();
+    let Some(apex) = world.zone_for(&qname, ask.qtype) else { return kinds };
+    let Some(zone) = world.facts.get(&apex) else { return kinds };
+    let wants = ask.edns.as_ref().is_some_and(|edns| edns.flags & 0x8000 != 0);
+    let has = |section: usize, rtype: u16| reply.of_type(section, rtype).next().is_some();
+    let (nsec, nsec3) = (has(AUTHORITY, 47), has(AUTHORITY, 50));
+    let mut by = |kind: [&'static str; 2]| {
+        if nsec3 {
+            kinds.push(kind[1]);
+        } else if nsec {
+            kinds.push(kind[0]);
+        }
+    };
+    let none = reply.sections[ANSWER].is_empty();
+    let exists = zone.exists(&qname);
+    if !exists && reply.rcode == 0 && !none {
+        by(["wildcard, NSEC", "wildcard, NSEC3"]);
+    }
+    if none && reply.rcode == 0 && reply.has(AA) {
+        match (exists, zone.names.get(&qname)) {
+            _ if ask.qtype == 43 => by(["no DS, NSEC", "no DS, NSEC3"]),
+            (false, _) => by(["wildcard nodata, NSEC", "wildcard nodata, NSEC3"]),
+            (_, Some(sets)) if sets.is_empty() => by(["empty, NSEC", "empty, NSEC3"]),
+            _ => by(["nodata, NSEC", "nodata, NSEC3"]),
+        }
+    }
+    if reply.rcode == 3 {
+        by(["nxdomain, NSEC", "nxdomain, NSEC3"]);
+    }
+    if reply.is_referral() {
+        by(["referral, NSEC", "referral, NSEC3"]);
+        if has(AUTHORITY, 43) {
+            kinds.push("referral, DS");
+        }
+        if reply.of_type(AUTHORITY, 50).count() > 1 {
+            kinds.push("referral, opt-out");
+        }
+    }
+    if wants && has(ANSWER, 46) {
+        kinds.push("answer, signed");
+        let algorithms: BTreeSet<_> = reply.of_type(ANSWER, 46).map(|record| record.rdata.get(2)).collect();
+        for (kind, holds) in [
+            ("DNAME, signed", has(ANSWER, 39)),
+            ("alias, signed", has(ANSWER, 5)),
+            ("several algorithms", algorithms.len() > 1),
+            ("DNSKEY", has(ANSWER, 48)),
+            ("CDS or CDNSKEY", has(ANSWER, 59) || has(ANSWER, 60)),
+        ] {
+            kinds.extend(holds.then_some(kind));
+        }
+    }
+    if !wants && !none {
+        let dnssec = [43, 46, 47, 48, 51, 59, 60].iter().any(|rtype| has(ANSWER, *rtype));
+        kinds.push(if dnssec { "DNSSEC type without DO" } else { "answer without DO" });
+    }
+    if ask.qtype == 43 && world.apexes.contains(&qname) && apex != qname && has(ANSWER, 43) {
+        kinds.push("DS of a child served");
+    }
+    if qname.ancestors().any(|above| world.hash_owners.contains(&above)) {
+        kinds.push("name of a hash");
+    }
+    let several = zone.chains.len() > 1 || zone.strays > 0;
+    if several && (nsec || nsec3) {
+        kinds.push("chains in change");
+    }
+    kinds
+}
 
 /// The kinds that a query and our reply belong to.
 fn kinds(ask: &Ask, world: &World, reply: Option<&Reply>) -> Vec<&'static str> {
@@ -276,16 +400,16 @@ fn example(ask: &Ask, world: &World, outcomes: &Outcomes, judgement: &Judgement)
         let _ = writeln!(text, "    differs from {}: {:?}", peer.label(), differences.0);
     }
     let mut names: BTreeSet<_> = [ask.qname.folded()].into();
-    let labels = ["ours", "NSD", "Knot", "BIND"];
-    for (label, outcome) in labels.iter().zip(outcomes) {
+    let labels = std::iter::once("ours").chain(world.peers.iter().map(|peer| peer.label()));
+    for (label, outcome) in labels.zip(outcomes) {
         let _ = match outcome {
-            Outcome::Silent => writeln!(text, "  {label:<5} silent"),
-            Outcome::Garbled(why) => writeln!(text, "  {label:<5} {why}"),
+            Outcome::Silent => writeln!(text, "  {label:<8} silent"),
+            Outcome::Garbled(why) => writeln!(text, "  {label:<8} {why}"),
             Outcome::Reply(reply) => {
                 for record in reply.sections.iter().flat_map(|section| section.keys()).take(12) {
                     names.insert(record.owner.clone());
                 }
-                writeln!(text, "  {label:<5} {}", show(reply))
+                writeln!(text, "  {label:<8} {}", show(reply))
             }
         };
     }

@@ -1,4 +1,5 @@
-//! The four servers of one world: NSD, Knot and BIND as processes on loopback, ours in this process.
+//! The servers of one world: NSD, Knot, BIND and, for signed zones, PowerDNS as processes on loopback, ours in this
+//! process.
 //!
 //! Each has the same zones, one of them without a file, and the same limits on UDP. What would make them
 //! different on purpose is off: rate limits, rotation, ACLs, transfers. Every process is killed by its pid when
@@ -16,6 +17,7 @@ use super::exchange::{Patience, udp};
 use super::generate::ZoneText;
 use super::message::Reply;
 use super::names::DomainName;
+use super::world::World;
 use crate::lab::{Daemon, Workspace, wait_until};
 
 /// The servers that ours is compared with.
@@ -27,11 +29,19 @@ pub enum Peer {
     Knot,
     /// BIND.
     Bind,
+    /// PowerDNS with its bind backend.
+    Pdns,
 }
 
 impl Peer {
     /// All of them, in the order of every list of replies.
-    pub const ALL: [Self; 3] = [Self::Nsd, Self::Knot, Self::Bind];
+    pub const ALL: [Self; 4] = [Self::Nsd, Self::Knot, Self::Bind, Self::Pdns];
+
+    /// Those that are asked about unsigned zones. PowerDNS has no answer to many odd names.
+    pub const UNSIGNED: &'static [Self] = &[Self::Nsd, Self::Knot, Self::Bind];
+
+    /// Those that are asked about signed zones.
+    pub const SIGNED: &'static [Self] = &Self::ALL;
 
     /// For people.
     pub fn label(self) -> &'static str {
@@ -39,6 +49,7 @@ impl Peer {
             Self::Nsd => "NSD",
             Self::Knot => "Knot",
             Self::Bind => "BIND",
+            Self::Pdns => "PowerDNS",
         }
     }
 
@@ -47,20 +58,22 @@ impl Peer {
             Self::Nsd => "nsd",
             Self::Knot => "knotd",
             Self::Bind => "named",
+            Self::Pdns => "pdns_server",
         }
-    }
-
-    fn find(self) -> Option<PathBuf> {
-        let mut directories: Vec<PathBuf> =
-            std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
-        directories.extend(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-        directories.into_iter().map(|directory| directory.join(self.program())).find(|path| path.exists())
     }
 }
 
-/// The programs that are missing.
-pub fn missing() -> Vec<&'static str> {
-    Peer::ALL.into_iter().filter(|peer| peer.find().is_none()).map(Peer::program).collect()
+/// Where a program is.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let mut directories: Vec<PathBuf> =
+        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
+    directories.extend(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    directories.into_iter().map(|directory| directory.join(program)).find(|path| path.exists())
+}
+
+/// The programs of these peers that are missing.
+pub fn missing(peers: &[Peer]) -> Vec<&'static str> {
+    peers.iter().map(|peer| peer.program()).filter(|program| find(program).is_none()).collect()
 }
 
 /// Who ours says it is.
@@ -94,8 +107,9 @@ impl Family {
 
 /// The running servers of a world.
 pub struct Servers {
-    /// Where each listens: ours first, then [`Peer::ALL`].
-    pub addresses: [SocketAddr; 4],
+    /// Where each listens: ours first, then the world's peers.
+    pub addresses: Vec<SocketAddr>,
+    labels: Vec<&'static str>,
     peers: Vec<Daemon>,
     _ours: Responder,
     _workspace: Workspace,
@@ -106,23 +120,32 @@ impl Servers {
     ///
     /// # Panics
     /// If one does not start or refuses a zone, with what it printed.
-    pub fn start(zones: &[ZoneText], unloaded: &DomainName, family: Family) -> Self {
+    pub fn start(world: &World, family: Family) -> Self {
         let workspace = Workspace::new("differential");
         let mut files: Vec<(String, PathBuf)> = Vec::new();
-        for (number, zone) in zones.iter().enumerate() {
+        for (number, zone) in world.zones.iter().enumerate() {
             files.push((zone.apex.text(), workspace.write(&format!("zones/{number}.zone"), &zone.text)));
         }
-        files.push((unloaded.text(), workspace.join("zones/missing.zone")));
-        let (ours, our_address) = start_ours(&files, family);
-        let mut addresses = [our_address; 4];
-        let mut peers = Vec::new();
-        for (slot, peer) in Peer::ALL.into_iter().enumerate() {
-            addresses[slot + 1] = free_address(family);
-            peers.push(start_peer(peer, &workspace, &files, addresses[slot + 1]));
+        files.push((world.unloaded.text(), workspace.join("zones/missing.zone")));
+        if let Some(dnssec) = &world.pdns_metadata {
+            std::fs::create_dir_all(workspace.join("pdns_server"))
+                .expect("the temporary directory can be written");
+            std::fs::copy(dnssec, workspace.join("pdns_server/dnssec.db")).expect("a database can be copied");
         }
-        let mut servers = Self { addresses, peers, _ours: ours, _workspace: workspace };
+        let mut addresses = Vec::new();
+        let mut peers = Vec::new();
+        for &peer in world.peers {
+            let address = free_address(family);
+            addresses.push(address);
+            peers.push(start_peer(peer, &workspace, &files, address));
+        }
+        // The others start meanwhile.
+        let (ours, our_address) = start_ours(&files, family);
+        addresses.insert(0, our_address);
+        let labels = world.peers.iter().map(|peer| peer.label()).collect();
+        let mut servers = Self { addresses, labels, peers, _ours: ours, _workspace: workspace };
         for slot in 0..servers.peers.len() {
-            servers.wait_for(slot, zones);
+            servers.wait_for(slot, &world.zones);
         }
         servers
     }
@@ -137,9 +160,9 @@ impl Servers {
         let queries: Vec<Vec<u8>> = zones.iter().map(|zone| soa_query(&zone.apex)).collect();
         let queries: Vec<&[u8]> = queries.iter().map(Vec::as_slice).collect();
         let patience = Patience { wait: Duration::from_millis(100), tries: 1 };
-        let peer = &mut self.peers[slot];
+        let (peer, label) = (&mut self.peers[slot], self.labels[slot]);
         let mut first_reply = None;
-        wait_until(&format!("{} answers for all zones", Peer::ALL[slot].label()), || {
+        wait_until(&format!("{label} answers for all zones"), || {
             peer.assert_running();
             let replies = udp(address, &queries, patience);
             let good = |reply: &Option<Vec<u8>>| {
@@ -161,7 +184,7 @@ impl Servers {
                         .filter(|(_, reply)| !good(reply))
                         .map(|(zone, _)| zone.apex.text())
                         .collect();
-                    panic!("{} does not serve {refused:?}:\n{}", Peer::ALL[slot].label(), peer.log());
+                    panic!("{label} does not serve {refused:?}:\n{}", peer.log());
                 }
             }
             false
@@ -215,15 +238,22 @@ fn start_peer(peer: Peer, workspace: &Workspace, files: &[(String, PathBuf)], ad
         Peer::Nsd => nsd(&directory, files, address),
         Peer::Knot => knot(&directory, files, address),
         Peer::Bind => bind(&directory, files, address),
+        Peer::Pdns => pdns(&directory, files, address),
     };
-    let path = workspace.write(&format!("{0}/{0}.conf", peer.program()), &configuration);
+    if peer == Peer::Pdns {
+        workspace.write("pdns_server/named.conf", &bind_zones(files));
+    }
+    let name = if peer == Peer::Pdns { "pdns" } else { peer.program() };
+    let path = workspace.write(&format!("{}/{name}.conf", peer.program()), &configuration);
     let path = path.display().to_string();
     let args: Vec<String> = match peer {
         Peer::Nsd => vec!["-d".into(), "-c".into(), path],
         Peer::Knot => vec!["-c".into(), path],
         Peer::Bind => ["-g", "-n", "2", "-c", &path].map(str::to_owned).to_vec(),
+        // Its configuration is called `pdns-NAME.conf`.
+        Peer::Pdns => vec![format!("--config-dir={}", directory.display()), "--config-name=".into()],
     };
-    let program = peer.find().expect("missing programs were looked for first");
+    let program = find(peer.program()).expect("missing programs were looked for first");
     Daemon::start(peer.label(), &program, &args, &workspace.join(&format!("{}.log", peer.program())))
 }
 
@@ -268,7 +298,7 @@ fn bind(directory: &Path, files: &[(String, PathBuf)], address: SocketAddr) -> S
     let none = format!("listen-on{} {{ none; }};", if ip.is_ipv4() { "-v6" } else { "" });
     let listen =
         format!("listen-on{} port {port} {{ {ip}; }}; {none}", if ip.is_ipv4() { "" } else { "-v6" });
-    let mut text = format!(
+    let text = format!(
         "options {{ directory \"{directory}\"; pid-file none; session-keyfile none; \
          {listen} recursion no; allow-query {{ any; }}; \
          allow-transfer {{ none; }}; allow-update {{ none; }}; notify no; minimal-responses no-auth; minimal-any no; \
@@ -278,8 +308,27 @@ fn bind(directory: &Path, files: &[(String, PathBuf)], address: SocketAddr) -> S
          check-dup-records ignore; max-records-per-type 0; max-types-per-name 0; tcp-clients 1000; }};\n\
          controls {{ }};\nlogging {{ category default {{ default_stderr; }}; category lame-servers {{ null; }}; }};\n"
     );
-    for (name, path) in files {
-        let _ = writeln!(text, "zone \"{name}\" {{ type primary; file \"{}\"; }};", path.display());
-    }
-    text
+    text + &bind_zones(files)
+}
+
+fn bind_zones(files: &[(String, PathBuf)]) -> String {
+    files.iter().fold(String::new(), |mut text, (name, path)| {
+        let _ = writeln!(text, "zone \"{name}\" {{ type master; file \"{}\"; }};", path.display());
+        text
+    })
+}
+
+/// That zones come signed, and by which parameters, stands in a database (see [`super::sign`]).
+fn pdns(directory: &Path, _: &[(String, PathBuf)], address: SocketAddr) -> String {
+    let directory = directory.display();
+    format!(
+        "launch=bind\nbind-config={directory}/named.conf\nbind-dnssec-db={directory}/dnssec.db\n\
+         local-address={}\nlocal-port={}\nsocket-dir={directory}\ndaemon=no\nguardian=no\nsetuid=\nsetgid=\n\
+         cache-ttl=0\nnegquery-cache-ttl=0\nquery-cache-ttl=0\nzone-cache-refresh-interval=0\nreceiver-threads=2\n\
+         distributor-threads=2\nloglevel=3\nsecurity-poll-suffix=\nexpand-alias=no\n8bit-dns=yes\n\
+         dname-processing=yes\nmax-nsec3-iterations=500\nserver-id=pdns\nudp-truncation-threshold={UDP_SIZE}\n\
+         any-to-tcp=no\nmax-tcp-connections=1000\nmax-tcp-transactions-per-conn=0\ndisable-axfr=yes\n",
+        address.ip(),
+        address.port()
+    )
 }

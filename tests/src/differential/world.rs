@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pharos_zone::scan::{Source, scan};
 
-use super::facts::Zone;
-use super::generate::{ZoneText, zones};
+use super::facts::{NSEC3, RRSIG, Zone};
+use super::generate::{ZoneText, signed_zones, zones};
 use super::message::{ReplyRecord, canonical_rdata};
 use super::names::DomainName;
 use super::random::Random;
+use super::servers::Peer;
+use super::sign::Signer;
 use crate::lab::source_root;
 
 /// A set of zones, read back.
@@ -19,6 +21,10 @@ pub struct World {
     pub zones: Vec<ZoneText>,
     /// Their names, folded.
     pub apexes: BTreeSet<DomainName>,
+    /// Who is asked besides ours.
+    pub peers: &'static [Peer],
+    /// What PowerDNS is told about signed zones.
+    pub pdns_metadata: Option<PathBuf>,
     /// A zone that is configured and has no file.
     pub unloaded: DomainName,
     /// For each zone its names with their types; empty non-terminals have none.
@@ -27,6 +33,8 @@ pub struct World {
     pub facts: BTreeMap<DomainName, Zone>,
     /// All records, names folded.
     pub records: BTreeSet<ReplyRecord>,
+    /// Owners of NSEC3 records.
+    pub hash_owners: BTreeSet<DomainName>,
     /// Names as they are written in the files.
     pub spelled: Vec<DomainName>,
 }
@@ -39,20 +47,42 @@ impl World {
     pub fn new(random: &mut Random, index: usize) -> Self {
         let mut all = zones(random, index);
         all.extend(samples());
+        Self::of(all, Peer::UNSIGNED, None)
+    }
+
+    /// World number `index` of signed zones.
+    ///
+    /// # Panics
+    /// If a zone's text is not well-formed, or cannot be signed.
+    pub fn signed(random: &mut Random, index: usize, signer: &Signer) -> Self {
+        let zones = signed_zones(random, index);
+        let zones = signer.sign(random, zones);
+        Self::of(zones, Peer::SIGNED, Some(signer.metadata()))
+    }
+
+    fn of(zones: Vec<ZoneText>, peers: &'static [Peer], pdns_metadata: Option<PathBuf>) -> Self {
         let mut world = Self {
-            apexes: all.iter().map(|zone| zone.apex.folded()).collect(),
+            apexes: zones.iter().map(|zone| zone.apex.folded()).collect(),
             zones: Vec::new(),
+            peers,
+            pdns_metadata,
             unloaded: DomainName::plain("unloaded.test"),
             nodes: BTreeMap::new(),
             facts: BTreeMap::new(),
             records: BTreeSet::new(),
+            hash_owners: BTreeSet::new(),
             spelled: Vec::new(),
         };
-        for zone in &all {
+        for zone in &zones {
             world.read(zone);
         }
-        world.zones = all;
+        world.zones = zones;
         world
+    }
+
+    /// Whether its zones are signed.
+    pub fn is_signed(&self) -> bool {
+        self.pdns_metadata.is_some()
     }
 
     fn read(&mut self, zone: &ZoneText) {
@@ -65,10 +95,16 @@ impl World {
         let report = scan(source, &zone.apex.wire(), &mut |record| {
             let spelled = DomainName::from_wire(record.owner);
             let owner = spelled.folded();
-            for above in owner.ancestors().filter(|above| above.within(&apex)) {
-                nodes.entry(above).or_default();
+            let covered = record.rdata.first_chunk().map(|octets| u16::from_be_bytes(*octets));
+            // Owners of NSEC3 records are no names (RFC 5155 §7.2.8).
+            if record.rtype != NSEC3 && !(record.rtype == RRSIG && covered == Some(NSEC3)) {
+                for above in owner.ancestors().filter(|above| above.within(&apex)) {
+                    nodes.entry(above).or_default();
+                }
+                nodes.entry(owner.clone()).or_default().insert(record.rtype);
+            } else {
+                self.hash_owners.insert(owner.clone());
             }
-            nodes.entry(owner.clone()).or_default().insert(record.rtype);
             if spelled != last {
                 self.spelled.push(spelled.clone());
                 last = spelled;
@@ -114,8 +150,13 @@ impl World {
         let mut lines = Vec::new();
         for zone in &self.zones {
             for line in zone.text.lines() {
-                let owner = line.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
-                if names.iter().any(|name| name.folded().text() == owner) && lines.len() < 10 {
+                let mut words = line.split_whitespace();
+                let owner = words.next().unwrap_or_default().to_ascii_lowercase();
+                // What signing added tells little.
+                if words.any(|word| matches!(word, "RRSIG" | "NSEC3" | "DNSKEY" | "CDNSKEY" | "CDS")) {
+                    continue;
+                }
+                if names.iter().any(|name| name.folded().text() == owner) && lines.len() < 16 {
                     lines.push(format!(
                         "[{}] {}",
                         zone.apex.text(),
