@@ -18,6 +18,7 @@ use crate::config::{Config, DnssecConfig, StartError, TcpLimits};
 use crate::counters::{Counters, beat_age_ms};
 use crate::metrics::ResponderCollector;
 use crate::origin::{Origins, OwnAddresses};
+use crate::room;
 use crate::sockets::Sockets;
 use crate::status::{MAX_LISTED, Status, StatusFilter, WorkerStatus, ZoneLife, ZoneStatus};
 use crate::tcp::Tcp;
@@ -30,6 +31,8 @@ use crate::zones::{Belief, Bench, Known, ReloadError, ReloadReport, Served, Zone
 const LATE: Duration = Duration::from_secs(1);
 /// A thread that waits for its next look wakes so often, to see whether the responder stops.
 const WAKE: Duration = Duration::from_millis(500);
+/// Time between two tries of a reload that lacked descriptors.
+const RETRY: Duration = Duration::from_secs(1);
 /// How old the list of the host's addresses may be.
 const ADDRESSES_FOR: Duration = Duration::from_secs(10);
 
@@ -63,6 +66,9 @@ struct Shared {
     tcp: Arc<Counters>,
     own_addresses: Arc<OwnAddresses>,
     tcp_open: Arc<AtomicU64>,
+    tcp_limits: TcpLimits,
+    /// Whether a thread waits to do again what a reload could not for want of descriptors.
+    retrying: AtomicBool,
     stop: Arc<AtomicBool>,
     started: Instant,
     started_at: SystemTime,
@@ -90,6 +96,7 @@ impl Responder {
             return Err(StartError::NoAddress);
         }
         pharos_netio::memory::give_back_large_blocks();
+        room::raise();
         let locks = AddressLocks::acquire(&config.lock, &config.listen)?;
         let cpus = affinity::allowed_cpus()?;
         // Nothing answers yet that good data could be lost of, so the clock is asked only to tell.
@@ -109,6 +116,8 @@ impl Responder {
             tcp: Arc::default(),
             own_addresses: Arc::default(),
             tcp_open: Arc::default(),
+            tcp_limits: room::fit(config.tcp),
+            retrying: AtomicBool::new(false),
             stop: Arc::default(),
             started: Instant::now(),
             started_at: SystemTime::now(),
@@ -122,7 +131,7 @@ impl Responder {
         shared.own_addresses.refresh();
         shared.look();
         let mut responder = Self { handle: Handle { shared }, threads: Vec::new(), _locks: locks };
-        responder.spawn(sockets.udp, sockets.tcp, &context, config.tcp)?;
+        responder.spawn(sockets.udp, sockets.tcp, &context)?;
         Ok(responder)
     }
 
@@ -132,7 +141,6 @@ impl Responder {
         udp: Vec<Vec<UdpSocket>>,
         listeners: Vec<TcpListener>,
         context: &Context,
-        limits: TcpLimits,
     ) -> Result<(), StartError> {
         let shared = self.handle.shared.clone();
         let published = &shared.published;
@@ -153,7 +161,7 @@ impl Responder {
         }
         let tcp = Tcp {
             listeners,
-            limits,
+            limits: shared.tcp_limits,
             zones: published.reader(),
             context: context.over(Transport::Tcp),
             counters: shared.tcp.clone(),
@@ -204,19 +212,46 @@ impl Handle {
     /// # Errors
     /// [`ReloadError`] when the zones cannot even be listed; nothing changes then.
     pub fn reload(&self) -> Result<ReloadReport, ReloadError> {
-        let report = {
-            let mut keeper = lock(&self.shared.keeper);
-            let report = keeper.reload(&self.shared.bench());
-            // While the keeper is held, so that the last reload has the last word.
-            *lock(&self.shared.known) = Arc::new(keeper.known());
-            report
-        };
+        let report = self.shared.reload();
         match &report {
             Ok(report) => log_reload(report),
             Err(error) => tracing::error!(%error, "reload failed, the zones in force stay"),
         }
         self.shared.look();
+        if is_short(&report) && !self.shared.retrying.swap(true, Ordering::Relaxed) {
+            let again = self.clone();
+            let thread = std::thread::Builder::new().name("reload".into());
+            // Nobody waits for it: it may read for longer than a stop may take.
+            if let Err(error) = thread.spawn(move || again.reload_until_done()) {
+                tracing::error!(%error, "the reload is not tried again");
+                self.shared.retrying.store(false, Ordering::Relaxed);
+            }
+        }
         report
+    }
+
+    /// Reloads until there were descriptors for all that was to be read.
+    fn reload_until_done(&self) {
+        let shared = &*self.shared;
+        let mut next = shared.started.elapsed() + RETRY;
+        while !shared.stop.load(Ordering::Relaxed) {
+            std::thread::sleep(WAKE);
+            if shared.started.elapsed() < next {
+                continue;
+            }
+            let report = shared.reload();
+            if !is_short(&report) {
+                shared.retrying.store(false, Ordering::Relaxed);
+                tracing::info!("the reload that lacked file descriptors has been done again");
+                match &report {
+                    Ok(report) => log_reload(report),
+                    Err(error) => tracing::error!(%error, "reload failed, the zones in force stay"),
+                }
+                shared.look();
+                return;
+            }
+            next = shared.started.elapsed() + RETRY;
+        }
     }
 
     /// How the responder fares. During a reload it tells what the one before has left, without waiting.
@@ -255,6 +290,7 @@ impl Handle {
                 .collect(),
             clock: trust,
             tcp_connections: shared.tcp_open.load(Ordering::Relaxed),
+            tcp_connections_at_most: shared.tcp_limits.connections as u64,
             tcp_heartbeat_age_ms: beat_age_ms(&shared.tcp, shared.started),
             queries: workers.iter().map(|worker| worker.queries).sum::<u64>() + shared.tcp.queries(),
             drops: self.counters().iter().map(|(_, counters)| counters.drops()).sum(),
@@ -320,7 +356,24 @@ fn worker_name(id: usize) -> String {
     format!("udp-{id}")
 }
 
+/// Whether a reload left something out for want of descriptors, and nothing else can be said of it.
+fn is_short(report: &Result<ReloadReport, ReloadError>) -> bool {
+    match report {
+        Ok(report) => report.unopened > 0,
+        Err(error) => error.is_shortage(),
+    }
+}
+
 impl Shared {
+    fn reload(&self) -> Result<ReloadReport, ReloadError> {
+        let bench = self.bench();
+        let mut keeper = lock(&self.keeper);
+        let report = keeper.reload(&bench);
+        // While the keeper is held, so that the last reload has the last word.
+        *lock(&self.known) = Arc::new(keeper.known());
+        report
+    }
+
     fn posts(&self) -> impl Iterator<Item = Post<'_>> {
         let tcp = Post { name: "tcp".to_owned(), transport: "tcp", counters: &self.tcp };
         let workers = self.workers.iter().enumerate();

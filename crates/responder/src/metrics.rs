@@ -239,6 +239,11 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
     }
     let mut connections = gauge("pharos_responder_tcp_connections", "TCP connections open now.");
     connections.add(&[], status.tcp_connections);
+    let mut bound = gauge(
+        "pharos_responder_tcp_connections_limit",
+        "TCP connections that may be open at once: as configured, or fewer where file descriptors are few.",
+    );
+    bound.add(&[], status.tcp_connections_at_most);
     [
         info,
         started,
@@ -260,6 +265,7 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
         queries,
         ended,
         connections,
+        bound,
     ]
     .into_iter()
     .map(Family::finish)

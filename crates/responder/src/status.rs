@@ -49,6 +49,8 @@ pub struct Status {
     pub workers: Vec<WorkerStatus>,
     /// TCP connections open now.
     pub tcp_connections: u64,
+    /// TCP connections that may be open at once: as configured, or fewer where descriptors are few.
+    pub tcp_connections_at_most: u64,
     /// Milliseconds since the TCP thread last turned; it turns at least every 100 ms.
     pub tcp_heartbeat_age_ms: u64,
     /// Messages received.

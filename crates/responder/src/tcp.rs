@@ -17,6 +17,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pharos_answer::{Context, Job, Pressure, Silent, Verdict, answer};
+use pharos_netio::descriptors::is_shortage;
 use pharos_zonedb::Reader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,7 +26,9 @@ use tokio::time::timeout;
 
 use crate::config::{StartError, TcpLimits};
 use crate::counters::{Counters, Family};
+use crate::hush::Hush;
 use crate::origin::{Origin, Origins};
+use crate::room;
 use crate::worker::{TURN, since_epoch};
 use crate::zones::Served;
 
@@ -67,6 +70,8 @@ impl Tcp {
             origins: self.origins,
             open: self.open,
             held: RefCell::default(),
+            complaints: RefCell::default(),
+            started: self.started,
             work: RefCell::new(Work {
                 zones: self.zones,
                 context: self.context,
@@ -105,6 +110,8 @@ struct Shared {
     /// Open connections by address and by network.
     held: RefCell<HashMap<Holder, usize>>,
     work: RefCell<Work>,
+    complaints: RefCell<Hush>,
+    started: Instant,
 }
 
 struct Work {
@@ -189,9 +196,9 @@ async fn accept(listener: tokio::net::TcpListener, shared: Rc<Shared>) {
                 }
             }
             Err(error) => {
-                // Out of descriptors, most likely: those who hold them will let go (never exit for it).
+                // Never a reason to exit: those who hold descriptors will let go.
                 shared.counters.receive_errors.add(1);
-                tracing::warn!(%error, "a TCP connection cannot be accepted");
+                shared.complain(&error);
                 tokio::time::sleep(TURN).await;
             }
         }
@@ -268,6 +275,14 @@ async fn write(stream: &mut TcpStream, output: &mut Vec<u8>, deadline: Duration)
 }
 
 impl Shared {
+    /// Says that a connection could not be accepted, if that has not been said a moment ago.
+    fn complain(&self, error: &std::io::Error) {
+        if let Some(hidden) = self.complaints.borrow_mut().ask(self.started.elapsed()) {
+            let remedy = if is_shortage(error) { room::REMEDY } else { "" };
+            tracing::warn!(%error, hidden, remedy, "a TCP connection cannot be accepted");
+        }
+    }
+
     /// Appends the reply to one query, its length before it.
     fn answer(&self, query: &[u8], client: IpAddr, origin: Origin, output: &mut Vec<u8>) {
         let mut work = self.work.borrow_mut();

@@ -306,6 +306,7 @@ fn metrics_tell_queries_zones_and_workers() {
             "reply_sizes_total counter",
             "start_time_seconds gauge",
             "tcp_connections gauge",
+            "tcp_connections_limit gauge",
             "tcp_events_total counter",
             "truncated_total counter",
             "unanswered_total counter",

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use pharos_netio::descriptors::is_shortage;
 use serde::Serialize;
+
+use crate::room;
 
 /// Why no zone at all could be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +25,16 @@ impl ReloadError {
     /// What a person can do about it.
     pub fn remedy(&self) -> Option<String> {
         let Self::Directory { path, .. } = self;
+        if self.is_shortage() {
+            return Some(format!("{}; the reload is tried again by itself", room::REMEDY));
+        }
         Some(format!("create {} with files named NAME.zone, or name another directory", path.display()))
+    }
+
+    /// Whether nothing is wrong but that no descriptor was left to look.
+    pub(crate) fn is_shortage(&self) -> bool {
+        let Self::Directory { source, .. } = self;
+        is_shortage(source)
     }
 }
 
@@ -41,6 +53,9 @@ pub struct ReloadReport {
     pub generation: u64,
     /// Milliseconds that it took.
     pub took_ms: u64,
+    /// Zones whose files could not be opened for want of descriptors; they are looked at again soon.
+    #[serde(skip)]
+    pub(crate) unopened: usize,
 }
 
 /// A zone with new data.

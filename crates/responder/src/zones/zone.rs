@@ -1,20 +1,23 @@
 //! The life of one zone: its files as they were last read, the data that answer, what was refused and why.
 
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use pharos_netio::descriptors::is_shortage;
 use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
 use pharos_zone::diagnostic::Diagnostic;
 use pharos_zone::dnssec::{Checks, Progress};
-use pharos_zone::load::{Loaded, Watch, load_file_watched};
+use pharos_zone::load::{LoadError, Loaded, Watch, load_file_watched};
 use pharos_zonedb::ZoneImage;
 
 use super::judge::self_test;
 use super::report::{LoadedZone, RefusedZone, ReloadReport};
 use super::unix;
+use crate::room;
 use crate::status::{SignedStatus, ZoneLife, ZoneStatus};
 
 /// Findings by the clock that are named; the others are counted. What signs a zone signs all of it at once, so they
@@ -67,7 +70,7 @@ pub(super) enum Cause {
     Absence,
     /// That another file claims the same zone.
     Rival,
-    /// What the clock or another zone says of them, and may say otherwise next time.
+    /// What the clock, another zone or a want of descriptors says of them, and may say otherwise next time.
     Circumstance,
 }
 
@@ -139,18 +142,19 @@ impl Zone {
             Watch { about_to_read: &mut |file| stamps.push((file.to_owned(), Stamp::of(file))), progress };
         let outcome = load_file_watched(&self.name, &self.path, key, checks, watch);
         self.stamps = stamps;
-        let outcome = outcome.map_err(|error| error.to_string()).and_then(|loaded| {
+        let outcome = outcome.map_err(|error| refusal(&error)).and_then(|loaded| {
             let by_clock = by_clock(&loaded);
             let Loaded { image, report, signed, .. } = loaded;
             let (image, signed) = (Arc::new(image), signed.as_ref().map(SignedStatus::from));
-            self_test(&self.name, &image, key)?;
+            self_test(&self.name, &image, key).map_err(|reason| (reason, Cause::Content))?;
             let (warnings, took) = (report.warnings_total, begun.elapsed());
             Ok(Candidate { image, signed, by_clock, warnings, took })
         });
         match outcome {
             Ok(candidate) => Some(candidate),
-            Err(reason) => {
-                self.refuse(reason, Cause::Content, report);
+            Err((reason, cause)) => {
+                report.unopened += usize::from(cause == Cause::Circumstance);
+                self.refuse(reason, cause, report);
                 None
             }
         }
@@ -200,6 +204,19 @@ impl Zone {
             findings: self.delegation.iter().cloned().collect(),
         }
     }
+}
+
+/// Why a zone did not load, and whether it would if there were descriptors to open its files with.
+fn refusal(error: &LoadError) -> (String, Cause) {
+    let short = match error {
+        LoadError::Unreadable { source, .. } => is_shortage(source),
+        // Of an included file only words are left; whether there are descriptors is seen at once.
+        LoadError::Refused(_) => File::open("/dev/null").is_err_and(|error| is_shortage(&error)),
+    };
+    if !short {
+        return (error.to_string(), Cause::Content);
+    }
+    (format!("{error}\n help: {}; the reload is tried again by itself", room::REMEDY), Cause::Circumstance)
 }
 
 /// What the clock says of new data, a line each. The record says it all, so its text and a remedy for each are left
