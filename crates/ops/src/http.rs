@@ -18,7 +18,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
@@ -28,6 +28,9 @@ pub const HEADER_WAIT: Duration = Duration::from_secs(5);
 pub const CONNECTION_LIFE: Duration = Duration::from_secs(300);
 /// A few scrapers, a probe and a person need ten; more is a mistake or an attack.
 pub const CONNECTIONS_AT_MOST: usize = 64;
+
+/// Time between two lines in the log about connections that cannot be accepted.
+pub(crate) const COMPLAINTS: Duration = Duration::from_secs(60);
 
 /// What a route answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,6 +187,7 @@ impl Routes {
 /// Answers on `listener` until `stop` becomes true or its sender is gone.
 pub async fn serve(listener: TcpListener, routes: Arc<Routes>, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_AT_MOST));
+    let mut complained: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -193,7 +197,10 @@ pub async fn serve(listener: TcpListener, routes: Arc<Routes>, mut stop: watch::
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Out of descriptors, as a rule: the management pages wait, the service goes on.
-                tracing::warn!(%error, "cannot accept a management connection");
+                if complained.is_none_or(|last| last.elapsed() >= COMPLAINTS) {
+                    complained = Some(Instant::now());
+                    tracing::warn!(%error, "cannot accept a management connection");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

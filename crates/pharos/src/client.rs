@@ -162,13 +162,25 @@ pub(crate) async fn reload(args: &cli::Reload) -> Result<(), Failure> {
     let report: ReloadView = serde_json::from_value(result.clone())
         .map_err(|error| Failure::failed(format!("the responder's report cannot be read: {error}")))?;
     tell(&args.socket, &result, report.summary.trim_end());
-    match report.refused {
-        0 => Ok(()),
-        1 => Err(Failure::failed("1 zone was refused; what answered for it before answers still")),
-        many => Err(Failure::failed(format!(
-            "{many} zones were refused; what answered for them before answers still"
-        ))),
+    match (report.refused, report.not_loaded) {
+        (0, _) => Ok(()),
+        (refused, not_loaded) => Err(Failure::failed(refusals(refused, not_loaded))),
     }
+}
+
+/// What became of zones whose newest data were refused, of which so many never had good data.
+fn refusals(refused: u64, not_loaded: u64) -> String {
+    let zones = if refused == 1 { "1 zone was" } else { &format!("{refused} zones were") };
+    let outcome = match (refused, not_loaded) {
+        (1, 0) => "what answered for it before answers still".to_owned(),
+        (1, _) => "it never had good data and answers SERVFAIL".to_owned(),
+        (_, 0) => "what answered for them before answers still".to_owned(),
+        (all, none) if all == none => "they never had good data and answer SERVFAIL".to_owned(),
+        (_, none) => format!(
+            "{none} of them never had good data: SERVFAIL; what answered for the others before answers still"
+        ),
+    };
+    format!("{zones} refused; {outcome}")
 }
 
 fn tell(socket: &cli::Socket, result: &Value, words: &str) {
@@ -225,4 +237,26 @@ fn this_person() -> String {
         let own = std::fs::metadata("/proc/self").map(|data| data.uid());
         own.map_or_else(|_| "somebody".to_owned(), |uid| format!("uid {uid}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refusals;
+
+    #[test]
+    fn zones_that_never_loaded_are_not_said_to_answer() {
+        for (refused, not_loaded, expected) in [
+            (1, 0, "1 zone was refused; what answered for it before answers still"),
+            (1, 1, "1 zone was refused; it never had good data and answers SERVFAIL"),
+            (3, 0, "3 zones were refused; what answered for them before answers still"),
+            (2, 2, "2 zones were refused; they never had good data and answer SERVFAIL"),
+            (
+                3,
+                1,
+                "3 zones were refused; 1 of them never had good data: SERVFAIL; what answered for the others before answers still",
+            ),
+        ] {
+            assert_eq!(refusals(refused, not_loaded), expected);
+        }
+    }
 }

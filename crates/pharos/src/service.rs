@@ -163,6 +163,7 @@ pub(crate) async fn reload(handle: ResponderHandle) -> Reply {
         Ok(Ok(report)) => Reply::done(&serde_json::json!({
             "summary": report.to_string(),
             "refused": report.refused.len(),
+            "not_loaded": report.refused.iter().filter(|zone| zone.keeps_serial.is_none()).count(),
             "report": report,
         })),
         Ok(Err(error)) => Reply::refused(error.to_string(), error.remedy().unwrap_or_default()),

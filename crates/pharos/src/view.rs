@@ -80,6 +80,9 @@ pub(crate) struct ReloadView {
     pub(crate) summary: String,
     /// How many zones were refused.
     pub(crate) refused: u64,
+    /// How many of them never had good data.
+    #[serde(default)]
+    pub(crate) not_loaded: u64,
 }
 
 /// A worker's heart beats many times a second; this long without a beat is worth a line.

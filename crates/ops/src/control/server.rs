@@ -1,12 +1,14 @@
 //! The server's side of the control socket.
 
+use crate::http::COMPLAINTS;
+
 use super::{CONNECTIONS_AT_MOST, LINE_OCTETS_AT_MOST, LINE_WAIT, Reply, Request};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
@@ -101,6 +103,7 @@ impl ControlServer {
     {
         let handler = Arc::new(handler);
         let places = Arc::new(Semaphore::new(CONNECTIONS_AT_MOST));
+        let mut complained: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
@@ -109,7 +112,10 @@ impl ControlServer {
             let mut stream = match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a control connection");
+                    if complained.is_none_or(|last| last.elapsed() >= COMPLAINTS) {
+                        complained = Some(Instant::now());
+                        tracing::warn!(%error, "cannot accept a control connection");
+                    }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
