@@ -144,8 +144,14 @@ pub(crate) fn listed(tree: &Tree) -> impl Iterator<Item = (Nsec3Parameters, Plac
         .filter_map(|record| Some((Nsec3Parameters::from_rdata(record.rdata)?, record.place)))
 }
 
-/// Whether a node has nothing but NSEC3 records and their signatures.
+/// Whether a node is there for its NSEC3 records alone: it is no name of the zone, and look-ups do not meet it (RFC 5155
+/// §7.2.8). With names below it, it is an empty non-terminal, too, and has a hash of its own.
 pub(crate) fn is_hash_owner(tree: &Tree, node: NodeIndex) -> bool {
+    !tree.has_children(node) && holds_hashes_only(tree, node)
+}
+
+/// Whether a node has nothing but NSEC3 records and their signatures.
+pub(crate) fn holds_hashes_only(tree: &Tree, node: NodeIndex) -> bool {
     tree.has(node, Rtype::NSEC3)
         && tree.records(node).all(|record| matches!(record.rtype, Rtype::NSEC3 | Rtype::RRSIG))
 }

@@ -62,6 +62,8 @@ struct Node {
     standing: Standing,
     /// Which of [`NOTED`] it has.
     noted: u8,
+    /// Whether there are names below it.
+    has_children: bool,
 }
 
 /// The types that are asked for at every node: each has a bit, so that no record need be read for the answer.
@@ -215,6 +217,9 @@ impl Tree {
             };
             // The highest cut above the node is the one that look-ups meet.
             let mut above = self.nodes[at].parent;
+            if above != NONE {
+                self.nodes[above as usize].has_children = true;
+            }
             while above != NONE {
                 if self.stops_lookups(NodeIndex(above)) {
                     standing = Standing::Occluded(NodeIndex(above));
@@ -287,6 +292,11 @@ impl Tree {
 
     pub(crate) fn parent(&self, node: NodeIndex) -> Option<NodeIndex> {
         Some(self.nodes[node.0 as usize].parent).filter(|&parent| parent != NONE).map(NodeIndex)
+    }
+
+    /// Whether there are names below a node; known once the tree is settled.
+    pub(crate) fn has_children(&self, node: NodeIndex) -> bool {
+        self.nodes[node.0 as usize].has_children
     }
 
     /// Whether the leftmost label is `*`.
@@ -416,6 +426,7 @@ impl Tree {
             last: NONE,
             standing: Standing::Authoritative,
             noted: 0,
+            has_children: false,
         });
         self.octets.extend(owner);
         if self.nodes.len() * 2 > self.table.len() {

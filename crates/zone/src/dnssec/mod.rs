@@ -168,8 +168,10 @@ pub(crate) fn check(tree: &Tree, checks: &Checks, progress: &mut dyn FnMut(Progr
     let (chain, signed) = match standard(tree, &mut faults) {
         Standard::Unsigned => (Nsec3Chain::of(tree), None),
         Standard::Signed => {
-            note_times(tree, &mut times);
-            let (verified, unverifiable) = signatures(tree, checks, times.seen(), progress, &mut faults);
+            let keys = Keys::of(tree, &mut faults);
+            note_times(tree, &keys, &mut times);
+            let (verified, unverifiable) =
+                signatures(tree, &keys, checks, times.seen(), progress, &mut faults);
             let chain = denial::judge(tree, checks.threads, &mut faults);
             let signed = times.ends().map(|(earliest_expiry, latest_inception)| Signed {
                 earliest_expiry,
@@ -220,13 +222,21 @@ fn standard(tree: &Tree, faults: &mut Faults) -> Standard {
     }
 }
 
-fn note_times(tree: &Tree, times: &mut Times) {
+/// Takes note of the times of all signatures. Those over one RRset by keys of one algorithm stand for each other, but
+/// what no key of the zone has made stands for nothing where there are others.
+fn note_times(tree: &Tree, keys: &Keys<'_>, times: &mut Times) {
+    let mut all: Vec<(Rrsig<'_>, Place)> = Vec::new();
     for node in tree.nodes().filter(|&node| tree.has(node, Rtype::RRSIG)) {
-        for record in tree.of_type(node, Rtype::RRSIG) {
-            let Some(rrsig) = Rrsig::parse(record.rdata) else { continue };
-            if is_judged(tree, node, rrsig.covered) {
-                times.note(tree.owner(node), &rrsig, record.place);
-            }
+        let parsed = tree
+            .of_type(node, Rtype::RRSIG)
+            .filter_map(|record| Some((Rrsig::parse(record.rdata)?, record.place)));
+        all.clear();
+        all.extend(parsed.filter(|(rrsig, _)| is_judged(tree, node, rrsig.covered)));
+        let of_no_key = |rrsig: &Rrsig<'_>| keys.candidates(rrsig).next().is_none();
+        all.sort_by_key(|(rrsig, _)| (rrsig.covered, rrsig.algorithm, of_no_key(rrsig)));
+        for alike in all.chunk_by(|(a, _), (b, _)| (a.covered, a.algorithm) == (b.covered, b.algorithm)) {
+            let made_here = alike.iter().take_while(|(rrsig, _)| !of_no_key(rrsig)).count();
+            times.note(tree.owner(node), alike, if made_here == 0 { alike.len() } else { made_here });
         }
     }
 }
@@ -234,13 +244,14 @@ fn note_times(tree: &Tree, times: &mut Times) {
 /// Judges each RRset and its signatures; how many hold, and how many could not be verified.
 fn signatures(
     tree: &Tree,
+    keys: &Keys<'_>,
     checks: &Checks,
     total: u64,
     progress: &mut dyn FnMut(Progress),
     faults: &mut Faults,
 ) -> (u64, u64) {
-    let (keys, done) = (Keys::of(tree, faults), AtomicU64::new(0));
-    let judge = Judge { tree, keys: &keys, checks, done: &done };
+    let done = AtomicU64::new(0);
+    let judge = Judge { tree, keys, checks, done: &done };
     let all = spread(
         tree.node_count(),
         checks.threads,

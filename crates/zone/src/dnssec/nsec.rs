@@ -5,7 +5,7 @@ use pharos_wire::name::{Text, canonical_order, measure};
 
 use super::bitmap;
 use super::faults::Faults;
-use crate::nsec3::is_hash_owner;
+use crate::nsec3::holds_hashes_only;
 use crate::tree::{APEX, NodeIndex, Standing, Tree, TreeRecord};
 
 const AGAIN: &str = "sign the zone again";
@@ -52,7 +52,7 @@ pub(crate) fn judge(tree: &Tree, faults: &mut Faults) {
 fn is_in_chain(tree: &Tree, node: NodeIndex) -> bool {
     !matches!(tree.standing(node), Standing::Occluded(_))
         && tree.records(node).next().is_some()
-        && !is_hash_owner(tree, node)
+        && !holds_hashes_only(tree, node)
 }
 
 fn split<'r>(record: &TreeRecord<'r>) -> Option<(&'r [u8], &'r [u8])> {

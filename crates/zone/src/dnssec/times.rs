@@ -28,11 +28,23 @@ impl Times {
         Self { clock, earliest: None, latest_inception: 0, seen: 0, errors, warnings, total: 0 }
     }
 
-    /// Takes note of one signature.
-    pub(crate) fn note(&mut self, owner: &[u8], rrsig: &Rrsig<'_>, place: Place) {
-        self.seen += 1;
-        let (from, to) = (self.unix(rrsig.inception), self.unix(rrsig.expiration));
-        self.latest_inception = self.latest_inception.max(from);
+    /// Takes note of the signatures of one RRset by keys of one algorithm. What counts is how long the best of the first
+    /// `standing` holds: a validator is content with one that does (RFC 4035 §5.3.3), and an old one may stay beside it
+    /// while keys change.
+    pub(crate) fn note(&mut self, owner: &[u8], alike: &[(Rrsig<'_>, Place)], standing: usize) {
+        self.seen += alike.len() as u64;
+        let ends = |rrsig: &Rrsig<'_>| (self.unix(rrsig.inception), self.unix(rrsig.expiration));
+        // One that has not begun is of use only where none has, and then the sooner it begins the better.
+        let use_of = |rrsig: &Rrsig<'_>| match (ends(rrsig), self.clock) {
+            ((from, _), Some(clock)) if from > clock.unix => (0, u64::MAX - from),
+            ((_, to), _) => (1, to),
+        };
+        let Some((rrsig, place)) = alike.iter().take(standing).max_by_key(|(rrsig, _)| use_of(rrsig)) else {
+            return;
+        };
+        let youngest = alike.iter().map(|(rrsig, _)| ends(rrsig).0).max().unwrap_or_default();
+        let ((from, to), place) = (ends(rrsig), *place);
+        self.latest_inception = self.latest_inception.max(youngest);
         if self.earliest.as_ref().is_none_or(|earliest| to < earliest.unix) {
             self.earliest =
                 Some(Expiry { unix: to, record: format!("{} {}", Text(owner), Display(rrsig.covered.0)) });
@@ -123,7 +135,7 @@ mod tests {
 
     fn said(now: u64, inception: u32, expiration: u32) -> Vec<String> {
         let mut times = Times::new(Some(Clock { unix: now, near: Duration::from_secs(10) }));
-        times.note(b"\x01a\0", &rrsig(inception, expiration), Place::default());
+        times.note(b"\x01a\0", &[(rrsig(inception, expiration), Place::default())], 1);
         times.findings().0.into_iter().map(|finding| finding.message).collect()
     }
 
@@ -138,12 +150,28 @@ mod tests {
     }
 
     #[test]
+    fn an_old_signature_beside_one_that_holds_is_no_finding() {
+        let (old, now, next) = (rrsig(100, 200), rrsig(150, 400), rrsig(350, 600));
+        let said = |unix, all: &[Rrsig<'static>], standing| {
+            let mut times = Times::new(Some(Clock { unix, near: Duration::from_secs(10) }));
+            let all: Vec<_> = all.iter().map(|&rrsig| (rrsig, Place::default())).collect();
+            times.note(b"\x01a\0", &all, standing);
+            (times.ends().unwrap().0.unix, times.findings().1)
+        };
+        assert_eq!(said(300, &[old, now], 2), (400, 0));
+        assert_eq!(said(300, &[now, next], 2), (400, 0));
+        assert_eq!(said(300, &[next], 1), (600, 1));
+        // What was not made by a key of the zone does not stand for what was.
+        assert_eq!(said(300, &[old, now], 1), (200, 1));
+    }
+
+    #[test]
     fn times_go_on_beyond_the_year_2106() {
         let after = (1 << 32) + 50;
         assert_eq!(said(after, 4_294_967_200, 100), [""; 0]);
         assert_eq!(said(after, 4_294_967_200, 40), ["the RRSIG of a. A expired 10 s ago"]);
         let mut times = Times::new(Some(Clock { unix: after, near: Duration::ZERO }));
-        times.note(b"\0", &rrsig(4_294_967_200, 100), Place::default());
+        times.note(b"\0", &[(rrsig(4_294_967_200, 100), Place::default())], 1);
         let (expiry, inception) = times.ends().unwrap();
         assert_eq!((expiry.unix, inception, times.seen()), ((1 << 32) + 100, 4_294_967_200, 1));
     }
@@ -152,8 +180,8 @@ mod tests {
     fn what_ended_is_told_before_what_ends_soon_and_both_are_bounded() {
         let mut times = Times::new(Some(Clock { unix: 1000, near: Duration::from_secs(100) }));
         for _ in 0..MAX_KEPT + 50 {
-            times.note(b"\0", &rrsig(0, 1050), Place::default());
-            times.note(b"\0", &rrsig(0, 999), Place::default());
+            times.note(b"\0", &[(rrsig(0, 1050), Place::default())], 1);
+            times.note(b"\0", &[(rrsig(0, 999), Place::default())], 1);
         }
         let (findings, total) = times.findings();
         assert_eq!((findings.len(), total), (MAX_KEPT, 2 * (MAX_KEPT as u64 + 50)));

@@ -99,3 +99,16 @@ fn many_names_are_all_found_with_their_records_in_order() {
         assert_eq!(types, [Rtype::A, Rtype::TXT]);
     }
 }
+
+#[test]
+fn the_owner_of_a_hash_is_a_name_of_the_zone_only_with_names_below_it() {
+    let tree = tree(&[
+        ("hash.example.", Rtype::NSEC3),
+        ("other.example.", Rtype::NSEC3),
+        ("x.other.example.", Rtype::A),
+    ]);
+    let is_hash_owner = |name| crate::nsec3::is_hash_owner(&tree, find(&tree, name).unwrap());
+    assert!(is_hash_owner("hash.example."));
+    assert!(!is_hash_owner("other.example."));
+    assert!(!tree.has_children(find(&tree, "x.other.example.").unwrap()));
+}
