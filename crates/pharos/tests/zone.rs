@@ -260,7 +260,7 @@ fn a_signed_zone_says_until_when_its_signatures_hold() {
     assert_eq!(stderr(&output), "");
     let line = stdout(&output);
     assert!(
-        line.ends_with(", 31 signatures until 20361101000000 (signed.example. SOA), 0 warnings\n"),
+        line.ends_with(", 31 signatures until 20361101000000 (signed.example. A), 0 warnings\n"),
         "{line}"
     );
     let path = sample("signed.example.zone");
