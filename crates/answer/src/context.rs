@@ -26,6 +26,16 @@ pub enum AnyPolicy {
     Full,
 }
 
+/// Who can ask, and so what is told of the server itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Audience {
+    /// Everybody.
+    #[default]
+    Public,
+    /// Those who run the server, on addresses that nobody else reaches.
+    Operators,
+}
+
 /// Whether a server has more to do than it can.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Pressure {
@@ -45,6 +55,8 @@ pub struct Context {
     transport: Transport,
     udp_payload: u16,
     identity: Box<[u8]>,
+    version: Box<[u8]>,
+    audience: Audience,
     any: AnyPolicy,
     keepalive: Duration,
     cookies: Option<Cookies>,
@@ -62,6 +74,8 @@ impl Context {
             transport,
             udp_payload: udp_payload.max(MIN_PAYLOAD),
             identity: identity.get(..NSID_MAX).unwrap_or(identity).into(),
+            version: Box::default(),
+            audience: Audience::Public,
             any,
             keepalive: Duration::ZERO,
             cookies: None,
@@ -80,6 +94,16 @@ impl Context {
     /// Tells how long an idle connection is kept, from now on: said to TCP clients that ask (RFC 7828).
     pub fn set_keepalive(&mut self, idle: Duration) {
         self.keepalive = idle;
+    }
+
+    /// Tells this version from now on to whoever asks for `version.bind` or `version.server`; none if it is empty.
+    pub fn set_version(&mut self, version: &str) {
+        self.version = version.as_bytes().into();
+    }
+
+    /// Speaks to these from now on.
+    pub fn set_audience(&mut self, audience: Audience) {
+        self.audience = audience;
     }
 
     /// Serves cookies from now on, or none: then the option is passed over like any unknown one. [`Self::turn`] must
@@ -151,6 +175,16 @@ impl Context {
     #[inline]
     pub fn identity(&self) -> &[u8] {
         &self.identity
+    }
+
+    /// What calls itself so; nothing if that is not told.
+    pub(crate) fn version(&self) -> &[u8] {
+        &self.version
+    }
+
+    /// Who can ask.
+    pub(crate) fn audience(&self) -> Audience {
+        self.audience
     }
 
     /// What ANY gets.

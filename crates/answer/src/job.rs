@@ -90,7 +90,7 @@ impl Job {
         let mut reply = Reply::begin(&self.query, context, message, out);
         let (rcode, kind) = match self.objection(context, client, message, &mut reply) {
             Some(rcode) => (rcode, Kind::Error),
-            None if self.query.qclass == Class::CH => chaos(&self.query, context, &mut reply),
+            None if self.query.qclass == Class::CH => chaos(&self.query, zones, context, &mut reply),
             None => self.resolve(zones, context, &mut reply, observer),
         };
         let truncation = reply.truncation;

@@ -27,7 +27,7 @@ mod reply;
 mod resolve;
 mod verdict;
 
-pub use context::{AnyPolicy, Context, NSID_MAX, Pressure, Transport};
+pub use context::{AnyPolicy, Audience, Context, NSID_MAX, Pressure, Transport};
 pub use cookie::{BadSecret, Cookies, Require, Secret};
 pub use job::{Job, answer};
 pub use observe::{End, Observer, Owner, Proves, Silent, Step, Subject};

@@ -15,6 +15,11 @@ use pharos_zone::dnssec::{Broken, Signatures};
 pub struct Config {
     /// The node's identity, `NODE.SITE`: NSID (RFC 5001) and `id.server` (RFC 4892).
     pub nsid: String,
+    /// Whether `version.bind` and `version.server` are answered at service addresses.
+    pub version: Version,
+    /// Unicast addresses of the operators' own, where the same zones are answered and questions about the server, too;
+    /// by UDP and TCP, on threads of their own.
+    pub management_dns: Vec<SocketAddr>,
     /// Addresses to answer on, by UDP and TCP. Port 0 takes a free one, the same for both.
     pub listen: Vec<SocketAddr>,
     /// Where zones come from.
@@ -43,6 +48,8 @@ impl Config {
     pub fn new(listen: Vec<SocketAddr>, zones: ZoneSource) -> Self {
         Self {
             nsid: String::new(),
+            version: Version::Hidden,
+            management_dns: Vec::new(),
             listen,
             zones,
             workers: None,
@@ -55,6 +62,16 @@ impl Config {
             lock: LockPlace::default(),
         }
     }
+}
+
+/// Whether strangers are told what software this is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Version {
+    /// They are not.
+    #[default]
+    Hidden,
+    /// They are, if they ask.
+    Shown,
 }
 
 /// Where zones come from.

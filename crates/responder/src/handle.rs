@@ -1,36 +1,36 @@
-//! Starting, asking, reloading and stopping a responder.
+//! Asking, reloading and stopping a responder; module `start` starts it.
 
-use std::net::{SocketAddr, TcpListener};
+mod start;
+
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pharos_answer::{Context, Transport};
-use pharos_netio::affinity::{self, CpuId};
+use pharos_netio::affinity::CpuId;
 use pharos_netio::lock::AddressLocks;
-use pharos_netio::{Inbox, UdpSocket};
 use pharos_zone::dnssec::{Checks, Clock};
 use pharos_zonedb::Published;
 
-use crate::config::{Config, DnssecConfig, StartError, TcpLimits};
+use crate::config::{DnssecConfig, TcpLimits};
 use crate::counters::{Counters, beat_age_ms};
+use crate::log;
 use crate::metrics::ResponderCollector;
-use crate::origin::{Origins, OwnAddresses};
-use crate::room;
-use crate::sockets::Sockets;
+use crate::origin::OwnAddresses;
 use crate::status::{MAX_LISTED, Status, StatusFilter, WorkerStatus, ZoneLife, ZoneStatus};
-use crate::tcp::Tcp;
-use crate::vigil::{self, Moment, Notice, Standing, Vigil};
-use crate::watchdog;
-use crate::worker::{TURN, Worker};
+use crate::vigil::{self, Moment, Standing, Vigil};
 use crate::zones::{Belief, Bench, Known, ReloadError, ReloadReport, Served, ZoneKeeper, unix};
 
 /// A thread that answers and did not turn for this long makes the responder not ready; the watchdog is more patient.
 const LATE: Duration = Duration::from_secs(1);
 /// A thread that waits for its next look wakes so often, to see whether the responder stops.
 const WAKE: Duration = Duration::from_millis(500);
+/// Names of threads.
+const TCP: &str = "tcp";
+const DESK_UDP: &str = "management-udp";
+const DESK_TCP: &str = "management-tcp";
 /// Time between two tries of a reload that lacked descriptors.
 const RETRY: Duration = Duration::from_secs(1);
 /// How old the list of the host's addresses may be.
@@ -64,6 +64,7 @@ struct Shared {
     published: Arc<Published<Served>>,
     workers: Vec<(Option<CpuId>, Arc<Counters>)>,
     tcp: Arc<Counters>,
+    management: Option<Management>,
     own_addresses: Arc<OwnAddresses>,
     tcp_open: Arc<AtomicU64>,
     tcp_limits: TcpLimits,
@@ -72,6 +73,14 @@ struct Shared {
     stop: Arc<AtomicBool>,
     started: Instant,
     started_at: SystemTime,
+}
+
+/// What answers at the management addresses.
+struct Management {
+    listen: Vec<SocketAddr>,
+    udp: Arc<Counters>,
+    tcp: Arc<Counters>,
+    tcp_open: Arc<AtomicU64>,
 }
 
 /// Whether the responder can be relied on.
@@ -84,106 +93,6 @@ pub enum Readiness {
 }
 
 impl Responder {
-    /// Locks the addresses, loads the zones, binds, and starts all threads. Blocks while zones load.
-    ///
-    /// A zone with faults does not keep the responder from starting: it answers SERVFAIL. The whole process
-    /// gives back large blocks of memory from now on ([`pharos_netio::memory`]).
-    ///
-    /// # Errors
-    /// [`StartError`]; nothing is left running or bound.
-    pub fn start(config: Config) -> Result<Self, StartError> {
-        if config.listen.is_empty() {
-            return Err(StartError::NoAddress);
-        }
-        pharos_netio::memory::give_back_large_blocks();
-        room::raise();
-        let locks = AddressLocks::acquire(&config.lock, &config.listen)?;
-        let cpus = affinity::allowed_cpus()?;
-        // Nothing answers yet that good data could be lost of, so the clock is asked only to tell.
-        let checks = checks(&config.dnssec, wall(), cpus.len());
-        let (keeper, report) = ZoneKeeper::start(config.zones, &Bench { checks, belief: Belief::Doubted })?;
-        log_reload(&report);
-        let count = config.workers.map_or(cpus.len(), NonZeroUsize::get).max(1);
-        let worker_cpus: Vec<CpuId> = cpus.iter().copied().cycle().take(count).collect();
-        let sockets = Sockets::bind(&config.listen, &worker_cpus, cpus.len())?;
-        let mut context = Context::new(Transport::Udp, config.udp_payload_octets, &config.nsid, config.any);
-        context.set_cookies(config.cookies);
-        context.set_report_agent(config.report_agent);
-        let shared = Arc::new(Shared {
-            nsid: config.nsid,
-            listen: sockets.listen,
-            workers: worker_cpus.iter().map(|&cpu| (Some(cpu), Arc::default())).collect(),
-            tcp: Arc::default(),
-            own_addresses: Arc::default(),
-            tcp_open: Arc::default(),
-            tcp_limits: room::fit(config.tcp),
-            retrying: AtomicBool::new(false),
-            stop: Arc::default(),
-            started: Instant::now(),
-            started_at: SystemTime::now(),
-            known: Mutex::new(Arc::new(keeper.known())),
-            dnssec: config.dnssec,
-            cpus: cpus.len(),
-            vigil: Mutex::default(),
-            published: keeper.published().clone(),
-            keeper: Mutex::new(keeper),
-        });
-        shared.own_addresses.refresh();
-        shared.look();
-        let mut responder = Self { handle: Handle { shared }, threads: Vec::new(), _locks: locks };
-        responder.spawn(sockets.udp, sockets.tcp, &context)?;
-        Ok(responder)
-    }
-
-    /// Starts the threads; those that run when one fails are stopped by the drop.
-    fn spawn(
-        &mut self,
-        udp: Vec<Vec<UdpSocket>>,
-        listeners: Vec<TcpListener>,
-        context: &Context,
-    ) -> Result<(), StartError> {
-        let shared = self.handle.shared.clone();
-        let published = &shared.published;
-        let udp_context = Arc::new(context.clone());
-        for (id, (sockets, (cpu, counters))) in udp.into_iter().zip(&shared.workers).enumerate() {
-            let worker = Worker {
-                name: worker_name(id),
-                cpu: *cpu,
-                inbox: Inbox::new(sockets, TURN)?,
-                zones: published.reader(),
-                context: udp_context.clone(),
-                counters: counters.clone(),
-                origins: Origins::Service(shared.own_addresses.clone()),
-                stop: shared.stop.clone(),
-                started: shared.started,
-            };
-            self.threads.push(worker.spawn()?);
-        }
-        let tcp = Tcp {
-            listeners,
-            limits: shared.tcp_limits,
-            zones: published.reader(),
-            context: context.over(Transport::Tcp),
-            counters: shared.tcp.clone(),
-            origins: Origins::Service(shared.own_addresses.clone()),
-            open: shared.tcp_open.clone(),
-            stop: shared.stop.clone(),
-            started: shared.started,
-        };
-        self.threads.push(tcp.spawn()?);
-        let watched: Vec<_> =
-            shared.posts().map(|Post { name, counters, .. }| (name, counters.clone())).collect();
-        let (stop, published) = (shared.stop.clone(), published.clone());
-        let watchdog = std::thread::Builder::new().name("watchdog".into());
-        let watchdog = watchdog.spawn(move || watchdog::run(&watched, &published, &stop));
-        let failed = |source| StartError::System { what: "the watchdog cannot be started", source };
-        self.threads.push(watchdog.map_err(failed)?);
-        let vigil = std::thread::Builder::new().name("vigil".into());
-        let failed = |source| StartError::System { what: "the vigil cannot be started", source };
-        self.threads.push(vigil.spawn(move || shared.keep_vigil()).map_err(failed)?);
-        Ok(())
-    }
-
     /// For whoever asks and commands.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -214,7 +123,7 @@ impl Handle {
     pub fn reload(&self) -> Result<ReloadReport, ReloadError> {
         let report = self.shared.reload();
         match &report {
-            Ok(report) => log_reload(report),
+            Ok(report) => log::reload(report),
             Err(error) => tracing::error!(%error, "reload failed, the zones in force stay"),
         }
         self.shared.look();
@@ -244,7 +153,7 @@ impl Handle {
                 shared.retrying.store(false, Ordering::Relaxed);
                 tracing::info!("the reload that lacked file descriptors has been done again");
                 match &report {
-                    Ok(report) => log_reload(report),
+                    Ok(report) => log::reload(report),
                     Err(error) => tracing::error!(%error, "reload failed, the zones in force stay"),
                 }
                 shared.look();
@@ -275,6 +184,8 @@ impl Handle {
             ready: self.readiness() == Readiness::Ready,
             generation: *generation,
             listen: shared.listen.iter().map(ToString::to_string).collect(),
+            digest: known.digest.clone(),
+            management_dns: self.management_dns().iter().map(ToString::to_string).collect(),
             zones_total: all.len(),
             zones_live: count(ZoneLife::Live),
             zones_refused: count(ZoneLife::Refused),
@@ -328,6 +239,11 @@ impl Handle {
         self.shared.listen.clone()
     }
 
+    /// The management addresses that it answers on, ports resolved.
+    pub fn management_dns(&self) -> Vec<SocketAddr> {
+        self.shared.management.iter().flat_map(|management| management.listen.iter().copied()).collect()
+    }
+
     /// The zones that have counts of their own, each with its slot.
     pub(crate) fn zone_slots(&self) -> Vec<(String, u16)> {
         self.shared.known().slots.clone()
@@ -375,11 +291,17 @@ impl Shared {
     }
 
     fn posts(&self) -> impl Iterator<Item = Post<'_>> {
-        let tcp = Post { name: "tcp".to_owned(), transport: "tcp", counters: &self.tcp };
         let workers = self.workers.iter().enumerate();
-        workers
-            .map(|(id, (_, counters))| Post { name: worker_name(id), transport: "udp", counters })
-            .chain([tcp])
+        let workers =
+            workers.map(|(id, (_, counters))| Post { name: worker_name(id), transport: "udp", counters });
+        let tcp = Post { name: TCP.to_owned(), transport: "tcp", counters: &self.tcp };
+        let management = self.management.iter().flat_map(|management| {
+            [
+                Post { name: DESK_UDP.to_owned(), transport: "udp", counters: &management.udp },
+                Post { name: DESK_TCP.to_owned(), transport: "tcp", counters: &management.tcp },
+            ]
+        });
+        workers.chain([tcp]).chain(management)
     }
 
     /// How the next reload checks and judges; after a look, since the clock may have stepped this very moment.
@@ -402,7 +324,7 @@ impl Shared {
             let notices = vigil.look(now, self.dnssec.near_expiry, &known.zones);
             (notices, if vigil.is_trusted() { Belief::Trusted } else { Belief::Doubted })
         };
-        notices.iter().for_each(log_notice);
+        notices.iter().for_each(log::notice);
         belief
     }
 
@@ -474,67 +396,12 @@ fn checks(config: &DnssecConfig, wall: Duration, threads: usize) -> Checks {
     }
 }
 
-fn log_notice(notice: &Notice) {
-    match notice {
-        Notice::ClockDoubted(why) => {
-            tracing::error!(why, "the clock is not believed: nothing is refused by it until it is");
-        }
-        Notice::ClockTrusted => tracing::info!("the clock is believed again"),
-        Notice::Worse { zone, standing: Standing::Lapsed, findings } => {
-            tracing::error!(
-                zone,
-                finding = findings.join("; "),
-                "signatures do not hold, validators refuse them"
-            );
-        }
-        Notice::Worse { zone, findings, .. } => {
-            tracing::warn!(zone, finding = findings.join("; "), "signatures end soon");
-        }
-        Notice::Good(zone) => tracing::info!(zone, "signatures are good again"),
-        Notice::More(zones) => tracing::warn!(zones, "so many more zones have signatures that changed"),
-    }
-}
-
-fn log_reload(report: &ReloadReport) {
-    for zone in &report.refused {
-        tracing::error!(
-            zone = zone.name,
-            keeps_serial = zone.keeps_serial,
-            reason = zone.reason,
-            "zone data refused"
-        );
-    }
-    for zone in &report.loaded {
-        tracing::debug!(
-            zone = zone.name,
-            serial = zone.serial,
-            records = zone.records,
-            warnings = zone.warnings,
-            "zone loaded"
-        );
-        for finding in &zone.findings {
-            tracing::warn!(zone = zone.name, finding, "the zone answers in spite of what the clock says");
-        }
-    }
-    for finding in &report.delegations {
-        tracing::error!(finding, "a secure delegation is broken");
-    }
-    tracing::info!(
-        loaded = report.loaded.len(),
-        refused = report.refused.len(),
-        unchanged = report.unchanged,
-        generation = report.generation,
-        took_ms = report.took_ms,
-        "zones in force"
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::config::ZoneSource;
+    use crate::config::{Config, ZoneSource};
 
     #[test]
     fn whoever_asks_for_the_status_does_not_wait_for_a_reload() {

@@ -53,7 +53,7 @@ impl Collector for ResponderCollector {
 fn traffic(all: &[(&'static str, &Counters)]) -> Vec<MetricFamily> {
     let mut queries = counter(
         "pharos_responder_queries_total",
-        "Messages received, by transport, family and origin: clients, or probes from this host.",
+        "Messages received, by transport, family and origin: clients, probes from this host, management addresses.",
     );
     let mut opcodes =
         counter("pharos_responder_opcodes_total", "Messages answered, by transport, origin and opcode.");
@@ -211,8 +211,8 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
     let all = handle.counters();
     let mut queries = counter(
         "pharos_responder_zone_queries_total",
-        "Replies, by zone asked and origin; zones beyond the first 1000 share the empty name. Of probes only zones \
-         that were asked are listed.",
+        "Replies, by zone asked and origin; zones beyond the first 1000 share the empty name. Of probes and management \
+         only zones that were asked are listed.",
     );
     let slots = handle.zone_slots();
     let slots = slots.iter().map(|(zone, slot)| (zone.as_str(), *slot)).chain([("", ZONE_SLOTS as u16)]);

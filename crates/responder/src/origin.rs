@@ -1,7 +1,7 @@
-//! Whom a query is from: strangers, or this host.
+//! Whom a query is from: strangers, this host, or people at the management addresses.
 //!
 //! What is counted of strangers must not be moved by the sidecar's probes, which come from this very host several
-//! times a second. So each has a set of counts of its own
+//! times a second, nor by an operator who looks what a node answers. So each has a set of counts of its own
 //! ([`crate::counters::Tally`]), and all that the query path does is to pick one.
 
 use std::net::IpAddr;
@@ -15,15 +15,18 @@ pub(crate) enum Origin {
     Client,
     /// This host, at a service address: the sidecar's probes, and people at its keyboard.
     Probe,
+    /// Whoever asks a management address.
+    Management,
 }
 
 impl Origin {
-    pub(crate) const ALL: [Self; 2] = [Self::Client, Self::Probe];
+    pub(crate) const ALL: [Self; 3] = [Self::Client, Self::Probe, Self::Management];
 
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Client => "client",
             Self::Probe => "probe",
+            Self::Management => "management",
         }
     }
 }
@@ -33,6 +36,8 @@ impl Origin {
 pub(crate) enum Origins {
     /// At a service address this host is told from strangers.
     Service(Arc<OwnAddresses>),
+    /// At a management address everybody is the same.
+    Management,
 }
 
 impl Origins {
@@ -41,6 +46,7 @@ impl Origins {
         match self {
             Self::Service(own) if own.has(source) => Origin::Probe,
             Self::Service(_) => Origin::Client,
+            Self::Management => Origin::Management,
         }
     }
 }
@@ -162,5 +168,10 @@ mod tests {
         let all: Vec<IpAddr> = (0..200).map(|n| IpAddr::from([192, 0, 2, n])).collect();
         own.replace(&all);
         assert_eq!(all.iter().filter(|&&address| own.has(address)).count(), AT_MOST);
+    }
+
+    #[test]
+    fn at_a_management_address_everybody_is_management() {
+        assert_eq!(Origins::Management.of([127, 0, 0, 1].into()), Origin::Management);
     }
 }

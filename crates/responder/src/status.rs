@@ -29,6 +29,10 @@ pub struct Status {
     pub generation: u64,
     /// Addresses that it answers on, ports resolved.
     pub listen: Vec<String>,
+    /// Management addresses where it answers DNS, ports resolved.
+    pub management_dns: Vec<String>,
+    /// SHA-256, in hexadecimal, over the names and digests of all zones: equal where the same data answer.
+    pub digest: String,
     /// Configured zones.
     pub zones_total: usize,
     /// Zones whose newest data answer.
@@ -82,6 +86,8 @@ pub struct ZoneStatus {
     pub refusal: Option<String>,
     /// Since when data have been refused, seconds since 1970.
     pub refused_unix: Option<u64>,
+    /// SHA-256, in hexadecimal, over the records that answer, in the order of the file.
+    pub digest: Option<String>,
     /// Things that its writer should look at.
     pub warnings: u64,
     /// What is known of the signatures that answer; none for an unsigned zone.

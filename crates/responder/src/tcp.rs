@@ -43,6 +43,8 @@ const DRAIN: Duration = Duration::from_millis(500);
 
 /// What the TCP thread is made of.
 pub(crate) struct Tcp {
+    /// The thread's name.
+    pub(crate) name: &'static str,
     pub(crate) listeners: Vec<TcpListener>,
     pub(crate) limits: TcpLimits,
     pub(crate) zones: Reader<Served>,
@@ -59,8 +61,9 @@ impl Tcp {
     pub(crate) fn spawn(self) -> Result<JoinHandle<()>, StartError> {
         let failed = |source| StartError::System { what: "the TCP thread cannot be started", source };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let name = self.name;
         let body = move || LocalSet::new().block_on(&runtime, self.run());
-        std::thread::Builder::new().name("tcp".into()).spawn(body).map_err(failed)
+        std::thread::Builder::new().name(name.into()).spawn(body).map_err(failed)
     }
 
     async fn run(self) {

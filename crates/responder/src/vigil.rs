@@ -235,6 +235,7 @@ mod tests {
             file: String::new(),
             refusal: None,
             refused_unix: None,
+            digest: None,
             warnings: 0,
             signed,
             findings: Vec::new(),

@@ -22,7 +22,9 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use pharos_wire::hash::HashKey;
+use pharos_zone::digest::DIGEST_OCTETS;
 use pharos_zonedb::{Published, Retire, ZoneImage, ZoneSet, ZoneState};
+use ring::digest::{Context, SHA256};
 
 use crate::config::ZoneSource;
 use crate::counters::ZONE_SLOTS;
@@ -48,6 +50,8 @@ pub(crate) struct Served {
 pub(crate) struct Known {
     /// The generation in force.
     pub(crate) generation: u64,
+    /// The digest of the data in force, in hexadecimal.
+    pub(crate) digest: String,
     /// Every zone's status, those with trouble first.
     pub(crate) zones: Vec<ZoneStatus>,
     /// The zones that have counts of their own, each with its slot.
@@ -197,10 +201,24 @@ impl ZoneKeeper {
             Some(live) => ZoneState::Live(live.image.clone()),
             None => ZoneState::NotLoaded,
         };
+        let zones = self.zones.values().map(|zone| (zone.name, state(zone))).collect();
         Served {
-            zones: ZoneSet::new(self.key, self.zones.values().map(|zone| (zone.name, state(zone))).collect()),
+            zones: ZoneSet::new(self.key, zones).with_digest(self.digest()),
             slots: self.zones.values().map(|zone| zone.slot).collect(),
         }
+    }
+
+    /// Tells the data of all zones together from others: the name of each, in order, with the digest of the data that
+    /// answer, or zeros where none do.
+    fn digest(&self) -> [u8; DIGEST_OCTETS] {
+        let mut context = Context::new(&SHA256);
+        for (name, zone) in &self.zones {
+            context.update(name);
+            context.update(zone.live.as_ref().map_or(&[0; DIGEST_OCTETS], |live| &live.digest));
+        }
+        let mut digest = [0; DIGEST_OCTETS];
+        digest.copy_from_slice(context.finish().as_ref());
+        digest
     }
 
     /// What status and metrics shall tell from now on.
@@ -211,10 +229,15 @@ impl ZoneKeeper {
         zones.sort_by_key(|zone| zone.state == ZoneLife::Live);
         Known {
             generation: self.published.generation(),
+            digest: self.published.current().zones.digest().map(hexadecimal).unwrap_or_default(),
             zones,
             slots: counted.map(|zone| (zone.name.to_string(), zone.slot)).collect(),
         }
     }
+}
+
+fn hexadecimal(digest: &[u8; DIGEST_OCTETS]) -> String {
+    digest.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn random_key() -> HashKey {

@@ -11,6 +11,7 @@
 mod check;
 mod compile;
 pub mod diagnostic;
+pub mod digest;
 pub mod dnssec;
 pub mod files;
 pub mod load;

@@ -12,6 +12,7 @@ use pharos_zonedb::ZoneImage;
 use crate::check::check;
 use crate::compile::compile;
 use crate::diagnostic::{Diagnostic, Severity, add_lines};
+use crate::digest::{DIGEST_OCTETS, Digester};
 use crate::dnssec::{self, Checks, Findings, Progress, Signed};
 use crate::files::read_regular;
 use crate::scan::{FileId, Includes, Lost, MAX_KEPT, Place, Report, Scanned, Source, scan_zone};
@@ -24,6 +25,8 @@ pub struct Loaded {
     pub image: ZoneImage,
     /// What was found; without errors.
     pub report: Report,
+    /// SHA-256 over its records in the order of the file: equal for the same data at every node.
+    pub digest: [u8; DIGEST_OCTETS],
     /// What is known of its signatures; none for an unsigned zone.
     pub signed: Option<Signed>,
     /// What is wrong with signatures by the clock of [`Checks`], worst first and [`MAX_KEPT`] at most:
@@ -101,7 +104,9 @@ pub fn load(
     let mut tree = Tree::new(apex, key, main_file.len());
     let mut misfits = Vec::new();
     let (mut misfit_count, mut misfit_lost) = (0u64, Lost::default());
+    let mut digester = Digester::new();
     let scanned = scan_zone(source, apex.as_wire(), &mut |record| {
+        digester.push(&record);
         if let Err(misfit) = tree.insert(&record) {
             misfit_count += 1;
             misfit_lost.record(record.rtype);
@@ -150,7 +155,9 @@ pub fn load(
     add_lines(&mut by_clock, text);
     drop(texts);
     match compile(&tree, chain.as_ref()) {
-        Ok(image) => Ok(Loaded { image, report, signed, by_clock, by_clock_total }),
+        Ok(image) => {
+            Ok(Loaded { image, report, digest: digester.finish(), signed, by_clock, by_clock_total })
+        }
         Err(error) => {
             let remedy = "split the zone, or remove what makes it so large";
             add(&mut report, Diagnostic::error(Place::default(), error.to_string(), remedy));

@@ -25,6 +25,7 @@ pub struct ZoneSet {
     slots: Box<[(u32, u32)]>,
     /// Bit N is set when some apex has N labels.
     depths: u128,
+    digest: Option<[u8; 32]>,
 }
 
 /// Where a name belongs.
@@ -57,7 +58,18 @@ impl ZoneSet {
             }
             slots[at] = ((hash >> 32) as u32, index as u32 + 1);
         }
-        Self { key, zones, slots, depths }
+        Self { key, zones, slots, depths, digest: None }
+    }
+
+    /// The same set, of whose data somebody made this digest.
+    #[must_use]
+    pub fn with_digest(self, digest: [u8; 32]) -> Self {
+        Self { digest: Some(digest), ..self }
+    }
+
+    /// What tells its data from those of another set, if whoever made it said so.
+    pub fn digest(&self) -> Option<&[u8; 32]> {
+        self.digest.as_ref()
     }
 
     /// The key with which names must be hashed before they are looked up here.

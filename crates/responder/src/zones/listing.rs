@@ -40,6 +40,7 @@ impl Misnamed {
             file: self.text.clone(),
             refusal: Some(self.reason.clone()),
             refused_unix: None,
+            digest: None,
             warnings: 0,
             signed: None,
             findings: Vec::new(),

@@ -10,10 +10,12 @@ use pharos_netio::descriptors::is_shortage;
 use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
 use pharos_zone::diagnostic::Diagnostic;
+use pharos_zone::digest::DIGEST_OCTETS;
 use pharos_zone::dnssec::{Checks, Progress};
 use pharos_zone::load::{LoadError, Loaded, Watch, load_file_watched};
 use pharos_zonedb::ZoneImage;
 
+use super::hexadecimal;
 use super::judge::self_test;
 use super::report::{LoadedZone, RefusedZone, ReloadReport};
 use super::unix;
@@ -40,6 +42,7 @@ pub(super) struct Zone {
 /// Data that answer.
 pub(super) struct Live {
     pub(super) image: Arc<ZoneImage>,
+    pub(super) digest: [u8; DIGEST_OCTETS],
     pub(super) signed: Option<SignedStatus>,
     loaded: SystemTime,
     took: Duration,
@@ -48,6 +51,7 @@ pub(super) struct Live {
 /// Data whose content is good, and which may come into force if nothing else forbids it.
 pub(super) struct Candidate {
     pub(super) image: Arc<ZoneImage>,
+    digest: [u8; DIGEST_OCTETS],
     pub(super) signed: Option<SignedStatus>,
     /// What the clock says of signatures, worst first, with places in the file.
     pub(super) by_clock: Vec<String>,
@@ -144,11 +148,11 @@ impl Zone {
         self.stamps = stamps;
         let outcome = outcome.map_err(|error| refusal(&error)).and_then(|loaded| {
             let by_clock = by_clock(&loaded);
-            let Loaded { image, report, signed, .. } = loaded;
+            let Loaded { image, report, digest, signed, .. } = loaded;
             let (image, signed) = (Arc::new(image), signed.as_ref().map(SignedStatus::from));
             self_test(&self.name, &image, key).map_err(|reason| (reason, Cause::Content))?;
             let (warnings, took) = (report.warnings_total, begun.elapsed());
-            Ok(Candidate { image, signed, by_clock, warnings, took })
+            Ok(Candidate { image, digest, signed, by_clock, warnings, took })
         });
         match outcome {
             Ok(candidate) => Some(candidate),
@@ -162,9 +166,9 @@ impl Zone {
 
     /// Lets new data answer from the next swap on.
     pub(super) fn accept(&mut self, candidate: Candidate, report: &mut ReloadReport) {
-        let Candidate { image, signed, by_clock, warnings, took } = candidate;
+        let Candidate { image, digest, signed, by_clock, warnings, took } = candidate;
         let (serial, records) = (image.serial(), image.records());
-        self.live = Some(Live { image, signed, loaded: SystemTime::now(), took });
+        self.live = Some(Live { image, digest, signed, loaded: SystemTime::now(), took });
         self.refusal = None;
         self.warnings = warnings;
         let name = self.name.to_string();
@@ -199,6 +203,7 @@ impl Zone {
             file: self.path.display().to_string(),
             refusal: self.refusal.as_ref().map(|refusal| refusal.reason.clone()),
             refused_unix: self.refusal.as_ref().map(|refusal| unix(refusal.since)),
+            digest: live.map(|live| hexadecimal(&live.digest)),
             warnings: self.warnings,
             signed: live.and_then(|live| live.signed.clone()),
             findings: self.delegation.iter().cloned().collect(),

@@ -1,0 +1,192 @@
+//! Starting a responder: everything is loaded and bound before the first thread answers, or nothing is left.
+
+use std::net::TcpListener;
+use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime};
+
+use pharos_answer::{Audience, Context, Transport};
+use pharos_netio::affinity::{self, CpuId};
+use pharos_netio::lock::AddressLocks;
+use pharos_netio::{Inbox, UdpSocket};
+
+use super::{
+    DESK_TCP, DESK_UDP, Handle, Management, Post, Responder, Shared, TCP, checks, wall, worker_name,
+};
+use crate::config::{Config, StartError, TcpLimits, Version};
+use crate::origin::Origins;
+use crate::sockets::Sockets;
+use crate::tcp::Tcp;
+use crate::worker::{TURN, Worker};
+use crate::zones::{Belief, Bench, ZoneKeeper};
+use crate::{log, room, watchdog};
+
+/// What calls itself so in class CH.
+const VERSION: &str = concat!("pharos ", env!("CARGO_PKG_VERSION"));
+/// TCP connections at management addresses, where a person or two are expected.
+const DESK_CONNECTIONS: usize = 16;
+
+impl Responder {
+    /// Locks the addresses, loads the zones, binds, and starts all threads. Blocks while zones load.
+    ///
+    /// A zone with faults does not keep the responder from starting: it answers SERVFAIL. The whole process
+    /// gives back large blocks of memory from now on ([`pharos_netio::memory`]).
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running or bound.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        if config.listen.is_empty() {
+            return Err(StartError::NoAddress);
+        }
+        pharos_netio::memory::give_back_large_blocks();
+        room::raise();
+        let addresses = [&config.listen[..], &config.management_dns].concat();
+        let locks = AddressLocks::acquire(&config.lock, &addresses)?;
+        let cpus = affinity::allowed_cpus()?;
+        // Nothing answers yet that good data could be lost of, so the clock is asked only to tell.
+        let checks = checks(&config.dnssec, wall(), cpus.len());
+        let (keeper, report) = ZoneKeeper::start(config.zones, &Bench { checks, belief: Belief::Doubted })?;
+        log::reload(&report);
+        let count = config.workers.map_or(cpus.len(), NonZeroUsize::get).max(1);
+        let worker_cpus: Vec<CpuId> = cpus.iter().copied().cycle().take(count).collect();
+        let sockets = Sockets::bind(&config.listen, &worker_cpus, cpus.len())?;
+        // One worker is plenty for people, and none is pinned beside those that serve.
+        let one = worker_cpus.get(..1).unwrap_or_default();
+        let desk = Sockets::bind(&config.management_dns, one, cpus.len() + 1)?;
+        let mut context = Context::new(Transport::Udp, config.udp_payload_octets, &config.nsid, config.any);
+        context.set_cookies(config.cookies);
+        context.set_report_agent(config.report_agent);
+        let mut desk_context = context.clone();
+        desk_context.set_audience(Audience::Operators);
+        desk_context.set_version(VERSION);
+        if config.version == Version::Shown {
+            context.set_version(VERSION);
+        }
+        let shared = Arc::new(Shared {
+            nsid: config.nsid,
+            listen: sockets.listen,
+            management: (!desk.listen.is_empty()).then(|| Management {
+                listen: desk.listen,
+                udp: Arc::default(),
+                tcp: Arc::default(),
+                tcp_open: Arc::default(),
+            }),
+            workers: worker_cpus.iter().map(|&cpu| (Some(cpu), Arc::default())).collect(),
+            tcp: Arc::default(),
+            own_addresses: Arc::default(),
+            tcp_open: Arc::default(),
+            tcp_limits: room::fit(config.tcp),
+            retrying: AtomicBool::new(false),
+            stop: Arc::default(),
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            known: Mutex::new(Arc::new(keeper.known())),
+            dnssec: config.dnssec,
+            cpus: cpus.len(),
+            vigil: Mutex::default(),
+            published: keeper.published().clone(),
+            keeper: Mutex::new(keeper),
+        });
+        shared.own_addresses.refresh();
+        shared.look();
+        let mut responder = Self { handle: Handle { shared }, threads: Vec::new(), _locks: locks };
+        responder.spawn(sockets.udp, sockets.tcp, &context)?;
+        responder.spawn_management(desk.udp, desk.tcp, desk_context)?;
+        responder.watch()?;
+        Ok(responder)
+    }
+
+    /// Starts the threads; those that run when one fails are stopped by the drop.
+    fn spawn(
+        &mut self,
+        udp: Vec<Vec<UdpSocket>>,
+        listeners: Vec<TcpListener>,
+        context: &Context,
+    ) -> Result<(), StartError> {
+        let shared = self.handle.shared.clone();
+        let published = &shared.published;
+        let udp_context = Arc::new(context.clone());
+        for (id, (sockets, (cpu, counters))) in udp.into_iter().zip(&shared.workers).enumerate() {
+            let worker = Worker {
+                name: worker_name(id),
+                cpu: *cpu,
+                inbox: Inbox::new(sockets, TURN)?,
+                zones: published.reader(),
+                context: udp_context.clone(),
+                counters: counters.clone(),
+                origins: Origins::Service(shared.own_addresses.clone()),
+                stop: shared.stop.clone(),
+                started: shared.started,
+            };
+            self.threads.push(worker.spawn()?);
+        }
+        let tcp = Tcp {
+            name: TCP,
+            listeners,
+            limits: shared.tcp_limits,
+            zones: published.reader(),
+            context: context.over(Transport::Tcp),
+            counters: shared.tcp.clone(),
+            origins: Origins::Service(shared.own_addresses.clone()),
+            open: shared.tcp_open.clone(),
+            stop: shared.stop.clone(),
+            started: shared.started,
+        };
+        self.threads.push(tcp.spawn()?);
+        Ok(())
+    }
+
+    /// Starts the threads behind the management addresses, if there are any.
+    fn spawn_management(
+        &mut self,
+        udp: Vec<Vec<UdpSocket>>,
+        listeners: Vec<TcpListener>,
+        context: Context,
+    ) -> Result<(), StartError> {
+        let shared = self.handle.shared.clone();
+        let Some(management) = &shared.management else { return Ok(()) };
+        let tcp = Tcp {
+            name: DESK_TCP,
+            listeners,
+            limits: TcpLimits { connections: DESK_CONNECTIONS, ..shared.tcp_limits },
+            zones: shared.published.reader(),
+            context: context.over(Transport::Tcp),
+            counters: management.tcp.clone(),
+            origins: Origins::Management,
+            open: management.tcp_open.clone(),
+            stop: shared.stop.clone(),
+            started: shared.started,
+        };
+        self.threads.push(tcp.spawn()?);
+        let worker = Worker {
+            name: DESK_UDP.to_owned(),
+            cpu: None,
+            inbox: Inbox::new(udp.into_iter().flatten().collect(), TURN)?,
+            zones: shared.published.reader(),
+            context: Arc::new(context),
+            counters: management.udp.clone(),
+            origins: Origins::Management,
+            stop: shared.stop.clone(),
+            started: shared.started,
+        };
+        self.threads.push(worker.spawn()?);
+        Ok(())
+    }
+
+    /// Starts the threads that look after the others.
+    fn watch(&mut self) -> Result<(), StartError> {
+        let shared = self.handle.shared.clone();
+        let watched: Vec<_> =
+            shared.posts().map(|Post { name, counters, .. }| (name, counters.clone())).collect();
+        let (stop, published) = (shared.stop.clone(), shared.published.clone());
+        let watchdog = std::thread::Builder::new().name("watchdog".into());
+        let watchdog = watchdog.spawn(move || watchdog::run(&watched, &published, &stop));
+        let failed = |source| StartError::System { what: "the watchdog cannot be started", source };
+        self.threads.push(watchdog.map_err(failed)?);
+        let vigil = std::thread::Builder::new().name("vigil".into());
+        let failed = |source| StartError::System { what: "the vigil cannot be started", source };
+        self.threads.push(vigil.spawn(move || shared.keep_vigil()).map_err(failed)?);
+        Ok(())
+    }
+}
