@@ -20,6 +20,7 @@ mod chaos;
 mod context;
 mod cookie;
 mod denial;
+mod helpful;
 mod job;
 mod observe;
 mod options;

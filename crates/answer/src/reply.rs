@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use pharos_wire::edns::{Asked, DO, Edns, MIN_PAYLOAD, OPT_OCTETS};
 use pharos_wire::header::{self, Section};
 use pharos_wire::{Class, Query, Rcode, Rtype, Writer, name};
-use pharos_zonedb::image::{Need, Record, Target};
+use pharos_zonedb::image::{Need, NodeFlags, Record, Target};
 use pharos_zonedb::{Node, RrSet};
 
 use crate::context::{Context, Transport};
@@ -225,6 +225,16 @@ impl<'a, 'c> Reply<'a, 'c> {
         true
     }
 
+    /// Where the suffix of so many octets of the name at hand stands.
+    pub(crate) fn place_of(&self, suffix_octets: usize) -> usize {
+        usize::from(self.places.pointer(suffix_octets) & 0x3fff)
+    }
+
+    /// The reply so far.
+    pub(crate) fn written(&self) -> &[u8] {
+        self.writer.written()
+    }
+
     /// Octets written so far.
     #[inline]
     pub(crate) fn len(&self) -> usize {
@@ -321,8 +331,8 @@ impl<'a, 'c> Reply<'a, 'c> {
         }
     }
 
-    /// Adds an address RRset of the zone whose apex has `apex_octets`, without signatures. The owner's name stands at
-    /// `place`; beyond the reach of pointers it is written out.
+    /// Adds an RRset without compressed names, of the zone whose apex has `apex_octets`, without signatures. The
+    /// owner's name stands at `place`; beyond the reach of pointers it is written out, if it is that of the node.
     pub(crate) fn address(
         &mut self,
         place: usize,
@@ -340,7 +350,8 @@ impl<'a, 'c> Reply<'a, 'c> {
             Need::Required => self.has_room(octets),
             Need::Helpful => self.writer.fits(octets),
         };
-        if !fits {
+        let expanded = !name.is_empty() && node.flags().has(NodeFlags::WILDCARD);
+        if !fits || expanded {
             return Fit::TooLong;
         }
         let head = record_head(pointer, rrset.rtype, rrset.ttl);

@@ -13,11 +13,12 @@ use pharos_wire::hash::HashedName;
 use pharos_wire::header::Section;
 use pharos_wire::name::MAX_OCTETS;
 use pharos_wire::{Rcode, Rtype};
-use pharos_zonedb::image::{Need, NodeFlags, RECORD_HEAD, Target};
+use pharos_zonedb::image::{Along, Need, NodeFlags, RECORD_HEAD, Target};
 use pharos_zonedb::{Enclosing, Match, Node, RrSet, ZoneImage, ZoneSet, ZoneState};
 
 use crate::context::AnyPolicy;
 use crate::denial::{Missing, Proofs};
+use crate::helpful::Told;
 use crate::observe::{self, End, Observer, Proves, Step, Subject};
 use crate::reply::{Fit, LINKABLE, Owner, Reply, Signatures, Tail};
 use crate::verdict::{Kind, Truncation};
@@ -342,7 +343,55 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     #[inline]
     fn additional(&mut self, image: &'s ZoneImage, rrset: &RrSet<'s>, start: usize, need: Need) {
         if rrset.has_extras() {
-            self.addresses(image, rrset, start, need);
+            if rrset.leads_on() {
+                self.services(image, rrset, start);
+            } else {
+                self.addresses(image, rrset, start, need);
+            }
+        }
+    }
+
+    /// Adds what an RRset of the name at hand, which stands at `start` in the answer section, leads to, and what that
+    /// leads to. None of it is required.
+    #[cold]
+    #[inline(never)]
+    fn services(&mut self, image: &'s ZoneImage, rrset: &RrSet<'s>, start: usize) {
+        let owner = self.reply.place_of(self.name.octets());
+        let mut told = Told::answer(*rrset, owner, start);
+        let mut left_out = 0;
+        let mut at = 0;
+        while let Some(from) = told.to_follow(at) {
+            for extra in from.rrset.extras() {
+                let place = if extra.place == 0 { from.owner } else { from.start + extra.place };
+                let node = extra.node;
+                let types = match extra.along {
+                    Along::Addresses => [Some(Rtype::A), Some(Rtype::AAAA)],
+                    Along::Service if from.rrset.rtype == Rtype::NAPTR => [Some(Rtype::SRV), None],
+                    Along::Service => [Some(from.rrset.rtype), None],
+                };
+                for found in types.into_iter().flatten().filter_map(|rtype| node.rrset(rtype)) {
+                    if told.has(&found, node, place, self.reply) {
+                        continue;
+                    }
+                    match self.reply.address(place, node, image.apex_octets(), &found, Need::Helpful) {
+                        Fit::At(start) => {
+                            told.add(found, node, place, start);
+                            let (need, octets) = (Need::Helpful, self.reply.len());
+                            self.note(Step::Additional { node, rrset: found, need, octets });
+                        }
+                        Fit::TooLong => {
+                            self.note(Step::LeftOut { node, rtype: found.rtype });
+                            left_out += 1;
+                        }
+                    }
+                }
+            }
+            at += 1;
+        }
+        if self.wants_proofs() && left_out == 0 {
+            for (node, found, place) in told.added() {
+                self.sign_additional(node, &found, place);
+            }
         }
     }
 
@@ -381,11 +430,19 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
             for rtype in [Rtype::A, Rtype::AAAA] {
                 let signed = node.rrset(rtype).filter(|addresses| addresses.signatures().next().is_some());
                 let Some(addresses) = signed else { continue };
-                match self.reply.address_signatures(start + extra.place, &addresses) {
-                    Fit::At(_) => self.note(Step::AdditionalSignatures { node, rtype }),
-                    Fit::TooLong => self.note(Step::LeftOut { node, rtype: Rtype::RRSIG }),
-                }
+                self.sign_additional(node, &addresses, start + extra.place);
             }
+        }
+    }
+
+    /// Adds the signatures over an additional RRset whose owner's name stands at `place`, if they fit.
+    fn sign_additional(&mut self, node: Node<'s>, rrset: &RrSet<'s>, place: usize) {
+        if rrset.signatures().next().is_none() {
+            return;
+        }
+        match self.reply.address_signatures(place, rrset) {
+            Fit::At(_) => self.note(Step::AdditionalSignatures { node, rtype: rrset.rtype }),
+            Fit::TooLong => self.note(Step::LeftOut { node, rtype: Rtype::RRSIG }),
         }
     }
 

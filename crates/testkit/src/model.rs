@@ -209,7 +209,9 @@ impl Zone<'_> {
             }
         } else if let Some(set) = self.set(node, qtype) {
             expected.answer.extend(records(owner, qtype, set, set.ttl));
-            self.additional(qtype, set, None, expected);
+            self.additional(owner, qtype, set, None, expected);
+            // Circles may lead back to the answer, which is not told twice.
+            expected.helpful.retain(|record| !expected.answer.contains(record));
         } else if let Some(set) = self.set(node, Rtype::CNAME) {
             expected.answer.extend(records(owner, Rtype::CNAME, set, set.ttl));
             return set.rdata.first().map(|target| labels(target));
@@ -244,7 +246,7 @@ impl Zone<'_> {
         let Some(servers) = self.set(cut, Rtype::NS) else { return };
         expected.authority.extend(records(cut, Rtype::NS, servers, servers.ttl));
         // RFC 4035 §3.1.4 has DS records go along in a signed zone; the model's zones are unsigned.
-        self.additional(Rtype::NS, servers, Some(cut), expected);
+        self.additional(cut, Rtype::NS, servers, Some(cut), expected);
     }
 
     /// RFC 2308 §3, §5: the SOA with the lesser of its TTL and its MINIMUM.
@@ -256,26 +258,46 @@ impl Zone<'_> {
         expected.authority.extend(records(self.apex, Rtype::SOA, soa, soa.ttl.min(minimum)));
     }
 
-    /// Addresses of the names in an RRset, as far as this zone has them; `cut` where the RRset is a delegation.
-    fn additional(&self, rtype: Rtype, set: &RrSet, cut: Option<&[Vec<u8>]>, expected: &mut Expected) {
-        let name_at = match rtype {
-            Rtype::NS => 0,
-            Rtype::MX => 2,
-            Rtype::SRV => 6,
-            _ => return,
-        };
+    /// What an RRset of `owner` leads to, as far as this zone has it; `cut` where the RRset is a delegation.
+    fn additional(
+        &self,
+        owner: &[Vec<u8>],
+        rtype: Rtype,
+        set: &RrSet,
+        cut: Option<&[Vec<u8>]>,
+        expected: &mut Expected,
+    ) {
         for rdata in &set.rdata {
-            let target = labels(&rdata[name_at..]);
+            let Some((target, types)) = leads(owner, rtype, rdata) else { continue };
             if !target.starts_with(self.apex) || !self.is_told(&target, rtype) {
                 continue;
             }
+            let source = self.source(&target);
             let in_domain = cut.is_some_and(|cut| target.starts_with(cut));
-            for rtype in [Rtype::A, Rtype::AAAA] {
-                let Some(addresses) = self.set(&target, rtype) else { continue };
-                let records = records(&target, rtype, addresses, addresses.ttl);
-                if in_domain { &mut expected.required } else { &mut expected.helpful }.extend(records);
+            for next in types {
+                let Some(found) = self.set(&source, next) else { continue };
+                let records = records(&target, next, found, found.ttl);
+                let known = if in_domain { &mut expected.required } else { &mut expected.helpful };
+                let is_new = !records.is_subset(known);
+                known.extend(records);
+                if is_new && !matches!(next, Rtype::A | Rtype::AAAA) {
+                    self.additional(&target, next, found, None, expected);
+                }
             }
         }
+    }
+
+    /// The name whose data are told as those of `name`: itself, or the wildcard below its closest encloser, if there is
+    /// one (RFC 4592 §3.3.1). What is below a cut is not this zone's to expand.
+    fn source(&self, name: &[Vec<u8>]) -> Labels {
+        let below_cut = (self.apex.len() + 1..=name.len()).any(|depth| self.has(&name[..depth], Rtype::NS));
+        if below_cut || self.exists(name) {
+            return name.to_vec();
+        }
+        let encloser = (0..name.len()).rev().find(|&depth| self.exists(&name[..depth]));
+        let mut source = name[..encloser.unwrap_or(0)].to_vec();
+        source.push(b"*".to_vec());
+        source
     }
 
     /// Whether the addresses of a name may be told: authoritative ones, and glue behind NS records alone.
@@ -304,6 +326,41 @@ impl Zone<'_> {
     fn exists(&self, name: &[Vec<u8>]) -> bool {
         self.names.range(name.to_vec()..).next().is_some_and(|(next, _)| next.starts_with(name))
     }
+}
+
+/// Where a record leads, and to which types there; the names of types 64 and 65 are those of RFC 9460.
+fn leads(owner: &[Vec<u8>], rtype: Rtype, rdata: &[u8]) -> Option<(Labels, Vec<Rtype>)> {
+    let addresses = vec![Rtype::A, Rtype::AAAA];
+    let (target, types) = match rtype {
+        Rtype::NS => (labels(rdata), addresses),
+        Rtype::MX | Rtype::AFSDB | Rtype::KX => (labels(&rdata[2..]), addresses),
+        Rtype::SRV => (labels(&rdata[6..]), addresses),
+        // RFC 9460 §4.1: with AliasMode (priority 0) the type itself too.
+        Rtype::SVCB | Rtype::HTTPS if rdata[..2] == [0, 0] => {
+            (labels(&rdata[2..]), vec![rtype, Rtype::A, Rtype::AAAA])
+        }
+        // §2.5.2: `.` is the owner.
+        Rtype::SVCB | Rtype::HTTPS if rdata[2] == 0 => return Some((owner.to_vec(), addresses)),
+        Rtype::SVCB | Rtype::HTTPS => (labels(&rdata[2..]), addresses),
+        // RFC 3403 §4.2, RFC 3404 §4.3: by the first of three strings.
+        Rtype::NAPTR => {
+            let mut at = 4;
+            let mut strings = Vec::new();
+            for _ in 0..3 {
+                let octets = usize::from(rdata[at]);
+                strings.push(rdata[at + 1..at + 1 + octets].to_ascii_lowercase());
+                at += 1 + octets;
+            }
+            match &strings[0][..] {
+                b"s" => (labels(&rdata[at..]), vec![Rtype::SRV]),
+                b"a" => (labels(&rdata[at..]), addresses),
+                _ => return None,
+            }
+        }
+        _ => return None,
+    };
+    // The root as a target means that there is none (RFC 2782, RFC 7505 §3, RFC 9460 §2.5.1).
+    (!target.is_empty()).then_some((target, types))
 }
 
 impl Expected {

@@ -23,7 +23,7 @@ const UNKNOWN: Rtype = Rtype(65_280);
 const PREFIX: [u8; 15] = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// What queries ask for, the common types first.
-const QTYPES: [Rtype; 16] = [
+const QTYPES: [Rtype; 20] = [
     Rtype::A,
     Rtype::A,
     Rtype::AAAA,
@@ -34,6 +34,10 @@ const QTYPES: [Rtype; 16] = [
     Rtype::MX,
     Rtype::TXT,
     Rtype::SRV,
+    Rtype::HTTPS,
+    Rtype::HTTPS,
+    Rtype::SVCB,
+    Rtype::NAPTR,
     Rtype::PTR,
     Rtype::DS,
     Rtype::ANY,
@@ -137,7 +141,7 @@ fn add(apex: &Name, sets: &mut Sets, dice: &mut Dice<'_>) {
     if has(sets, Rtype::CNAME) {
         return;
     }
-    let (rtype, rdata) = match dice.below(16) {
+    let (rtype, rdata) = match dice.below(19) {
         0..=3 => (Rtype::A, vec![192, 0, 2, dice.octet()]),
         4 => (Rtype::AAAA, [&PREFIX[..], &[dice.octet()]].concat()),
         5 => (Rtype::TXT, text_data(dice)),
@@ -151,6 +155,12 @@ fn add(apex: &Name, sets: &mut Sets, dice: &mut Dice<'_>) {
         }
         14..=15 if !wildcard && !at_apex && !has(sets, Rtype::DNAME) => {
             return delegate(apex, &owner, sets, dice);
+        }
+        16 => (Rtype::HTTPS, binding(apex, dice)),
+        17 => (Rtype::SVCB, binding(apex, dice)),
+        18 => {
+            let flag = b"sSau"[dice.below(4)];
+            (Rtype::NAPTR, [&[0, 1, 0, 2, 1, flag, 0, 0][..], &target(apex, dice)].concat())
         }
         _ => return,
     };
@@ -192,6 +202,15 @@ fn text_data(dice: &mut Dice<'_>) -> Vec<u8> {
     let mut rdata = vec![octets as u8];
     rdata.extend((0..octets).map(|at| b'a' + (at % 26) as u8));
     rdata
+}
+
+/// SVCB or HTTPS data without parameters: an alias, a service somewhere, or one at the owner (RFC 9460 §2).
+fn binding(apex: &Name, dice: &mut Dice<'_>) -> Vec<u8> {
+    match dice.below(5) {
+        0 => vec![0, 1, 0],
+        1 => vec![0, 0, 0],
+        priority => [&[0, priority as u8 / 3][..], &target(apex, dice)].concat(),
+    }
 }
 
 /// A name that records point to: mostly within these zones.

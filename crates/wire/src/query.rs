@@ -3,6 +3,7 @@
 //! [`Query::read`] looks at the header, the one question, and for the OPT record through whatever else the
 //! message carries; it follows no compression pointer (a question's name cannot be compressed, the owner of
 //! OPT is the root, and other names are only stepped over), so its work is bounded by the message's length.
+//! Where there is not one question, OPT is looked for all the same: an error, too, answers it (RFC 6891 §6.1.1).
 
 use crate::edns::Edns;
 use crate::hash::HashedName;
@@ -49,7 +50,7 @@ pub enum Malformed {
     ShortHeader,
     /// A response: never answered, or two servers could be set against each other.
     Response,
-    /// There are several questions (RFC 9619).
+    /// There are several questions (RFC 9619). What else there is was read.
     QuestionCount,
     /// There is no question: the client may only want a cookie (RFC 7873 §5.4). What else there is was read.
     NoQuestion,
@@ -96,7 +97,7 @@ impl Query {
             return Err(Malformed::Response);
         }
         if word(4) != 1 {
-            return Err(self.read_without_question(message, head));
+            return Err(self.read_for_opt(message, head));
         }
         let question = message.get(header::OCTETS..).unwrap_or_default();
         let name_octets = self.qname.set(question).map_err(|_| Malformed::Question)?;
@@ -109,23 +110,33 @@ impl Query {
         if before_additional == 0 && additional == 0 {
             return Ok(());
         }
-        self.read_records(message, before_additional, additional)
+        self.read_records(message, self.question_end, before_additional, additional)
     }
 
-    /// Reads the records of a message without a question, for the sake of the OPT record.
+    /// Reads a message that has no question, or several, for the sake of the OPT record.
     #[cold]
-    fn read_without_question(&mut self, message: &[u8], head: &[u8; header::OCTETS]) -> Malformed {
+    fn read_for_opt(&mut self, message: &[u8], head: &[u8; header::OCTETS]) -> Malformed {
         let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
-        if word(4) != 0 {
-            return Malformed::QuestionCount;
-        }
+        let questions = word(4);
+        let Some(at) = skip_questions(message, questions) else { return Malformed::QuestionCount };
         let before_additional = u32::from(word(6)) + u32::from(word(8));
-        self.read_records(message, before_additional, word(10)).err().unwrap_or(Malformed::NoQuestion)
+        let read = self.read_records(message, at, before_additional, word(10));
+        match read {
+            _ if questions != 0 => Malformed::QuestionCount,
+            Err(fault) => fault,
+            Ok(()) => Malformed::NoQuestion,
+        }
     }
 
-    /// Steps over the records behind the question and takes the OPT record from the additional section.
-    fn read_records(&mut self, message: &[u8], before: u32, additional: u16) -> Result<(), Malformed> {
-        let mut rest = message.get(self.question_end..).unwrap_or_default();
+    /// Steps over the records that start at `at` and takes the OPT record from the additional section.
+    fn read_records(
+        &mut self,
+        message: &[u8],
+        at: usize,
+        before: u32,
+        additional: u16,
+    ) -> Result<(), Malformed> {
+        let mut rest = message.get(at..).unwrap_or_default();
         // Each record takes at least 11 octets, so the loop ends with the message whatever the counts say.
         for index in 0..before + u32::from(additional) {
             let (owner, fixed) = skip_name(rest).ok_or(Malformed::Record)?;
@@ -152,6 +163,16 @@ impl Query {
 enum Owner {
     Root,
     Other,
+}
+
+/// Where the records start behind so many questions, each of which takes five octets at least.
+fn skip_questions(message: &[u8], questions: u16) -> Option<usize> {
+    let mut rest = message.get(header::OCTETS..)?;
+    for _ in 0..questions {
+        let (_, fixed) = skip_name(rest)?;
+        rest = fixed.get(4..)?;
+    }
+    Some(message.len() - rest.len())
 }
 
 /// Steps over a possibly compressed name.
@@ -244,6 +265,20 @@ mod tests {
         assert_eq!((result, query.question_end), (Err(Malformed::NoQuestion), 12));
         assert_eq!(query.edns.unwrap().cookie(&message), Cookie::Client(b"12345678"));
         assert_eq!(read(&message[..40 - 6]).1, Err(Malformed::Record));
+    }
+
+    #[test]
+    fn behind_several_questions_the_opt_record_is_read_nevertheless() {
+        let opt = b"\0\0\x29\x04\xd0\0\0\x80\0\0\0";
+        for second in [QUESTION, b"\xc0\x0c\0\x1c\0\x01"] {
+            let message = message([2, 0, 0, 1], &[second, opt].concat());
+            let (query, result) = read(&message);
+            assert_eq!((result, query.question_end), (Err(Malformed::QuestionCount), 12));
+            assert!(query.wants_dnssec());
+            // Fewer questions than the count says: the rest is not what it seems to be.
+            let (query, result) = read(&message[..message.len() - 1]);
+            assert_eq!((result, query.edns), (Err(Malformed::QuestionCount), None));
+        }
     }
 
     #[test]

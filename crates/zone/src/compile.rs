@@ -4,24 +4,27 @@
 //! below cuts become hidden nodes where some NS record leads to them, laid out right behind the delegation
 //! that needs them, because a referral reads both. Everything else that is occluded is left out.
 
-use pharos_wire::{Rtype, name};
-use pharos_zonedb::build::{ExtraSpec, NodeId, NodeSpec, Reach, RrSetSpec};
-use pharos_zonedb::image::{Need, NodeFlags};
+use pharos_wire::Rtype;
+use pharos_zonedb::build::{NodeId, NodeSpec, Reach, RrSetSpec};
+use pharos_zonedb::image::NodeFlags;
 use pharos_zonedb::{BuildError, ImageBuilder, ZoneImage};
 
+use crate::extras::Extras;
 use crate::nsec3::{Nsec3Chain, is_hash_owner};
 use crate::print::Distinct;
-use crate::tree::{APEX, NodeIndex, Standing, Tree, TreeRecord, target_offset};
+use crate::tree::{APEX, NodeIndex, Standing, Tree, TreeRecord};
 
 /// Compiles a settled tree that passed the checks; without a chain of NSEC3 records, NSEC records deny, if there are any.
 pub(crate) fn compile(tree: &Tree, chain: Option<&Nsec3Chain>) -> Result<ZoneImage, BuildError> {
     // Each name, and each NSEC3 record beside it.
     let numbers = tree.node_count() * if chain.is_some() { 2 } else { 1 };
+    let wildcard_parents = wildcard_parents(tree);
     let mut compiler = Compiler {
         tree,
         builder: ImageBuilder::new(tree.apex(), numbers),
         chain,
-        wildcard_parents: wildcard_parents(tree),
+        extras: Extras::of(tree, wildcard_parents.contains(&true)),
+        wildcard_parents,
         laid_out: vec![false; tree.node_count()],
         parts: Parts::default(),
     };
@@ -77,6 +80,7 @@ struct Compiler<'t> {
     tree: &'t Tree,
     builder: ImageBuilder,
     chain: Option<&'t Nsec3Chain>,
+    extras: Extras<'t>,
     wildcard_parents: Vec<bool>,
     laid_out: Vec<bool>,
     parts: Parts<'t>,
@@ -91,7 +95,7 @@ struct Parts<'t> {
     rrsets: Vec<PartRrset>,
     records: Vec<&'t [u8]>,
     signatures: Vec<&'t [u8]>,
-    extras: Vec<ExtraSpec>,
+    extras: Vec<pharos_zonedb::build::ExtraSpec>,
 }
 
 impl Parts<'_> {
@@ -222,11 +226,8 @@ impl<'t> Compiler<'t> {
                 if !distinct.is_new(known, record.rdata) {
                     continue;
                 }
-                if let (false, Some((offset, target, need))) = (hidden, extra(tree, node, record))
-                    && !parts.extras[extras..].iter().any(|known| known.node == NodeId(target.0))
-                {
-                    let record = known.len();
-                    parts.extras.push(ExtraSpec { record, offset, node: NodeId(target.0), need });
+                if !hidden {
+                    self.extras.add(node, record, known, &mut parts.extras, extras);
                 }
                 parts.records.push(record.rdata);
             }
@@ -245,27 +246,6 @@ impl<'t> Compiler<'t> {
                 signatures: signatures..parts.signatures.len(),
                 extras: extras..parts.extras.len(),
             });
-        }
-    }
-}
-
-/// The name in some rdata whose addresses belong into the additional section: where it stands, its node, and
-/// whether a reply must have them.
-fn extra(tree: &Tree, owner: NodeIndex, record: &TreeRecord<'_>) -> Option<(usize, NodeIndex, Need)> {
-    let target = record.target.filter(|&target| tree.has_address(target))?;
-    let (rtype, offset) = (record.rtype, target_offset(record.rtype, record.rdata)?);
-    let in_domain = tree.standing(owner) == Standing::Cut
-        && rtype == Rtype::NS
-        && name::is_within(tree.owner(target), tree.owner(owner));
-    match tree.standing(target) {
-        Standing::Authoritative => Some((offset, target, Need::Helpful)),
-        // Only NS records lead to glue: elsewhere it could pass for an answer.
-        _ if rtype != Rtype::NS => None,
-        // RFC 9471 §3.1: in-domain glue is required; §3.2: sibling glue is sent where it fits.
-        Standing::Cut | Standing::Occluded(_) => {
-            let below_dname = matches!(tree.standing(target), Standing::Occluded(above) if tree.standing(above) != Standing::Cut);
-            let need = if in_domain { Need::Required } else { Need::Helpful };
-            (!below_dname).then_some((offset, target, need))
         }
     }
 }

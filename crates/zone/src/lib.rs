@@ -13,6 +13,7 @@ mod compile;
 pub mod diagnostic;
 pub mod digest;
 pub mod dnssec;
+mod extras;
 pub mod files;
 pub mod load;
 mod nsec3;

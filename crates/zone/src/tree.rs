@@ -348,6 +348,20 @@ impl Tree {
         }
     }
 
+    /// The wildcard that stands for a name which does not exist: directly below its closest encloser (RFC 4592 §3.3.1).
+    pub(crate) fn wildcard_for(&self, wire: &[u8]) -> Option<NodeIndex> {
+        if !name::is_within(wire, self.apex.as_wire()) {
+            return None;
+        }
+        let mut hashed = HashedName::default();
+        hashed.set(wire).ok()?;
+        hashed.hash(self.key);
+        let (label, encloser) = (1..=hashed.labels().checked_sub(self.apex_labels)?)
+            .find_map(|label| Some((label, self.slot(hashed.suffix_hash(label), hashed.suffix(label))?)))?;
+        let wildcard = [b"\x01*", self.owner(encloser)].concat();
+        self.slot(self.key.extend(hashed.suffix_hash(label), b"*"), &wildcard)
+    }
+
     /// Lets an owner, whose name is at hand, wait for its node.
     fn stage(&mut self, owner: &[u8], record: u32, noted: u8) {
         self.hashed.hash(self.key);

@@ -7,8 +7,8 @@
 use pharos_wire::{Name, Rtype, name};
 
 use crate::image::{
-    DESCRIPTOR, EXTRA_REQUIRED, NO_NODE, NODE_HEAD, Need, NodeFlags, PATCH_WITHIN, RECORD_HEAD, RRSET_EXTRAS,
-    RRSET_NAMES, RRSET_SIGNED, ZoneImage,
+    Along, DESCRIPTOR, EXTRA_PLACE, EXTRA_REQUIRED, EXTRA_SERVICE, NO_NODE, NODE_HEAD, Need, NodeFlags,
+    PATCH_WITHIN, RECORD_HEAD, RRSET_EXTRAS, RRSET_LEADS_ON, RRSET_NAMES, RRSET_SIGNED, ZoneImage,
 };
 use crate::nsec;
 use crate::nsec3::{Chain, HASH_OCTETS, Nsec3Parameters};
@@ -99,21 +99,32 @@ pub struct RrSetSpec<'a> {
     pub records: &'a [&'a [u8]],
     /// Rdata of the RRSIG records that cover it.
     pub signatures: &'a [&'a [u8]],
-    /// Names in the rdata whose addresses are at hand, in the order of records.
+    /// Names that the records lead to and whose data are at hand, in the order of records.
     pub extras: &'a [ExtraSpec],
 }
 
-/// A name in some rdata whose addresses are at hand.
+/// A name that a record leads to, and whose data are at hand.
 #[derive(Clone, Copy, Debug)]
 pub struct ExtraSpec {
-    /// Which record holds the name.
+    /// Which record leads there.
     pub record: usize,
-    /// Where it starts in that record's rdata; no compressed name may stand before it.
-    pub offset: usize,
-    /// The node with the addresses.
+    /// Where the name stands.
+    pub name: NameAt,
+    /// The node with the data.
     pub node: NodeId,
-    /// Whether a reply must have it.
+    /// Which of them go along.
+    pub along: Along,
+    /// Whether a reply must have them.
     pub need: Need,
+}
+
+/// Where a name stands that a record leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NameAt {
+    /// It is the record's owner (RFC 9460 §2.5.2).
+    Owner,
+    /// In the rdata, from this octet on; no compressed name may stand before it.
+    Rdata(usize),
 }
 
 /// Builds one image.
@@ -267,6 +278,10 @@ impl ImageBuilder {
             flags |= RRSET_EXTRAS;
             self.arena.extend((spec.extras.len() as u16).to_le_bytes());
             self.arena.resize(extras_at + 2 + spec.extras.len() * 6, 0);
+            let plain = |extra: &ExtraSpec| extra.along == Along::Addresses && extra.name != NameAt::Owner;
+            if !spec.extras.iter().all(plain) {
+                flags |= RRSET_LEADS_ON;
+            }
         }
         if !spec.signatures.is_empty() {
             flags |= RRSET_SIGNED;
@@ -289,7 +304,11 @@ impl ImageBuilder {
         for (index, rdata) in spec.records.iter().enumerate() {
             let rdata_at = written + RECORD_HEAD + 2;
             while let Some((slot, extra)) = extras.next_if(|(_, extra)| extra.record == index) {
-                self.extra(extras_at + 2 + slot * 6, rdata_at + extra.offset, extra)?;
+                let place = match extra.name {
+                    NameAt::Owner => 0,
+                    NameAt::Rdata(offset) => rdata_at + offset,
+                };
+                self.extra(extras_at + 2 + slot * 6, place, extra)?;
             }
             let octets = match layout {
                 Some(layout) => self.compressed(rdata, layout, base, rdata_at),
@@ -320,7 +339,8 @@ impl ImageBuilder {
     fn extra(&mut self, at: usize, place: usize, extra: &ExtraSpec) -> Result<(), BuildError> {
         // Names too far away to be pointed to are written in full by the reader; see `Target` and `Extra`.
         let required = if extra.need == Need::Required { EXTRA_REQUIRED } else { 0 };
-        let place = (place.min(usize::from(EXTRA_REQUIRED - 1)) as u16) | required;
+        let service = if extra.along == Along::Service { EXTRA_SERVICE } else { 0 };
+        let place = place.min(usize::from(EXTRA_PLACE)) as u16 | required | service;
         self.arena[at..at + 2].copy_from_slice(&place.to_le_bytes());
         self.arena[at + 2..at + 6].copy_from_slice(&extra.node.0.to_le_bytes());
         self.fixups.push(u32::try_from(at + 2).map_err(|_| BuildError::ImageTooLarge)?);
@@ -498,7 +518,8 @@ mod tests {
     #[test]
     fn signatures_and_extras_stand_beside_the_records() {
         let records: [&[u8]; 1] = [&wire("ns.example.")];
-        let extras = [ExtraSpec { record: 0, offset: 0, node: NodeId(1), need: Need::Required }];
+        let glue = |name, along| ExtraSpec { record: 0, name, node: NodeId(1), along, need: Need::Required };
+        let extras = [glue(NameAt::Rdata(0), Along::Addresses), glue(NameAt::Owner, Along::Service)];
         let rrset = RrSetSpec { signatures: &[b"sig"], extras: &extras, ..spec(Rtype::NS, &records) };
         let owner = wire("example.");
         let mut builder = ImageBuilder::new(&Name::from_text("example.").unwrap(), 2);
@@ -519,6 +540,8 @@ mod tests {
         assert_eq!(rrset.signatures_wire_octets(), 10 + 2 + 3);
         let extra = rrset.extras().next().unwrap();
         assert_eq!((extra.place, extra.need, extra.node.name()), (12, Need::Required, &b"\x02ns"[..]));
+        let of_owner = rrset.extras().nth(1).unwrap();
+        assert_eq!((of_owner.place, of_owner.along, rrset.leads_on()), (0, Along::Service, true));
         assert_eq!(extra.node.rrset(Rtype::A).unwrap().records().next().unwrap().rdata(), [192, 0, 2, 1]);
         assert_eq!(image.records(), 3);
     }

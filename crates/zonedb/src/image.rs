@@ -69,6 +69,8 @@ impl NodeFlags {
 pub(crate) const RRSET_NAMES: u8 = 1;
 pub(crate) const RRSET_SIGNED: u8 = 2;
 pub(crate) const RRSET_EXTRAS: u8 = 4;
+/// Some extra leads to more than addresses of a name in the rdata.
+pub(crate) const RRSET_LEADS_ON: u8 = 8;
 pub(crate) const NODE_HEAD: usize = 4;
 /// Octets of the links of a node.
 pub(crate) const LINKS: usize = 12;
@@ -79,6 +81,10 @@ pub(crate) const DESCRIPTOR: usize = 16;
 pub(crate) const PATCH_WITHIN: u16 = 0x8000;
 /// In the place of an extra: a delegation is not complete without it (RFC 9471).
 pub(crate) const EXTRA_REQUIRED: u16 = 0x8000;
+/// In the place of an extra: it leads to a service's RRset, not to addresses.
+pub(crate) const EXTRA_SERVICE: u16 = 0x4000;
+/// What is left for the place itself. The largest one stands for all that no pointer reaches; zero for the owner.
+pub(crate) const EXTRA_PLACE: u16 = 0x3fff;
 
 /// One zone, compiled.
 #[derive(Debug)]
@@ -338,6 +344,13 @@ pub struct RrSet<'a> {
     data: usize,
 }
 
+/// The same RRset of the same image.
+impl PartialEq for RrSet<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.data == other.data && self.rtype == other.rtype && std::ptr::eq(self.image, other.image)
+    }
+}
+
 impl<'a> RrSet<'a> {
     #[inline]
     fn at(image: &'a ZoneImage, at: usize) -> Self {
@@ -409,7 +422,14 @@ impl<'a> RrSet<'a> {
         self.flags & RRSET_EXTRAS != 0
     }
 
-    /// Nodes whose addresses belong into the additional section, each with the place of its name.
+    /// Whether some extra is not simply the addresses of a name in the rdata: see [`Extra::along`] and
+    /// [`Extra::place`].
+    #[inline]
+    pub fn leads_on(&self) -> bool {
+        self.flags & RRSET_LEADS_ON != 0
+    }
+
+    /// Nodes whose data belong into the additional section, each with the place of its name.
     #[inline]
     pub fn extras(&self) -> impl Iterator<Item = Extra<'a>> + use<'a> {
         let (image, first) = (self.image, self.data + 2);
@@ -417,8 +437,9 @@ impl<'a> RrSet<'a> {
         (0..usize::from(count)).map(move |index| {
             let place = image.u16_at(first + index * 6);
             Extra {
-                place: usize::from(place & !EXTRA_REQUIRED),
+                place: usize::from(place & EXTRA_PLACE),
                 need: if place & EXTRA_REQUIRED != 0 { Need::Required } else { Need::Helpful },
+                along: if place & EXTRA_SERVICE != 0 { Along::Service } else { Along::Addresses },
                 node: Node { image, at: image.u32_at(first + index * 6 + 2) as usize },
             }
         })
@@ -450,14 +471,26 @@ pub enum Need {
     Helpful,
 }
 
-/// A name in some rdata whose addresses are at hand.
+/// What of a node goes along.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Along {
+    /// Its A and AAAA RRsets.
+    Addresses,
+    /// The RRset that is looked up next, and what that one leads to: SRV for NAPTR (RFC 3403 §4.1), for SVCB and its
+    /// like the same type once more (RFC 9460 §4.1).
+    Service,
+}
+
+/// A name that an RRset leads to, and whose data are at hand.
 #[derive(Clone, Copy, Debug)]
 pub struct Extra<'a> {
-    /// Octets from the start of the RRset, as written, to the name.
+    /// Octets from the start of the RRset, as written, to the name; zero where it is the owner of the RRset.
     pub place: usize,
     /// Whether the reply must have it.
     pub need: Need,
-    /// Where the addresses are.
+    /// What goes along.
+    pub along: Along,
+    /// Where the data are: the node of the name, or the wildcard that stands for it.
     pub node: Node<'a>,
 }
 

@@ -18,10 +18,16 @@ use super::world::World;
 const MAX_ALIASES: usize = 12;
 
 /// Types that lead to addresses, each with where in the rdata the name stands: NS, MX, AFSDB, SRV, KX, SVCB, HTTPS.
-const LEADING: [(u16, usize); 7] = [(NS, 0), (15, 2), (18, 2), (33, 6), (36, 2), (64, 2), (65, 2)];
+const LEADING: [(u16, usize); 7] = [(NS, 0), (15, 2), (18, 2), (SRV, 6), (36, 2), (SVCB, 2), (HTTPS, 2)];
 
-/// NAPTR leads to addresses too; three strings stand before the name.
+/// Where these lead depends on more than their type.
 const NAPTR: u16 = 35;
+const SVCB: u16 = 64;
+const HTTPS: u16 = 65;
+const SRV: u16 = 33;
+
+/// Types of addresses.
+const ADDRESSES: [u16; 2] = [1, 28];
 
 type Records = BTreeSet<ReplyRecord>;
 
@@ -42,6 +48,8 @@ pub struct Expected {
     pub required: Records,
     /// What helps, and must be there if it fits.
     pub helpful: Records,
+    /// What the helpful ones lead to in their turn, which must be there if all has room.
+    pub further: Records,
     /// Signatures over those addresses, which must be there if they fit (RFC 4035 §3.1.1).
     pub signatures: Records,
     /// Whether aliases lead back to one of them.
@@ -198,9 +206,15 @@ impl<'w> Walk<'w> {
             let told = set.told(self.signed, name, None);
             // What led here is not told twice, nor helped along.
             if !told.is_subset(&self.expected.answer) {
-                self.addresses(zone, self.qtype, set, None);
+                self.additional(zone, name, set, None, 0);
             }
             self.expected.answer.extend(told);
+            // Where it leads back to is there.
+            let Expected { answer, helpful, further, signatures, .. } = &mut self.expected;
+            further.retain(|record| !helpful.contains(record));
+            for extra in [helpful, further, signatures] {
+                extra.retain(|record| !answer.contains(record));
+            }
         } else if self.qtype != 255
             && let Some(set) = zone.set(node, CNAME)
         {
@@ -242,7 +256,7 @@ impl<'w> Walk<'w> {
             Some(_) => {}
             None => self.prove_no_type(zone, cut, cut),
         }
-        self.addresses(zone, NS, servers, Some(cut));
+        self.additional(zone, cut, servers, Some(cut), 0);
     }
 
     /// RFC 2308 §3: the SOA with the lesser of its TTL and its MINIMUM.
@@ -255,27 +269,54 @@ impl<'w> Walk<'w> {
         self.expected.authority.extend(soa.told(self.signed, &zone.apex, ttl));
     }
 
-    /// Addresses that the zone has for the names in an RRset; `cut` where the RRset is a delegation.
-    fn addresses(&mut self, zone: &Zone, rtype: u16, set: &RrSet, cut: Option<&DomainName>) {
+    /// What the zone has for the names that an RRset of `owner` leads to; `cut` where the RRset is a delegation, and
+    /// `depth` how many RRsets led to this one.
+    fn additional(
+        &mut self,
+        zone: &Zone,
+        owner: &DomainName,
+        set: &RrSet,
+        cut: Option<&DomainName>,
+        depth: usize,
+    ) {
         for record in &set.records {
-            let Some(at) = place_of_name(rtype, &record.rdata) else { continue };
-            let target = DomainName::from_wire(&record.rdata[at..]).folded();
-            // As a target the root means that there is none (RFC 2782, RFC 7505 §3, RFC 9460 §2.5).
-            if !target.within(&zone.apex) || target.0.is_empty() {
+            let Some((target, types)) = leads(owner, record) else { continue };
+            if !target.within(&zone.apex) {
                 continue;
             }
             let above = || target.ancestors().skip(1).filter(|above| above.within(&zone.apex));
             // Occluded (RFC 6672 §2.4); and glue is for NS records alone (RFC 2181 §5.4.1).
             let glue = zone.cut(&target).is_some();
-            if !glue && above().any(|above| zone.has(&above, DNAME)) || glue && rtype != NS {
+            if !glue && above().any(|above| zone.has(&above, DNAME)) || glue && record.rtype != NS {
                 continue;
             }
+            let mut source = target.clone();
+            if !glue && !zone.exists(&target) {
+                // RFC 1034 §4.3.2 step 6, RFC 4592 §3.3.1.
+                let Some(encloser) = above().find(|above| zone.exists(above)) else { continue };
+                source = encloser.child(b"*");
+                if zone.has(&source, NS) {
+                    continue;
+                }
+            }
             let in_domain = cut.is_some_and(|cut| target.within(cut));
-            for addresses in [1, 28].iter().filter_map(|rtype| zone.set(&target, *rtype)) {
-                let into = if in_domain { &mut self.expected.required } else { &mut self.expected.helpful };
-                into.extend(addresses.told(Signed::Not, &target, None));
+            for found in types.iter().filter_map(|rtype| zone.set(&source, *rtype)) {
+                let told = found.told(Signed::Not, &target, None);
+                let Expected { required, helpful, further, signatures, .. } = &mut self.expected;
+                let is_new = !told.is_subset(helpful) && !told.is_subset(further);
+                match depth {
+                    0 if in_domain => required.extend(told),
+                    0 => helpful.extend(told),
+                    _ => further.extend(told),
+                }
                 if self.signed == Signed::Along {
-                    self.expected.signatures.extend(addresses.signatures.iter().cloned());
+                    let renamed =
+                        |record: &ReplyRecord| ReplyRecord { owner: target.clone(), ..record.clone() };
+                    signatures.extend(found.signatures.iter().map(renamed));
+                }
+                let is_service = found.records.first().is_some_and(|first| !ADDRESSES.contains(&first.rtype));
+                if is_new && is_service {
+                    self.additional(zone, &target, found, None, depth + 1);
                 }
             }
         }
@@ -353,15 +394,33 @@ impl<'w> Walk<'w> {
     }
 }
 
-fn place_of_name(rtype: u16, rdata: &[u8]) -> Option<usize> {
-    if rtype == NAPTR {
-        let mut at = 4;
-        for _ in 0..3 {
-            at += 1 + usize::from(*rdata.get(at)?);
+/// Where a record of `owner` leads, and to which types there.
+fn leads(owner: &DomainName, record: &ReplyRecord) -> Option<(DomainName, Vec<u16>)> {
+    let (rtype, rdata) = (record.rtype, &record.rdata[..]);
+    let mut types = ADDRESSES.to_vec();
+    let mut place = LEADING.iter().find(|(leading, _)| *leading == rtype).map(|&(_, at)| at);
+    match rtype {
+        // RFC 9460 §2.4: an alias if the priority is 0. §2.5.2: a service at `.` is at the owner.
+        SVCB | HTTPS if rdata.starts_with(&[0, 0]) => types.push(rtype),
+        SVCB | HTTPS if rdata.get(2) == Some(&0) => return Some((owner.clone(), types)),
+        // Three strings stand before the name; the first are the flags (RFC 3403 §4.1, §4.2; RFC 3404 §4.3).
+        NAPTR => {
+            let mut at = 4;
+            for _ in 0..3 {
+                at += 1 + usize::from(*rdata.get(at)?);
+            }
+            place = Some(at);
+            match rdata.get(4..6)?.to_ascii_lowercase()[..] {
+                [1, b's'] => types = vec![SRV],
+                [1, b'a'] => {}
+                _ => return None,
+            }
         }
-        return Some(at);
+        _ => {}
     }
-    LEADING.iter().find(|(leading, _)| *leading == rtype).map(|&(_, at)| at)
+    let target = DomainName::from_wire(rdata.get(place?..)?).folded();
+    // As a target the root means that there is none (RFC 2782, RFC 7505 §3, RFC 9460 §2.5.1).
+    (!target.0.is_empty()).then_some((target, types))
 }
 
 impl Expected {
@@ -375,8 +434,11 @@ impl Expected {
         };
         let [answer, authority, additional]: [Records; 3] =
             [ANSWER, AUTHORITY, ADDITIONAL].map(|at| ours.sections[at].keys().cloned().collect());
-        let may_add: Records =
-            self.required.iter().chain(&self.helpful).chain(&self.signatures).cloned().collect();
+        let may_add: Records = [&self.required, &self.helpful, &self.further, &self.signatures]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
         demand(ours.has(AA) == self.authoritative, "AA is not as expected".into());
         demand(additional.is_subset(&may_add), format!("additional beyond {}", list(&may_add)));
         if ours.has(TC) {
@@ -404,12 +466,19 @@ impl Expected {
         let keys: BTreeSet<_> = may_add.iter().map(key).collect();
         // Where an address has no room, no signature need have.
         let crowded = !self.helpful.is_subset(&additional);
+        let octets_of = |record: &ReplyRecord| record.owner.octets() + 10 + record.rdata.len();
+        let roomy =
+            ours.octets + may_add.difference(&additional).map(octets_of).sum::<usize>() <= ask.limit();
         for (owner, rtype, covered) in keys {
             let this = (owner.clone(), rtype, covered);
             let set = || may_add.iter().filter(|record| key(record) == this);
             let held = set().filter(|record| additional.contains(record)).count();
-            let octets: usize = set().map(|record| owner.octets() + 10 + record.rdata.len()).sum();
-            let fits = ours.octets + octets <= ask.limit() && !(rtype == RRSIG && crowded);
+            let octets: usize = set().map(octets_of).sum();
+            let further = set().all(|record| self.further.contains(record));
+            let signs_further = rtype == RRSIG && !self.further.is_empty();
+            let fits = ours.octets + octets <= ask.limit()
+                && !(rtype == RRSIG && crowded)
+                && !((further || signs_further) && !roomy);
             demand(
                 held == set().count() || held == 0 && !fits,
                 format!("{} TYPE{rtype} is left out", owner.text()),
