@@ -32,6 +32,9 @@ fn describe(loaded: &Loaded) -> String {
     if let Some(responder) = &loaded.pharos.responder {
         let _ = writeln!(out, "\n`pharos serve` would");
         let _ = writeln!(out, "  answer on       {}", list(&responder.listen));
+        if !loaded.site.management_dns.is_empty() {
+            let _ = writeln!(out, "  operators ask   {}", list(&loaded.site.management_dns));
+        }
         match (&responder.zones.directory, &responder.zones.list) {
             (Some(directory), _) => {
                 let _ = writeln!(out, "  zones           NAME.zone in {}", loaded.path(directory).display());

@@ -41,6 +41,11 @@ pub(crate) fn responder(loaded: &Loaded) -> Result<responder::Config, Failure> {
         schema::AnyAnswer::Minimal => responder::AnyPolicy::Minimal,
         schema::AnyAnswer::Full => responder::AnyPolicy::Full,
     };
+    config.version = match section.version {
+        schema::VersionAnswer::Hidden => responder::Version::Hidden,
+        schema::VersionAnswer::Shown => responder::Version::Shown,
+    };
+    config.management_dns = loaded.site.management_dns.iter().map(|endpoint| endpoint.0).collect();
     config.tcp = responder::TcpLimits {
         connections: section.tcp.connections as usize,
         connections_per_address: section.tcp.connections_per_address as usize,

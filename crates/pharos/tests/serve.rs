@@ -215,3 +215,23 @@ fn a_stop_is_obeyed_while_zones_load_and_while_they_are_loaded_anew() {
     assert!(reloading.end().success(), "{}", reloading.text());
     assert!(!control.exists(), "the socket goes with its process");
 }
+
+#[test]
+fn operators_ask_at_the_address_that_the_site_names() {
+    let scratch = Scratch::new("operators");
+    scratch.write("zones/own.test.zone", &zone_text(4));
+    let (server, desk) = (free_address(), free_address());
+    let config = format!(
+        "responder:\n  listen: [\"{server}\"]\n  zones: {{directory: zones}}\n  version: shown\n  management: \"{}\"\n  \
+         control: {}\n",
+        free_address(),
+        scratch.0.join("control.sock").display()
+    );
+    scratch.write("pharos.yaml", &config);
+    scratch.write("site.yaml", &format!("node: a\nsite: ams\nmanagement-dns: [\"{desk}\"]\n"));
+    let mut running = Running::start(pharos(["serve".as_ref(), "--config".as_ref(), scratch.0.as_os_str()]));
+    running.wait_for("the start", |line| line.contains("answering"));
+    assert_eq!((serial(server), serial(desk)), (Some(4), Some(4)));
+    let check = run(["check-config".as_ref(), "--config".as_ref(), scratch.0.as_os_str()]);
+    assert!(stdout(&check).contains(&format!("operators ask   {desk}")), "{}", stdout(&check));
+}

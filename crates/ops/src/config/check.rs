@@ -20,7 +20,7 @@ pub(super) fn check(
 ) -> Vec<Diagnostic> {
     let mut checker = Checker { sources, findings: Vec::new() };
     checker.presence(pharos, site, need);
-    checker.responder(pharos);
+    checker.responder(pharos, site);
     checker.groups(pharos);
     checker.probe(pharos);
     checker.neighbours(pharos, site);
@@ -107,7 +107,7 @@ impl Checker<'_> {
         }
     }
 
-    fn responder(&mut self, pharos: &PharosFile) {
+    fn responder(&mut self, pharos: &PharosFile, site: &SiteFile) {
         let Some(responder) = &pharos.responder else { return };
         let at = |key| [Key("responder"), Key(key)];
         if responder.listen.is_empty() {
@@ -118,6 +118,13 @@ impl Checker<'_> {
             if !seen.insert(endpoint) {
                 let path = [Key("responder"), Key("listen"), Item(index)];
                 self.error(In::Pharos, &path, format!("{endpoint} is listed twice"), "keep one of them");
+            }
+        }
+        for (index, endpoint) in site.management_dns.iter().enumerate() {
+            if !seen.insert(endpoint) {
+                let what = format!("{endpoint} is listed twice, or as an address of the service");
+                let remedy = "give operators an address or a port of their own";
+                self.error(In::Site, &[Key("management-dns"), Item(index)], what, remedy);
             }
         }
         if !(512..=4096).contains(&responder.udp_payload_size) {

@@ -120,6 +120,10 @@ section! {
         /// small queries serve attackers most.
         #[serde(default = "any")]
         any: AnyAnswer, write "minimal or full", Value("minimal");
+        /// Whether everybody is told name and version of this software (class CH, version.bind and version.server).
+        /// Those who ask at management-dns of site.yaml always are.
+        #[serde(default = "version")]
+        version: VersionAnswer, write "hidden or shown", Value("hidden");
         /// Bounds on TCP connections.
         #[serde(default = "every_default")]
         tcp: TcpSection, write "section", Described("all of its defaults");
@@ -315,6 +319,12 @@ section! {
         node: Label, write "1 to 63 letters, digits, - and _", Required;
         /// The site's name.
         site: Label, write "1 to 63 letters, digits, - and _", Required;
+        /// Unicast addresses of this node alone at which the responder answers the same zones to those who run it, by
+        /// UDP and TCP: there version.bind is answered, and digest.pharos (class CH, type TXT), which is the same at
+        /// all nodes that serve the same data. What is asked there is counted apart from what clients ask. Keep
+        /// strangers away from them.
+        #[serde(default)]
+        management_dns: Vec<Endpoint>, write "list of ADDRESS:PORT", Value("[]");
         /// The BGP identifier. Needed by `pharos announce`.
         #[serde(default)]
         router_id: Option<RouterId>, write "IPv4 address", Described("none; the sidecar needs it");
@@ -392,6 +402,16 @@ pub enum AnyAnswer {
     Full,
 }
 
+/// Whether strangers are told what software this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VersionAnswer {
+    /// They are not.
+    Hidden,
+    /// They are.
+    Shown,
+}
+
 /// When a client that knows cookies must send one of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -465,6 +485,10 @@ fn udp_payload_size() -> u16 {
 
 fn any() -> AnyAnswer {
     AnyAnswer::Minimal
+}
+
+fn version() -> VersionAnswer {
+    VersionAnswer::Hidden
 }
 
 fn tcp_connections() -> u32 {
@@ -603,6 +627,7 @@ mod tests {
                 let empty = format!("{opener}    {{}}\n");
                 return text.replace(&empty, &format!("{opener}    {key}: {value}\n"));
             }
+            "site" => ("node: a\n", ""),
             "site.neighbours[]" => ("- address: 10.0.0.1\n", "  "),
             other => panic!("no such section in this test: {other}"),
         };

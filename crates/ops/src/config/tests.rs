@@ -124,7 +124,7 @@ fn an_unknown_key_names_the_nearest_known_one() {
     let expected = r#"pharos.yaml:2:3: error: unknown key `lisen` in `responder`
   2 |   lisen: ["192.0.2.53:53", "[2001:db8:53::53]:53"]
     |   ^
-  help: write `listen`? The keys here are: listen, zones, workers, udp-payload-size, any, tcp, dnssec, cookies, error-reporting, management, control, lock-directory"#;
+  help: write `listen`? The keys here are: listen, zones, workers, udp-payload-size, any, version, tcp, dnssec, cookies, error-reporting, management, control, lock-directory"#;
     assert_eq!(pharos_with("listen:", "lisen:"), expected);
 }
 
@@ -311,4 +311,12 @@ fn distances_count_letters() {
     assert_eq!(distance("lisen", "listen"), 1);
     assert_eq!(distance("", "abc"), 3);
     assert_eq!(distance("kitten", "sitting"), 3);
+}
+
+#[test]
+fn an_address_for_operators_that_the_service_has_is_refused() {
+    let site = SITE.replace("node: a\n", "node: a\nmanagement-dns: [\"10.0.0.2:5353\", \"192.0.2.53:53\"]\n");
+    let error = try_load(PHAROS, &site, Need::Present).unwrap_err();
+    assert!(error.contains("192.0.2.53:53 is listed twice, or as an address of the service"), "{error}");
+    assert!(!error.contains("10.0.0.2:5353 is"), "{error}");
 }
