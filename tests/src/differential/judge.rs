@@ -20,6 +20,8 @@ pub enum Outcome {
     Silent,
     /// A reply that cannot be decoded, and why.
     Garbled(String),
+    /// Nobody was there to ask: the server hung and was started anew.
+    Absent,
     /// A reply.
     Reply(Reply),
 }
@@ -90,7 +92,7 @@ impl Differences {
         let mut found = BTreeSet::new();
         match (ours, theirs) {
             (Outcome::Reply(ours), Outcome::Reply(theirs)) => return Self::of_replies(ours, theirs),
-            (Outcome::Silent, Outcome::Silent) => {}
+            (Outcome::Silent, Outcome::Silent) | (_, Outcome::Absent) => {}
             (_, Outcome::Garbled(_)) => {
                 found.insert(Aspect::Garbled);
             }

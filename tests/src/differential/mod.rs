@@ -22,6 +22,7 @@ pub mod judge;
 pub mod message;
 pub mod names;
 pub mod oracle;
+pub mod proof_rules;
 pub mod queries;
 pub mod random;
 pub mod rdata;
@@ -63,10 +64,10 @@ pub fn run(seed: u64, count: usize) -> Report {
         let begun = Instant::now();
         let world = World::new(&mut random, index);
         let family = if index % 2 == 1 && Family::V6.is_here() { Family::V6 } else { Family::V4 };
-        let servers = Servers::start(&world, family);
+        let mut servers = Servers::start(&world, family);
         let ready = begun.elapsed();
         report.family = family;
-        run_world(&world, &servers, &mut random, here, &mut report);
+        run_world(&world, &mut servers, &mut random, here, &mut report);
         println!(
             "world {index} over {family:?}: {} zones, {} records, {here} queries, {} findings so far, {:.1} s to start, {:.1} s in all",
             world.zones.len(),
@@ -90,10 +91,10 @@ pub fn run_signed(seed: u64, count: usize, sets: usize) -> Report {
         let world = World::signed(&mut random, index, &signer);
         let made = begun.elapsed();
         let family = if index % 2 == 1 && Family::V6.is_here() { Family::V6 } else { Family::V4 };
-        let servers = Servers::start(&world, family);
+        let mut servers = Servers::start(&world, family);
         let ready = begun.elapsed();
         report.family = family;
-        run_world(&world, &servers, &mut random, here, &mut report);
+        run_world(&world, &mut servers, &mut random, here, &mut report);
         println!(
             "set {index} over {family:?}: {} zones, {} records, {here} queries, {} findings so far, {:.1} s to sign, \
              {:.1} s to start, {:.1} s in all",
@@ -108,13 +109,13 @@ pub fn run_signed(seed: u64, count: usize, sets: usize) -> Report {
     report
 }
 
-fn run_world(world: &World, servers: &Servers, random: &mut Random, count: usize, report: &mut Report) {
+fn run_world(world: &World, servers: &mut Servers, random: &mut Random, count: usize, report: &mut Report) {
     let palette = Palette::new(world);
     let mut left = count;
     while left > 0 {
         let asks: Vec<Ask> = (0..left.min(BATCH)).map(|_| palette.ask(random)).collect();
         left -= asks.len();
-        let outcomes = ask_all(servers, &asks, QUICK);
+        let outcomes = ask_sound(servers, world, &asks, QUICK, report);
         // Over TCP again: what was cut short, and what differs perhaps for its size alone.
         let mut again = Vec::new();
         for (index, (ask, outcomes)) in asks.iter().zip(&outcomes).enumerate() {
@@ -125,7 +126,7 @@ fn run_world(world: &World, servers: &Servers, random: &mut Random, count: usize
             }
         }
         let asks_again: Vec<Ask> = again.iter().map(|&index| asks[index].over_tcp()).collect();
-        let whole = ask_all(servers, &asks_again, QUICK);
+        let whole = ask_sound(servers, world, &asks_again, QUICK, report);
         let mut whole = again.into_iter().zip(whole).peekable();
         for (index, (ask, outcomes)) in asks.iter().zip(outcomes).enumerate() {
             let whole = whole.next_if(|(at, _)| *at == index).map(|(_, whole)| whole);
@@ -139,12 +140,34 @@ fn run_world(world: &World, servers: &Servers, random: &mut Random, count: usize
             if !judgement.is_good() && silence {
                 // On a busy machine a reply may be late.
                 report.late(&outcomes);
-                outcomes = ask_all(servers, std::slice::from_ref(ask), LONG).remove(0);
+                outcomes = ask_sound(servers, world, std::slice::from_ref(ask), LONG, report).remove(0);
                 judgement = judge(ask, world, &outcomes, whole.as_ref());
             }
             report.add(ask, world, &outcomes, &judgement);
         }
     }
+}
+
+/// Like [`ask_all`]; who hangs has no vote on what it left without a reply, and is started anew.
+fn ask_sound(
+    servers: &mut Servers,
+    world: &World,
+    asks: &[Ask],
+    patience: Patience,
+    report: &mut Report,
+) -> Vec<Outcomes> {
+    let mut all = ask_all(servers, asks, patience);
+    for slot in 1..servers.addresses.len() {
+        let unanswered =
+            |(ask, outcomes): (&Ask, &Outcomes)| !ask.is_odd() && outcomes[slot] == Outcome::Silent;
+        if asks.iter().zip(&all).any(unanswered) && servers.is_hung(slot, &world.zones) {
+            report.hung(servers.restart(slot, &world.zones));
+            for outcomes in all.iter_mut().filter(|outcomes| outcomes[slot] == Outcome::Silent) {
+                outcomes[slot] = Outcome::Absent;
+            }
+        }
+    }
+    all
 }
 
 /// Sends all queries to all servers; the outcomes stand in the order of the queries.

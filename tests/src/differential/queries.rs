@@ -190,10 +190,10 @@ pub struct Palette<'w> {
 }
 
 /// How often each kind of question is asked, in the order of [`Palette::ask`].
-const WEIGHTS: [usize; 20] = [16, 8, 5, 9, 9, 10, 6, 5, 16, 7, 4, 4, 6, 11, 4, 4, 5, 1, 3, 0];
+const WEIGHTS: [usize; 21] = [16, 8, 5, 9, 9, 10, 6, 5, 16, 7, 4, 4, 6, 11, 4, 4, 5, 1, 3, 0, 0];
 
 /// The same for signed zones: more of what is denied, less of what has nothing to do with signatures.
-const WEIGHTS_SIGNED: [usize; 20] = [14, 16, 9, 16, 14, 16, 12, 4, 8, 8, 1, 1, 4, 1, 1, 1, 1, 1, 1, 3];
+const WEIGHTS_SIGNED: [usize; 21] = [14, 16, 9, 16, 14, 16, 12, 4, 8, 8, 1, 1, 4, 1, 1, 1, 1, 1, 1, 3, 3];
 
 impl<'w> Palette<'w> {
     /// Sorts a world's names.
@@ -281,6 +281,8 @@ impl<'w> Palette<'w> {
             12 if !self.large.is_empty() => random.pick(&self.large).clone(),
             18 => (pick(random, &self.loops), any_type(random)),
             19 => self.hash(random),
+            // What a zone says of its own keys and chains.
+            20 => (random.pick(&self.apexes), random.pick(&[48, 48, 51, 59, 60])),
             17 => (self.existing(random).0, random.pick(&[251, 252])),
             _ => self.existing(random),
         };

@@ -34,6 +34,7 @@ pub struct Report {
     findings: BTreeMap<String, (usize, Vec<String>)>,
     silent: [usize; 5],
     late: [usize; 5],
+    hung: BTreeMap<&'static str, usize>,
 }
 
 impl Default for Report {
@@ -48,6 +49,7 @@ impl Default for Report {
             findings: BTreeMap::new(),
             silent: [0; 5],
             late: [0; 5],
+            hung: BTreeMap::new(),
         }
     }
 }
@@ -115,6 +117,11 @@ impl Report {
             }
         }
         rare
+    }
+
+    /// Takes up that a peer hung, and was started anew.
+    pub fn hung(&mut self, label: &'static str) {
+        *self.hung.entry(label).or_default() += 1;
     }
 
     /// Takes up that a query was asked once more, because of who was silent.
@@ -404,6 +411,7 @@ fn example(ask: &Ask, world: &World, outcomes: &Outcomes, judgement: &Judgement)
     for (label, outcome) in labels.zip(outcomes) {
         let _ = match outcome {
             Outcome::Silent => writeln!(text, "  {label:<8} silent"),
+            Outcome::Absent => writeln!(text, "  {label:<8} hung"),
             Outcome::Garbled(why) => writeln!(text, "  {label:<8} {why}"),
             Outcome::Reply(reply) => {
                 for record in reply.sections.iter().flat_map(|section| section.keys()).take(12) {

@@ -110,9 +110,11 @@ pub struct Servers {
     /// Where each listens: ours first, then the world's peers.
     pub addresses: Vec<SocketAddr>,
     labels: Vec<&'static str>,
+    kinds: &'static [Peer],
+    files: Vec<(String, PathBuf)>,
     peers: Vec<Daemon>,
     _ours: Responder,
-    _workspace: Workspace,
+    workspace: Workspace,
 }
 
 impl Servers {
@@ -143,11 +145,33 @@ impl Servers {
         let (ours, our_address) = start_ours(&files, family);
         addresses.insert(0, our_address);
         let labels = world.peers.iter().map(|peer| peer.label()).collect();
-        let mut servers = Self { addresses, labels, peers, _ours: ours, _workspace: workspace };
+        let kinds = world.peers;
+        let mut servers = Self { addresses, labels, kinds, files, peers, _ours: ours, workspace };
         for slot in 0..servers.peers.len() {
             servers.wait_for(slot, &world.zones);
         }
         servers
+    }
+
+    /// Whether a peer has a worker that no longer answers: some MX and SRV queries make one of Knot's go round for ever.
+    pub fn is_hung(&self, slot: usize, zones: &[ZoneText]) -> bool {
+        let Some(zone) = zones.first() else { return false };
+        let query = soa_query(&zone.apex);
+        let patience = Patience { wait: Duration::from_secs(1), tries: 2 };
+        // Each from a socket of its own, so that every worker gets one.
+        (0..24).any(|_| udp(self.addresses[slot], &[&query], patience) == [None])
+    }
+
+    /// Starts a peer anew, at its old address.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn restart(&mut self, slot: usize, zones: &[ZoneText]) -> &'static str {
+        self.peers[slot - 1].kill();
+        self.peers[slot - 1] =
+            start_peer(self.kinds[slot - 1], &self.workspace, &self.files, self.addresses[slot]);
+        self.wait_for(slot - 1, zones);
+        self.labels[slot - 1]
     }
 
     /// What a peer printed.
