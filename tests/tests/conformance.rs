@@ -4,11 +4,15 @@
 //! comment. Zones are compiled and asked without sockets; `pharos_testkit` reads the replies with a decoder of its
 //! own. Where an RFC leaves a choice, the case says which one is ours.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall fail where it stands")]
+
 mod conformance {
+    mod live;
     mod rfc1034;
     mod rfc1035;
     mod rfc2181;
     mod rfc2308;
+    mod rfc3403;
     mod rfc3597;
     mod rfc4035;
     mod rfc4035_ds;
@@ -20,9 +24,12 @@ mod conformance {
     mod rfc6604;
     mod rfc6672;
     mod rfc6891;
+    mod rfc7766;
+    mod rfc7828;
     mod rfc7873;
     mod rfc8482;
     mod rfc8914;
+    mod rfc9460;
     mod rfc9471;
     mod rfc9567;
     mod rfc9619;

@@ -255,3 +255,21 @@ fn names_outside_of_all_zones_are_refused() {
     assert_eq!((reply.rcode(), reply.is_authoritative()), (Rcode::REFUSED, false));
     assert_eq!(reply.authority(), []);
 }
+
+// §4.3.2 step 6 uses all local data, those of wildcards too (RFC 4592 §3.3.1): under the name that was looked for.
+#[test]
+fn addresses_that_only_a_wildcard_has_go_along() {
+    let body = "@ MX 1 a.wild\n@ MX 2 b.wild\n@ MX 3 x.ent.wild\n@ MX 4 c.d.cut\n*.wild A 192.0.2.1\n\
+                ent.wild TXT a\n_srv SRV 1 2 3 a.wild\ncut NS ns.cut\nns.cut A 192.0.2.2\n*.cut A 192.0.2.3\n\
+                child NS s.wild\nchild NS q.cut\n";
+    let served = Served::small("example.", body);
+    assert_eq!(
+        served.query("example.", Rtype::MX).additional(),
+        ["a.wild.example. 3600 A 192.0.2.1", "b.wild.example. 3600 A 192.0.2.1"]
+    );
+    let one = ["a.wild.example. 3600 A 192.0.2.1"];
+    assert_eq!(served.query("_srv.example.", Rtype::SRV).additional(), one);
+    // What stands below a cut expands nothing in this zone.
+    let reply = served.query("www.child.example.", Rtype::A);
+    assert_eq!(reply.additional(), ["s.wild.example. 3600 A 192.0.2.1"]);
+}

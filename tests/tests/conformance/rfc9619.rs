@@ -1,15 +1,20 @@
 //! RFC 9619: one question.
 
-use pharos_answer::{Transport, Verdict};
-use pharos_testkit::{Ask, Served};
+use pharos_answer::{Job, Silent, Transport, Verdict, answer};
+use pharos_testkit::{Ask, CLIENT, Opt, Reply, Served};
 use pharos_wire::{Opcode, Rcode, Rtype};
 
-fn rcode(message: &[u8]) -> Rcode {
+fn reply(message: &[u8]) -> Reply {
     let served = Served::small("example.", "a A 192.0.2.1\n");
-    match served.verdict(Transport::Udp, message) {
-        Verdict::Reply(reply) => reply.rcode,
+    let (context, mut out) = (served.context(Transport::Udp), vec![0; 4096]);
+    match answer(&mut Job::default(), served.set(), &context, CLIENT, message, &mut out, &mut Silent) {
+        Verdict::Reply(replied) => Reply::read(&out[..replied.len], replied).unwrap(),
         Verdict::Drop(why) => panic!("{why:?}"),
     }
+}
+
+fn rcode(message: &[u8]) -> Rcode {
+    reply(message).rcode()
 }
 
 fn with_questions(count: u16, ask: &Ask) -> Vec<u8> {
@@ -33,6 +38,28 @@ fn more_than_one_question_is_a_format_error() {
 #[test]
 fn no_question_is_a_format_error() {
     assert_eq!(rcode(&with_questions(0, &Ask::new("a.example.", Rtype::A))[..12]), Rcode::FORMERR);
+}
+
+// RFC 6891 §6.1.1: a reply to OPT has OPT, whatever is wrong with the questions, and says whether DO was set.
+#[test]
+fn an_error_for_the_number_of_questions_has_opt_where_the_query_had_it() {
+    let opt = b"\0\0\x29\x04\xd0\0\0\x80\0\0\0";
+    let question = &Ask::new("b.example.", Rtype::AAAA).octets()[12..];
+    for (opcode, expected) in [(Opcode::QUERY, Rcode::FORMERR), (Opcode::NOTIFY, Rcode::NOTIMP)] {
+        for questions in [0, 2, 3, 100] {
+            let mut message = Ask::new("a.example.", Rtype::A).opcode(opcode).octets()[..12].to_vec();
+            message[4..6].copy_from_slice(&u16::to_be_bytes(questions));
+            message[11] = 1;
+            message.extend(question.repeat(questions.into()));
+            message.extend(opt);
+            let reply = reply(&message);
+            assert_eq!(reply.rcode(), expected, "{questions}");
+            assert!(reply.opt.as_ref().is_some_and(Opt::wants_dnssec), "{questions}");
+            assert_eq!(reply.octets[4..6], [0, 0], "no question is repeated");
+        }
+    }
+    // Where the records cannot be found there is nothing to go by.
+    assert!(reply(&with_questions(2, &Ask::new("a.example.", Rtype::A).dnssec())).opt.is_none());
 }
 
 // §4 is about opcode 0: what we do not implement is said so first.
