@@ -1,18 +1,23 @@
 //! No kind of query allocates: a counting allocator watches the query path from the octets of a message to those
-//! of its reply, for every kind of answer there is, and for a great many damaged messages.
+//! of its reply, for every kind of answer there is, for a great many damaged messages, and for the zones and queries
+//! that the differential test makes. What kinds of answers there are is not left to the table here: each combination
+//! of RCODE, kind, truncation and transport that those queries bring about must be in it.
 //!
 //! The loop around it, with its sockets, is watched in `crates/responder/tests/no_allocation.rs`.
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pharos_answer::answer;
 use pharos_answer::{AnyPolicy, Context, Cookies, DropReason, Job, Kind, Require, Secret};
 use pharos_answer::{Silent, Transport, Truncation, Verdict};
 use pharos_testkit::fuzz::VARIED;
 use pharos_testkit::{Ask, CLIENT, Dice, Served, mutate};
+use pharos_tests::differential::queries::{Palette, Transport as Way};
+use pharos_tests::differential::random::Random;
+use pharos_tests::differential::world::World;
 use pharos_wire::{Class, Name, Opcode, Rcode, Rtype};
 
 thread_local! {
@@ -49,6 +54,10 @@ fn allocations(work: impl FnOnce()) -> u64 {
 /// Damaged messages in one run.
 const DAMAGED: usize = 200_000;
 
+/// Sets of zones of the differential test, and queries to each.
+const WORLDS: usize = 3;
+const WORLD_QUERIES: usize = 15_000;
+
 /// A kind of query: its name, what it is, and what becomes of it.
 type Case = (&'static str, Ask, Outcome);
 
@@ -81,7 +90,25 @@ fn zones() -> Served {
     Served::one("example.", VARIED)
         .zone("signed.example.", &signed.unwrap())
         .not_loaded("broken.example.")
+        .body("crowd.test.", &crowd())
         .body("other.test.", "www A 192.0.2.99\nback CNAME www.example.\n*.chain CNAME alias2.example.\n")
+}
+
+/// A delegation with too much glue for 512 octets, aliases of services, and services at the owner.
+fn crowd() -> String {
+    let mut body = String::from(
+        "alias HTTPS 0 pool\npool HTTPS 1 .\npool HTTPS 2 a.wild\npool A 192.0.2.1\n*.wild A 192.0.2.2\n\
+         *.wild HTTPS 1 .\nphone NAPTR 1 1 \"s\" \"\" \"\" _sip._udp\n_sip._udp SRV 1 1 1 a.wild\n\
+         round HTTPS 0 trip\ntrip HTTPS 0 round\n",
+    );
+    for number in 0..20 {
+        body.push_str(&format!("cut NS ns{number}.cut\nns{number}.cut AAAA 2001:db8::{number}\n"));
+    }
+    body
+}
+
+fn truncated(rcode: Rcode, kind: Kind) -> Outcome {
+    Outcome::Reply(rcode.0, kind.label(), Whole::Truncated)
 }
 
 fn ok(kind: Kind) -> Outcome {
@@ -147,6 +174,11 @@ fn answers() -> Vec<Case> {
         ("signed answer", Ask::new("signed.example.", Rtype::SOA).dnssec().tcp(), answer),
         ("signed NODATA", Ask::new("signed.example.", Rtype::SRV).dnssec().tcp(), ok(Kind::NoData)),
         ("signed NXDOMAIN", Ask::new("none.signed.example.", a).dnssec().tcp(), nxdomain),
+        ("an alias of a service", Ask::new("alias.crowd.test.", Rtype::HTTPS), answer),
+        ("services in a circle", Ask::new("round.crowd.test.", Rtype::HTTPS), answer),
+        ("a service at a wildcard", Ask::new("any.wild.crowd.test.", Rtype::HTTPS), answer),
+        ("NAPTR to SRV to a wildcard", Ask::new("phone.crowd.test.", Rtype::NAPTR), answer),
+        ("keepalive over TCP", Ask::new("www.example.", a).option(11, b"").tcp(), answer),
     ]
 }
 
@@ -155,9 +187,24 @@ fn refusals() -> Vec<Case> {
     let www = || Ask::new("www.example.", Rtype::A);
     let formerr = fails(Rcode::FORMERR);
     let opt = b"\0\0\x29\x04\xd0\0\0\0\0\0\0";
-    let truncated = Outcome::Reply(0, Kind::Answer.label(), Whole::Truncated);
+    let signed = |qname: &str, qtype| Ask::new(qname, qtype).edns(512).dnssec();
     vec![
-        ("truncated at 512", Ask::new("big.example.", Rtype::TXT), truncated),
+        ("truncated at 512", Ask::new("big.example.", Rtype::TXT), truncated(Rcode::NOERROR, Kind::Answer)),
+        (
+            "truncated referral",
+            Ask::new("www.cut.crowd.test.", Rtype::A),
+            truncated(Rcode::NOERROR, Kind::Referral),
+        ),
+        (
+            "truncated NXDOMAIN",
+            signed("none.signed.example.", Rtype::A),
+            truncated(Rcode::NXDOMAIN, Kind::NxDomain),
+        ),
+        (
+            "truncated NODATA",
+            signed(&format!("{}wild.signed.example.", "any.".repeat(50)), Rtype::SRV),
+            truncated(Rcode::NOERROR, Kind::NoData),
+        ),
         ("whole with EDNS", Ask::new("big.example.", Rtype::TXT).edns(1232), ok(Kind::Answer)),
         ("refused", Ask::new("www.elsewhere.", Rtype::A), fails(Rcode::REFUSED)),
         ("refused, root", Ask::new(".", Rtype::NS), fails(Rcode::REFUSED)),
@@ -202,12 +249,15 @@ fn odd_messages() -> Vec<(&'static str, Vec<u8>, Outcome)> {
         message
     };
     let plain = Ask::new("www.example.", Rtype::A).octets();
+    let mut two_with_opt = [&plain[..], &plain[12..], b"\0\0\x29\x04\xd0\0\0\x80\0\0\0"].concat();
+    (two_with_opt[5], two_with_opt[11]) = (2, 1);
     let formerr = fails(Rcode::FORMERR);
     vec![
         ("nothing", Vec::new(), Outcome::Dropped(DropReason::Short.label())),
         ("eleven octets", plain[..11].to_vec(), Outcome::Dropped(DropReason::Short.label())),
         ("no question", with_questions(0), formerr),
         ("two questions", with_questions(2), formerr),
+        ("two questions with OPT", two_with_opt, formerr),
         ("a question that is cut off", plain[..20].to_vec(), formerr),
         ("a header alone", plain[..12].to_vec(), formerr),
         ("trailing octets", [&plain[..], &[0; 40]].concat(), ok(Kind::Answer)),
@@ -232,8 +282,33 @@ fn the_counter_counts() {
     assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
 }
 
+/// Settings of a node that demands cookies and has errors reported, or of one that knows nothing of either.
+fn settings(transport: Transport, any: AnyPolicy) -> Context {
+    let mut context = Context::new(transport, 4096, &"n".repeat(64), any);
+    if any == AnyPolicy::Full {
+        let (current, previous) = (Secret::new([1; 16]), Some(Secret::new([2; 16])));
+        context.set_cookies(Some(Cookies { current, previous, require: Require::Always }));
+        context.set_report_agent(Name::from_text("reports.test.").ok());
+        context.set_keepalive(std::time::Duration::from_secs(10));
+    }
+    context
+}
+
+fn label(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+    }
+}
+
 #[test]
 fn no_kind_of_query_allocates() {
+    prove_the_table();
+}
+
+/// Asks all that is in the table, and tells what came of it by which transport.
+fn prove_the_table() -> BTreeSet<(Outcome, &'static str)> {
+    let mut proven = BTreeSet::new();
     let served = zones();
     let (mut job, mut out) = (Job::default(), vec![0; 65_535]);
     let asked = answers()
@@ -247,22 +322,55 @@ fn no_kind_of_query_allocates() {
         assert_eq!(outcome(&verdict), expected, "{name}");
         println!("{count} allocations: {name}: {expected:?}");
         assert_eq!(count, 0, "{name}");
+        proven.insert((expected, label(transport)));
         // The same by the other transport, by other settings, and with every room for the reply.
         for transport in [Transport::Udp, Transport::Tcp] {
             for any in [AnyPolicy::Minimal, AnyPolicy::Full] {
-                let mut context = Context::new(transport, 4096, &"n".repeat(64), any);
-                if any == AnyPolicy::Full {
-                    let (current, previous) = (Secret::new([1; 16]), Some(Secret::new([2; 16])));
-                    context.set_cookies(Some(Cookies { current, previous, require: Require::Always }));
-                    context.set_report_agent(Name::from_text("reports.test.").ok());
-                }
+                let context = settings(transport, any);
                 for room in (0..700).step_by(37).chain([65_535]) {
-                    let (_, count) = run(&served, &context, &message, &mut out[..room], &mut job);
+                    let (verdict, count) = run(&served, &context, &message, &mut out[..room], &mut job);
                     assert_eq!(count, 0, "{name} with {room} octets of room");
+                    proven.insert((outcome(&verdict), label(transport)));
                 }
             }
         }
     }
+    proven
+}
+
+#[test]
+fn no_query_of_the_differential_test_allocates_and_the_table_has_all_their_kinds() {
+    let proven = prove_the_table();
+    let (mut job, mut out) = (Job::default(), vec![0; 65_535]);
+    let mut seen: BTreeMap<(Outcome, &'static str), u64> = BTreeMap::new();
+    for index in 0..WORLDS {
+        let mut random = Random::new(0xa110_c000 + index as u64);
+        let world = World::new(&mut random, index);
+        let mut served = Served::new().not_loaded(&world.unloaded.text());
+        for zone in &world.zones {
+            served = served.zone(&zone.apex.text(), &zone.text);
+        }
+        let palette = Palette::new(&world);
+        for number in 0..WORLD_QUERIES {
+            let ask = palette.ask(&mut random);
+            let transport = match ask.transport {
+                Way::Udp => Transport::Udp,
+                Way::Tcp => Transport::Tcp,
+            };
+            let any = if number % 4 == 0 { AnyPolicy::Full } else { AnyPolicy::Minimal };
+            for context in [served.context(transport), settings(transport, any)] {
+                let (verdict, count) = run(&served, &context, &ask.message, &mut out, &mut job);
+                assert_eq!(count, 0, "{}: {:02x?}", ask.dig(), ask.message);
+                *seen.entry((outcome(&verdict), label(transport))).or_default() += 1;
+            }
+        }
+    }
+    for ((outcome, transport), count) in &seen {
+        println!("{count} replies without an allocation by {transport}: {outcome:?}");
+    }
+    let unproven: Vec<_> = seen.keys().filter(|kind| !proven.contains(kind)).collect();
+    assert!(unproven.is_empty(), "not in the table: {unproven:?}");
+    assert!(seen.len() >= 20, "too few kinds: {seen:?}");
 }
 
 #[test]
