@@ -67,7 +67,11 @@ impl<'s> Told<'s> {
 
     /// What went along, as far as it was kept in mind: each with its node and where its owner's name stands.
     pub(crate) fn added(&self) -> impl Iterator<Item = (Node<'s>, RrSet<'s>, usize)> {
-        self.sets.iter().flatten().filter_map(|here| Some((here.node?, here.rrset, here.owner)))
+        self.sets
+            .iter()
+            .take(self.count)
+            .flatten()
+            .filter_map(|here| Some((here.node?, here.rrset, here.owner)))
     }
 }
 
