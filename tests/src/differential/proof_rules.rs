@@ -38,8 +38,17 @@ pub fn expansions(case: &Case<'_>, differences: &mut Differences) {
 pub fn hash_owners(case: &Case<'_>, differences: &mut Differences) {
     let names = walk(case.ours, &case.ask.qname).0;
     let hashed = |name: &DomainName| name.ancestors().any(|above| case.world.hash_owners.contains(&above));
-    if case.peer == Peer::Nsd && names.iter().any(hashed) && only_proofs_differ(case) {
+    if case.peer != Peer::Nsd || !names.iter().any(hashed) {
+        return;
+    }
+    if only_proofs_differ(case) {
         differences.excuse(&[Aspect::Authority]);
+    }
+    // With another encloser, neither the DNAME nor the wildcard above it is met.
+    let redirected = !case.ours.sections[ANSWER].is_empty();
+    if redirected && case.theirs.rcode == 3 {
+        differences.excuse(&SECTIONS);
+        differences.excuse(&[Aspect::Rcode, Aspect::Tc]);
     }
 }
 

@@ -101,7 +101,12 @@ impl Report {
         let (count, examples) = self.findings.entry(signature).or_default();
         *count += 1;
         if examples.len() < EXAMPLES {
-            examples.push(example(ask, world, outcomes, judgement));
+            let example = example(ask, world, outcomes, judgement);
+            // A run may take long: the first of a kind is told at once.
+            if *count == 1 {
+                println!("{example}");
+            }
+            examples.push(example);
         }
     }
 
