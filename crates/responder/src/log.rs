@@ -42,7 +42,7 @@ pub(crate) fn reload(report: &ReloadReport) {
             "zone loaded"
         );
         for finding in &zone.findings {
-            tracing::warn!(zone = zone.name, finding, "the zone answers in spite of what the clock says");
+            tracing::warn!(zone = zone.name, finding, "the zone answers in spite of this finding");
         }
     }
     for finding in &report.delegations {

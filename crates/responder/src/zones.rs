@@ -9,7 +9,6 @@
 //! (invariant 2). A zone without good data ever is in the set as not loaded: SERVFAIL (invariant 1). A zone
 //! whose file has vanished keeps answering too: a push that lost a file must not take a customer off the net.
 
-mod delegation;
 mod judge;
 mod listing;
 mod progress;
@@ -167,7 +166,7 @@ impl ZoneKeeper {
     }
 
     /// Looks at every secure delegation between zones in force: a parent that changed must not stop for one child, but
-    /// be told of it.
+    /// be told of it ([`judge::delegation`] says why).
     fn review_delegations(&mut self, report: &mut ReloadReport) {
         let found: Vec<Option<String>> = self
             .zones

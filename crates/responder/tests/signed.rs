@@ -18,6 +18,7 @@ const EXPIRED: &str = include_str!("signed/child-expired.zone");
 const AHEAD: &str = include_str!("signed/child-ahead.zone");
 const OTHER_KEY: &str = include_str!("signed/child-other-key.zone");
 const UNSIGNED: &str = include_str!("signed/child-unsigned.zone");
+const STANDBY: &str = include_str!("signed/child-standby.zone");
 const PARENT: &str = include_str!("signed/parent-good.zone");
 const PARENT_OTHER_DS: &str = include_str!("signed/parent-other-ds.zone");
 const PARENT_AHEAD: &str = include_str!("signed/parent-ahead.zone");
@@ -183,6 +184,46 @@ fn a_child_whose_keys_the_parent_does_not_know_is_refused() {
     let report = node.push(&[(PARENT_FILE, PARENT_OTHER_DS)]);
     assert_eq!((report.loaded.len(), report.refused.len()), (2, 0), "{report}");
     assert_eq!(node.child(), (ZoneLife::Live, Some(4), String::new()));
+}
+
+#[test]
+fn a_child_whose_known_key_only_stands_by_is_refused() {
+    let node = Node::start("standby", &[(CHILD_FILE, OTHER_KEY), (PARENT_FILE, PARENT_OTHER_DS)]);
+    assert_eq!(node.child(), (ZoneLife::Live, Some(4), String::new()));
+    let report = node.push(&[(CHILD_FILE, STANDBY)]);
+    let reason = &report.refused[0].reason;
+    assert!(
+        reason.contains("does not sign the DNSKEY RRset; serial 4, which answers, has no such fault"),
+        "{reason}"
+    );
+    assert_eq!(node.child().1, Some(4));
+    // The key that signs is the one that this parent knows.
+    assert_eq!(node.push(&[(PARENT_FILE, PARENT)]).refused.len(), 0);
+    assert_eq!(node.child(), (ZoneLife::Live, Some(7), String::new()));
+}
+
+#[test]
+fn a_signed_zone_that_becomes_unsigned_is_an_alarm_until_it_is_signed_again() {
+    let node = Node::start("unsigned", &[(CHILD_FILE, GOOD)]);
+    let report = node.push(&[(CHILD_FILE, UNSIGNED)]);
+    let words = "serial 1 was signed and serial 6, which replaced it, is not";
+    assert!(report.to_string().contains(words), "{report}");
+    let (state, serial, findings) = node.child();
+    assert_eq!((state, serial), (ZoneLife::Live, Some(6)));
+    assert!(findings.contains(words), "{findings}");
+    assert_eq!(node.status().zones_with_findings, 1);
+    // Another unsigned release is no answer to it.
+    let again = UNSIGNED.replace("192.0.2.6\n", "192.0.2.66\n");
+    assert_eq!(node.push(&[(CHILD_FILE, &again)]).loaded.len(), 1);
+    assert!(node.child().2.contains(words));
+    assert_eq!(node.push(&[(CHILD_FILE, NEWER)]).loaded.len(), 1);
+    assert_eq!(node.child(), (ZoneLife::Live, Some(5), String::new()));
+}
+
+#[test]
+fn a_zone_that_never_was_signed_raises_no_alarm() {
+    let node = Node::start("plain", &[(CHILD_FILE, UNSIGNED)]);
+    assert_eq!(node.child(), (ZoneLife::Live, Some(6), String::new()));
 }
 
 #[test]

@@ -10,6 +10,7 @@
 
 mod check;
 mod compile;
+pub mod delegation;
 pub mod diagnostic;
 pub mod digest;
 pub mod dnssec;

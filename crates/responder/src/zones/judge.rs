@@ -13,10 +13,10 @@ use std::sync::Arc;
 use pharos_answer::{AnyPolicy, Context, Job, Silent, Transport, Verdict, answer};
 use pharos_wire::hash::HashKey;
 use pharos_wire::{Name, Rcode, Rtype};
+use pharos_zone::delegation::broken;
 use pharos_zone::dnssec::{Broken, Checks};
 use pharos_zonedb::{ZoneImage, ZoneSet, ZoneState};
 
-use super::delegation::{Link, ds_tags, link};
 use super::zone::{Candidate, Live};
 use crate::vigil::{Standing, findings};
 
@@ -64,30 +64,23 @@ pub(super) fn admit(
     }
     if let Some(parent) = parent
         && bench.checks.broken == Broken::Refuse
-        && link(parent, &candidate.image, key) == Link::Broken
-        && link(parent, &live.image, key) != Link::Broken
+        && let Some(fault) = broken(parent, &candidate.image, key)
+        && broken(parent, &live.image, key).is_none()
     {
         return Err(format!(
-            "{}; those of serial {serial}, which answers, do\n help: sign with a key that the parent knows, or put \
+            "{fault}; serial {serial}, which answers, has no such fault\n help: sign with a key that the parent knows, or put \
              the DS record of the new key into the parent first",
-            broken_link(parent, candidate.image.apex(), key)
         ));
     }
     Ok(())
 }
 
 /// What is to be told of data in force beside those of their parent.
+///
+/// A parent that breaks the link to a child is not refused for it: its customer may have moved away, with a new DS record
+/// here and the old zone still configured, and one delegation must not hold up a release that holds all the others.
 pub(super) fn delegation(parent: &ZoneImage, child: &ZoneImage, key: HashKey) -> Option<String> {
-    (link(parent, child, key) == Link::Broken)
-        .then(|| format!("{}: validators refuse the zone", broken_link(parent, child.apex(), key)))
-}
-
-fn broken_link(parent: &ZoneImage, child: &Name, key: HashKey) -> String {
-    format!(
-        "no DNSKEY of {child} matches a DS record that zone {} has for it (key tags {})",
-        parent.apex(),
-        ds_tags(parent, child, key)
-    )
+    broken(parent, child, key).map(|fault| format!("{fault}: validators refuse the zone"))
 }
 
 /// Lets the new image answer for its own apex before anybody else asks it.

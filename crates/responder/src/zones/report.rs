@@ -69,7 +69,7 @@ pub struct LoadedZone {
     pub records: u64,
     /// Things that its writer should look at.
     pub warnings: u64,
-    /// What the clock says of its signatures: alarms, though the data answer.
+    /// What the clock says of its signatures, and that it has none any more: alarms, though the data answer.
     pub findings: Vec<String>,
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Zone {
     warnings: u64,
     /// What is wrong between the data that answer and those of the parent zone here.
     pub(super) delegation: Option<String>,
+    /// That unsigned data replaced signed ones, until signed ones come.
+    unsigned: Option<String>,
     pub(super) slot: u16,
 }
 
@@ -109,6 +111,7 @@ impl Zone {
             refusal: None,
             warnings: 0,
             delegation: None,
+            unsigned: None,
             slot,
         }
     }
@@ -165,14 +168,23 @@ impl Zone {
     }
 
     /// Lets new data answer from the next swap on.
+    ///
+    /// Data without signatures may replace signed ones, since zones do go back to unsigned; but whoever did not mean it
+    /// finds out by an alarm, not by validators that have a DS record of the zone (RFC 4035 §5.2).
     pub(super) fn accept(&mut self, candidate: Candidate, report: &mut ReloadReport) {
-        let Candidate { image, digest, signed, by_clock, warnings, took } = candidate;
+        let Candidate { image, digest, signed, by_clock: mut findings, warnings, took } = candidate;
         let (serial, records) = (image.serial(), image.records());
+        match self.live.as_ref().filter(|live| live.signed.is_some()) {
+            _ if signed.is_some() => self.unsigned = None,
+            Some(before) => self.unsigned = Some(unsigned_now(before.image.serial(), serial)),
+            None => {}
+        }
+        findings.extend(self.unsigned.clone());
         self.live = Some(Live { image, digest, signed, loaded: SystemTime::now(), took });
         self.refusal = None;
         self.warnings = warnings;
         let name = self.name.to_string();
-        report.loaded.push(LoadedZone { name, serial, records, warnings, findings: by_clock });
+        report.loaded.push(LoadedZone { name, serial, records, warnings, findings });
     }
 
     pub(super) fn refuse(&mut self, reason: String, cause: Cause, report: &mut ReloadReport) {
@@ -206,9 +218,16 @@ impl Zone {
             digest: live.map(|live| hexadecimal(&live.digest)),
             warnings: self.warnings,
             signed: live.and_then(|live| live.signed.clone()),
-            findings: self.delegation.iter().cloned().collect(),
+            findings: self.delegation.iter().chain(&self.unsigned).cloned().collect(),
         }
     }
+}
+
+fn unsigned_now(before: u32, serial: u32) -> String {
+    format!(
+        "serial {before} was signed and serial {serial}, which replaced it, is not: validators that know a DS record of \
+         the zone refuse it; push it signed, or, if it shall be unsigned, restart the responder to end this alarm"
+    )
 }
 
 /// Why a zone did not load, and whether it would if there were descriptors to open its files with.
