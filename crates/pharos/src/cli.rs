@@ -173,7 +173,7 @@ pub(crate) enum Zone {
 /// do not change the exit code; any refused zone makes it 1.
 ///
 /// Of a signed zone all that validators would look at is checked: signatures and their times, the NSEC or NSEC3 chain,
-/// the zone's digest.
+/// the zone's digest. Of zones that are given together, DS records are held against the keys of the zone below.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -229,15 +229,19 @@ pub(crate) const PAYLOAD: u16 = 1232;
 Examples:
   pharos explain www.example.com AAAA
   pharos explain nope.signed.example --do --zones ./zones       each proof, and why it is there
+  pharos explain id.server --chaos
   pharos explain www.example.com --file db.example --origin example.com
   pharos explain example.com ANY --payload 0                    a client without EDNS: 512 octets")]
 pub(crate) struct Explain {
     /// The name asked for.
     #[arg(value_name = "QNAME")]
     pub(crate) qname: String,
-    /// The type asked for: a mnemonic, or TYPE and a number.
-    #[arg(value_name = "QTYPE", default_value = "A")]
-    pub(crate) qtype: String,
+    /// The type asked for: a mnemonic, or TYPE and a number [default: A, with --chaos TXT].
+    #[arg(value_name = "QTYPE")]
+    pub(crate) qtype: Option<String>,
+    /// Ask the server about itself, in class CH, as a client may: id.server, version.bind.
+    #[arg(long)]
+    pub(crate) chaos: bool,
     /// The client wants signatures and proofs (the DO bit).
     #[arg(long = "do")]
     pub(crate) dnssec: bool,

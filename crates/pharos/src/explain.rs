@@ -15,7 +15,7 @@ use crate::zone::{self, ZoneFile};
 use narrator::{Narrator, Origin};
 use pharos_answer::{Context, Job, Kind, Replied, Transport, Truncation, Verdict, answer};
 use pharos_ops::config::Need;
-use pharos_responder::ZoneSource;
+use pharos_responder::{Version, ZoneSource};
 use pharos_wire::edns::{DO, MIN_PAYLOAD};
 use pharos_wire::hash::HashKey;
 use pharos_wire::{Class, Name, Rcode, Rtype};
@@ -52,14 +52,19 @@ impl Settings {
 pub(crate) fn run(args: &cli::Explain) -> Result<(), Failure> {
     let qname = Name::from_text(&args.qname)
         .map_err(|error| Failure::usage(format!("{:?} is not a name: {error}", args.qname)))?;
-    let qtype = query_type(&args.qtype)?;
+    let class = if args.chaos { Class::CH } else { Class::IN };
+    let qtype = match &args.qtype {
+        Some(text) => query_type(text)?,
+        None if args.chaos => Rtype::TXT,
+        None => Rtype::A,
+    };
     if args.dnssec && args.payload == 0 {
         return Err(Failure::usage("--do needs EDNS, which --payload 0 takes away")
             .help("leave --payload out, or name at least 512"));
     }
     let settings = settings(args)?;
     let (set, origins) = load_zones(settings.zones, &settings.checks);
-    let query = query(&qname, qtype, args);
+    let query = query(&qname, qtype, class, args);
     let context = settings.context.over(if args.tcp { Transport::Tcp } else { Transport::Udp });
     let mut reply = vec![0; usize::from(u16::MAX)];
     let mut narrator = Narrator::new(&set, &origins, qtype, args.dnssec);
@@ -82,12 +87,25 @@ pub(crate) fn run(args: &cli::Explain) -> Result<(), Failure> {
         (octets, false) => format!("EDNS with {octets} octets"),
     };
     let by = if args.tcp { "TCP" } else { "UDP" };
-    let _ = writeln!(text, "query       {qname} {}, {client}, by {by}", type_text(qtype));
+    let asked = if args.chaos { "class CH, " } else { "" };
+    let _ = writeln!(text, "query       {qname} {}, {asked}{client}, by {by}", type_text(qtype));
     text.push_str(&narrator.told());
-    if replied.kind == Kind::Error && narrator.heard_nothing() {
-        let _ = writeln!(text, "refused     {}", objection(qtype, replied.rcode));
+    match replied.kind {
+        Kind::Error if narrator.heard_nothing() => {
+            let _ = writeln!(text, "refused     {}", objection(class, qtype, replied.rcode));
+        }
+        Kind::Chaos => text.push_str("server      it tells this of itself (RFC 4892 §2)\n"),
+        Kind::NoData if class == Class::CH => {
+            text.push_str("server      it tells this of itself in TXT records only (RFC 4892 §2)\n");
+        }
+        _ => {}
     }
     let _ = writeln!(text, "size        {}", size(&replied, args, context.udp_payload()));
+    if replied.truncation == Truncation::Cut && !args.tcp {
+        text.push_str(
+            "next        the client asks again over TCP (RFC 7766 §5); --tcp shows what it gets then\n",
+        );
+    }
     text.push('\n');
     match message::show(reply.get(..replied.len).unwrap_or_default()) {
         Some(shown) => text.push_str(&shown),
@@ -147,8 +165,12 @@ fn settings(args: &cli::Explain) -> Result<Settings, Failure> {
     let mut settings = Settings::of(zones, args);
     settings.checks.signatures = config.dnssec.verify;
     settings.checks.broken = config.dnssec.broken;
+    // NSID is not asked for, so the identity is told in class CH alone.
     settings.context =
-        Context::new(Transport::Udp, config.udp_payload_octets, "", args.any.unwrap_or(config.any));
+        Context::new(Transport::Udp, config.udp_payload_octets, &config.nsid, args.any.unwrap_or(config.any));
+    if config.version == Version::Shown {
+        settings.context.set_version(pharos_responder::VERSION);
+    }
     settings.context.set_report_agent(config.report_agent);
     Ok(settings)
 }
@@ -174,12 +196,12 @@ fn load_zones(files: Vec<ZoneFile>, checks: &Checks) -> (ZoneSet, Vec<Origin>) {
 }
 
 /// The query's octets (RFC 1035 §4.1, RFC 6891 §6.1.2).
-fn query(qname: &Name, qtype: Rtype, args: &cli::Explain) -> Vec<u8> {
+fn query(qname: &Name, qtype: Rtype, class: Class, args: &cli::Explain) -> Vec<u8> {
     let with_edns = args.payload > 0;
     let mut octets = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(with_edns)];
     octets.extend(qname.as_wire());
     octets.extend(qtype.0.to_be_bytes());
-    octets.extend(Class::IN.0.to_be_bytes());
+    octets.extend(class.0.to_be_bytes());
     if with_edns {
         let flags = if args.dnssec { DO } else { 0 };
         octets.push(0);
@@ -193,8 +215,13 @@ fn query(qname: &Name, qtype: Rtype, args: &cli::Explain) -> Vec<u8> {
 }
 
 /// Why a query gets an error whatever the zones hold.
-fn objection(qtype: Rtype, rcode: Rcode) -> String {
+fn objection(class: Class, qtype: Rtype, rcode: Rcode) -> String {
     let why = match qtype {
+        _ if class == Class::CH => {
+            "nothing is told by this name: the node's identity by id.server and hostname.bind (RFC 4892 §2) where one is \
+             configured, name and version by version.server and version.bind where `version` is `shown`, digest.pharos \
+             only at the addresses of `management-dns`"
+        }
         Rtype::AXFR | Rtype::IXFR => "zone transfers are not served (RFC 5936 §2.2.1)",
         Rtype::TKEY => "keys are not negotiated here (RFC 2930)",
         _ => "it is not a type of data: OPT, TSIG and type 0 are never asked for (RFC 6895 §3.1)",

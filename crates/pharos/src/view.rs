@@ -18,6 +18,8 @@ pub(crate) struct ResponderView {
     generation: u64,
     #[serde(default)]
     listen: Vec<String>,
+    #[serde(default)]
+    digest: String,
     zones_total: u64,
     zones_live: u64,
     zones_refused: u64,
@@ -108,6 +110,9 @@ impl fmt::Display for ResponderView {
             self.queries, self.drops, self.generation
         )?;
         writeln!(out, "  listens on {}", self.listen.join(", "))?;
+        if !self.digest.is_empty() {
+            writeln!(out, "  data digest {}", self.digest)?;
+        }
         for worker in self.workers.iter().filter(|worker| worker.heartbeat_age_ms > SLOW_HEART_MS) {
             writeln!(out, "  worker {} has not beaten for {} ms", worker.id, worker.heartbeat_age_ms)?;
         }
@@ -213,6 +218,17 @@ mod tests {
         let order: Vec<_> =
             ["example. ", "example.net.", "example.com."].iter().map(|n| text.find(n)).collect();
         assert!(order.is_sorted() && order.iter().all(Option::is_some), "{text}");
+    }
+
+    #[test]
+    fn the_digest_of_the_data_is_shown_whole_so_that_nodes_can_be_compared() {
+        let digest = "5e".repeat(32);
+        let json = format!(
+            r#"{{"node":"a.ams","version":"1","pid":7,"started_unix":0,"ready":true,"generation":3,
+            "zones_total":0,"zones_live":0,"zones_refused":0,"digest":"{digest}"}}"#
+        );
+        let text = serde_json::from_str::<ResponderView>(&json).unwrap().to_string();
+        assert!(text.contains(&format!("\n  data digest {digest}\n")), "{text}");
     }
 
     #[test]

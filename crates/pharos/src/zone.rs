@@ -1,24 +1,33 @@
 //! `pharos zone check` and `pharos zone print`: zone files judged and shown without serving them.
 //!
 //! Both load a zone by the function that the responder calls, from files as it reads them, so what passes here is what
-//! it accepts. Nothing is kept and nothing is sent; the whole state is the exit code.
+//! it accepts. Zones that are checked together are also judged beside each other, again by the responder's own function:
+//! a child whose keys no DS record of its parent leads to is refused. The responder, which may have to choose between
+//! that and no data, serves such a child with an alarm where nothing better answers. Nothing is kept and nothing is sent;
+//! the whole state is the exit code.
 
 use crate::cli;
 use crate::failure::Failure;
 use crate::print::{remark, say};
 use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
+use pharos_zone::delegation::broken;
 use pharos_zone::diagnostic::Severity;
 use pharos_zone::dnssec::{Checks, Clock, Progress, Signatures, Signed};
 use pharos_zone::files::read_regular;
 use pharos_zone::load::{LoadError, Loaded, load};
 use pharos_zone::print::Listing;
 use pharos_zone::scan::{Includes, Report, Source, scan};
+use pharos_zonedb::ZoneImage;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::{BufWriter, Write as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Nobody queries these images: no secret is needed against collisions.
+const KEY: HashKey = HashKey::new([0, 0]);
 
 /// How zone files are named in a directory that is served.
 const SUFFIX: &str = ".zone";
@@ -55,12 +64,11 @@ pub(crate) fn check(args: &cli::ZoneCheck) -> Result<(), Failure> {
     }
     let checks = checks(args)?;
     let twice = given_twice(&files);
-    let mut refused = 0;
-    for (file, twice) in files.iter().zip(twice) {
-        if !check_one(file, twice, &checks) {
-            refused += 1;
-        }
-    }
+    let mut judged: Vec<Judged> =
+        files.iter().zip(twice).map(|(file, twice)| judge(file, twice, &checks)).collect();
+    judge_delegations(&files, &mut judged);
+    judged.iter().for_each(Judged::tell);
+    let refused = judged.iter().filter(|zone| matches!(zone.verdict, Verdict::Refused(_))).count();
     match (refused, files.len()) {
         (0, _) => Ok(()),
         (1, 1) => Err(Failure::failed("the zone is refused")),
@@ -89,17 +97,49 @@ fn checks(args: &cli::ZoneCheck) -> Result<Checks, Failure> {
     Ok(Checks { signatures, clock: Some(clock), threads, ..Checks::STRICT })
 }
 
-/// Prints the findings and the line of one zone; whether it is accepted.
-fn check_one(file: &ZoneFile, twice: Option<&Path>, checks: &Checks) -> bool {
+/// What became of one file.
+struct Judged {
+    /// The zone, or the file where that is not known.
+    name: String,
+    /// What its writer should know, in whole lines.
+    findings: String,
+    verdict: Verdict,
+}
+
+enum Verdict {
+    /// The zone, and its numbers in words.
+    Accepted(Box<ZoneImage>, String),
+    /// Why not, in a few words.
+    Refused(String),
+}
+
+impl Judged {
+    fn refused(name: impl ToString, why: &str, summary: impl Into<String>) -> Self {
+        let findings = if why.is_empty() { String::new() } else { format!("{why}\n") };
+        Self { name: name.to_string(), findings, verdict: Verdict::Refused(summary.into()) }
+    }
+
+    /// Prints the findings on stderr and the zone's line on stdout.
+    fn tell(&self) {
+        remark(&self.findings);
+        match &self.verdict {
+            Verdict::Accepted(_, numbers) => say(&format!("ok       {} {numbers}\n", self.name)),
+            Verdict::Refused(summary) => say(&format!("REFUSED  {} {summary}\n", self.name)),
+        }
+    }
+}
+
+/// Judges one file by itself.
+fn judge(file: &ZoneFile, twice: Option<&Path>, checks: &Checks) -> Judged {
     let path = file.path.display();
     let name = match (&file.name, twice) {
-        (Err(why), _) => return refuse(&path.to_string(), why, "no zone name"),
+        (Err(why), _) => return Judged::refused(path, why, "no zone name"),
         (Ok(name), Some(first)) => {
             let why = format!(
                 "{path}: error: zone {name} is given twice: here and in {}\n help: keep one of them",
                 first.display()
             );
-            return refuse(&name.to_string(), &why, "two files");
+            return Judged::refused(name, &why, "two files");
         }
         (Ok(name), None) => name,
     };
@@ -107,37 +147,80 @@ fn check_one(file: &ZoneFile, twice: Option<&Path>, checks: &Checks) -> bool {
         Ok(octets) => octets,
         Err(error) => {
             let why = format!("{path}: error: the file cannot be read: {error}");
-            return refuse(&name.to_string(), &why, "unreadable");
+            return Judged::refused(name, &why, "unreadable");
         }
     };
     match load_zone(name, &file.path, &octets, checks, &mut progress(name)) {
-        Ok(loaded) => {
-            remark(&loaded.report.whole().to_string());
-            for finding in &loaded.by_clock {
-                remark(&format!("{}\n", finding.render(&loaded.report.files)));
-            }
-            let hidden = loaded.by_clock_total.saturating_sub(loaded.by_clock.len() as u64);
-            if hidden > 0 {
-                remark(&format!("{hidden} more findings by the clock are not shown\n"));
-            }
-            if loaded.by_clock.iter().any(|finding| finding.severity == Severity::Error) {
-                let findings = counted(loaded.by_clock_total, "finding");
-                return refuse(&name.to_string(), "", &format!("{findings} by the clock"));
-            }
-            let (serial, records) = (loaded.image.serial(), loaded.image.records());
-            let warnings = loaded.report.warnings_total + loaded.by_clock_total;
-            let (records, warnings) = (counted(records, "record"), counted(warnings, "warning"));
-            let signed = loaded.signed.map_or(String::new(), |signed| signatures(&signed));
-            say(&format!("ok       {name} serial {serial}, {records}{signed}, {warnings}\n"));
-            true
-        }
+        Ok(loaded) => accepted(name, loaded),
         Err(LoadError::Refused(report)) => {
             let Report { errors_total, warnings_total, .. } = *report;
             let (errors, warnings) = (counted(errors_total, "error"), counted(warnings_total, "warning"));
-            refuse(&name.to_string(), report.whole().to_string().trim_end(), &format!("{errors}, {warnings}"))
+            Judged::refused(name, report.whole().to_string().trim_end(), format!("{errors}, {warnings}"))
         }
-        Err(error @ LoadError::Unreadable { .. }) => {
-            refuse(&name.to_string(), &error.to_string(), "unreadable")
+        Err(error @ LoadError::Unreadable { .. }) => Judged::refused(name, &error.to_string(), "unreadable"),
+    }
+}
+
+/// What becomes of a zone whose content is good: it may be refused by the clock yet.
+fn accepted(name: &Name, loaded: Loaded) -> Judged {
+    let Loaded { image, report, signed, by_clock, by_clock_total, .. } = loaded;
+    let mut findings = report.whole().to_string();
+    for finding in &by_clock {
+        let _ = writeln!(findings, "{}", finding.render(&report.files));
+    }
+    let hidden = by_clock_total.saturating_sub(by_clock.len() as u64);
+    if hidden > 0 {
+        let _ = writeln!(findings, "{hidden} more findings by the clock are not shown");
+    }
+    let verdict = if by_clock.iter().any(|finding| finding.severity == Severity::Error) {
+        Verdict::Refused(format!("{} by the clock", counted(by_clock_total, "finding")))
+    } else {
+        let records = counted(image.records(), "record");
+        let warnings = counted(report.warnings_total + by_clock_total, "warning");
+        let signed = signed.map_or(String::new(), |signed| signatures(&signed));
+        let numbers = format!("serial {}, {records}{signed}, {warnings}", image.serial());
+        Verdict::Accepted(Box::new(image), numbers)
+    };
+    Judged { name: name.to_string(), findings, verdict }
+}
+
+/// Refuses each accepted zone to which the DS records of the accepted zone above it do not lead.
+fn judge_delegations(files: &[ZoneFile], judged: &mut [Judged]) {
+    let folded = |file: &ZoneFile| Some(file.name.as_ref().ok()?.to_folded().as_wire().to_vec());
+    let names: Vec<Option<Vec<u8>>> = files.iter().map(folded).collect();
+    // Of two files for one zone the second is refused already.
+    let places = names.iter().enumerate().rev();
+    let places: HashMap<&[u8], usize> =
+        places.filter_map(|(place, name)| Some((name.as_deref()?, place))).collect();
+    let image = |place: usize| match &judged[place].verdict {
+        Verdict::Accepted(image, _) => Some(image),
+        Verdict::Refused(_) => None,
+    };
+    let fault = |place: usize| {
+        let parent = enclosing(names[place].as_deref()?, &places)?;
+        broken(image(parent)?, image(place)?, KEY)
+    };
+    let faults: Vec<_> = (0..judged.len()).map(fault).collect();
+    for ((file, zone), fault) in files.iter().zip(judged).zip(faults) {
+        let Some(fault) = fault else { continue };
+        let _ = writeln!(
+            zone.findings,
+            "{}: error: {fault}: validators refuse the zone\n help: sign with a key that the parent knows, or put the \
+             DS record of the new key into the parent first; if the zone has moved away, remove its file",
+            file.path.display()
+        );
+        zone.verdict = Verdict::Refused("broken secure delegation".to_owned());
+    }
+}
+
+/// The closest zone above the one with this wire name.
+fn enclosing(name: &[u8], places: &HashMap<&[u8], usize>) -> Option<usize> {
+    let mut rest = name;
+    loop {
+        let (&octets, _) = rest.split_first().filter(|(octets, _)| **octets > 0)?;
+        rest = rest.get(usize::from(octets) + 1..)?;
+        if let Some(&place) = places.get(rest) {
+            return Some(place);
         }
     }
 }
@@ -162,14 +245,6 @@ fn progress(name: &Name) -> impl FnMut(Progress) {
             told = Instant::now();
         }
     }
-}
-
-fn refuse(name: &str, why: &str, summary: &str) -> bool {
-    if !why.is_empty() {
-        remark(&format!("{why}\n"));
-    }
-    say(&format!("REFUSED  {name} {summary}\n"));
-    false
 }
 
 fn counted(count: u64, what: &str) -> String {
@@ -213,8 +288,7 @@ fn load_zone(
     checks: &Checks,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Loaded, LoadError> {
-    // Nobody queries this image: no secret is needed against collisions.
-    load(name, source(path, octets), HashKey::new([0, 0]), checks, progress)
+    load(name, source(path, octets), KEY, checks, progress)
 }
 
 fn source<'a>(path: &'a Path, octets: &'a [u8]) -> Source<'a> {

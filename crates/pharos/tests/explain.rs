@@ -233,8 +233,12 @@ fn what_did_not_fit_is_named_and_tc_is_set() {
     assert!(text.contains("the client takes 512, this server sends 1232 at most"), "{text}");
     assert!(text.contains("TC is set (RFC 2181 §9)"), "{text}");
     assert!(text.contains(";; status NXDOMAIN, flags qr aa tc;"), "{text}");
+    assert!(
+        text.contains("\nnext        the client asks again over TCP (RFC 7766 §5); --tcp shows"),
+        "{text}"
+    );
     let text = explain(&signed("nsec3"), "nope.signed.test A --do --payload 512 --tcp");
-    assert!(!text.contains("truncated"), "{text}");
+    assert!(!text.contains("truncated") && !text.contains("\nnext "), "{text}");
 }
 
 #[test]
@@ -253,7 +257,7 @@ fn a_name_out_of_all_zones_is_refused() {
     let text = explain(&scratch.0, "www.elsewhere.example");
     assert!(text.contains("\nno zone     none here encloses www.elsewhere.example.: REFUSED"), "{text}");
     assert!(text.contains(";; status REFUSED"), "{text}");
-    assert!(text.contains("\n;; extended error 20 (RFC 8914 §4)\n"), "{text}");
+    assert!(text.contains("\n;; extended error 20: Not Authoritative (RFC 8914 §4.21)\n"), "{text}");
 }
 
 #[test]
@@ -264,6 +268,33 @@ fn a_query_that_no_zone_decides_is_explained_too() {
         text.contains("\nrefused     REFUSED: zone transfers are not served (RFC 5936 §2.2.1)"),
         "{text}"
     );
+}
+
+#[test]
+fn what_the_server_tells_of_itself_is_explained_in_class_ch() {
+    let scratch = plain("explain-chaos");
+    let text = explain(&scratch.0, "version.bind --chaos");
+    assert!(text.starts_with("query       version.bind. TXT, class CH, "), "{text}");
+    assert!(text.contains("\nrefused     REFUSED: nothing is told by this name"), "{text}");
+    assert!(text.contains("\n;version.bind. CH TXT\n"), "{text}");
+    let config = scratch.write(
+        "pharos.yaml",
+        "responder:\n  listen: [\"127.0.0.1:5300\"]\n  zones: {directory: .}\n  version: shown\n",
+    );
+    scratch.write("site.yaml", "node: a\nsite: ams\n");
+    let ask = |words: &[&str]| {
+        let words = words.iter().map(OsStr::new);
+        stdout(&run([OsStr::new("explain"), OsStr::new("--config"), config.as_os_str()]
+            .into_iter()
+            .chain(words)))
+    };
+    let text = ask(&["id.server", "--chaos"]);
+    assert!(text.contains("\nserver      it tells this of itself (RFC 4892 §2)\n"), "{text}");
+    assert!(text.contains("\nid.server.\t0\tCH\tTXT\t\"a.ams\"\n"), "{text}");
+    assert!(ask(&["version.bind", "--chaos"]).contains("pharos"));
+    let text = ask(&["id.server", "A", "--chaos"]);
+    assert!(text.contains("in TXT records only"), "{text}");
+    assert!(!ask(&["web.plain.test"]).contains("a.ams"));
 }
 
 #[test]

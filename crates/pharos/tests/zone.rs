@@ -177,6 +177,43 @@ fn a_zone_in_two_files_is_refused_as_the_responder_refuses_it() {
     assert!(text.ends_with("error: 1 of 2 zones are refused\n"), "{text}");
 }
 
+/// Parent and child, and the same child with other keys (crates/responder/tests/signed).
+const PARENT: &str = include_str!("../../responder/tests/signed/parent-good.zone");
+const PARENT_OTHER_DS: &str = include_str!("../../responder/tests/signed/parent-other-ds.zone");
+const CHILD: &str = include_str!("../../responder/tests/signed/child-good.zone");
+const CHILD_OTHER_KEY: &str = include_str!("../../responder/tests/signed/child-other-key.zone");
+const CHILD_STANDBY: &str = include_str!("../../responder/tests/signed/child-standby.zone");
+const CHILD_UNSIGNED: &str = include_str!("../../responder/tests/signed/child-unsigned.zone");
+
+#[test]
+fn a_child_to_which_its_parents_ds_records_do_not_lead_is_refused() {
+    for (parent, child, words) in [
+        (PARENT, CHILD, ""),
+        (PARENT_OTHER_DS, CHILD_OTHER_KEY, ""),
+        (PARENT, CHILD_STANDBY, ""),
+        (PARENT, CHILD_OTHER_KEY, "no DNSKEY of child.test. matches a DS record that zone test. has for it"),
+        (PARENT, CHILD_UNSIGNED, "no DNSKEY of child.test. matches a DS record that zone test. has for it"),
+        (PARENT_OTHER_DS, CHILD_STANDBY, "does not sign the DNSKEY RRset"),
+    ] {
+        let scratch = Scratch::new("zone-delegation");
+        scratch.write("test.zone", parent);
+        let path = scratch.write("child.test.zone", child);
+        let output = zone("check", &scratch.0);
+        let (said, text) = (stdout(&output), stderr(&output));
+        assert!(said.contains("\nok       test. serial "), "{said}{text}");
+        if words.is_empty() {
+            assert_eq!((output.status.code(), text.as_str()), (Some(0), ""));
+            continue;
+        }
+        assert!(said.starts_with("REFUSED  child.test. broken secure delegation\n"), "{said}");
+        assert!(text.contains(words) && text.contains("DS record of the new key into the parent"), "{text}");
+        assert!(text.starts_with(&format!("{}: error: ", path.display())), "{text}");
+        assert_eq!(output.status.code(), Some(1));
+        // By itself there is nothing to hold it against.
+        assert_eq!(zone("check", &path).status.code(), Some(0));
+    }
+}
+
 #[test]
 fn printing_gives_absolute_names_in_canonical_order_and_each_record_once() {
     let scratch = Scratch::new("zone-print");

@@ -74,6 +74,9 @@ pub enum Version {
     Shown,
 }
 
+/// What `version.bind` and `version.server` tell.
+pub const VERSION: &str = concat!("pharos ", env!("CARGO_PKG_VERSION"));
+
 /// Where zones come from.
 #[derive(Clone, Debug)]
 pub enum ZoneSource {

@@ -32,7 +32,7 @@ mod watchdog;
 mod worker;
 mod zones;
 
-pub use config::{Config, DnssecConfig, StartError, TcpLimits, Version, ZoneSource};
+pub use config::{Config, DnssecConfig, StartError, TcpLimits, VERSION, Version, ZoneSource};
 pub use handle::{Handle, Readiness, Responder};
 pub use pharos_answer::{AnyPolicy, BadSecret, Cookies, Require, Secret};
 pub use pharos_netio::lock::LockPlace;

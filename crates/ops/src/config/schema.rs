@@ -135,7 +135,8 @@ section! {
         #[serde(default)]
         cookies: Option<CookiesSection>, write "section", Described("none; no cookies are served");
         /// The agent to whom resolvers may report what goes wrong with these zones (RFC 9567): a domain that some
-        /// name server keeps a log of. It is named in every reply with EDNS, but for zones that hold it.
+        /// name server keeps a log of. It is named in replies with EDNS about names of the zones here, but for zones that
+        /// hold the agent itself. REFUSED for other names, BADCOOKIE, BADVERS and FORMERR name none.
         #[serde(default)]
         error_reporting: Option<ZoneName>, write "domain name", Described("none; no agent is named");
         /// Where HTTP serves /metrics, /livez, /readyz and /status.

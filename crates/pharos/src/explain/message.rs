@@ -5,7 +5,7 @@
 
 use pharos_wire::edns::{EXTENDED_ERROR, REPORT_CHANNEL};
 use pharos_wire::name::{MAX_OCTETS, Text};
-use pharos_wire::{Rcode, Rtype, header};
+use pharos_wire::{Class, Rcode, Rtype, header};
 use pharos_zone::rdata::write_text;
 use pharos_zone::rtype::Display;
 use std::fmt::Write as _;
@@ -19,8 +19,8 @@ pub(super) fn show(message: &[u8]) -> Option<String> {
     let mut cursor = Cursor { message, at: header::OCTETS };
     let question = if counts[0] == 1 {
         let (qname, qtype) = (cursor.name()?, cursor.u16()?);
-        cursor.u16()?;
-        format!("\n;; QUESTION\n;{} IN {}\n", Text(&qname), type_text(qtype))
+        let class = class_text(cursor.u16()?);
+        format!("\n;; QUESTION\n;{} {class} {}\n", Text(&qname), type_text(qtype))
     } else {
         String::new()
     };
@@ -36,7 +36,8 @@ pub(super) fn show(message: &[u8]) -> Option<String> {
             let mut data = String::new();
             write_text(record.rtype, &record.rdata, &mut data);
             let (owner, ttl, rtype) = (Text(&record.owner), record.ttl, Display(record.rtype));
-            let _ = writeln!(lines, "{owner}\t{ttl}\tIN\t{rtype}\t{data}");
+            let class = class_text(record.class);
+            let _ = writeln!(lines, "{owner}\t{ttl}\t{class}\t{rtype}\t{data}");
         }
         if !lines.is_empty() {
             let _ = write!(sections, "\n;; {title}\n{lines}");
@@ -78,7 +79,13 @@ fn options(rdata: &[u8], text: &mut String) -> Option<()> {
         cursor.at += octets;
         let _ = match (code, data) {
             (EXTENDED_ERROR, &[i0, i1, ..]) => {
-                writeln!(text, ";; extended error {} (RFC 8914 §4)", u16::from_be_bytes([i0, i1]))
+                let code = u16::from_be_bytes([i0, i1]);
+                match EXTENDED_ERRORS.get(usize::from(code)) {
+                    Some(name) => {
+                        writeln!(text, ";; extended error {code}: {name} (RFC 8914 §4.{})", code + 1)
+                    }
+                    None => writeln!(text, ";; extended error {code} (RFC 8914 §5.2)"),
+                }
             }
             (REPORT_CHANNEL, agent) => {
                 writeln!(text, ";; errors may be reported to {} (RFC 9567 §6.2)", Text(agent))
@@ -87,6 +94,40 @@ fn options(rdata: &[u8], text: &mut String) -> Option<()> {
         };
     }
     Some(())
+}
+
+/// The codes of RFC 8914 by their names, from 0; each has the section 4.(code + 1).
+const EXTENDED_ERRORS: [&str; 25] = [
+    "Other Error",
+    "Unsupported DNSKEY Algorithm",
+    "Unsupported DS Digest Type",
+    "Stale Answer",
+    "Forged Answer",
+    "DNSSEC Indeterminate",
+    "DNSSEC Bogus",
+    "Signature Expired",
+    "Signature Not Yet Valid",
+    "DNSKEY Missing",
+    "RRSIGs Missing",
+    "No Zone Key Bit Set",
+    "NSEC Missing",
+    "Cached Error",
+    "Not Ready",
+    "Blocked",
+    "Censored",
+    "Filtered",
+    "Prohibited",
+    "Stale NXDOMAIN Answer",
+    "Not Authoritative",
+    "Not Supported",
+    "No Reachable Authority",
+    "Network Error",
+    "Invalid Data",
+];
+
+/// The two classes that are asked about here.
+fn class_text(class: u16) -> &'static str {
+    if Class(class) == Class::CH { "CH" } else { "IN" }
 }
 
 /// A type asked for: those for queries only have no place in the table of types of data.

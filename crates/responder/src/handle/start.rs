@@ -14,7 +14,7 @@ use pharos_netio::{Inbox, UdpSocket};
 use super::{
     DESK_TCP, DESK_UDP, Handle, Management, Post, Responder, Shared, TCP, checks, wall, worker_name,
 };
-use crate::config::{Config, StartError, TcpLimits, Version};
+use crate::config::{Config, StartError, TcpLimits, VERSION, Version};
 use crate::origin::Origins;
 use crate::sockets::Sockets;
 use crate::tcp::Tcp;
@@ -22,8 +22,6 @@ use crate::worker::{TURN, Worker};
 use crate::zones::{Belief, Bench, ZoneKeeper};
 use crate::{log, room, watchdog};
 
-/// What calls itself so in class CH.
-const VERSION: &str = concat!("pharos ", env!("CARGO_PKG_VERSION"));
 /// TCP connections at management addresses, where a person or two are expected.
 const DESK_CONNECTIONS: usize = 16;
 
