@@ -66,7 +66,7 @@ pub(crate) fn check(args: &cli::ZoneCheck) -> Result<(), Failure> {
     let twice = given_twice(&files);
     let mut judged: Vec<Judged> =
         files.iter().zip(twice).map(|(file, twice)| judge(file, twice, &checks)).collect();
-    judge_delegations(&files, &mut judged);
+    judge_delegations(&files, &mut judged, &checks);
     judged.iter().for_each(Judged::tell);
     let refused = judged.iter().filter(|zone| matches!(zone.verdict, Verdict::Refused(_))).count();
     match (refused, files.len()) {
@@ -185,7 +185,7 @@ fn accepted(name: &Name, loaded: Loaded) -> Judged {
 }
 
 /// Refuses each accepted zone to which the DS records of the accepted zone above it do not lead.
-fn judge_delegations(files: &[ZoneFile], judged: &mut [Judged]) {
+fn judge_delegations(files: &[ZoneFile], judged: &mut [Judged], checks: &Checks) {
     let folded = |file: &ZoneFile| Some(file.name.as_ref().ok()?.to_folded().as_wire().to_vec());
     let names: Vec<Option<Vec<u8>>> = files.iter().map(folded).collect();
     // Of two files for one zone the second is refused already.
@@ -198,7 +198,7 @@ fn judge_delegations(files: &[ZoneFile], judged: &mut [Judged]) {
     };
     let fault = |place: usize| {
         let parent = enclosing(names[place].as_deref()?, &places)?;
-        broken(image(parent)?, image(place)?, KEY)
+        broken(image(parent)?, image(place)?, KEY, checks.clock)
     };
     let faults: Vec<_> = (0..judged.len()).map(fault).collect();
     for ((file, zone), fault) in files.iter().zip(judged).zip(faults) {

@@ -5,7 +5,8 @@
 //! signed. [`broken`] is pure and looks at compiled zones alone. The responder asks it before new data come into force
 //! and after every reload; `pharos zone check` asks it of all zones that it is given.
 //!
-//! That the signature holds is judged when the child is loaded, with all signatures of an apex, and so are its times.
+//! Whether that signature verifies is judged when the child is loaded, with all signatures of its apex. Its time is looked
+//! at here too, for whoever has a clock: of several keys that sign the keys, only here it is known which one matters.
 
 use std::fmt;
 
@@ -14,7 +15,7 @@ use pharos_wire::{Name, Rtype};
 use pharos_zonedb::image::NodeFlags;
 use pharos_zonedb::{RrSet, ZoneImage};
 
-use crate::dnssec::{DsVerdict, ds_matches};
+use crate::dnssec::{Clock, DsVerdict, ds_matches};
 
 /// Key tags that are named of a DS RRset; nobody compares more by eye.
 const MAX_TAGS: usize = 8;
@@ -29,11 +30,14 @@ pub struct BrokenLink {
     fault: Fault,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far the best of the DS records leads, the least far first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
     NoKey,
     /// The key with this tag is there, and does not sign the DNSKEY RRset.
     Silent(u16),
+    /// It does, and its signature does not hold now.
+    Lapsed(u16),
 }
 
 /// What a person should know of it: one sentence without a full stop.
@@ -53,18 +57,28 @@ impl fmt::Display for BrokenLink {
                 "the DNSKEY of {child} that matches a DS record of zone {parent} (key tag {tag}) does not sign the \
                  DNSKEY RRset"
             ),
+            Fault::Lapsed(tag) => write!(
+                f,
+                "the DNSKEY of {child} that matches a DS record of zone {parent} (key tag {tag}) signs the DNSKEY RRset, \
+                 but not for this time"
+            ),
         }
     }
 }
 
 /// What is wrong between `parent` and `child`, a zone whose apex lies inside; `key` is the one that the parent's image
-/// was made with. None where a DS record leads to a key that signs the child's keys, and where validators ask for no
+/// was made with. Without a clock a signature is good at any time. None where a DS record leads to a key that signs the child's keys, and where validators ask for no
 /// signatures: without DS records, or with digests that none of them knows (RFC 4035 §5.2).
 #[must_use]
-pub fn broken(parent: &ZoneImage, child: &ZoneImage, key: HashKey) -> Option<BrokenLink> {
+pub fn broken(
+    parent: &ZoneImage,
+    child: &ZoneImage,
+    key: HashKey,
+    clock: Option<Clock>,
+) -> Option<BrokenLink> {
     let all = ds_of(parent, child.apex(), key)?;
     let keys = child.apex_node().rrset(Rtype::DNSKEY);
-    let (mut judged, mut silent, mut tags) = (false, None, Vec::new());
+    let (mut judged, mut fault, mut tags) = (false, Fault::NoKey, Vec::new());
     for record in all.records() {
         let ds = record.rdata();
         // Tag, algorithm, digest type (RFC 4034 §5.1).
@@ -76,22 +90,31 @@ pub fn broken(parent: &ZoneImage, child: &ZoneImage, key: HashKey) -> Option<Bro
         let Some(keys) = keys.filter(|keys| keys.records().any(|key| speaks_of(key.rdata()))) else {
             continue;
         };
-        if keys.signatures().any(|rrsig| is_by(rrsig.rdata(), algorithm, tag)) {
+        let mut signatures =
+            keys.signatures().filter(|rrsig| is_by(rrsig.rdata(), algorithm, tag)).peekable();
+        fault = fault.max(if signatures.peek().is_none() { Fault::Silent(tag) } else { Fault::Lapsed(tag) });
+        if signatures.any(|rrsig| clock.is_none_or(|clock| holds(rrsig.rdata(), clock))) {
             return None;
         }
-        silent.get_or_insert(tag);
     }
     if !judged {
         return None;
     }
     tags.truncate(MAX_TAGS);
-    let fault = silent.map_or(Fault::NoKey, Fault::Silent);
     Some(BrokenLink { parent: *parent.apex(), child: *child.apex(), tags, fault })
 }
 
 /// Whether a signature says that this key made it (RFC 4034 §3.1.2 and §3.1.6).
 fn is_by(rrsig: &[u8], algorithm: u8, tag: u16) -> bool {
     rrsig.get(2) == Some(&algorithm) && rrsig.get(16..18) == Some(&tag.to_be_bytes())
+}
+
+/// Whether a signature is good at the clock's time, by the arithmetic of serials (RFC 4034 §3.1.5).
+fn holds(rrsig: &[u8], clock: Clock) -> bool {
+    let time = |at: usize| rrsig.get(at..)?.first_chunk().map(|octets| u32::from_be_bytes(*octets));
+    let (Some(expiration), Some(inception)) = (time(8), time(12)) else { return false };
+    let now = clock.unix as u32;
+    now.wrapping_sub(inception).cast_signed() >= 0 && expiration.wrapping_sub(now).cast_signed() >= 0
 }
 
 fn ds_of<'a>(parent: &'a ZoneImage, child: &Name, key: HashKey) -> Option<RrSet<'a>> {
@@ -114,6 +137,7 @@ mod tests {
     use crate::load::load;
     use crate::scan::{Includes, Source};
     use std::path::Path;
+    use std::time::Duration;
 
     const KEY: HashKey = HashKey::new([1, 2]);
 
@@ -143,7 +167,7 @@ mod tests {
     const FITS: &str = "dskey DS 60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118";
 
     fn said(ds: &str, signed_by: &[u16]) -> String {
-        broken(&parent(ds), &child(signed_by), KEY).map_or(String::new(), |link| link.to_string())
+        broken(&parent(ds), &child(signed_by), KEY, None).map_or(String::new(), |link| link.to_string())
     }
 
     #[test]
@@ -158,6 +182,24 @@ mod tests {
         let words = "the DNSKEY of dskey.example.com. that matches a DS record of zone example.com. (key tag 60485) does not sign the DNSKEY RRset";
         assert_eq!(said(FITS, &[4711]), words);
         assert_eq!(said(FITS, &[]), words);
+    }
+
+    #[test]
+    fn by_a_clock_the_signature_of_the_key_in_question_must_hold() {
+        let said = |time| {
+            let clock = Clock::from_text(time, Duration::ZERO);
+            broken(&parent(FITS), &child(&[4711, 60485]), KEY, clock).map(|link| link.to_string())
+        };
+        for good in ["20200101000000", "20250101000000", "20300101000000"] {
+            assert_eq!(said(good), None);
+        }
+        for bad in ["20191231235959", "20300101000001"] {
+            let words = said(bad).unwrap();
+            assert!(
+                words.ends_with("(key tag 60485) signs the DNSKEY RRset, but not for this time"),
+                "{words}"
+            );
+        }
     }
 
     #[test]

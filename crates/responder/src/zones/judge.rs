@@ -62,10 +62,11 @@ pub(super) fn admit(
             ));
         }
     }
+    let clock = bench.checks.clock.filter(|_| bench.belief == Belief::Trusted);
     if let Some(parent) = parent
         && bench.checks.broken == Broken::Refuse
-        && let Some(fault) = broken(parent, &candidate.image, key)
-        && broken(parent, &live.image, key).is_none()
+        && let Some(fault) = broken(parent, &candidate.image, key, clock)
+        && broken(parent, &live.image, key, clock).is_none()
     {
         return Err(format!(
             "{fault}; serial {serial}, which answers, has no such fault\n help: sign with a key that the parent knows, or put \
@@ -75,12 +76,13 @@ pub(super) fn admit(
     Ok(())
 }
 
-/// What is to be told of data in force beside those of their parent.
+/// What is to be told of data in force beside those of their parent, whatever the time: what has lapsed is told from
+/// hour to hour by [`crate::vigil`].
 ///
 /// A parent that breaks the link to a child is not refused for it: its customer may have moved away, with a new DS record
 /// here and the old zone still configured, and one delegation must not hold up a release that holds all the others.
 pub(super) fn delegation(parent: &ZoneImage, child: &ZoneImage, key: HashKey) -> Option<String> {
-    broken(parent, child, key).map(|fault| format!("{fault}: validators refuse the zone"))
+    broken(parent, child, key, None).map(|fault| format!("{fault}: validators refuse the zone"))
 }
 
 /// Lets the new image answer for its own apex before anybody else asks it.
