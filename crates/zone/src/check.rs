@@ -82,16 +82,29 @@ fn apex(tree: &Tree, lost: Lost, say: &mut impl FnMut(Diagnostic)) {
 /// query for a name that does not exist costs as many hashes.
 const MAX_NSEC3_ITERATIONS: u16 = 150;
 
+const HASHING: &str = "sign with 0 iterations and no salt, as RFC 9276 §3.1 asks";
+
 /// Denials must be cheap to make and to check.
 fn hashing(tree: &Tree, say: &mut impl FnMut(Diagnostic)) {
     for record in tree.of_type(APEX, Rtype::NSEC3PARAM) {
-        let iterations =
-            Nsec3Parameters::from_rdata(record.rdata).map_or(0, |parameters| parameters.iterations);
+        let parameters = Nsec3Parameters::from_rdata(record.rdata);
+        let iterations = parameters.as_ref().map_or(0, |parameters| parameters.iterations);
         if iterations > MAX_NSEC3_ITERATIONS {
             say(Diagnostic::error(
                 record.place,
                 format!("NSEC3 with {iterations} iterations; {MAX_NSEC3_ITERATIONS} are served at most"),
-                "sign with 0 iterations and no salt, as RFC 9276 §3.1 asks",
+                HASHING,
+            ));
+        } else if let Some(parameters) = parameters
+            && (iterations > 0 || !parameters.salt.is_empty())
+        {
+            say(Diagnostic::warning(
+                record.place,
+                format!(
+                    "NSEC3 with {iterations} iterations and {} octets of salt, which protect nothing",
+                    parameters.salt.len()
+                ),
+                HASHING,
             ));
         }
     }

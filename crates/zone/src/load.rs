@@ -229,6 +229,25 @@ mod tests {
     }
 
     #[test]
+    fn hashing_more_than_once_and_salt_are_warned_of() {
+        let warnings = |parameters: &str| {
+            let report = accepted(&format!("@ 1 SOA . . 1 1 1 1 1\n  NS .\n  NSEC3PARAM 1 0 {parameters}\n"));
+            report.report.warnings.iter().map(|warning| warning.message.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(warnings("0 -"), [""; 0]);
+        assert_eq!(warnings("1 -"), ["NSEC3 with 1 iterations and 0 octets of salt, which protect nothing"]);
+        assert_eq!(warnings("0 AB"), ["NSEC3 with 0 iterations and 1 octets of salt, which protect nothing"]);
+    }
+
+    #[test]
+    fn what_refuses_is_told_before_what_does_not() {
+        let report =
+            refused("@ 1 SOA . . 1 1 1 1 1\n  NS .\n  NSEC3PARAM 1 0 1 -\na CNAME b\na A 192.0.2.1\n");
+        let (error, warning) = (report.find(": error: "), report.find(": warning: "));
+        assert!(error.is_some() && error < warning, "{report}");
+    }
+
+    #[test]
     fn bad_lines_and_contradictions_are_told_in_one_run_by_place() {
         let report = refused(
             "@ 1 SOA . . 1 1 1 1 1\n  NS .\na CNAME b\na A 192.0.2.1\nb A 192.0.2.256\nx.example.org. A 192.0.2.1\n",

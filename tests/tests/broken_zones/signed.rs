@@ -162,6 +162,16 @@ impl<'k> Zone<'k> {
     pub(crate) fn sign_with(&mut self, owner: &str, rtype: &str, change: impl Fn(&mut Fields<'k>, &'k Keys)) {
         let over = |line: &Line| line.rtype == "RRSIG" && line.rdata.split(' ').next() == Some(rtype);
         self.lines.retain(|line| !(over(line) && line.owner.eq_ignore_ascii_case(owner)));
+        self.sign_beside(owner, rtype, change);
+    }
+
+    /// Signs an RRset once more, and leaves the signatures that are there.
+    pub(crate) fn sign_beside(
+        &mut self,
+        owner: &str,
+        rtype: &str,
+        change: impl Fn(&mut Fields<'k>, &'k Keys),
+    ) {
         let rrset: Vec<String> = self.all(owner, rtype).into_iter().map(|at| self.lines[at].text()).collect();
         let records: Vec<_> = rrset.iter().flat_map(|line| wire_of(line)).collect();
         let rtype_number = records.first().unwrap_or_else(|| panic!("no {rtype} at {owner}")).0;

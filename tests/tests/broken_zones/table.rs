@@ -1,6 +1,6 @@
 //! Every kind of brokenness, and what each judge says of it.
 
-use super::signed::{APEX, DAY, Zone, now};
+use super::signed::{APEX, DAY, Fields, Keys, Zone, now};
 
 /// How the zone is signed that is spoilt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,11 @@ const NO_NSEC3PARAM: Verdict =
 /// dnssec-verify 9.18.
 const NO_ZONEMD: Verdict = Accepts("it does not check ZONEMD");
 
+/// ldns-verify-zone 1.8.
+const ANY_KEY: Verdict = Accepts("any key of the RRset is good enough for it");
+/// As RFC 4035 §5.3.3 has it.
+const ONE_GOOD: Verdict = Accepts("one good signature is enough");
+
 use Base::{Nsec, Nsec3, OptOut, TwoAlgorithms, Zonemd};
 use Verdict::{Accepts, Refuses};
 
@@ -37,7 +42,7 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) base: Base,
     pub(crate) spoil: fn(&mut Zone<'_>),
-    /// Part of what we say.
+    /// Part of what we say: of the refusal, or of a warning about what is accepted.
     pub(crate) ours: &'static str,
     pub(crate) dnssec_verify: Verdict,
     pub(crate) ldns_verify_zone: Verdict,
@@ -46,6 +51,13 @@ pub(crate) struct Case {
 const MAIL: &str = "mail.signed.test.";
 const SECURE: &str = "secure.signed.test.";
 const NS: &str = "ns.signed.test.";
+
+const INSECURE: &str = "insecure.signed.test.";
+const CDS: &str = "12345 13 2 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+fn by_zsk<'k>(fields: &mut Fields<'k>, keys: &'k Keys) {
+    (fields.key, fields.tag) = (&keys.zsk, keys.zsk.tag);
+}
 
 macro_rules! cases {
     ($($name:literal, $base:ident, $ours:literal, $bind:expr, $ldns:expr, $spoil:expr;)*) => {
@@ -143,7 +155,7 @@ pub(crate) const CASES: &[Case] = cases! {
     "DNSKEY not signed", Nsec, "no key of the zone signs the DNSKEY RRset", Refuses, Refuses, |zone| {
         zone.unsign(APEX, "DNSKEY", None);
     };
-    "DNSKEY signed by no secure entry point", Nsec, "no secure entry point signs the DNSKEY RRset", Refuses, Accepts("any key of the RRset is good enough for it"), |zone| {
+    "DNSKEY signed by no secure entry point", Nsec, "no secure entry point signs the DNSKEY RRset", Refuses, ANY_KEY, |zone| {
         zone.sign_with(APEX, "DNSKEY", |fields, keys| (fields.key, fields.tag) = (&keys.zsk, keys.zsk.tag));
     };
     "zone-signing key missing", Nsec, "which the zone does not have", Refuses, Refuses, |zone| {
@@ -162,6 +174,26 @@ pub(crate) const CASES: &[Case] = cases! {
         let ksk = zone.all(APEX, "DNSKEY").into_iter().find(|&at| zone.lines[at].word(0) == "257").unwrap();
         zone.lines[ksk].set_word(0, "385");
         zone.sign_with(APEX, "DNSKEY", |fields, _| fields.tag += 128);
+    };
+    "KSK's signature over the keys expired beside the ZSK's", Nsec, "the RRSIG of signed.test. DNSKEY expired", Refuses, ANY_KEY, |zone| {
+        zone.sign_with(APEX, "DNSKEY", |fields, _| {
+            (fields.inception, fields.expiration) = (now() - 20 * DAY, now() - 10 * DAY);
+        });
+        zone.sign_beside(APEX, "DNSKEY", by_zsk);
+    };
+    "KSK's signature over the keys not yet valid beside the ZSK's", Nsec, "the RRSIG of signed.test. DNSKEY begins only in", Refuses, ANY_KEY, |zone| {
+        zone.sign_with(APEX, "DNSKEY", |fields, _| fields.inception = now() + 10 * DAY);
+        zone.sign_beside(APEX, "DNSKEY", by_zsk);
+    };
+    "KSK's signature over the keys spoilt beside the ZSK's", Nsec, "the RRSIG of the DNSKEY RRset of signed.test. does not verify", Refuses, ANY_KEY, |zone| {
+        zone.sign_with(APEX, "DNSKEY", |fields, keys| fields.key = &keys.zsk);
+        zone.sign_beside(APEX, "DNSKEY", by_zsk);
+    };
+    "CDS not signed", Nsec, "the CDS RRset of signed.test. has no RRSIG", Refuses, Refuses, |zone| {
+        zone.add(APEX, 3600, "CDS", CDS);
+        let nsec = zone.line(APEX, "NSEC");
+        nsec.rdata = format!("{} CDS", nsec.rdata);
+        zone.sign(APEX, "NSEC");
     };
     // --- NSEC
     "missing NSEC", Nsec, "mail.signed.test. has no NSEC record", Refuses, Refuses, |zone| {
@@ -302,4 +334,38 @@ pub(crate) const CASES: &[Case] = cases! {
         zone.line(NS, "A").rdata = "192.0.2.54".to_owned();
         zone.sign(NS, "A");
     };
+};
+
+/// What is odd and believed by validators: ours accepts it, and says so in a warning.
+pub(crate) const ODD: &[Case] = cases! {
+    "a signature that does not verify beside a good one", Nsec, "an RRSIG of the A RRset of mail.signed.test. does not verify", ONE_GOOD, ONE_GOOD, |zone| {
+        zone.sign_beside(MAIL, "A", |fields, keys| fields.key = &keys.ksk);
+    };
+    "a signature of a wrong signer beside a good one", Nsec, "names the signer test.", ONE_GOOD, ONE_GOOD, |zone| {
+        zone.sign_beside(MAIL, "A", |fields, _| fields.signer = "test.".to_owned());
+    };
+    "an expired signature beside a good one", Nsec, "", ONE_GOOD, ONE_GOOD, |zone| {
+        zone.sign_beside(MAIL, "A", |fields, _| {
+            (fields.inception, fields.expiration) = (now() - 20 * DAY, now() - 10 * DAY);
+        });
+    };
+    "ZSK's signature over the keys expired beside the KSK's", Nsec, "", ONE_GOOD, ONE_GOOD, |zone| {
+        zone.sign(APEX, "DNSKEY");
+        zone.sign_beside(APEX, "DNSKEY", |fields, keys| {
+            by_zsk(fields, keys);
+            (fields.inception, fields.expiration) = (now() - 20 * DAY, now() - 10 * DAY);
+        });
+    };
+    "an expired signature of the KSK beside a good one of it", Nsec, "", ONE_GOOD, ONE_GOOD, |zone| {
+        zone.sign_beside(APEX, "DNSKEY", |fields, _| {
+            (fields.inception, fields.expiration) = (now() - 20 * DAY, now() - 10 * DAY);
+        });
+    };
+    "an NSEC chain begun or nearly gone beside NSEC3, as BIND changes them", Nsec3, "2 NSEC3 records do not list the NSEC record", Refuses, Refuses, |zone| {
+        for (owner, rdata) in [(MAIL, "ns.signed.test. A TXT RRSIG NSEC"), (INSECURE, "leaf.empty.signed.test. NS RRSIG NSEC")] {
+            zone.add(owner, 300, "NSEC", rdata);
+            zone.sign(owner, "NSEC");
+        }
+    };
+    "iterations and salt", Nsec3, "NSEC3 with 2 iterations and 2 octets of salt", Accepts("it leaves that to the operator"), Accepts("it leaves that to the operator"), |_| ();
 };

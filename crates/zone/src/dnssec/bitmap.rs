@@ -34,6 +34,19 @@ pub(crate) fn types(tree: &Tree, node: NodeIndex, found: &mut Vec<Rtype>) {
     found.dedup();
 }
 
+/// Whether a bitmap is that of an NSEC3 record beside an NSEC chain that is being built or taken down: it lists all but
+/// NSEC, and but RRSIG where nothing else is signed, as at an unsigned delegation. Nobody asks a server for the denial
+/// of what it has, and signers write such records while they change the chain.
+pub(crate) fn lacks_only_nsec(tree: &Tree, node: NodeIndex, bitmap: &[u8], types: &[Rtype]) -> bool {
+    let is_cut = tree.standing(node) == Standing::Cut;
+    let signs_other = tree.of_type(node, Rtype::RRSIG).any(|record| {
+        let covered = record.rdata.first_chunk::<2>().map(|octets| Rtype(u16::from_be_bytes(*octets)));
+        covered.is_some_and(|covered| if is_cut { covered == Rtype::DS } else { covered != Rtype::NSEC })
+    });
+    let expected = |rtype: &Rtype| *rtype != Rtype::NSEC && (*rtype != Rtype::RRSIG || signs_other);
+    types.contains(&Rtype::NSEC) && decode(bitmap).eq(types.iter().copied().filter(expected))
+}
+
 /// What a bitmap lists wrongly, as part of a sentence; `None` when it lists just these types.
 pub(crate) fn difference(bitmap: &[u8], types: &[Rtype]) -> Option<String> {
     let mut listed = decode(bitmap);

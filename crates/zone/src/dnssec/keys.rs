@@ -30,6 +30,8 @@ pub(crate) struct Keys<'t> {
     keys: Vec<Key<'t>>,
     /// Algorithms that each RRset must be signed with.
     active: Vec<u8>,
+    /// Algorithms of which a secure entry point says that it signs the DNSKEY RRset.
+    entered: Vec<u8>,
 }
 
 impl<'t> Keys<'t> {
@@ -50,7 +52,7 @@ impl<'t> Keys<'t> {
                 })
             })
             .collect();
-        let mut this = Self { keys, active: Vec::new() };
+        let mut this = Self { keys, active: Vec::new(), entered: Vec::new() };
         this.judge(tree, faults);
         this
     }
@@ -105,12 +107,19 @@ impl<'t> Keys<'t> {
                           (RFC 4034 §2.1.1)";
             faults.error(first, "no secure entry point signs the DNSKEY RRset", remedy);
         }
+        self.entered = live().filter(|key| key.is_entry && signs(key)).map(|key| key.algorithm).collect();
         self.active = active;
     }
 
     /// The algorithms that each RRset must be signed with.
     pub(crate) fn active(&self) -> &[u8] {
         &self.active
+    }
+
+    /// Whether validators may begin with what this key signs over the DNSKEY RRset. What the parent's DS record names is
+    /// not known here: it is taken to be a secure entry point, if one of the algorithm signs (RFC 4034 §2.1.1).
+    pub(crate) fn anchors(&self, key: &Key<'_>) -> bool {
+        !key.revoked && (key.is_entry || !self.entered.contains(&key.algorithm))
     }
 
     /// The keys that may have made a signature: several, where key tags collide (RFC 4034 §8).

@@ -223,7 +223,8 @@ fn standard(tree: &Tree, faults: &mut Faults) -> Standard {
 }
 
 /// Takes note of the times of all signatures. Those over one RRset by keys of one algorithm stand for each other, but
-/// what no key of the zone has made stands for nothing where there are others.
+/// what no key of the zone has made stands for nothing where there are others. Over the keys themselves those count
+/// that validators may begin with: a signature by a key that no DS record names helps nobody (RFC 4035 §5.2).
 fn note_times(tree: &Tree, keys: &Keys<'_>, times: &mut Times) {
     let mut all: Vec<(Rrsig<'_>, Place)> = Vec::new();
     for node in tree.nodes().filter(|&node| tree.has(node, Rtype::RRSIG)) {
@@ -232,11 +233,20 @@ fn note_times(tree: &Tree, keys: &Keys<'_>, times: &mut Times) {
             .filter_map(|record| Some((Rrsig::parse(record.rdata)?, record.place)));
         all.clear();
         all.extend(parsed.filter(|(rrsig, _)| is_judged(tree, node, rrsig.covered)));
-        let of_no_key = |rrsig: &Rrsig<'_>| keys.candidates(rrsig).next().is_none();
-        all.sort_by_key(|(rrsig, _)| (rrsig.covered, rrsig.algorithm, of_no_key(rrsig)));
+        let rank = |rrsig: &Rrsig<'_>| match keys.candidates(rrsig).map(|key| keys.anchors(key)).max() {
+            Some(true) => 0,
+            Some(false) => u8::from(rrsig.covered == Rtype::DNSKEY),
+            None => 2,
+        };
+        all.sort_by_key(|(rrsig, _)| (rrsig.covered, rrsig.algorithm, rank(rrsig), rrsig.key_tag));
         for alike in all.chunk_by(|(a, _), (b, _)| (a.covered, a.algorithm) == (b.covered, b.algorithm)) {
-            let made_here = alike.iter().take_while(|(rrsig, _)| !of_no_key(rrsig)).count();
-            times.note(tree.owner(node), alike, if made_here == 0 { alike.len() } else { made_here });
+            // The best rank that there is; with no key of the zone among them, all are of the same.
+            let best = alike.first().map_or(0, |(rrsig, _)| rank(rrsig));
+            let standing = alike.iter().take_while(|(rrsig, _)| rank(rrsig) == best).count();
+            times.note(tree.owner(node), alike, standing);
+            if alike[0].0.covered == Rtype::DNSKEY && best == 0 {
+                times.note_keys(tree.owner(node), &alike[..standing]);
+            }
         }
     }
 }

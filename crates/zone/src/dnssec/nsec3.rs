@@ -1,5 +1,7 @@
 //! An NSEC3 chain: one circle through the hashes of all names, each with its types (RFC 5155 §7.1).
 
+use std::collections::HashSet;
+
 use pharos_wire::Rtype;
 use pharos_wire::name::Text;
 use pharos_zonedb::nsec3::{HASH_OCTETS, Nsec3Parameters};
@@ -35,6 +37,7 @@ pub(crate) fn judge(tree: &Tree, chain: &Nsec3Chain, listed: Place, faults: &mut
     let mut stands_for_name = vec![false; members.len()];
     let mut types = Vec::new();
     let leaves_room = only_above_insecure(tree);
+    let mut beside_nsec: Option<(Place, u64)> = None;
     for node in tree.nodes() {
         let owner = Text(tree.owner(node));
         match chain.met(node) {
@@ -43,7 +46,10 @@ pub(crate) fn judge(tree: &Tree, chain: &Nsec3Chain, listed: Place, faults: &mut
                 stands_for_name[at as usize] = true;
                 let Some(member) = &members[at as usize].2 else { continue };
                 bitmap::types(tree, node, &mut types);
-                if let Some(difference) = bitmap::difference(member.bitmap, &types) {
+                if bitmap::lacks_only_nsec(tree, node, member.bitmap, &types) {
+                    let (place, count) = beside_nsec.unwrap_or((member.place, 0));
+                    beside_nsec = Some((place.min(member.place), count + 1));
+                } else if let Some(difference) = bitmap::difference(member.bitmap, &types) {
                     faults.error(member.place, format!("the NSEC3 record of {owner} {difference}"), AGAIN);
                 }
             }
@@ -63,9 +69,19 @@ pub(crate) fn judge(tree: &Tree, chain: &Nsec3Chain, listed: Place, faults: &mut
             }
         }
     }
-    for (at, (_, node, member)) in members.iter().enumerate() {
+    if let Some((place, count)) = beside_nsec {
+        let message = format!("{count} NSEC3 records do not list the NSEC record that their name has");
+        faults.warn(place, message, "during a change between NSEC and NSEC3 that is as it should be");
+    }
+    let mut occluded = None;
+    for (at, (hash, node, member)) in members.iter().enumerate() {
         let (owner, Some(member)) = (Text(tree.owner(*node)), member) else { continue };
-        if !stands_for_name[at] {
+        if !stands_for_name[at] && occluded.get_or_insert_with(|| of_occluded(tree, chain)).contains(hash) {
+            let message = format!("the NSEC3 record {owner} stands for a name that is never served");
+            let remedy =
+                "it denies what it must; remove what is below the delegation or DNAME, and sign again";
+            faults.warn(member.place, message, remedy);
+        } else if !stands_for_name[at] {
             let message = format!("the NSEC3 record {owner} stands for no name of the zone");
             faults.error(member.place, message, AGAIN);
         }
@@ -80,6 +96,15 @@ pub(crate) fn judge(tree: &Tree, chain: &Nsec3Chain, listed: Place, faults: &mut
             faults.error(member.place, message, AGAIN);
         }
     }
+}
+
+/// The hashes of names that no look-up meets. Some signers give them records, too: one is a link of the chain like any
+/// other, and covers what it says, so that denials hold.
+fn of_occluded(tree: &Tree, chain: &Nsec3Chain) -> HashSet<Hash> {
+    tree.nodes()
+        .filter(|&node| matches!(tree.standing(node), Standing::Occluded(_)))
+        .map(|node| chain.parameters.hash(&[tree.owner(node)]))
+        .collect()
 }
 
 /// NSEC3 records that are of no chain: their owners are no hashes of the apex's children, or they hash otherwise than

@@ -2,7 +2,8 @@
 //!
 //! What must be signed is what the zone speaks of with authority (RFC 4035 §2.2): not delegations, nor glue. It must
 //! be signed with each algorithm that the zone uses. A signature that is there must be one that validators would
-//! take (RFC 4035 §5.3.1), its times apart, of which [`super::times`] speaks.
+//! take (RFC 4035 §5.3.1), or stand beside such a one: that is odd, and no fault (RFC 4035 §5.3.3). Only over the keys
+//! themselves signatures by different keys do not stand for each other. Their times are told apart, of which [`super::times`] speaks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +12,7 @@ use pharos_wire::name::{Labels, Text};
 
 use super::faults::Faults;
 use super::is_judged;
-use super::keys::{Keys, name as algorithm_name};
+use super::keys::{Key, Keys, name as algorithm_name};
 use super::rrsig::Rrsig;
 use super::verify::Canonical;
 use super::{Checks, Signatures};
@@ -42,10 +43,19 @@ pub(crate) struct Found {
 enum Verdict {
     /// Validators take it, as far as was looked.
     Good,
+    /// It holds, and no validator begins with it: over the keys, of a key that is revoked or no secure entry point.
+    NoAnchor,
     /// It is of a key that the zone does not have, or of one that is revoked.
     NoKey,
     /// No validator takes it: why, and what to do.
     Bad(String, &'static str),
+}
+
+impl Verdict {
+    /// Of several keys that may have made a signature, the one that speaks for it most.
+    fn best(mut verdicts: impl Iterator<Item = Self>) -> Self {
+        if verdicts.any(|verdict| matches!(verdict, Self::Good)) { Self::Good } else { Self::NoAnchor }
+    }
 }
 
 impl Judge<'_> {
@@ -104,21 +114,27 @@ impl Judge<'_> {
         let (rtype, owner) = (rrset[0].rtype, self.tree.owner(node));
         let what = || format!("{} RRset of {}", Display(rtype.0), Text(owner));
         let mut canonical = None;
-        // Algorithms of good signatures, of bad ones, and signatures whose key is missing.
-        let (mut good, mut bad, mut keyless) = ([false; 256], [false; 256], Vec::new());
+        // Algorithms of good signatures, those that are bad and why, and those whose key is missing.
+        let (mut good, mut bad, mut keyless) = ([false; 256], Vec::new(), Vec::new());
         for (rrsig, place) in rrsigs {
             match self.signature(node, rrset, rrsig, &mut canonical, found) {
                 Verdict::Good => good[usize::from(rrsig.algorithm)] = true,
+                Verdict::NoAnchor => {}
                 Verdict::NoKey => keyless.push((rrsig, *place)),
-                Verdict::Bad(why, remedy) => {
-                    bad[usize::from(rrsig.algorithm)] = true;
-                    found.faults.error(*place, format!("the RRSIG of the {} {why}", what()), remedy);
-                }
+                Verdict::Bad(why, remedy) => bad.push((rrsig.algorithm, *place, why, remedy)),
+            }
+        }
+        for (algorithm, place, why, remedy) in &bad {
+            // Validators try the others, and one that holds is enough (RFC 4035 §5.3.3).
+            if good[usize::from(*algorithm)] || !self.keys.active().contains(algorithm) {
+                found.faults.warn(*place, format!("an RRSIG of the {} {why}", what()), *remedy);
+            } else {
+                found.faults.error(*place, format!("the RRSIG of the {} {why}", what()), *remedy);
             }
         }
         self.done.fetch_add(rrsigs.len() as u64, Ordering::Relaxed);
         for &algorithm in self.keys.active() {
-            if good[usize::from(algorithm)] || bad[usize::from(algorithm)] {
+            if good[usize::from(algorithm)] || bad.iter().any(|&(of, ..)| of == algorithm) {
                 continue;
             }
             let unknown = keyless.iter().find(|(rrsig, _)| rrsig.algorithm == algorithm);
@@ -177,32 +193,35 @@ impl Judge<'_> {
                 remedy,
             );
         }
-        let may_be_revoked = rrset[0].rtype == Rtype::DNSKEY;
-        let mut candidates =
-            self.keys.candidates(rrsig).filter(|key| may_be_revoked || !key.revoked).peekable();
+        let over_keys = rrset[0].rtype == Rtype::DNSKEY;
+        let verdict_of = |key: &Key<'_>| match over_keys && !self.keys.anchors(key) {
+            true => Verdict::NoAnchor,
+            false => Verdict::Good,
+        };
+        let mut candidates = self.keys.candidates(rrsig).filter(|key| over_keys || !key.revoked).peekable();
         if candidates.peek().is_none() {
             return Verdict::NoKey;
         }
         if !self.is_chosen(node, rrsig) {
-            return Verdict::Good;
+            return Verdict::best(candidates.map(verdict_of));
         }
         let canonical = canonical
             .get_or_insert_with(|| Canonical::new(rrset[0].rtype, rrset.iter().map(|record| record.rdata)));
         canonical.signed_data(owner, rrset[0].rtype, rrsig, &mut found.data);
-        let mut unverifiable = false;
+        let mut unverifiable = Vec::new();
         for key in candidates {
             match &key.public {
-                None => unverifiable = true,
+                None => unverifiable.push(verdict_of(key)),
                 Some(public) if public.verify(&found.data, rrsig.signature) => {
                     found.verified += 1;
-                    return Verdict::Good;
+                    return verdict_of(key);
                 }
                 Some(_) => {}
             }
         }
-        if unverifiable {
+        if !unverifiable.is_empty() {
             found.unverifiable += 1;
-            return Verdict::Good;
+            return Verdict::best(unverifiable.into_iter());
         }
         let why = format!("does not verify with key {}", rrsig.key_tag);
         Verdict::Bad(why, "something was changed behind the signer's back: sign the zone again")

@@ -61,10 +61,38 @@ impl Times {
             self.error(Diagnostic::error(place, message, remedy));
         } else if to - clock.unix < clock.near.as_secs() {
             let message = what(&format!("ends in {}", span(to - clock.unix)));
-            self.total += 1;
-            if self.warnings.len() < MAX_KEPT {
-                self.warnings.push(Diagnostic::warning(place, message, "sign the zone again"));
-            }
+            self.warning(Diagnostic::warning(place, message, "sign the zone again"));
+        }
+    }
+
+    /// Takes note of signatures over the keys that validators may begin with, in the order of key tags. One that holds
+    /// is enough for those who know its key, yet which of them the parent's DS record names is not known here: of the
+    /// others it is told that they do not hold. Where none holds, [`Self::note`] has told it.
+    pub(crate) fn note_keys(&mut self, owner: &[u8], anchors: &[(Rrsig<'_>, Place)]) {
+        let Some(clock) = self.clock else { return };
+        let holds = |(rrsig, _): &(Rrsig<'_>, Place)| {
+            (self.unix(rrsig.inception)..=self.unix(rrsig.expiration)).contains(&clock.unix)
+        };
+        if !anchors.iter().any(holds) {
+            return;
+        }
+        let lapsed: Vec<_> = anchors
+            .chunk_by(|(one, _), (other, _)| one.key_tag == other.key_tag)
+            .filter(|of_key| !of_key.iter().any(holds))
+            .filter_map(|of_key| of_key.first())
+            .collect();
+        for (rrsig, place) in lapsed {
+            let message =
+                format!("the RRSIG of {} DNSKEY by key {} does not hold now", Text(owner), rrsig.key_tag);
+            let remedy = "sign the keys with each key that a DS record of the parent names (RFC 4035 §5.2)";
+            self.warning(Diagnostic::warning(*place, message, remedy));
+        }
+    }
+
+    fn warning(&mut self, finding: Diagnostic) {
+        self.total += 1;
+        if self.warnings.len() < MAX_KEPT {
+            self.warnings.push(finding);
         }
     }
 
@@ -163,6 +191,25 @@ mod tests {
         assert_eq!(said(300, &[next], 1), (600, 1));
         // What was not made by a key of the zone does not stand for what was.
         assert_eq!(said(300, &[old, now], 1), (200, 1));
+    }
+
+    #[test]
+    fn a_key_whose_signature_over_the_keys_lapsed_is_told_beside_one_that_holds() {
+        let of_key = |key_tag, inception, expiration| {
+            let rrsig = Rrsig { covered: Rtype::DNSKEY, key_tag, ..rrsig(inception, expiration) };
+            (rrsig, Place::default())
+        };
+        let said = |all: &[(Rrsig<'_>, Place)]| {
+            let mut times = Times::new(Some(Clock { unix: 300, near: Duration::ZERO }));
+            times.note_keys(b"\0", all);
+            times.findings().0.into_iter().map(|finding| finding.message).collect::<Vec<_>>()
+        };
+        let (old, now, next) = (of_key(1, 100, 200), of_key(2, 150, 400), of_key(2, 350, 600));
+        assert_eq!(said(&[old, now, next]), ["the RRSIG of . DNSKEY by key 1 does not hold now"]);
+        assert_eq!(said(&[of_key(1, 150, 400), now]), [""; 0]);
+        assert_eq!(said(&[of_key(2, 100, 200), now]), [""; 0]);
+        // Where none holds it was told already.
+        assert_eq!(said(&[old, next]), [""; 0]);
     }
 
     #[test]

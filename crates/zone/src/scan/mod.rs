@@ -182,14 +182,14 @@ impl Report {
 }
 
 impl Report {
-    /// All warnings and errors that are kept, for whoever mends the file.
+    /// All errors and warnings that are kept, for whoever mends the file.
     pub fn whole(&self) -> impl fmt::Display + '_ {
         Shown { report: self, most: MAX_KEPT }
     }
 }
 
-/// Warnings and errors as a person reads them, the first [`MAX_SHOWN`] of each, with a last line that counts what is
-/// not shown.
+/// Errors and then warnings as a person reads them, the first [`MAX_SHOWN`] of each, with a last line that counts what
+/// is not shown.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Shown { report: self, most: MAX_SHOWN }.fmt(f)
@@ -204,10 +204,11 @@ struct Shown<'a> {
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { errors, errors_total, warnings, warnings_total, files, .. } = self.report;
-        for diagnostic in warnings.iter().take(self.most).chain(errors.iter().take(self.most)) {
+        // What refuses comes first: readers of a refusal may see no more than its beginning.
+        for diagnostic in errors.iter().take(self.most).chain(warnings.iter().take(self.most)) {
             writeln!(f, "{}", diagnostic.render(files))?;
         }
-        for (kept, total, what) in [(warnings, warnings_total, "warnings"), (errors, errors_total, "errors")]
+        for (kept, total, what) in [(errors, errors_total, "errors"), (warnings, warnings_total, "warnings")]
         {
             let hidden = total.saturating_sub(kept.len().min(self.most) as u64);
             if hidden > 0 {
