@@ -32,6 +32,7 @@ pub mod servers;
 pub mod sign;
 pub mod world;
 
+use std::ops::Range;
 use std::time::Instant;
 
 use exchange::{LONG, Patience, QUICK, STEADY};
@@ -80,12 +81,12 @@ pub fn run(seed: u64, count: usize) -> Report {
     report
 }
 
-/// Runs `count` queries that follow from `seed` on `sets` sets of signed zones.
-pub fn run_signed(seed: u64, count: usize, sets: usize) -> Report {
+/// Runs `count` queries that follow from `seed` on sets of signed zones, those with these numbers.
+pub fn run_signed(seed: u64, count: usize, sets: Range<usize>) -> Report {
     let mut report = Report::of_signed();
     let signer = Signer::new();
-    for index in 0..sets {
-        let here = count / sets + usize::from(index < count % sets);
+    for (nth, index) in sets.clone().enumerate() {
+        let here = count / sets.len() + usize::from(nth < count % sets.len());
         let mut random = Random::new(seed ^ (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let begun = Instant::now();
         let world = World::signed(&mut random, index, &signer);

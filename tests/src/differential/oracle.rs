@@ -4,7 +4,7 @@
 //! that excuses a peer cannot excuse a fault of ours. Nothing is shared with the responder but the reading of zone
 //! files. Policies are ours: twelve aliases, one RRset for ANY, no transfers.
 //!
-//! Called by [`super::judge`] for every reply of ours.
+//! Called by [`super::judge::judge`] for every reply of ours.
 
 use std::collections::BTreeSet;
 
