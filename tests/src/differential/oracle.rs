@@ -365,7 +365,9 @@ impl<'w> Walk<'w> {
         if let Some(chain) = self.chain(zone) {
             // Opt-out may leave the closest encloser without a record: then one above it counts.
             if let Some(provable) = self.prove_encloser(zone, closer) {
-                self.prove(chain.covering(&provable.child(b"*")));
+                // Where that one's wildcard exists nothing can be proved; its record is what there is.
+                let wildcard = provable.child(b"*");
+                self.prove(chain.matching(&wildcard).or_else(|| chain.covering(&wildcard)));
             }
         } else {
             self.prove(zone.nsec_for(name));

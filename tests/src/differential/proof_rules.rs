@@ -90,8 +90,14 @@ pub fn provable_encloser(case: &Case<'_>, differences: &mut Differences) {
         })
     };
     let names = walk(case.ours, &case.ask.qname).0;
-    if case.peer == Peer::Nsd && names.iter().any(unprovable) && only_proofs_differ(case) {
-        differences.excuse(&[Aspect::Authority, Aspect::Tc]);
+    if !names.iter().any(unprovable) {
+        return;
+    }
+    let empty = case.theirs.sections[AUTHORITY].is_empty();
+    match case.peer {
+        Peer::Nsd if only_proofs_differ(case) => differences.excuse(&[Aspect::Authority, Aspect::Tc]),
+        Peer::Knot if case.theirs.rcode == 3 && empty => differences.excuse(&[Aspect::Authority, Aspect::Aa]),
+        _ => {}
     }
 }
 

@@ -174,6 +174,13 @@ impl<'a> Narrator<'a> {
             Proves::NoWildcard => {
                 let mut wildcard = b"\x01*".to_vec();
                 wildcard.extend(name.suffix(provable(label)));
+                if is_member(image, &wildcard) {
+                    return Some(format!(
+                        "NSEC3 {held} is the hash of {}, a wildcard that exists and does not stand for the name; what \
+                         opt-out leaves out cannot be proved (RFC 5155 §12.2)",
+                        Text(&wildcard)
+                    ));
+                }
                 format!(
                     "NSEC3 {held} to {next}: between them is {}, the hash of {}, so that no wildcard stands for the \
                      name (RFC 5155 §7.2.2)",
