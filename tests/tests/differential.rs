@@ -7,8 +7,8 @@
 //! `PHAROS_DIFF_QUERIES` is how many queries, `PHAROS_DIFF_SEED` repeats a run. Without the other servers' programs
 //! it is skipped, with a line that says so; with `CI=true` that is a failure.
 
-use pharos_tests::differential::run;
 use pharos_tests::differential::servers::{self, Peer};
+use pharos_tests::differential::{clock, number, run, settle};
 
 /// Half a minute: two worlds.
 const QUERIES: usize = 20_000;
@@ -37,19 +37,5 @@ fn no_answer_differs_from_nsd_knot_or_bind_but_by_a_named_rule() {
     let seed = number("PHAROS_DIFF_SEED").unwrap_or(seed);
     println!("PHAROS_DIFF_SEED={seed} PHAROS_DIFF_QUERIES={queries}");
     let report = run(seed, queries);
-    println!("{}", report.tables());
-    assert!(report.found() == 0, "PHAROS_DIFF_SEED={seed}\n{}", report.findings());
-    let (from, least) = EACH_KIND;
-    let rare = if queries >= from { report.rare(least) } else { Vec::new() };
-    assert!(rare.is_empty(), "fewer than {least}: {rare:?}");
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.replace('_', "").parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")))
-}
-
-fn clock() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_nanos() as u64)
+    settle(&report, seed, queries, EACH_KIND);
 }

@@ -9,7 +9,7 @@
 //! that says so; with `CI=true` that is a failure.
 
 use pharos_tests::differential::servers::{self, Peer};
-use pharos_tests::differential::{run_signed, sign};
+use pharos_tests::differential::{clock, number, run_signed, settle, sign};
 
 /// Half a minute.
 const QUERIES: usize = 8_000;
@@ -43,19 +43,5 @@ fn no_signed_answer_differs_from_four_other_servers_but_by_a_named_rule() {
     println!("PHAROS_DIFF_SEED={seed} PHAROS_DIFF_QUERIES={queries} PHAROS_DIFF_SETS={sets}");
     let first = number("PHAROS_DIFF_FIRST").map_or(0, |first| first as usize);
     let report = run_signed(seed, queries, first..first + sets.max(1));
-    println!("{}", report.tables());
-    assert!(report.found() == 0, "PHAROS_DIFF_SEED={seed}\n{}", report.findings());
-    let (from, least) = EACH_KIND;
-    let rare = if queries >= from { report.rare(least) } else { Vec::new() };
-    assert!(rare.is_empty(), "fewer than {least}: {rare:?}");
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.replace('_', "").parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")))
-}
-
-fn clock() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_nanos() as u64)
+    settle(&report, seed, queries, EACH_KIND);
 }

@@ -51,6 +51,33 @@ const WORLD_QUERIES: usize = 10_000;
 /// Queries under way together.
 const BATCH: usize = 2_000;
 
+/// A number that the environment sets for a run.
+///
+/// # Panics
+/// If it is not a number.
+pub fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.replace('_', "").parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")))
+}
+
+/// A seed that nobody has had: the time.
+pub fn clock() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
+}
+
+/// Prints what a run came to. From so many queries on each kind of answer must have come up so often over each
+/// transport.
+///
+/// # Panics
+/// If anything was found, or a kind was too rare.
+pub fn settle(report: &Report, seed: u64, queries: usize, (from, least): (usize, usize)) {
+    println!("{}", report.tables());
+    assert!(report.found() == 0, "PHAROS_DIFF_SEED={seed}\n{}", report.findings());
+    let rare = if queries >= from { report.rare(least) } else { Vec::new() };
+    assert!(rare.is_empty(), "fewer than {least}: {rare:?}");
+}
+
 /// Runs `count` queries that follow from `seed`.
 pub fn run(seed: u64, count: usize) -> Report {
     let mut report = Report::default();

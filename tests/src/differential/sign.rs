@@ -269,12 +269,12 @@ fn sign(
         }
         // A chain is half built, or half taken down.
         8..20 if !renamed => {
-            let first = bind(random, directory, apex, text, keys, proofs);
-            let second = bind(random, directory, apex, text, keys, other);
+            let first = bind(random, directory, apex, text, proofs);
+            let second = bind(random, directory, apex, text, other);
             first + &hashed(&second).into_iter().filter(|_| random.percent(50)).collect::<String>()
         }
         20..50 if ldns_can => ldns(directory, apex, text, keys, proofs),
-        _ => bind(random, directory, apex, text, keys, proofs),
+        _ => bind(random, directory, apex, text, proofs),
     }
 }
 
@@ -310,14 +310,7 @@ fn hashed(text: &str) -> Vec<String> {
     owners.iter().map(of).collect()
 }
 
-fn bind(
-    random: &mut Random,
-    directory: &Path,
-    apex: &DomainName,
-    text: &str,
-    keys: &[String],
-    proofs: Proofs,
-) -> String {
+fn bind(random: &mut Random, directory: &Path, apex: &DomainName, text: &str, proofs: Proofs) -> String {
     write(&directory.join("unsigned.zone"), text);
     let name = apex.text();
     let mut args = vec!["-q", "-S", "-P", "-O", "full", "-o", &name, "-f", "signed.zone"];
@@ -325,7 +318,6 @@ fn bind(
         // Only keys for keys sign keys.
         args.push("-x");
     }
-    let _ = keys;
     let iterations;
     if let Proofs::Nsec3(count, salt) | Proofs::OptOut(count, salt) = proofs {
         iterations = count.to_string();

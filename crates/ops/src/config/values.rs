@@ -346,14 +346,19 @@ const WORKERS_AT_MOST: usize = 1024;
 impl FromStr for Workers {
     type Err = Refusal;
     fn from_str(text: &str) -> Result<Self, Refusal> {
-        match (text, text.parse::<NonZeroUsize>()) {
-            ("auto", _) => Ok(Self::Auto),
-            (_, Ok(count)) if count.get() <= WORKERS_AT_MOST => Ok(Self::Fixed(count)),
-            _ => refuse(
-                format!("\"{text}\" is not a number of workers"),
-                format!("write auto (one per core) or a number from 1 to {WORKERS_AT_MOST}"),
-            ),
-        }
+        Ok(auto_or_count(text, "workers", "auto (one per core)")?.map_or(Self::Auto, Self::Fixed))
+    }
+}
+
+/// `auto`, which is none, or a number of threads.
+fn auto_or_count(text: &str, what: &str, auto: &str) -> Result<Option<NonZeroUsize>, Refusal> {
+    match (text, text.parse::<NonZeroUsize>()) {
+        ("auto", _) => Ok(None),
+        (_, Ok(count)) if count.get() <= WORKERS_AT_MOST => Ok(Some(count)),
+        _ => refuse(
+            format!("\"{text}\" is not a number of {what}"),
+            format!("write {auto} or a number from 1 to {WORKERS_AT_MOST}"),
+        ),
     }
 }
 
@@ -378,14 +383,7 @@ pub enum Threads {
 impl FromStr for Threads {
     type Err = Refusal;
     fn from_str(text: &str) -> Result<Self, Refusal> {
-        match (text, text.parse::<NonZeroUsize>()) {
-            ("auto", _) => Ok(Self::Auto),
-            (_, Ok(count)) if count.get() <= WORKERS_AT_MOST => Ok(Self::Fixed(count)),
-            _ => refuse(
-                format!("\"{text}\" is not a number of threads"),
-                format!("write auto or a number from 1 to {WORKERS_AT_MOST}"),
-            ),
-        }
+        Ok(auto_or_count(text, "threads", "auto")?.map_or(Self::Auto, Self::Fixed))
     }
 }
 
