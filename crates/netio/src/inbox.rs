@@ -7,12 +7,12 @@
 //! but only a few times before the others get their turn, so that a flood on one address cannot starve another.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use crate::batch::{Batch, Wait};
 use crate::error::{NetError, on_socket};
-use crate::sys;
+use crate::poll::{Events, Interest, Poll};
 use crate::udp::UdpSocket;
 
 /// How often a socket that fills its batches is asked again before the others are looked at: often enough
@@ -75,13 +75,12 @@ impl Inbox {
     }
 }
 
-/// Level-triggered epoll over the sockets of one worker.
+/// Which of a worker's sockets to read next.
 struct Poller {
-    epoll: OwnedFd,
-    events: Box<[libc::epoll_event]>,
-    /// What is left of the last answer: `events[next..ready]`.
+    poll: Poll,
+    events: Events,
+    /// How many of the last events have been looked at.
     next: usize,
-    ready: usize,
     /// The socket that just filled a batch, and how often in a row it may be asked again.
     again: Option<usize>,
     repeats_left: u8,
@@ -89,26 +88,11 @@ struct Poller {
 
 impl Poller {
     fn new(sockets: &[UdpSocket]) -> io::Result<Self> {
-        // SAFETY: no pointers.
-        let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        sys::check(epoll)?;
-        // SAFETY: the descriptor was just made, and nobody else has it.
-        let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
+        let poll = Poll::new()?;
         for (socket, index) in sockets.iter().zip(0..) {
-            let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: index };
-            // SAFETY: the event outlives the call, which only reads it; both descriptors are open.
-            let result = unsafe {
-                libc::epoll_ctl(
-                    epoll.as_raw_fd(),
-                    libc::EPOLL_CTL_ADD,
-                    socket.as_fd().as_raw_fd(),
-                    &raw mut event,
-                )
-            };
-            sys::check(result)?;
+            poll.add(socket.as_fd(), index, Interest::Read)?;
         }
-        let events = vec![libc::epoll_event { events: 0, u64: 0 }; sockets.len()].into_boxed_slice();
-        Ok(Self { epoll, events, next: 0, ready: 0, again: None, repeats_left: 0 })
+        Ok(Self { poll, events: Events::new(sockets.len()), next: 0, again: None, repeats_left: 0 })
     }
 
     /// The index of the next socket to read; `None` when none became readable within the wait.
@@ -117,13 +101,13 @@ impl Poller {
             return Ok(Some(index));
         }
         self.repeats_left = FULL_BATCHES_IN_A_ROW - 1;
-        if self.next == self.ready {
+        if self.next == self.events.len() {
             self.next = 0;
-            self.ready = self.poll(wait)?;
+            self.poll.wait(&mut self.events, wait)?;
         }
-        let Some(event) = self.events[..self.ready].get(self.next) else { return Ok(None) };
+        let Some(event) = self.events.get(self.next) else { return Ok(None) };
         self.next += 1;
-        Ok(usize::try_from(event.u64).ok())
+        Ok(usize::try_from(event.token()).ok())
     }
 
     /// The socket filled a whole batch: there is probably more.
@@ -131,19 +115,6 @@ impl Poller {
         if self.repeats_left > 0 {
             self.repeats_left -= 1;
             self.again = Some(index);
-        }
-    }
-
-    fn poll(&mut self, wait: Duration) -> io::Result<usize> {
-        let millis = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX).max(1);
-        let room = i32::try_from(self.events.len()).unwrap_or(i32::MAX);
-        // SAFETY: the pointer and `room` describe `self.events`, borrowed mutably for the call; any bits are
-        // valid in an event.
-        let result =
-            unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), self.events.as_mut_ptr(), room, millis) };
-        match sys::check(result) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            other => other,
         }
     }
 }

@@ -6,7 +6,8 @@
 //! Who calls what:
 //! - the responder's UDP workers: [`bind_group`] opens their sockets, an [`Inbox`] waits on them, a [`Batch`]
 //!   carries queries in and replies out, [`affinity`] pins the worker beside the receive queue that feeds it;
-//! - the responder's TCP side: [`tcp::listen`];
+//! - the responder's TCP threads: [`tcp::listen_group`] opens their listeners, [`tcp::accept`] takes connections, and a
+//!   [`poll::Poll`] waits on all of them;
 //! - the sidecar's BGP sessions: [`bgp`] (RFC 2385 signatures, RFC 5082 GTSM, source address);
 //! - whoever starts: [`lock`] refuses a second instance, which SO_REUSEPORT would let join in silence;
 //!   [`descriptors`] raises what the process may open; [`own_addresses`] tells probes of this host from strangers.
@@ -60,6 +61,7 @@ mod inbox;
 pub mod lock;
 pub mod memory;
 mod peer;
+pub mod poll;
 mod report;
 mod sys;
 pub mod tcp;

@@ -30,12 +30,7 @@ impl Peer<'_> {
 
     /// The sender's address alone, for what is kept per address (cookies, rate limits).
     pub fn source_ip(&self) -> IpAddr {
-        if i32::from(self.name.sin6_family) == libc::AF_INET {
-            // sockaddr_in has its address where sockaddr_in6 has the flow information.
-            IpAddr::V4(Ipv4Addr::from(self.name.sin6_flowinfo.to_ne_bytes()))
-        } else {
-            IpAddr::V6(Ipv6Addr::from(self.name.sin6_addr.s6_addr))
-        }
+        ip_of(self.name)
     }
 
     /// The address of ours that was asked, from which the reply will leave. `None` only if the kernel sent no
@@ -58,6 +53,16 @@ pub enum Arrival {
     Whole,
     /// The datagram was longer than the query buffer; its end is lost (MSG_TRUNC).
     Truncated,
+}
+
+/// The address in the kernel's form of it.
+pub(crate) fn ip_of(name: &Name) -> IpAddr {
+    if i32::from(name.sin6_family) == libc::AF_INET {
+        // sockaddr_in has its address where sockaddr_in6 has the flow information.
+        IpAddr::V4(Ipv4Addr::from(name.sin6_flowinfo.to_ne_bytes()))
+    } else {
+        IpAddr::V6(Ipv6Addr::from(name.sin6_addr.s6_addr))
+    }
 }
 
 /// The kernel's form of an IPv4 or IPv6 socket address; an IPv4 one uses the first 16 octets of it.

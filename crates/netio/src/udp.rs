@@ -181,7 +181,7 @@ pub fn bind_group(
     if let (Steering::ReceivingCpu { worker_cpus }, Some(first)) = (steering, sockets.first()) {
         // A lone socket needs no program, and an exclusive one has no group to attach it to.
         if workers > 1 {
-            attach_steering(first, &steering_program(worker_cpus, workers))
+            steer(first.as_fd(), worker_cpus, workers)
                 .map_err(on_socket("attach the steering program to", addr))?;
         }
     }
@@ -255,8 +255,10 @@ fn steering_program(worker_cpus: &[CpuId], workers: usize) -> Vec<libc::sock_fil
     program
 }
 
-fn attach_steering(socket: &UdpSocket, program: &[libc::sock_filter]) -> io::Result<()> {
+/// Makes the kernel pick, of the sockets that share a port with this one, that of the worker on the receiving CPU.
+pub(crate) fn steer(socket: BorrowedFd<'_>, worker_cpus: &[CpuId], workers: usize) -> io::Result<()> {
     use std::os::fd::AsRawFd;
+    let program = steering_program(worker_cpus, workers);
     let header = libc::sock_fprog {
         len: u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
         filter: program.as_ptr().cast_mut(),
@@ -266,7 +268,7 @@ fn attach_steering(socket: &UdpSocket, program: &[libc::sock_filter]) -> io::Res
     // the kernel only reads both.
     let result = unsafe {
         libc::setsockopt(
-            socket.as_fd().as_raw_fd(),
+            socket.as_raw_fd(),
             libc::SOL_SOCKET,
             libc::SO_ATTACH_REUSEPORT_CBPF,
             (&raw const header).cast(),

@@ -6,8 +6,9 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use pharos_netio::Steering;
 use pharos_netio::bgp::{Gtsm, Md5Key, SessionOptions, expect_peer, outbound, protect};
-use pharos_netio::tcp::{TcpOptions, listen};
+use pharos_netio::tcp::{TcpOptions, listen_group};
 use socket2::SockRef;
 
 /// Against a hang only.
@@ -29,8 +30,10 @@ fn neighbour() -> SessionOptions {
 
 /// A listener on the address that expects one peer there.
 fn listener(address: &str, peer: &SessionOptions) -> TcpListener {
-    let listener = listen(SocketAddr::new(ip(address), 0), &TcpOptions::default()).unwrap();
-    expect_peer(&listener, ip(address), peer).unwrap();
+    let address = ip(address);
+    let at = SocketAddr::new(address, 0);
+    let listener = listen_group(at, 1, Steering::FlowHash, &TcpOptions::default()).unwrap().remove(0);
+    expect_peer(&listener, address, peer).unwrap();
     listener
 }
 

@@ -1,6 +1,6 @@
 //! Counters with one writer each, summed when somebody scrapes.
 //!
-//! Each worker and the TCP thread own one [`Counters`], with a [`Tally`] for each origin of queries; a count is a
+//! Each worker and each TCP thread own one [`Counters`], with a [`Tally`] for each origin of queries; a count is a
 //! load and a store of a word that no other thread writes, so it needs no locked instruction. Readers may see a number
 //! that is one batch old.
 
@@ -212,6 +212,7 @@ pub(crate) struct Counters {
     pub(crate) accepted: Count,
     pub(crate) turned_away: Count,
     pub(crate) timed_out: Count,
+    pub(crate) overfull: Count,
     heartbeat_ms: Count,
 }
 

@@ -4,7 +4,7 @@ mod start;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,12 +14,13 @@ use pharos_netio::lock::AddressLocks;
 use pharos_zone::dnssec::{Checks, Clock};
 use pharos_zonedb::Published;
 
-use crate::config::{DnssecConfig, TcpLimits};
+use crate::config::DnssecConfig;
 use crate::counters::{Counters, beat_age_ms};
 use crate::log;
 use crate::metrics::ResponderCollector;
 use crate::origin::OwnAddresses;
 use crate::status::{MAX_LISTED, Status, StatusFilter, WorkerStatus, ZoneLife, ZoneStatus};
+use crate::tcp::Gate;
 use crate::vigil::{self, Moment, Standing, Vigil};
 use crate::zones::{Belief, Bench, Known, ReloadError, ReloadReport, Served, ZoneKeeper, unix};
 
@@ -28,7 +29,6 @@ const LATE: Duration = Duration::from_secs(1);
 /// A thread that waits for its next look wakes so often, to see whether the responder stops.
 const WAKE: Duration = Duration::from_millis(500);
 /// Names of threads.
-const TCP: &str = "tcp";
 const DESK_UDP: &str = "management-udp";
 const DESK_TCP: &str = "management-tcp";
 /// Time between two tries of a reload that lacked descriptors.
@@ -63,11 +63,11 @@ struct Shared {
     vigil: Mutex<Vigil>,
     published: Arc<Published<Served>>,
     workers: Vec<(Option<CpuId>, Arc<Counters>)>,
-    tcp: Arc<Counters>,
+    /// One for each TCP thread.
+    tcp: Vec<Arc<Counters>>,
+    gate: Arc<Gate>,
     management: Option<Management>,
     own_addresses: Arc<OwnAddresses>,
-    tcp_open: Arc<AtomicU64>,
-    tcp_limits: TcpLimits,
     /// Whether a thread waits to do again what a reload could not for want of descriptors.
     retrying: AtomicBool,
     stop: Arc<AtomicBool>,
@@ -80,7 +80,6 @@ struct Management {
     listen: Vec<SocketAddr>,
     udp: Arc<Counters>,
     tcp: Arc<Counters>,
-    tcp_open: Arc<AtomicU64>,
 }
 
 /// Whether the responder can be relied on.
@@ -200,10 +199,14 @@ impl Handle {
                 })
                 .collect(),
             clock: trust,
-            tcp_connections: shared.tcp_open.load(Ordering::Relaxed),
-            tcp_connections_at_most: shared.tcp_limits.connections as u64,
-            tcp_heartbeat_age_ms: beat_age_ms(&shared.tcp, shared.started),
-            queries: workers.iter().map(|worker| worker.queries).sum::<u64>() + shared.tcp.queries(),
+            tcp_connections: shared.gate.open(),
+            tcp_connections_at_most: shared.gate.limits().connections as u64,
+            tcp_heartbeat_age_ms: {
+                let ages = shared.tcp.iter().map(|counters| beat_age_ms(counters, shared.started));
+                ages.max().unwrap_or_default()
+            },
+            queries: workers.iter().map(|worker| worker.queries).sum::<u64>()
+                + shared.tcp.iter().map(|counters| counters.queries()).sum::<u64>(),
             drops: self.counters().iter().map(|(_, counters)| counters.drops()).sum(),
             workers,
         }
@@ -272,6 +275,10 @@ fn worker_name(id: usize) -> String {
     format!("udp-{id}")
 }
 
+fn tcp_name(id: usize) -> String {
+    format!("tcp-{id}")
+}
+
 /// Whether a reload left something out for want of descriptors, and nothing else can be said of it.
 fn is_short(report: &Result<ReloadReport, ReloadError>) -> bool {
     match report {
@@ -294,14 +301,15 @@ impl Shared {
         let workers = self.workers.iter().enumerate();
         let workers =
             workers.map(|(id, (_, counters))| Post { name: worker_name(id), transport: "udp", counters });
-        let tcp = Post { name: TCP.to_owned(), transport: "tcp", counters: &self.tcp };
+        let tcp = self.tcp.iter().enumerate();
+        let tcp = tcp.map(|(id, counters)| Post { name: tcp_name(id), transport: "tcp", counters });
         let management = self.management.iter().flat_map(|management| {
             [
                 Post { name: DESK_UDP.to_owned(), transport: "udp", counters: &management.udp },
                 Post { name: DESK_TCP.to_owned(), transport: "tcp", counters: &management.tcp },
             ]
         });
-        workers.chain([tcp]).chain(management)
+        workers.chain(tcp).chain(management)
     }
 
     /// How the next reload checks and judges; after a look, since the clock may have stepped this very moment.

@@ -4,7 +4,7 @@
 //! answers. From there on:
 //!
 //! - one pinned **worker** thread per core runs the batch loop of the query path (module `worker`);
-//! - one thread runs all **TCP** connections on tokio (module `tcp`);
+//! - as many **TCP** threads share connections (module `tcp`);
 //! - [`Handle::reload`] reads what changed, and swaps all zones at once when it is good (module `zones`);
 //! - a **vigil** looks now and then whether signatures near their end, and whether the clock can be believed (module
 //!   `vigil`);

@@ -203,7 +203,7 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
     clock.add(&[], status.clock.trusted.into());
     let mut heartbeat = gauge(
         "pharos_responder_worker_heartbeat_age_milliseconds",
-        "Since a thread that answers last turned, by its name: UDP workers and the TCP thread turn at least every 100 ms.",
+        "Since a thread that answers last turned, by its name: UDP workers and TCP threads turn at least every 100 ms.",
     );
     for (name, age) in handle.heartbeats() {
         heartbeat.add(&[("worker", &name)], age);
@@ -227,13 +227,15 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
     }
     let mut ended = counter(
         "pharos_responder_tcp_events_total",
-        "TCP connections accepted, turned away over a bound, and closed because they idled or were too slow.",
+        "TCP connections accepted, turned away over a bound, closed because they idled or were too slow (timed_out), and \
+         closed because clients that do not read made the responder keep too much (overfull).",
     );
     for (event, count) in [
         ("accepted", |counters: &Counters| counters.accepted.get()),
         ("turned_away", |counters: &Counters| counters.turned_away.get()),
         ("timed_out", |counters: &Counters| counters.timed_out.get()),
-    ] as [(&str, fn(&Counters) -> u64); 3]
+        ("overfull", |counters: &Counters| counters.overfull.get()),
+    ] as [(&str, fn(&Counters) -> u64); 4]
     {
         ended.add(&[("event", event)], all.iter().map(|(_, counters)| count(counters)).sum());
     }

@@ -13,8 +13,8 @@ pub(crate) struct Sockets {
     pub(crate) listen: Vec<SocketAddr>,
     /// For each worker one socket of each address.
     pub(crate) udp: Vec<Vec<UdpSocket>>,
-    /// One listener for each address.
-    pub(crate) tcp: Vec<TcpListener>,
+    /// For each TCP thread, of which there are as many as workers, one listener of each address.
+    pub(crate) tcp: Vec<Vec<TcpListener>>,
 }
 
 impl Sockets {
@@ -33,7 +33,7 @@ impl Sockets {
         let mut sockets = Self {
             listen: Vec::new(),
             udp: worker_cpus.iter().map(|_| Vec::new()).collect(),
-            tcp: Vec::new(),
+            tcp: worker_cpus.iter().map(|_| Vec::new()).collect(),
         };
         // Every TCP listener first: where another process has an address, or one that contains it, TCP refuses, while
         // UDP sockets would share the address and take packets before the start is given up.
@@ -41,16 +41,18 @@ impl Sockets {
             .iter()
             .map(|&wanted| {
                 let freebind = freebind(wanted);
-                Ok((freebind, listen_tcp(wanted, freebind)?))
+                Ok((freebind, listen_tcp(wanted, freebind, worker_cpus.len(), steering)?))
             })
             .collect::<Result<_, StartError>>()?;
-        for (&wanted, (freebind, listener)) in listen.iter().zip(listeners) {
-            let (listener, group) = join_udp(wanted, freebind, listener, worker_cpus.len(), steering)?;
+        for (&wanted, (freebind, listeners)) in listen.iter().zip(listeners) {
+            let (listeners, group) = join_udp(wanted, freebind, listeners, worker_cpus.len(), steering)?;
             let address = group.first().map_or(wanted, UdpSocket::local_addr);
             for (worker, socket) in sockets.udp.iter_mut().zip(group) {
                 worker.push(socket);
             }
-            sockets.tcp.push(listener);
+            for (thread, listener) in sockets.tcp.iter_mut().zip(listeners) {
+                thread.push(listener);
+            }
             sockets.listen.push(address);
         }
         Ok(sockets)
@@ -60,31 +62,36 @@ impl Sockets {
 /// TCP ports that are tried, where any would do, until one is free for UDP as well.
 const PORT_TRIES: usize = 32;
 
-fn listen_tcp(wanted: SocketAddr, freebind: Freebind) -> Result<TcpListener, StartError> {
+fn listen_tcp(
+    wanted: SocketAddr,
+    freebind: Freebind,
+    threads: usize,
+    steering: Steering<'_>,
+) -> Result<Vec<TcpListener>, StartError> {
     let options = tcp::TcpOptions { freebind, ..tcp::TcpOptions::default() };
-    Ok(tcp::listen(wanted, &options)?)
+    Ok(tcp::listen_group(wanted, threads, steering, &options)?)
 }
 
-/// UDP sockets on the port of a listener; on that of another one where any would do and the first is taken.
+/// UDP sockets on the port of the listeners; on that of other ones where any would do and the first is taken.
 fn join_udp(
     wanted: SocketAddr,
     freebind: Freebind,
-    mut listener: TcpListener,
+    mut listeners: Vec<TcpListener>,
     workers: usize,
     steering: Steering<'_>,
-) -> Result<(TcpListener, Vec<UdpSocket>), StartError> {
+) -> Result<(Vec<TcpListener>, Vec<UdpSocket>), StartError> {
     let options = UdpOptions { freebind, ..UdpOptions::default() };
     let mut tries = if wanted.port() == 0 { PORT_TRIES } else { 1 };
     loop {
-        let address = listener.local_addr();
+        let address = listeners.first().map_or(Ok(wanted), TcpListener::local_addr);
         let address =
             address.map_err(|source| StartError::System { what: "a TCP listener has no port", source })?;
         tries -= 1;
         match bind_group(address, workers, steering, &options) {
-            Ok(group) => return Ok((listener, group)),
+            Ok(group) => return Ok((listeners, group)),
             Err(error) if tries == 0 => return Err(error.into()),
             // Opened before the old one is closed, so that it gets another port.
-            Err(_) => listener = listen_tcp(wanted, freebind)?,
+            Err(_) => listeners = listen_tcp(wanted, freebind, workers, steering)?,
         }
     }
 }

@@ -55,7 +55,7 @@ pub struct Status {
     pub tcp_connections: u64,
     /// TCP connections that may be open at once: as configured, or fewer where descriptors are few.
     pub tcp_connections_at_most: u64,
-    /// Milliseconds since the TCP thread last turned; it turns at least every 100 ms.
+    /// Milliseconds since any TCP thread last turned, of the one that is latest; each turns at least every 100 ms.
     pub tcp_heartbeat_age_ms: u64,
     /// Messages received.
     pub queries: u64,

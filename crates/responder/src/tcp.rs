@@ -1,30 +1,37 @@
-//! TCP on one thread (RFC 7766, RFC 9210): every listener, every connection.
+//! TCP (RFC 7766, RFC 9210): threads that each have listeners and connections of their own.
 //!
-//! A connection costs a task and a small buffer; replies are linked in one buffer that all connections share,
-//! since the thread finishes a reply before it waits. Queries on a connection are answered in order, as many
-//! as have arrived at once (RFC 7766 §6.2.1.1 wants clients to pipeline).
+//! There is one thread for each UDP worker, and the kernel spreads connections over them as it does datagrams over the
+//! workers. A thread waits with epoll; a query then costs one read and one write, and queries that arrive together
+//! share both. Replies are linked in one buffer that all its connections share, since a turn ends with them written;
+//! so an open connection costs its entry in a table, about a hundred octets beside the kernel's, and whoever makes us
+//! remember more is bounded (modules `session` and `gate`).
 //!
-//! Bounds: connections in all and from one address, a deadline for each query to become whole and for each
-//! reply to be taken, an idle time that shrinks as the server fills. What is over a bound is closed.
+//! Threads are not pinned, unlike workers: a flood of datagrams may take the whole of one core, and must not take the
+//! connections that arrive there with it. By intention there is no async runtime here: its timer for each wait, its
+//! wakers and a task for each connection cost more than all that DNS needs.
+//!
+//! Bounds: connections in all, from one address and from one network; a deadline for each query to become whole and for
+//! replies to be taken; an idle time that shrinks as the server fills. What is over a bound is closed.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::net::{IpAddr, TcpListener};
-use std::rc::Rc;
+mod gate;
+mod session;
+mod table;
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use pharos_answer::{Context, Job, Pressure, Silent, Verdict, answer};
+use pharos_answer::{Context, Job, Pressure, Silent, Verdict};
 use pharos_netio::descriptors::is_shortage;
+use pharos_netio::poll::{Event, Events, Interest, Poll};
+use pharos_netio::tcp::accept;
 use pharos_zonedb::Reader;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::task::LocalSet;
-use tokio::time::timeout;
 
-use crate::config::{StartError, TcpLimits};
+use crate::config::StartError;
 use crate::counters::{Counters, Family};
 use crate::hush::Hush;
 use crate::origin::{Origin, Origins};
@@ -32,26 +39,39 @@ use crate::room;
 use crate::worker::{TURN, since_epoch};
 use crate::zones::Served;
 
-/// Octets of the largest reply with its length before it.
-const REPLY_OCTETS: usize = 2 + 65_535;
-/// Read at once; a query has some 50 octets, so this takes dozens of pipelined ones.
-const READ_OCTETS: usize = 2048;
-/// Replies gathered before they are written, so that a client that pipelines gets few segments.
-const WRITE_OCTETS: usize = 16 * 1024;
+pub(crate) use gate::Gate;
+use session::{Outbox, Phase, Session, split_message};
+use table::{Queue, Table};
+
+/// Read at once; a query has some 50 octets, so this takes hundreds of pipelined ones, and yet another connection waits
+/// for less than a millisecond.
+const READ_OCTETS: usize = 16 * 1024;
+/// Queries of one connection that are looked up together, so that their waits for memory overlap.
+const TOGETHER: usize = 16;
+/// Connections that something happened to and that are looked at before epoll is asked again.
+const EVENTS: usize = 256;
+/// Connections that are accepted at once at most, before others are answered.
+const ACCEPTED_AT_ONCE: usize = 64;
+/// Connections over their time that are closed in one turn: closing takes a few microseconds each.
+const CLOSED_AT_ONCE: usize = 256;
+/// Only who makes us remember more than this has to go when all together do: a query that came in two segments is none
+/// of those.
+const INNOCENT_OCTETS: usize = 2048;
 /// Connections are given this long to finish when the responder stops.
 const DRAIN: Duration = Duration::from_millis(500);
+/// Events with this token and the ones above are those of listeners; below are places in the table.
+const LISTENERS: u64 = 1 << 32;
 
-/// What the TCP thread is made of.
+/// What a TCP thread is made of.
 pub(crate) struct Tcp {
     /// The thread's name.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) listeners: Vec<TcpListener>,
-    pub(crate) limits: TcpLimits,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) zones: Reader<Served>,
     pub(crate) context: Context,
     pub(crate) counters: Arc<Counters>,
     pub(crate) origins: Origins,
-    pub(crate) open: Arc<AtomicU64>,
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) started: Instant,
 }
@@ -59,268 +79,367 @@ pub(crate) struct Tcp {
 impl Tcp {
     /// Starts the thread.
     pub(crate) fn spawn(self) -> Result<JoinHandle<()>, StartError> {
-        let failed = |source| StartError::System { what: "the TCP thread cannot be started", source };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let name = self.name;
-        let body = move || LocalSet::new().block_on(&runtime, self.run());
-        std::thread::Builder::new().name(name.into()).spawn(body).map_err(failed)
+        let failed = |source| StartError::System { what: "a TCP thread cannot be started", source };
+        let name = self.name.clone();
+        let mut desk = self.desk().map_err(failed)?;
+        std::thread::Builder::new().name(name).spawn(move || desk.run()).map_err(failed)
     }
 
-    async fn run(self) {
-        let shared = Rc::new(Shared {
-            limits: self.limits,
-            counters: self.counters,
-            origins: self.origins,
-            open: self.open,
-            held: RefCell::default(),
-            complaints: RefCell::default(),
-            started: self.started,
-            work: RefCell::new(Work {
+    fn desk(self) -> io::Result<Desk> {
+        let poll = Poll::new()?;
+        for (listener, token) in self.listeners.iter().zip(LISTENERS..) {
+            poll.add(listener.as_fd(), token, Interest::Read)?;
+        }
+        let listeners = self.listeners.into_iter();
+        Ok(Desk {
+            poll,
+            listeners: listeners.map(|socket| Listener { socket, burst: 1 }).collect(),
+            hushed_until: None,
+            table: Table::default(),
+            gate: self.gate,
+            clerk: Clerk {
                 zones: self.zones,
                 context: self.context,
-                job: Job::default(),
-                reply: vec![0; REPLY_OCTETS],
-            }),
-        });
-        for listener in self.listeners {
-            match tokio::net::TcpListener::from_std(listener) {
-                Ok(listener) => drop(tokio::task::spawn_local(accept(listener, shared.clone()))),
-                Err(error) => tracing::error!(%error, "a TCP listener is of no use"),
-            }
-        }
-        while !self.stop.load(Ordering::Relaxed) {
-            shared.counters.beat(self.started.elapsed());
-            // An idle thread, too, lets go of a set that has been replaced.
-            let _ = shared.work.borrow_mut().zones.get();
-            // Pressure is of no interest here: a connection is worth a cookie.
-            shared.work.borrow_mut().context.turn(since_epoch(), Pressure::Calm);
-            tokio::time::sleep(TURN).await;
-        }
-        // Leaving the local set ends listeners and connections alike.
-        let begun = Instant::now();
-        while shared.open.load(Ordering::Relaxed) > 0 && begun.elapsed() < DRAIN {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+                jobs: vec![Job::default(); TOGETHER].into(),
+                origins: self.origins,
+                counters: self.counters,
+            },
+            input: vec![0; READ_OCTETS].into(),
+            outbox: Outbox::new(),
+            complaints: Hush::default(),
+            stop: self.stop,
+            started: self.started,
+            now: Duration::ZERO,
+            turned: None,
+        })
     }
 }
 
-/// What all connections share; of one thread, so borrowed, never locked, and never across a wait.
-struct Shared {
-    limits: TcpLimits,
-    counters: Arc<Counters>,
-    origins: Origins,
-    open: Arc<AtomicU64>,
-    /// Open connections by address and by network.
-    held: RefCell<HashMap<Holder, usize>>,
-    work: RefCell<Work>,
-    complaints: RefCell<Hush>,
+/// A listener, and how many connections probably wait at it. Asking for one that is not there costs as much as a
+/// connection, so as many are asked for as the last time, and more only while it has more.
+struct Listener {
+    socket: TcpListener,
+    burst: usize,
+}
+
+struct Connection {
+    stream: TcpStream,
+    peer: IpAddr,
+    origin: Origin,
+    session: Session,
+}
+
+/// Whether a connection stays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    Ends,
+}
+
+/// A TCP thread at work.
+struct Desk {
+    poll: Poll,
+    listeners: Vec<Listener>,
+    /// Set while no connection is accepted, for want of descriptors.
+    hushed_until: Option<Duration>,
+    table: Table<Connection>,
+    gate: Arc<Gate>,
+    clerk: Clerk,
+    input: Box<[u8]>,
+    outbox: Outbox,
+    complaints: Hush,
+    stop: Arc<AtomicBool>,
     started: Instant,
+    /// Time since `started`, read once a turn.
+    now: Duration,
+    /// When the context was told the time last.
+    turned: Option<Duration>,
 }
 
-struct Work {
-    zones: Reader<Served>,
-    context: Context,
-    job: Job,
-    reply: Vec<u8>,
-}
-
-/// Whom connections are counted against.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Holder {
-    Address(IpAddr),
-    /// The network that one customer of an access provider or one small site has: /24 or /56.
-    Network(IpAddr),
-}
-
-impl Holder {
-    fn both(address: IpAddr) -> [Self; 2] {
-        let network = match address {
-            IpAddr::V4(address) => IpAddr::V4((u32::from(address) & !0 << 8).into()),
-            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !0 << 72).into()),
-        };
-        [Self::Address(address), Self::Network(network)]
+impl Desk {
+    fn run(&mut self) {
+        let mut events = Events::new(EVENTS);
+        while !self.stop.load(Ordering::Relaxed) {
+            self.turn(&mut events, TURN);
+        }
+        self.finish(&mut events);
     }
 
-    fn bound(self, limits: &TcpLimits) -> usize {
-        match self {
-            Self::Address(_) => limits.connections_per_address,
-            Self::Network(_) => limits.connections_per_network,
+    /// Waits for something to happen, no longer than `wait`, and deals with it; says whether anything did.
+    fn turn(&mut self, events: &mut Events, wait: Duration) -> bool {
+        self.tick();
+        let next = self.next_deadline();
+        let wait = next.map_or(wait, |next| next.saturating_sub(self.now).min(wait));
+        if let Err(error) = self.poll.wait(events, wait) {
+            self.complain("events of TCP connections cannot be waited for", &error);
+            std::thread::sleep(TURN);
         }
+        self.tick();
+        // A connection is closed while its own event is looked at, or after all: no event finds another in its place.
+        for index in 0..events.len() {
+            let Some(event) = events.get(index) else { break };
+            match event.token().checked_sub(LISTENERS) {
+                Some(listener) => self.accept(listener as usize),
+                None => self.serve(event.token() as u32, event),
+            }
+        }
+        self.close_late();
+        !events.is_empty()
     }
-}
 
-/// One open connection in the counts; closing is its end, however it comes.
-struct Admission {
-    shared: Rc<Shared>,
-    holders: [Holder; 2],
-}
-
-impl Admission {
-    fn ask(shared: &Rc<Shared>, address: IpAddr) -> Option<Self> {
-        let holders = Holder::both(address);
-        let mut held = shared.held.borrow_mut();
-        let over =
-            |holder: &Holder| held.get(holder).is_some_and(|&open| open >= holder.bound(&shared.limits));
-        if shared.open.load(Ordering::Relaxed) >= shared.limits.connections as u64 || holders.iter().any(over)
-        {
-            shared.counters.turned_away.add(1);
-            return None;
+    /// Looks at the clock, and says that the thread lives.
+    fn tick(&mut self) {
+        self.now = self.started.elapsed();
+        self.clerk.counters.beat(self.now);
+        if self.turned.is_none_or(|turned| self.now - turned >= TURN) {
+            self.turned = Some(self.now);
+            // Pressure is of no interest here: a connection is worth a cookie.
+            self.clerk.context.turn(since_epoch(), Pressure::Calm);
+            // An idle thread, too, lets go of a set that has been replaced.
+            let _ = self.clerk.zones.get();
+            if self.hushed_until.is_some_and(|until| until <= self.now) {
+                self.hushed_until = None;
+                self.await_connections(Interest::Read);
+            }
         }
-        for holder in holders {
-            *held.entry(holder).or_default() += 1;
-        }
-        shared.counters.accepted.add(1);
-        shared.open.fetch_add(1, Ordering::Relaxed);
-        Some(Self { shared: shared.clone(), holders })
+        self.clerk.context.set_keepalive(self.gate.idle());
     }
-}
 
-impl Drop for Admission {
-    fn drop(&mut self) {
-        self.shared.open.fetch_sub(1, Ordering::Relaxed);
-        let mut held = self.shared.held.borrow_mut();
-        for holder in &self.holders {
-            match held.get_mut(holder) {
-                Some(open) if *open > 1 => *open -= 1,
-                _ => drop(held.remove(holder)),
+    /// Answers what has arrived, then lets those finish who have begun.
+    fn finish(&mut self, events: &mut Events) {
+        let end = self.now + DRAIN;
+        while self.turn(events, Duration::ZERO) && self.now < end {}
+        self.listeners.clear();
+        while self.table.first(Queue::Busy).is_some() && self.now < end {
+            self.turn(events, Duration::from_millis(10));
+        }
+        for queue in [Queue::Idle, Queue::Busy] {
+            while let Some(place) = self.table.first(queue) {
+                self.close(place);
             }
         }
     }
-}
 
-async fn accept(listener: tokio::net::TcpListener, shared: Rc<Shared>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                // Over a bound: dropping the stream closes it.
-                let peer = peer.ip().to_canonical();
-                if let Some(admission) = Admission::ask(&shared, peer) {
-                    tokio::task::spawn_local(serve(stream, peer, admission));
+    fn accept(&mut self, index: usize) {
+        let Some(burst) = self.listeners.get(index).map(|listener| listener.burst) else { return };
+        let mut accepted = 0;
+        while accepted < burst {
+            let Some(listener) = self.listeners.get(index) else { return };
+            match accept(&listener.socket) {
+                Ok(Some((stream, peer))) => self.admit(stream, peer),
+                Ok(None) => break,
+                Err(error) => {
+                    // Never a reason to exit: those who hold descriptors will let go.
+                    self.clerk.counters.receive_errors.add(1);
+                    self.complain("a TCP connection cannot be accepted", &error);
+                    self.hushed_until = Some(self.now + TURN);
+                    self.await_connections(Interest::Nothing);
+                    return;
                 }
             }
-            Err(error) => {
-                // Never a reason to exit: those who hold descriptors will let go.
-                shared.counters.receive_errors.add(1);
-                shared.complain(&error);
-                tokio::time::sleep(TURN).await;
-            }
+            accepted += 1;
+        }
+        if let Some(listener) = self.listeners.get_mut(index) {
+            let more = if accepted == burst { 2 * burst } else { accepted };
+            listener.burst = more.clamp(1, ACCEPTED_AT_ONCE);
         }
     }
-}
 
-/// Answers one connection until its client, a bound or an error ends it.
-async fn serve(mut stream: TcpStream, peer: IpAddr, admission: Admission) {
-    let shared = &admission.shared;
-    let _ = stream.set_nodelay(true);
-    let origin = shared.origins.of(peer);
-    let mut input: Vec<u8> = Vec::with_capacity(READ_OCTETS);
-    let mut output: Vec<u8> = Vec::new();
-    // Set while an incomplete query has been received: more octets do not extend it.
-    let mut deadline: Option<tokio::time::Instant> = None;
-    loop {
-        let wait = match deadline {
-            Some(deadline) => deadline.saturating_duration_since(tokio::time::Instant::now()),
-            None => idle(&shared.limits, shared.open.load(Ordering::Relaxed)),
-        };
-        match timeout(wait, stream.read_buf(&mut input)).await {
-            Ok(Ok(octets)) if octets > 0 => {}
-            Ok(_) => return,
-            Err(_) => {
-                shared.counters.timed_out.add(1);
-                return;
-            }
+    fn await_connections(&self, interest: Interest) {
+        for (listener, token) in self.listeners.iter().zip(LISTENERS..) {
+            let _ = self.poll.change(listener.socket.as_fd(), token, interest);
         }
-        let mut rest = &input[..];
-        while let Some((query, after)) = split_message(rest) {
-            rest = after;
-            shared.answer(query, peer, origin, &mut output);
-            if output.len() >= WRITE_OCTETS && !write(&mut stream, &mut output, shared.limits.deadline).await
-            {
-                return;
-            }
-        }
-        let consumed = input.len() - rest.len();
-        input.drain(..consumed);
-        if !output.is_empty() && !write(&mut stream, &mut output, shared.limits.deadline).await {
+    }
+
+    /// Takes a connection in, unless it is over a bound: dropping the stream closes it.
+    fn admit(&mut self, stream: TcpStream, peer: IpAddr) {
+        if !self.gate.enter(peer) {
+            self.clerk.counters.turned_away.add(1);
             return;
         }
-        deadline = match (input.is_empty(), consumed > 0) {
-            (true, _) => None,
-            (false, true) => Some(tokio::time::Instant::now() + shared.limits.deadline),
-            (false, false) => deadline.or_else(|| Some(tokio::time::Instant::now() + shared.limits.deadline)),
+        self.clerk.counters.accepted.add(1);
+        let origin = self.clerk.origins.of(peer);
+        let connection = Connection { stream, peer, origin, session: Session::new(self.now) };
+        let place = self.table.insert(connection, Queue::Idle);
+        let Some(Connection { stream, .. }) = self.table.get_mut(place) else { return };
+        if self.poll.add(stream.as_fd(), place.into(), Interest::Read).is_err() {
+            self.close(place); // no memory for another one
+        }
+    }
+
+    /// Deals with what happened to a connection.
+    fn serve(&mut self, place: u32, event: Event) {
+        let Some(connection) = self.table.get_mut(place) else { return };
+        let (phase, held) = (connection.session.phase(), connection.session.held());
+        let mut fate = if event.is_gone() {
+            Fate::Ends
+        } else {
+            connection.turn(self.now, event, &mut self.input, &mut self.outbox, &mut self.clerk)
         };
-        // Room for the query that has begun; at most 65,537 octets, since that is what its length can say.
-        if let Some(length) = input.first_chunk::<2>() {
-            let whole = 2 + usize::from(u16::from_be_bytes(*length));
-            input.reserve(whole.saturating_sub(input.len()));
+        let Connection { stream, session, .. } = connection;
+        if held != session.held() {
+            self.gate.hold(held, session.held());
+            if session.held() > INNOCENT_OCTETS && self.gate.is_overfull() {
+                self.clerk.counters.overfull.add(1);
+                fate = Fate::Ends;
+            }
+        }
+        if fate == Fate::Stays && (phase == Phase::Blocked) != (session.phase() == Phase::Blocked) {
+            let interest = if session.phase() == Phase::Blocked { Interest::Write } else { Interest::Read };
+            if self.poll.change(stream.as_fd(), place.into(), interest).is_err() {
+                fate = Fate::Ends;
+            }
+        }
+        match fate {
+            Fate::Stays if session.since() == self.now => {
+                let queue = session.queue();
+                self.table.requeue(place, queue);
+            }
+            Fate::Stays => {}
+            Fate::Ends => self.close(place),
         }
     }
-}
 
-/// The first whole message and what follows it (RFC 1035 §4.2.2).
-fn split_message(stream: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = stream.split_first_chunk::<2>()?;
-    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
-}
+    fn close(&mut self, place: u32) {
+        if let Some(connection) = self.table.remove(place) {
+            self.gate.hold(connection.session.held(), 0);
+            self.gate.leave(connection.peer);
+        }
+    }
 
-/// How long a connection may be idle: all of it while half the server is free, a tenth when it is full.
-fn idle(limits: &TcpLimits, open: u64) -> Duration {
-    let share = open as f64 / limits.connections.max(1) as f64;
-    limits.idle.mul_f64((1.9 - 1.8 * share).clamp(0.1, 1.0))
-}
+    /// When the first connection of a queue is late.
+    fn deadline(&mut self, queue: Queue) -> Option<(u32, Duration)> {
+        let place = self.table.first(queue)?;
+        let since = self.table.get_mut(place)?.session.since();
+        let bound = match queue {
+            Queue::Idle => self.gate.idle(),
+            Queue::Busy => self.gate.limits().deadline,
+        };
+        Some((place, since.saturating_add(bound)))
+    }
 
-/// Writes everything within the deadline; the buffer is empty afterwards.
-async fn write(stream: &mut TcpStream, output: &mut Vec<u8>, deadline: Duration) -> bool {
-    let done = matches!(timeout(deadline, stream.write_all(output)).await, Ok(Ok(())));
-    output.clear();
-    output.shrink_to(WRITE_OCTETS);
-    done
-}
+    fn next_deadline(&mut self) -> Option<Duration> {
+        let both = [Queue::Idle, Queue::Busy].map(|queue| self.deadline(queue));
+        both.into_iter().flatten().map(|(_, deadline)| deadline).min()
+    }
 
-impl Shared {
-    /// Says that a connection could not be accepted, if that has not been said a moment ago.
-    fn complain(&self, error: &std::io::Error) {
-        if let Some(hidden) = self.complaints.borrow_mut().ask(self.started.elapsed()) {
+    /// Closes connections over their time.
+    fn close_late(&mut self) {
+        for queue in [Queue::Idle, Queue::Busy] {
+            for _ in 0..CLOSED_AT_ONCE {
+                match self.deadline(queue) {
+                    Some((place, deadline)) if deadline <= self.now => {
+                        self.clerk.counters.timed_out.add(1);
+                        self.close(place);
+                    }
+                    _ => break,
+                }
+            }
+        }
+    }
+
+    /// Says what failed, if that has not been said a moment ago.
+    fn complain(&mut self, what: &str, error: &io::Error) {
+        if let Some(hidden) = self.complaints.ask(self.now) {
             let remedy = if is_shortage(error) { room::REMEDY } else { "" };
-            tracing::warn!(%error, hidden, remedy, "a TCP connection cannot be accepted");
-        }
-    }
-
-    /// Appends the reply to one query, its length before it.
-    fn answer(&self, query: &[u8], client: IpAddr, origin: Origin, output: &mut Vec<u8>) {
-        let mut work = self.work.borrow_mut();
-        let Work { zones, context, job, reply } = &mut *work;
-        context.set_keepalive(idle(&self.limits, self.open.load(Ordering::Relaxed)));
-        let served = zones.get();
-        let verdict = answer(job, &served.zones, context, client, query, reply, &mut Silent);
-        self.counters.of(origin).verdict(Family::of(client), &served.slots, &verdict);
-        if let Verdict::Reply(replied) = verdict
-            && let Some(octets) = reply.get(..replied.len)
-        {
-            output.extend((replied.len as u16).to_be_bytes());
-            output.extend(octets);
+            tracing::warn!(%error, hidden, remedy, "{what}");
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_are_split_by_their_length() {
-        assert_eq!(split_message(b"\0\x02abc"), Some((&b"ab"[..], &b"c"[..])));
-        assert_eq!(split_message(b"\0\x02a"), None);
-        assert_eq!(split_message(b"\0"), None);
-        assert_eq!(split_message(b"\0\0"), Some((&b""[..], &b""[..])));
+impl Connection {
+    /// Reads or writes once, and answers what has become whole.
+    #[inline]
+    fn turn(
+        &mut self,
+        now: Duration,
+        event: Event,
+        input: &mut [u8],
+        outbox: &mut Outbox,
+        clerk: &mut Clerk,
+    ) -> Fate {
+        let Self { stream, peer, origin, session } = self;
+        let answer = |stream: &[u8], outbox: &mut Outbox| clerk.answer(*peer, *origin, stream, outbox);
+        let stream = &*stream;
+        let write = |octets: &[u8]| nothing_if_it_would_block((&mut &*stream).write(octets));
+        if session.phase() == Phase::Blocked {
+            let done = session.writable(now, outbox, answer, write);
+            return if done.is_ok() { Fate::Stays } else { Fate::Ends };
+        }
+        let octets = match (&mut &*stream).read(input) {
+            Ok(0) => return Fate::Ends,
+            Ok(octets) => octets,
+            Err(error) => return if is_passing(&error) { Fate::Stays } else { Fate::Ends },
+        };
+        let arrived = input.get(..octets).unwrap_or_default();
+        if session.arrived(now, arrived, outbox, answer, write).is_err() {
+            return Fate::Ends;
+        }
+        // The client has said all, and all of that has been read: what it began will not become whole.
+        let is_over = event.is_last() && octets < input.len() && session.phase() != Phase::Blocked;
+        if is_over { Fate::Ends } else { Fate::Stays }
     }
+}
 
-    #[test]
-    fn the_idle_time_shrinks_as_the_server_fills() {
-        let limits = TcpLimits { connections: 100, idle: Duration::from_secs(10), ..TcpLimits::default() };
-        assert_eq!(idle(&limits, 0), Duration::from_secs(10));
-        assert_eq!(idle(&limits, 50), Duration::from_secs(10));
-        assert_eq!(idle(&limits, 100), Duration::from_secs(1));
-        assert!(idle(&limits, 75) < Duration::from_secs(6));
+/// Nothing is wrong with the connection.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+fn nothing_if_it_would_block(written: io::Result<usize>) -> io::Result<usize> {
+    match written {
+        Err(error) if is_passing(&error) => Ok(0),
+        other => other,
+    }
+}
+
+/// Who answers for all connections of a thread.
+struct Clerk {
+    zones: Reader<Served>,
+    context: Context,
+    jobs: Box<[Job]>,
+    origins: Origins,
+    counters: Arc<Counters>,
+}
+
+impl Clerk {
+    /// Answers the whole queries at the begin of a stream until the outbox is full; says how many octets they have.
+    #[inline]
+    fn answer(&mut self, client: IpAddr, origin: Origin, stream: &[u8], outbox: &mut Outbox) -> usize {
+        let served = self.zones.get();
+        let mut rest = stream;
+        while !outbox.is_full() {
+            let begin = rest;
+            let mut arrived = 0;
+            for job in &mut self.jobs {
+                let Some((query, after)) = split_message(rest) else { break };
+                job.read(&served.zones, query);
+                rest = after;
+                arrived += 1;
+            }
+            if arrived > 1 {
+                self.jobs.iter().take(arrived).for_each(|job| job.warm(&served.zones));
+            }
+            rest = begin;
+            for job in self.jobs.iter_mut().take(arrived) {
+                if outbox.is_full() {
+                    break;
+                }
+                let Some((query, after)) = split_message(rest) else { break };
+                rest = after;
+                outbox.message(|reply| {
+                    let verdict = job.write(&served.zones, &self.context, client, query, reply, &mut Silent);
+                    self.counters.of(origin).verdict(Family::of(client), &served.slots, &verdict);
+                    match verdict {
+                        Verdict::Reply(replied) => replied.len,
+                        Verdict::Drop(_) => 0,
+                    }
+                });
+            }
+            if arrived < self.jobs.len() {
+                break;
+            }
+        }
+        stream.len() - rest.len()
     }
 }

@@ -1,8 +1,8 @@
 //! Ends the process when a thread that answers no longer turns.
 //!
 //! With SO_REUSEPORT a stuck worker black-holes its share of the clients while the others answer every probe, and
-//! without its TCP thread a responder cannot answer whom it told to come back by TCP. Better no responder, which everybody sees, than most of one: the sidecar withdraws the route, and the
-//! service manager starts anew.
+//! with a stuck TCP thread it does not answer all whom it told to come back by TCP. Better no responder, which everybody
+//! sees, than most of one: the sidecar withdraws the route, and the service manager starts anew.
 //!
 //! The watchdog counts its own looks instead of reading a clock: a process that was stopped and goes on, or a
 //! host that slept, finds old heartbeats everywhere and must not die of it.

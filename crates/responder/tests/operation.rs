@@ -48,13 +48,13 @@ fn what_this_host_asks_is_counted_apart_in_every_family_about_queries() {
 }
 
 #[test]
-fn the_tcp_thread_beats_like_the_workers_and_each_zone_tells_its_state() {
+fn tcp_threads_beat_like_the_workers_and_each_zone_tells_its_state() {
     let zones = Zones::new("beats", &[("a.test.zone", ZONE), ("b.test.zone", "nonsense")]);
     let responder = Responder::start(zones.config()).unwrap();
     let handle = responder.handle();
     drop(TcpStream::connect(handle.listen()[0]).unwrap());
     let text = scrape(&handle);
-    for worker in ["tcp", "udp-0"] {
+    for worker in ["tcp-0", "udp-0"] {
         let series = format!("pharos_responder_worker_heartbeat_age_milliseconds{{worker=\"{worker}\"}}");
         assert!(value(&text, &series).is_some(), "{series} is not in\n{text}");
     }

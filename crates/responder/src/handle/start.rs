@@ -12,12 +12,12 @@ use pharos_netio::lock::AddressLocks;
 use pharos_netio::{Inbox, UdpSocket};
 
 use super::{
-    DESK_TCP, DESK_UDP, Handle, Management, Post, Responder, Shared, TCP, checks, wall, worker_name,
+    DESK_TCP, DESK_UDP, Handle, Management, Post, Responder, Shared, checks, tcp_name, wall, worker_name,
 };
 use crate::config::{Config, StartError, TcpLimits, VERSION, Version};
 use crate::origin::Origins;
 use crate::sockets::Sockets;
-use crate::tcp::Tcp;
+use crate::tcp::{Gate, Tcp};
 use crate::worker::{TURN, Worker};
 use crate::zones::{Belief, Bench, ZoneKeeper};
 use crate::{log, room, watchdog};
@@ -68,13 +68,11 @@ impl Responder {
                 listen: desk.listen,
                 udp: Arc::default(),
                 tcp: Arc::default(),
-                tcp_open: Arc::default(),
             }),
             workers: worker_cpus.iter().map(|&cpu| (Some(cpu), Arc::default())).collect(),
-            tcp: Arc::default(),
+            tcp: worker_cpus.iter().map(|_| Arc::default()).collect(),
+            gate: Arc::new(Gate::new(room::fit(config.tcp))),
             own_addresses: Arc::default(),
-            tcp_open: Arc::default(),
-            tcp_limits: room::fit(config.tcp),
             retrying: AtomicBool::new(false),
             stop: Arc::default(),
             started: Instant::now(),
@@ -99,7 +97,7 @@ impl Responder {
     fn spawn(
         &mut self,
         udp: Vec<Vec<UdpSocket>>,
-        listeners: Vec<TcpListener>,
+        listeners: Vec<Vec<TcpListener>>,
         context: &Context,
     ) -> Result<(), StartError> {
         let shared = self.handle.shared.clone();
@@ -119,19 +117,20 @@ impl Responder {
             };
             self.threads.push(worker.spawn()?);
         }
-        let tcp = Tcp {
-            name: TCP,
-            listeners,
-            limits: shared.tcp_limits,
-            zones: published.reader(),
-            context: context.over(Transport::Tcp),
-            counters: shared.tcp.clone(),
-            origins: Origins::Service(shared.own_addresses.clone()),
-            open: shared.tcp_open.clone(),
-            stop: shared.stop.clone(),
-            started: shared.started,
-        };
-        self.threads.push(tcp.spawn()?);
+        for (id, (listeners, counters)) in listeners.into_iter().zip(&shared.tcp).enumerate() {
+            let tcp = Tcp {
+                name: tcp_name(id),
+                listeners,
+                gate: shared.gate.clone(),
+                zones: published.reader(),
+                context: context.over(Transport::Tcp),
+                counters: counters.clone(),
+                origins: Origins::Service(shared.own_addresses.clone()),
+                stop: shared.stop.clone(),
+                started: shared.started,
+            };
+            self.threads.push(tcp.spawn()?);
+        }
         Ok(())
     }
 
@@ -139,20 +138,20 @@ impl Responder {
     fn spawn_management(
         &mut self,
         udp: Vec<Vec<UdpSocket>>,
-        listeners: Vec<TcpListener>,
+        listeners: Vec<Vec<TcpListener>>,
         context: Context,
     ) -> Result<(), StartError> {
         let shared = self.handle.shared.clone();
         let Some(management) = &shared.management else { return Ok(()) };
+        let limits = TcpLimits { connections: DESK_CONNECTIONS, ..*shared.gate.limits() };
         let tcp = Tcp {
-            name: DESK_TCP,
-            listeners,
-            limits: TcpLimits { connections: DESK_CONNECTIONS, ..shared.tcp_limits },
+            name: DESK_TCP.to_owned(),
+            listeners: listeners.into_iter().flatten().collect(),
+            gate: Arc::new(Gate::new(limits)),
             zones: shared.published.reader(),
             context: context.over(Transport::Tcp),
             counters: management.tcp.clone(),
             origins: Origins::Management,
-            open: management.tcp_open.clone(),
             stop: shared.stop.clone(),
             started: shared.started,
         };

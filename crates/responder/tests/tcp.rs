@@ -1,0 +1,160 @@
+//! TCP on a running responder: what clients that are slow, greedy or many can do, and what they cannot.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall fail where it stands")]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use common::{PATIENCE, Zones, query, scrape};
+use pharos_responder::{Config, Handle, Responder};
+
+fn zone() -> String {
+    let many: String = (0..2000).map(|n| format!("many AAAA 2001:db8::{n:x}\n")).collect();
+    format!(
+        "$TTL 300\n@ SOA ns host 1 7200 1800 1209600 60\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.1\n{many}"
+    )
+}
+
+/// A responder with two workers, and so two TCP threads.
+fn start(test: &str, settings: impl FnOnce(&mut Config)) -> (Zones, Responder) {
+    let zones = Zones::new(test, &[("a.test.zone", &zone())]);
+    let mut config = Config { workers: NonZeroUsize::new(2), ..zones.config() };
+    settings(&mut config);
+    let responder = Responder::start(config).unwrap();
+    (zones, responder)
+}
+
+fn connect(handle: &Handle) -> TcpStream {
+    let stream = TcpStream::connect(handle.listen()[0]).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+fn framed(name: &str, rtype: u16) -> Vec<u8> {
+    let query = query(name, rtype);
+    [&(query.len() as u16).to_be_bytes()[..], &query].concat()
+}
+
+fn read_message(stream: &mut TcpStream) -> Vec<u8> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).unwrap();
+    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut message).unwrap();
+    message
+}
+
+/// Waits until a count of TCP events is as large.
+fn wait_for(handle: &Handle, event: &str, least: u64) {
+    let series = format!("pharos_responder_tcp_events_total{{event=\"{event}\"}} ");
+    let begun = Instant::now();
+    loop {
+        let text = scrape(handle);
+        let count = text.lines().find_map(|line| line.strip_prefix(&series)).unwrap().parse::<u64>().unwrap();
+        if count >= least {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{series}{count}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn many_connections_are_served_by_several_threads_under_one_bound() {
+    let (_zones, responder) = start("many", |config| config.tcp.connections_per_address = 200);
+    let handle = responder.handle();
+    let mut streams: Vec<_> = (0..200).map(|_| connect(&handle)).collect();
+    for round in 0..3 {
+        for stream in &mut streams {
+            stream.write_all(&framed("www.a.test", 1)).unwrap();
+        }
+        for stream in &mut streams {
+            assert_eq!(read_message(stream)[3] & 0xf, 0, "round {round}");
+        }
+    }
+    assert_eq!(connect(&handle).read(&mut [0]).unwrap_or(0), 0, "one more is over the bound of its address");
+    drop(streams.drain(..100));
+    let begun = Instant::now();
+    while handle.status(&Default::default()).tcp_connections > 100 {
+        assert!(begun.elapsed() < PATIENCE, "closed connections are still counted");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut again = connect(&handle);
+    again.write_all(&framed("www.a.test", 1)).unwrap();
+    assert_eq!(read_message(&mut again)[3] & 0xf, 0);
+}
+
+#[test]
+fn single_octets_do_not_keep_a_connection_open() {
+    let (_zones, responder) = start("drip", |config| config.tcp.deadline = Duration::from_millis(100));
+    let handle = responder.handle();
+    let mut stream = connect(&handle);
+    // A query whose octets would take more than a minute to come.
+    stream.write_all(&[0xff, 0xff]).unwrap();
+    let dripped = (0..60_000).take_while(|_| {
+        std::thread::sleep(Duration::from_millis(1));
+        stream.write_all(&[0]).is_ok()
+    });
+    assert!(dripped.count() < 60_000);
+    wait_for(&handle, "timed_out", 1);
+}
+
+#[test]
+fn a_client_that_asks_and_does_not_read_is_closed_and_others_are_served_meanwhile() {
+    let (_zones, responder) = start("deaf", |config| config.tcp.deadline = Duration::from_millis(500));
+    let handle = responder.handle();
+    let mut deaf = connect(&handle);
+    // Each query brings 56 kB: some gigabytes in all, if they were answered.
+    let queries = framed("many.a.test", 28).repeat(500);
+    let asker = std::thread::spawn(move || (0..200).find(|_| deaf.write_all(&queries).is_err()));
+    let mut other = connect(&handle);
+    while handle.status(&Default::default()).tcp_connections > 1 {
+        other.write_all(&framed("www.a.test", 1)).unwrap();
+        assert_eq!(read_message(&mut other)[3] & 0xf, 0);
+    }
+    wait_for(&handle, "timed_out", 1);
+    assert!(asker.join().unwrap().is_some(), "it could ask for all of it");
+}
+
+#[test]
+fn a_client_that_reads_late_gets_every_octet() {
+    let (_zones, responder) = start("late", |config| config.tcp.deadline = 3 * PATIENCE);
+    let handle = responder.handle();
+    let mut stream = connect(&handle);
+    let writer = stream.try_clone().unwrap();
+    const QUERIES: usize = 300;
+    let asker = std::thread::spawn(move || {
+        for _ in 0..QUERIES {
+            (&writer).write_all(&framed("many.a.test", 28)).unwrap();
+        }
+    });
+    // Until this, replies have filled every buffer on the way.
+    asker.join().unwrap();
+    let first = read_message(&mut stream);
+    assert!(first.len() > 56_000);
+    for _ in 1..QUERIES {
+        assert_eq!(read_message(&mut stream), first);
+    }
+}
+
+#[test]
+fn what_has_arrived_by_tcp_is_answered_before_a_stop() {
+    let (_zones, responder) = start("tcpstop", |_| {});
+    let handle = responder.handle();
+    let mut streams: Vec<_> = (0..20).map(|_| connect(&handle)).collect();
+    for stream in &mut streams {
+        stream.write_all(&framed("www.a.test", 1).repeat(10)).unwrap();
+    }
+    responder.stop();
+    for stream in &mut streams {
+        for _ in 0..10 {
+            assert_eq!(read_message(stream)[3] & 0xf, 0);
+        }
+        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+    }
+}
