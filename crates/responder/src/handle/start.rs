@@ -85,6 +85,8 @@ impl Responder {
             keeper: Mutex::new(keeper),
         });
         shared.own_addresses.refresh();
+        // The empty set that stood before the zones were loaded: nobody has read it, so nobody need look again for it.
+        shared.published.sweep();
         shared.look();
         let mut responder = Self { handle: Handle { shared }, threads: Vec::new(), _locks: locks };
         responder.spawn(sockets.udp, sockets.tcp, &context)?;
