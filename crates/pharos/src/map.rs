@@ -17,6 +17,8 @@ use pharos_wire::Name;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
+mod announcers;
+
 /// The responder of this configuration.
 pub(crate) fn responder(loaded: &Loaded) -> Result<responder::Config, Failure> {
     let section = loaded.pharos.responder.as_ref();
@@ -130,6 +132,7 @@ pub(crate) fn sidecar(loaded: &Loaded) -> Result<sidecar::Config, Failure> {
             .map(|group| group_config(group, responder))
             .collect::<Result<_, _>>()?,
         neighbours: site.neighbours.iter().map(|neighbour| neighbour_config(neighbour, local_as)).collect(),
+        announcers: announcers::all(loaded),
         probe: sidecar::ProbeConfig {
             interval: section.probe.interval.0,
             timeout: section.probe.timeout.0,
@@ -140,15 +143,19 @@ pub(crate) fn sidecar(loaded: &Loaded) -> Result<sidecar::Config, Failure> {
         hold_down: sidecar::HoldDown::new(section.hold_down.0),
         drain_time: sidecar::DrainTime(section.drain_time.0),
         status: responder.map(|responder| sidecar::StatusConfig::new(responder.management.0)),
-        mode: match section.mode {
-            SidecarMode::Announce => sidecar::Mode::Announce,
-            SidecarMode::DryRun => sidecar::Mode::DryRun,
-        },
+        mode: mode(section.mode),
     };
     config
         .check()
         .map_err(|error| Failure::usage(format!("the sidecar refuses this configuration: {error}")))?;
     Ok(config)
+}
+
+fn mode(mode: SidecarMode) -> sidecar::Mode {
+    match mode {
+        SidecarMode::Announce => sidecar::Mode::Announce,
+        SidecarMode::DryRun => sidecar::Mode::DryRun,
+    }
 }
 
 /// The addresses that are probed for a group: those it names, else the responder's inside its prefixes.
@@ -298,6 +305,20 @@ sidecar:
             let said = read(wrong).unwrap_err().to_string();
             assert!(said.contains("/x does not hold one or two cookie secrets"), "{said}");
         }
+    }
+
+    #[test]
+    fn a_program_is_an_announcer_and_needs_no_neighbour() {
+        let program = "{name: x, program: /x, observe: {program: /y}, mode: dry-run}";
+        // The template closes one more brace.
+        let site = format!("address: 10.0.0.1}}\nannouncers: {{exec: [{program}]");
+        let mut loaded = loaded("exec", 64512, &site);
+        loaded.site.neighbours.clear();
+        let config = sidecar(&loaded).unwrap();
+        let [announcer] = config.announcers.as_slice() else { panic!("one announcer was given") };
+        assert_eq!((announcer.name.as_str(), announcer.mode), ("exec x", sidecar::Mode::DryRun));
+        let sidecar::Way::Exec(exec) = &announcer.way;
+        assert_eq!((exec.timeout.as_secs(), exec.observe.as_ref().unwrap().interval.as_secs()), (5, 10));
     }
 
     #[test]

@@ -33,12 +33,28 @@ pub enum AlarmId {
     },
     /// The operator has drained this node.
     DrainInForce,
+    /// What an announcer observes is not what was decided.
+    Drift {
+        /// The announcer by the name that its owner gives it.
+        announcer: String,
+    },
+    /// An announcer's actions fail.
+    AnnouncerFailing {
+        /// The announcer by the name that its owner gives it.
+        announcer: String,
+    },
 }
 
 impl AlarmId {
     /// All kinds, for whoever counts them.
-    pub const KINDS: [&'static str; 4] =
-        ["zone-refused", "status-unreachable", "neighbour-down", "drain-in-force"];
+    pub const KINDS: [&'static str; 6] = [
+        "zone-refused",
+        "status-unreachable",
+        "neighbour-down",
+        "drain-in-force",
+        "drift",
+        "announcer-failing",
+    ];
 
     /// The kind of the alarm in metrics and JSON.
     pub const fn kind(&self) -> &'static str {
@@ -47,6 +63,8 @@ impl AlarmId {
             Self::StatusUnreachable => "status-unreachable",
             Self::NeighbourDown { .. } => "neighbour-down",
             Self::DrainInForce => "drain-in-force",
+            Self::Drift { .. } => "drift",
+            Self::AnnouncerFailing { .. } => "announcer-failing",
         }
     }
 }
@@ -58,6 +76,8 @@ impl fmt::Display for AlarmId {
             Self::StatusUnreachable => write!(f, "responder status unreachable"),
             Self::NeighbourDown { neighbour } => write!(f, "neighbour {neighbour} down"),
             Self::DrainInForce => write!(f, "drain in force"),
+            Self::Drift { announcer } => write!(f, "{announcer} drifts"),
+            Self::AnnouncerFailing { announcer } => write!(f, "{announcer} fails"),
         }
     }
 }

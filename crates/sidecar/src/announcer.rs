@@ -1,39 +1,110 @@
-//! Announcers: bring what the routers know to what the policy decided, and report where it differs.
+//! Announcers: bring what others know to what the policy decided, and report where it differs.
 //!
-//! An announcer follows the levels in force and owns everything that carrying them out takes. Desired state
-//! is the list of levels; observed state is the session and what it was told; the difference is drift, which
-//! `status` shows for each neighbour until it is gone.
+//! | announcer | tells | observes | when the sidecar dies |
+//! |---|---|---|---|
+//! | `bgp` ([`session`]) | each neighbour, by our own speaker | what each was told | its sessions close, the routes go |
+//! | `exec` ([`exec`]) | a program of the operator's | what another program says | the routes stay |
+//! | `null` ([`null`]) | nobody: a dry run | nothing | there is nothing |
+//!
+//! All of them follow the levels in force and own everything that carrying them out takes. Desired state is the list of
+//! levels; observed state is what there is. An announcer acts until both are the same, with pauses that grow up to a
+//! bound ([`reconcile`]; a BGP session has its own machine for that), and where they differ it reports [`drift`]: to
+//! the status, to metrics, as events and as an alarm ([`report`]). Each has a thread of its own, so that a slow disk or
+//! a program delays no BGP session.
 
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::config::{Config, Mode, StartError};
-use crate::keeper::Keeper;
+use crate::config::{AnnouncerConfig, Config, Mode, StartError, Way};
+use crate::keeper::{Keeper, View};
 use crate::threads::Stopping;
 
+pub(crate) mod drift;
+mod exec;
 mod link;
 mod listen;
+mod null;
+mod reconcile;
+mod report;
 mod routes;
 mod session;
 
+use exec::Exec;
 use listen::Listener;
+use null::Null;
 use session::Driver;
 
 /// How decisions are carried out.
 pub(crate) enum Announcer {
     /// By our own BGP speaker.
     Bgp(Bgp),
+    /// By programs, one list of prefixes for each.
+    Exec(Vec<Exec>),
     /// Not at all: decisions are reported and nobody is told.
     Null(Null),
 }
 
+/// What is known of each announcer besides the neighbours before it has begun.
+pub(crate) fn views(config: &Config) -> Vec<View> {
+    let view = |announcer: &AnnouncerConfig| View {
+        name: announcer.name.clone(),
+        mode: mode(config, announcer),
+        death: death(announcer),
+        state: "starting".to_owned(),
+        failing: None,
+        observed: Vec::new(),
+        said: Vec::new(),
+        drift: Vec::new(),
+    };
+    config.announcers.iter().map(view).collect()
+}
+
+/// Every announcer of the configuration. Opens what can fail: the listeners of passive sessions.
+pub(crate) fn open(config: &Arc<Config>, keeper: &Arc<Keeper>) -> Result<Vec<Announcer>, StartError> {
+    let mut all = Vec::new();
+    if config.mode == Mode::Announce && !config.neighbours.is_empty() {
+        all.push(Announcer::Bgp(Bgp::open(config, keeper)?));
+    }
+    let mut programs = Vec::new();
+    for (index, announcer) in config.announcers.iter().enumerate() {
+        keeper.metrics.announcer(&announcer.name);
+        match (&announcer.way, mode(config, announcer)) {
+            (_, Mode::DryRun) => {}
+            (Way::Exec(exec), Mode::Announce) => {
+                programs.push(Exec::new(index, announcer.name.clone(), exec.clone(), config, keeper));
+            }
+        }
+    }
+    if !programs.is_empty() {
+        all.push(Announcer::Exec(programs));
+    }
+    all.extend(Null::open(config, keeper).map(Announcer::Null));
+    Ok(all)
+}
+
+/// Whether an announcer's decisions are carried out.
+fn mode(config: &Config, announcer: &AnnouncerConfig) -> Mode {
+    match config.mode {
+        Mode::Announce => announcer.mode,
+        Mode::DryRun => Mode::DryRun,
+    }
+}
+
+/// What becomes of the routes when this process dies, whatever kills it.
+fn death(announcer: &AnnouncerConfig) -> String {
+    match &announcer.way {
+        Way::Exec(_) => "the routes stay as they are: nobody is left to run the program".to_owned(),
+    }
+}
+
 impl Announcer {
-    /// Opens what can fail: the listeners of passive sessions.
-    pub(crate) fn open(config: &Arc<Config>, keeper: &Arc<Keeper>) -> Result<Self, StartError> {
-        match config.mode {
-            Mode::Announce => Bgp::open(config, keeper).map(Self::Bgp),
-            Mode::DryRun => Ok(Self::Null(Null { config: Arc::clone(config), keeper: Arc::clone(keeper) })),
+    /// The thread that it runs on.
+    pub(crate) fn thread(&self) -> &'static str {
+        match self {
+            Self::Bgp(_) => "pharos-routes",
+            Self::Exec(_) => "pharos-exec",
+            Self::Null(_) => "pharos-null",
         }
     }
 
@@ -41,6 +112,13 @@ impl Announcer {
     pub(crate) async fn run(self, stopping: Stopping) {
         match self {
             Self::Bgp(bgp) => bgp.run(stopping).await,
+            Self::Exec(programs) => {
+                let mut running = JoinSet::new();
+                for program in programs {
+                    running.spawn(program.run(stopping.clone()));
+                }
+                while running.join_next().await.is_some() {}
+            }
             Self::Null(null) => stopping.or(null.run()).await,
         }
     }
@@ -78,33 +156,6 @@ impl Bgp {
         while let Some(ended) = sessions.join_next().await {
             if ended.is_err() {
                 tracing::error!("a BGP session failed; all sessions end with it");
-                return;
-            }
-        }
-    }
-}
-
-/// Nobody is told; what would be told is shown.
-pub(crate) struct Null {
-    config: Arc<Config>,
-    keeper: Arc<Keeper>,
-}
-
-impl Null {
-    async fn run(self) {
-        let mut levels = self.keeper.levels();
-        loop {
-            let now = Arc::clone(&levels.borrow_and_update());
-            for (index, neighbour) in self.config.neighbours.iter().enumerate() {
-                let routes = routes::wanted(neighbour, &now, None);
-                let would = |route| format!("(dry run, not sent) {}", routes::line(route));
-                let told = routes.sendable.iter().map(would).collect();
-                self.keeper.neighbour(index, None, |view| {
-                    view.told = told;
-                    view.drift = routes.impossible;
-                });
-            }
-            if levels.changed().await.is_err() {
                 return;
             }
         }

@@ -16,6 +16,10 @@ use pharos_routing::bgp::SessionConfig;
 use pharos_routing::{Community, Families, Family, MAX_COMMUNITIES, MAX_PREPENDS};
 use thiserror::Error;
 
+mod announcers;
+
+pub use announcers::{AnnouncerConfig, ExecConfig, ObserveConfig, Way};
+
 /// Everything that a sidecar needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -32,8 +36,10 @@ pub struct Config {
     pub router_id: Ipv4Addr,
     /// The groups: prefixes, the zones they require, and the responder's addresses to probe.
     pub groups: Vec<GroupConfig>,
-    /// The routers that are told. May be empty only in [`Mode::DryRun`].
+    /// The routers that our own BGP speaker tells. May be empty only in [`Mode::DryRun`] or beside `announcers`.
     pub neighbours: Vec<NeighbourConfig>,
+    /// Whoever else is told, each of every level.
+    pub announcers: Vec<AnnouncerConfig>,
     /// How the responder is probed.
     pub probe: ProbeConfig,
     /// The wait before a better level is taken.
@@ -244,8 +250,22 @@ pub enum StartError {
     #[error(transparent)]
     Policy(#[from] ConfigError),
     /// Nobody would be told.
-    #[error("no neighbour is configured: name at least one router, or run dry")]
+    #[error("no neighbour and no announcer is configured: name at least one router, or run dry")]
     NoNeighbours,
+    /// An announcer that cannot work.
+    #[error("announcer {name}: {why}")]
+    Announcer {
+        /// The announcer in question.
+        name: String,
+        /// What is wrong, and what is possible.
+        why: String,
+    },
+    /// Two announcers that cannot be told apart.
+    #[error("announcer {name} is configured twice")]
+    DuplicateAnnouncer {
+        /// The announcer in question.
+        name: String,
+    },
     /// Two neighbours that cannot be told apart.
     #[error("neighbour {name} is configured twice")]
     DuplicateNeighbour {
@@ -350,11 +370,23 @@ impl Config {
                 return Err(StartError::TooShort { setting, value, least: LEAST_INTERVAL });
             }
         }
+        self.check_announcers()?;
         self.check_neighbours()
     }
 
+    fn check_announcers(&self) -> Result<(), StartError> {
+        let mut names = BTreeSet::new();
+        for announcer in &self.announcers {
+            announcer.check()?;
+            if !names.insert(&announcer.name) {
+                return Err(StartError::DuplicateAnnouncer { name: announcer.name.clone() });
+            }
+        }
+        Ok(())
+    }
+
     fn check_neighbours(&self) -> Result<(), StartError> {
-        if self.neighbours.is_empty() && self.mode == Mode::Announce {
+        if self.neighbours.is_empty() && self.announcers.is_empty() && self.mode == Mode::Announce {
             return Err(StartError::NoNeighbours);
         }
         let mut names = BTreeSet::new();

@@ -50,9 +50,33 @@ pub enum Event {
         /// Why.
         cause: String,
     },
+    /// What an announcer observes is not what was decided, against what had been reached, or for longer than
+    /// carrying it out takes.
+    Drift {
+        /// The announcer: `bgp 10.0.0.1`, `bird`, `lease`, `exec NAME`.
+        announcer: String,
+        /// The prefix.
+        prefix: Prefix,
+        /// What was decided.
+        wanted: String,
+        /// What is observed.
+        observed: String,
+        /// Why, as far as it is known.
+        why: String,
+    },
+    /// All is as decided again.
+    DriftOver {
+        /// The announcer.
+        announcer: String,
+        /// The prefix.
+        prefix: Prefix,
+        /// How long it was not.
+        lasted_seconds: u64,
+    },
     /// An alarm came into force, or has news.
     AlarmRaised {
-        /// The kind: `zone-refused`, `status-unreachable`, `neighbour-down`, `drain-in-force`.
+        /// The kind: `zone-refused`, `status-unreachable`, `neighbour-down`, `drain-in-force`, `drift`,
+        /// `announcer-failing`.
         kind: String,
         /// What it is about.
         subject: String,
@@ -78,6 +102,12 @@ impl fmt::Display for Event {
             Self::SessionUp { neighbour, text } => write!(f, "neighbour {neighbour}: session up: {text}"),
             Self::SessionDown { neighbour, cause } => {
                 write!(f, "neighbour {neighbour}: session down: {cause}")
+            }
+            Self::Drift { announcer, prefix, wanted, observed, why } => {
+                write!(f, "{announcer}: {prefix} should be {wanted} and is {observed}: {why}")
+            }
+            Self::DriftOver { announcer, prefix, lasted_seconds } => {
+                write!(f, "{announcer}: {prefix} is as decided again after {lasted_seconds} s")
             }
             Self::AlarmRaised { subject, text, .. } => write!(f, "alarm: {subject}: {text}"),
             Self::AlarmCleared { subject, .. } => write!(f, "alarm over: {subject}"),

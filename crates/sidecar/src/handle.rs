@@ -13,16 +13,17 @@ use pharos_policy::{Health, Prefix, PrefixError};
 use thiserror::Error;
 use tokio::sync::broadcast;
 
-use crate::announcer::Announcer;
+use crate::announcer::drift::Drift;
 use crate::config::{Config, Mode, StartError};
 use crate::event::Event;
-use crate::keeper::{self, Keeper, Neighbour};
+use crate::keeper::{self, Keeper, Neighbour, View};
 use crate::metrics::Scraped;
 use crate::status::{
-    AlarmStatus, MOST_SIGNALS, NeighbourStatus, PrefixStatus, Status, StatusMode, TransitionStatus,
+    AlarmStatus, AnnouncerStatus, DriftStatus, MOST_SIGNALS, NeighbourStatus, ObservedStatus, PrefixStatus,
+    Status, StatusMode, TransitionStatus,
 };
 use crate::threads::Threads;
-use crate::{probe, responder, watchdog};
+use crate::{announcer, probe, responder, watchdog};
 
 /// The start of a sidecar; what runs is reached by its [`Handle`].
 #[derive(Debug)]
@@ -74,8 +75,8 @@ impl Sidecar {
             drift: Vec::new(),
         };
         let neighbours = config.neighbours.iter().map(neighbour).collect();
-        let keeper = Arc::new(Keeper::new(config.policy(), neighbours)?);
-        let announcer = Announcer::open(&config, &keeper)?;
+        let keeper = Arc::new(Keeper::new(config.policy(), neighbours, announcer::views(&config))?);
+        let announcers = announcer::open(&config, &keeper)?;
         let required = config.groups.iter().flat_map(|group| group.required_zones.clone());
         let (responder, serials) = responder::client(Arc::clone(&keeper), config.status, required);
 
@@ -87,7 +88,9 @@ impl Sidecar {
                 tokio::join!(ticking, responder.run());
             }),
         )?;
-        threads.spawn("pharos-routes", announcer.run(threads.stopping()))?;
+        for announcer in announcers {
+            threads.spawn(announcer.thread(), announcer.run(threads.stopping()))?;
+        }
         let probing = probe::run(Arc::clone(&keeper), config.probe, Arc::from(config.nsid.as_str()), serials);
         threads.spawn("pharos-probe", threads.stopping().or(probing))?;
         let watching = watchdog::run(Arc::clone(&keeper));
@@ -112,13 +115,11 @@ impl Handle {
             site: self.config.site.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            mode: match self.config.mode {
-                Mode::Announce => StatusMode::Announce,
-                Mode::DryRun => StatusMode::DryRun,
-            },
+            mode: status_mode(self.config.mode),
             uptime_seconds: now.as_secs_f64(),
             prefixes: state.policy.levels().filter_map(explain).map(prefix_status).collect(),
             neighbours: state.neighbours.iter().map(|neighbour| neighbour_status(neighbour, now)).collect(),
+            announcers: state.announcers.iter().map(|view| announcer_status(view, now)).collect(),
             alarms: (state.policy.alarms())
                 .map(|alarm| AlarmStatus {
                     kind: alarm.id.kind().to_owned(),
@@ -222,6 +223,41 @@ fn neighbour_status(neighbour: &Neighbour, now: Duration) -> NeighbourStatus {
         flaps: neighbour.flaps,
         last_down: neighbour.last_down.clone(),
         told: neighbour.told.clone(),
-        drift: neighbour.drift.clone(),
+        drift: drift_status(&neighbour.drift, now),
+    }
+}
+
+fn announcer_status(view: &View, now: Duration) -> AnnouncerStatus {
+    let observed = |(prefix, observed): &(Prefix, String)| ObservedStatus {
+        prefix: *prefix,
+        observed: observed.clone(),
+    };
+    AnnouncerStatus {
+        name: view.name.clone(),
+        mode: status_mode(view.mode),
+        death: view.death.clone(),
+        state: view.state.clone(),
+        failing: view.failing.clone(),
+        prefixes: view.observed.iter().map(observed).collect(),
+        said: view.said.clone(),
+        drift: drift_status(&view.drift, now),
+    }
+}
+
+fn drift_status(drift: &[Drift], now: Duration) -> Vec<DriftStatus> {
+    let status = |Drift { gap, since }: &Drift| DriftStatus {
+        prefix: gap.prefix,
+        wanted: gap.wanted.clone(),
+        observed: gap.observed.clone(),
+        age_seconds: now.saturating_sub(*since).as_secs_f64(),
+        why: gap.why.clone(),
+    };
+    drift.iter().map(status).collect()
+}
+
+fn status_mode(mode: Mode) -> StatusMode {
+    match mode {
+        Mode::Announce => StatusMode::Announce,
+        Mode::DryRun => StatusMode::DryRun,
     }
 }

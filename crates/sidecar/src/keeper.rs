@@ -20,7 +20,9 @@ use pharos_policy::{ConfigError, Health, Level, PolicyConfig, Prefix};
 use pharos_routing::bgp::State as SessionState;
 use tokio::sync::{Notify, broadcast, watch};
 
+use crate::announcer::drift::Drift;
 use crate::clock::Clock;
+use crate::config::Mode;
 use crate::event::Event;
 use crate::metrics::Metrics;
 
@@ -42,7 +44,25 @@ pub(crate) struct Neighbour {
     pub(crate) flaps: u64,
     pub(crate) last_down: Option<String>,
     pub(crate) told: Vec<String>,
-    pub(crate) drift: Vec<String>,
+    pub(crate) drift: Vec<Drift>,
+}
+
+/// What is known about an announcer that is not our own BGP speaker.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) name: String,
+    pub(crate) mode: Mode,
+    /// What becomes of the routes when this process dies: a sentence.
+    pub(crate) death: String,
+    /// How it stands with whatever the announcer depends on.
+    pub(crate) state: String,
+    /// Why its last action failed, if it did.
+    pub(crate) failing: Option<String>,
+    /// What is observed of each prefix.
+    pub(crate) observed: Vec<(Prefix, String)>,
+    /// What was said last, by a program or a daemon.
+    pub(crate) said: Vec<String>,
+    pub(crate) drift: Vec<Drift>,
 }
 
 /// A change of level that any prefix made.
@@ -60,6 +80,7 @@ pub(crate) struct Past {
 pub(crate) struct State {
     pub(crate) policy: Policy,
     pub(crate) neighbours: Vec<Neighbour>,
+    pub(crate) announcers: Vec<View>,
     pub(crate) transitions: VecDeque<Past>,
 }
 
@@ -78,14 +99,18 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     /// A keeper of a node of which nothing is known yet.
-    pub(crate) fn new(policy: PolicyConfig, neighbours: Vec<Neighbour>) -> Result<Self, ConfigError> {
+    pub(crate) fn new(
+        policy: PolicyConfig,
+        neighbours: Vec<Neighbour>,
+        announcers: Vec<View>,
+    ) -> Result<Self, ConfigError> {
         let clock = Clock::start();
         let policy = Policy::new(clock.now(), policy)?;
         let levels: Levels = policy.levels().collect();
         Ok(Self {
             clock,
             metrics: Metrics::new(),
-            state: Mutex::new(State { policy, neighbours, transitions: VecDeque::new() }),
+            state: Mutex::new(State { policy, neighbours, announcers, transitions: VecDeque::new() }),
             events: broadcast::Sender::new(EVENTS),
             levels: watch::Sender::new(levels),
             stepped: Notify::new(),
@@ -161,6 +186,20 @@ impl Keeper {
         }
     }
 
+    /// Changes what is known about an announcer.
+    pub(crate) fn announcer(&self, index: usize, change: impl FnOnce(&mut View)) {
+        if let Some(view) = self.state().announcers.get_mut(index) {
+            change(view);
+        }
+    }
+
+    /// Tells the watchers and the log.
+    pub(crate) fn tell(&self, event: Event) {
+        log(&event);
+        // Nobody listening is not an error.
+        let _ = self.events.send(event);
+    }
+
     /// Why a prefix has its level; `None` if it is not configured.
     pub(crate) fn explain(&self, prefix: Prefix) -> Option<Explanation> {
         self.state().policy.explain(prefix, self.clock.now())
@@ -224,6 +263,12 @@ fn log(event: &Event) {
         Event::Signal { signal, from, to, text } => tracing::info!(signal, %from, %to, text, "signal"),
         Event::SessionUp { neighbour, text } => tracing::info!(neighbour, text, "session up"),
         Event::SessionDown { neighbour, cause } => tracing::warn!(neighbour, cause, "session down"),
+        Event::Drift { announcer, prefix, wanted, observed, why } => {
+            tracing::warn!(announcer, %prefix, wanted, observed, why, "drift");
+        }
+        Event::DriftOver { announcer, prefix, lasted_seconds } => {
+            tracing::info!(announcer, %prefix, lasted_seconds, "drift over");
+        }
         Event::AlarmRaised { kind, subject, text } => tracing::warn!(kind, subject, text, "alarm"),
         Event::AlarmCleared { kind, subject } => tracing::info!(kind, subject, "alarm over"),
     }

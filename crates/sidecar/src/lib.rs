@@ -5,7 +5,7 @@
 //! responder's status endpoint and nowhere else, so that any failure of the one is visible to the other.
 //!
 //! ```text
-//!   probe ──────┐                         ┌── announcer ── BGP ── neighbours
+//!   probe ──────┐                         ┌── announcers: BGP neighbours, programs
 //!   responder ──┤ observations   levels ──┤
 //!   sessions ───┼──────► keeper ──────────┼── events, log, metrics
 //!   operator ───┘      (the policy)       └── status, why
@@ -15,13 +15,15 @@
 //!   encoded and decoded by hickory-proto, so that a bug in our own codec cannot hide from its own check;
 //! * the responder's `/status`: expected serials, and alarms for refused zones;
 //! * the keeper: owns the policy and the clock, and publishes what changes;
-//! * the announcer: one BGP session per neighbour. The session is the lease: when this process dies, the
-//!   kernel closes it and the route goes. There is no graceful restart.
+//! * the announcers: each reconciles what it observes with what was decided, and reports drift. Our own BGP
+//!   speaker has one session per neighbour. The session is the lease: when this process dies, the kernel
+//!   closes it and the route goes. There is no graceful restart. What the death of this process means to the
+//!   others stands in their status.
 //!
 //! # Threads
 //!
-//! Probing, BGP and keeping time each have a thread with a runtime of its own, so that neither a busy
-//! management endpoint nor each other can make a hold timer or a probe late. A fourth ends the process, and
+//! Probing, BGP, each kind of other announcer, and keeping time have a thread with a runtime of their own, so
+//! that neither a busy management endpoint nor each other can make a hold timer or a probe late. Another ends the process, and
 //! with it the sessions, when the keeper no longer runs: nobody else would withdraw what is announced.
 //! [`Sidecar::start`] makes the
 //! threads and returns; it needs no runtime of the caller's, and [`Handle`] works from anywhere.
@@ -47,7 +49,8 @@ mod threads;
 mod watchdog;
 
 pub use config::{
-    Attributes, Config, LevelMap, Mode, NeighbourConfig, ProbeConfig, Role, StartError, StatusConfig,
+    AnnouncerConfig, Attributes, Config, ExecConfig, LevelMap, Mode, NeighbourConfig, ObserveConfig,
+    ProbeConfig, Role, StartError, StatusConfig, Way,
 };
 pub use event::Event;
 pub use handle::{Handle, Sidecar, WhyError};

@@ -52,6 +52,8 @@ pub(crate) struct Metrics {
     session: IntGaugeVec,
     session_flaps: IntCounterVec,
     alarms: IntGaugeVec,
+    drift: GaugeVec,
+    actions: IntCounterVec,
 }
 
 impl Metrics {
@@ -106,6 +108,19 @@ impl Metrics {
                 &["neighbour", "remote_as"],
             ),
             alarms: gauge("pharos_sidecar_alarms", "Alarms in force.", &["kind"]),
+            drift: GaugeVec::new(
+                Opts::new(
+                    "pharos_sidecar_drift_seconds",
+                    "How long what an announcer observes has not been what was decided; 0 if it is.",
+                ),
+                &["announcer", "prefix"],
+            )
+            .expect("the name and labels are valid"),
+            actions: counter(
+                "pharos_sidecar_announcer_actions_total",
+                "Actions of announcers other than BGP by what became of them: done or failed.",
+                &["announcer", "result"],
+            ),
         }
     }
 
@@ -128,7 +143,20 @@ impl Metrics {
         self.session_flaps.with_label_values(&[name, remote_as.to_string().as_str()]).inc();
     }
 
-    fn collectors(&self) -> [&dyn Collector; 8] {
+    /// Makes the series of an announcer exist from the start.
+    pub(crate) fn announcer(&self, name: &str) {
+        for result in ["done", "failed"] {
+            self.actions.with_label_values(&[name, result]);
+        }
+    }
+
+    /// An announcer's action has ended.
+    pub(crate) fn action<T, E>(&self, name: &str, result: &Result<T, E>) {
+        let result = if result.is_ok() { "done" } else { "failed" };
+        self.actions.with_label_values(&[name, result]).inc();
+    }
+
+    fn collectors(&self) -> [&dyn Collector; 10] {
         [
             &self.level,
             &self.hold_down_left,
@@ -138,6 +166,8 @@ impl Metrics {
             &self.session,
             &self.session_flaps,
             &self.alarms,
+            &self.drift,
+            &self.actions,
         ]
     }
 }
@@ -163,6 +193,17 @@ impl Scraped {
             let labels = [neighbour.name.as_str(), remote_as.as_str()];
             let up = i64::from(neighbour.state == Some(SessionState::Established));
             metrics.session.with_label_values(&labels).set(up);
+        }
+        let prefixes: Vec<_> = state.policy.levels().map(|(prefix, _)| prefix).collect();
+        let neighbours = (state.neighbours.iter()).map(|it| (format!("bgp {}", it.name), &it.drift));
+        let announcers = state.announcers.iter().map(|it| (it.name.clone(), &it.drift));
+        for (name, drift) in neighbours.chain(announcers) {
+            for &prefix in &prefixes {
+                let since = drift.iter().find(|drift| drift.gap.prefix == prefix).map(|drift| drift.since);
+                let age = since.map_or(0.0, |since| now.saturating_sub(since).as_secs_f64());
+                let labels = [name.as_str(), &prefix.to_string()];
+                metrics.drift.with_label_values(&labels).set(age);
+            }
         }
         for kind in pharos_policy::AlarmId::KINDS {
             let count = state.policy.alarms().filter(|alarm| alarm.id.kind() == kind).count();

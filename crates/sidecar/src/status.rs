@@ -32,6 +32,9 @@ pub struct Status {
     pub prefixes: Vec<PrefixStatus>,
     /// Every configured neighbour.
     pub neighbours: Vec<NeighbourStatus>,
+    /// Every other announcer.
+    #[serde(default)]
+    pub announcers: Vec<AnnouncerStatus>,
     /// Alarms in force.
     pub alarms: Vec<AlarmStatus>,
     /// Signals, those that are not good first, at most [`MOST_SIGNALS`].
@@ -91,13 +94,66 @@ pub struct NeighbourStatus {
     /// The routes that the neighbour was told and has not been told otherwise, each with its attributes.
     pub told: Vec<String>,
     /// What the neighbour should know and does not, or the reverse; empty when all is as decided.
-    pub drift: Vec<String>,
+    pub drift: Vec<DriftStatus>,
+}
+
+/// One announcer that is not our own BGP speaker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnnouncerStatus {
+    /// Its name: `bird`, `lease`, `exec NAME`.
+    pub name: String,
+    /// Whether its decisions are carried out.
+    pub mode: StatusMode,
+    /// What becomes of the routes when the sidecar dies.
+    pub death: String,
+    /// How it stands with whatever it depends on.
+    pub state: String,
+    /// Why its last action failed; `None` when it did not.
+    pub failing: Option<String>,
+    /// What is observed of each prefix.
+    pub prefixes: Vec<ObservedStatus>,
+    /// The last words of the program or the daemon.
+    pub said: Vec<String>,
+    /// Where that is not as decided.
+    pub drift: Vec<DriftStatus>,
+}
+
+/// What an announcer observes of one prefix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObservedStatus {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// What is observed, in words.
+    pub observed: String,
+}
+
+/// One prefix that is not as decided, as far as an announcer or a neighbour is concerned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DriftStatus {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// What was decided: a level, or a route with its attributes.
+    pub wanted: String,
+    /// What is observed.
+    pub observed: String,
+    /// Since when.
+    pub age_seconds: f64,
+    /// Why, as far as it is known.
+    pub why: String,
+}
+
+impl fmt::Display for DriftStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { prefix, wanted, observed, age_seconds, why } = self;
+        write!(f, "{prefix} should be {wanted} and is {observed}, for {}: {why}", age(*age_seconds))
+    }
 }
 
 /// One alarm in force.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlarmStatus {
-    /// The kind: `zone-refused`, `status-unreachable`, `neighbour-down`, `drain-in-force`.
+    /// The kind: `zone-refused`, `status-unreachable`, `neighbour-down`, `drain-in-force`, `drift`,
+    /// `announcer-failing`.
     pub kind: String,
     /// What it is about.
     pub subject: String,
@@ -153,11 +209,18 @@ impl fmt::Display for Status {
             if let Some(cause) = neighbour.last_down.as_ref().filter(|_| neighbour.agreed.is_none()) {
                 writeln!(f, "    {cause}")?;
             }
-            for (what, lines) in [("told", &neighbour.told), ("drift", &neighbour.drift)] {
-                for line in lines {
-                    writeln!(f, "    {what} {line}")?;
-                }
+            for line in &neighbour.told {
+                writeln!(f, "    told {line}")?;
             }
+            for drift in &neighbour.drift {
+                writeln!(f, "    drift {drift}")?;
+            }
+        }
+        if !self.announcers.is_empty() {
+            writeln!(f, "\nannouncers")?;
+        }
+        for announcer in &self.announcers {
+            write!(f, "{announcer}")?;
         }
         writeln!(f, "\nsignals")?;
         for signal in &self.signals {
@@ -172,6 +235,30 @@ impl fmt::Display for Status {
         }
         for TransitionStatus { prefix, from, to, cause, age_seconds } in &self.transitions {
             writeln!(f, "  {:>7} ago  {prefix}: {from} -> {to}: {cause}", age(*age_seconds))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for AnnouncerStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.mode {
+            StatusMode::Announce => "",
+            StatusMode::DryRun => ", dry run",
+        };
+        writeln!(f, "  {}{mode}: {}", self.name, self.state)?;
+        writeln!(f, "    when the sidecar dies: {}", self.death)?;
+        for ObservedStatus { prefix, observed } in &self.prefixes {
+            writeln!(f, "    observed {prefix} {observed}")?;
+        }
+        for drift in &self.drift {
+            writeln!(f, "    drift {drift}")?;
+        }
+        if let Some(why) = &self.failing {
+            writeln!(f, "    failing {why}")?;
+        }
+        for line in &self.said {
+            writeln!(f, "    said {line}")?;
         }
         Ok(())
     }

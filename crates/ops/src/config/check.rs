@@ -24,8 +24,11 @@ pub(super) fn check(
     checker.groups(pharos);
     checker.probe(pharos);
     checker.neighbours(pharos, site);
+    checker.announcers(site);
     checker.findings
 }
+
+mod announcers;
 
 struct Checker<'a> {
     sources: &'a [Source; 2],
@@ -97,11 +100,12 @@ impl Checker<'_> {
             ),
             Some(_) => {}
         }
-        if site.neighbours.is_empty() {
+        let others = site.announcers.as_ref().is_some_and(|announcers| !announcers.exec.is_empty());
+        if site.neighbours.is_empty() && !others {
             self.error(
                 In::Site,
                 &[Key("neighbours")],
-                "there is no neighbour, so no route can be announced",
+                "there is no neighbour and no announcer, so no route can be announced",
                 "add a router to `neighbours:` with its `address` and `as`",
             );
         }

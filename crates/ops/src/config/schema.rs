@@ -84,10 +84,12 @@ macro_rules! section {
     };
 }
 
+mod announcers;
 mod responder;
 mod sidecar;
 mod site;
 
+pub use announcers::*;
 pub use responder::*;
 pub use sidecar::*;
 pub use site::*;
@@ -120,6 +122,9 @@ pub fn all_options() -> impl Iterator<Item = &'static OptionDoc> {
         .chain(ProbeSection::OPTIONS)
         .chain(SiteFile::OPTIONS)
         .chain(NeighbourSection::OPTIONS)
+        .chain(AnnouncersSection::OPTIONS)
+        .chain(ExecSection::OPTIONS)
+        .chain(ObserveSection::OPTIONS)
 }
 
 fn every_default<T: DeserializeOwned>() -> T {

@@ -320,3 +320,28 @@ fn an_address_for_operators_that_the_service_has_is_refused() {
     assert!(error.contains("192.0.2.53:53 is listed twice, or as an address of the service"), "{error}");
     assert!(!error.contains("10.0.0.2:5353 is"), "{error}");
 }
+
+#[test]
+fn a_program_that_announces_is_named_from_the_root_and_has_its_bounds() {
+    let with =
+        |exec: &str| SITE.replace("neighbours:", &format!("announcers: {{exec: [{exec}]}}\nneighbours:"));
+    let said = |exec: &str| try_load(PHAROS, &with(exec), Need::Present).unwrap_err();
+    assert!(try_load(PHAROS, &with("{name: x, program: /x}"), Need::Sidecar).is_ok());
+    let expected = r#"site.yaml:5:31: error: program `route.sh` is not an absolute path
+  5 | announcers: {exec: [{name: x, program: route.sh}]}
+    |                               ^
+  help: write the whole path; no shell and no PATH is asked for it"#;
+    assert_eq!(said("{name: x, program: route.sh}"), expected);
+    assert!(said("{name: x, program: /x, timeout: 2m}").contains("`timeout` is 2m"));
+    assert!(said("{name: x, program: /x}, {name: x, program: /y}").contains("two programs are named `x`"));
+    assert!(said("{name: x}").contains("program"));
+}
+
+#[test]
+fn who_has_neither_neighbours_nor_announcers_tells_nobody() {
+    let (alone, _) = SITE.split_once("neighbours:").unwrap();
+    let said = try_load(PHAROS, alone, Need::Sidecar).unwrap_err();
+    assert!(said.contains("there is no neighbour and no announcer"), "{said}");
+    let program = format!("{alone}announcers: {{exec: [{{name: x, program: /x}}]}}\n");
+    assert!(try_load(PHAROS, &program, Need::Sidecar).is_ok());
+}

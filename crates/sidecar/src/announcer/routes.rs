@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use pharos_policy::{Level, Prefix};
 use pharos_routing::{Family, Route};
 
+use super::drift::{Gap, Kind};
 use crate::config::NeighbourConfig;
 
 /// The routes that a neighbour should know.
@@ -13,7 +14,7 @@ pub(super) struct Wanted {
     /// Those that can be sent.
     pub(super) sendable: Vec<Route>,
     /// Why others cannot, one sentence each.
-    pub(super) impossible: Vec<String>,
+    pub(super) impossible: Vec<(Prefix, String)>,
 }
 
 /// What `neighbour` should be told at these levels, on a session whose own address is `local`.
@@ -34,19 +35,19 @@ pub(super) fn wanted(
                 None => "its next hop is our own address on the session, which is not up",
                 Some(_) => "no next hop of its family; the session runs over the other one",
             };
-            wanted.impossible.push(format!("{prefix}: {why}"));
+            wanted.impossible.push((prefix, why.to_owned()));
             continue;
         };
         // Both crates clear host bits and bound lengths alike, so the conversion always succeeds.
-        let Ok(prefix) = pharos_routing::Prefix::new(prefix.address(), prefix.length()) else { continue };
-        let mut route = Route::new(prefix, next_hop);
+        let Ok(told) = pharos_routing::Prefix::new(prefix.address(), prefix.length()) else { continue };
+        let mut route = Route::new(told, next_hop);
         route.communities.clone_from(&attributes.communities);
         route.prepends = attributes.prepends;
         route.med = attributes.med;
         route.local_pref = attributes.local_pref;
         match route.check() {
             Ok(()) => wanted.sendable.push(route),
-            Err(error) => wanted.impossible.push(error.to_string()),
+            Err(error) => wanted.impossible.push((prefix, error.to_string())),
         }
     }
     wanted
@@ -59,6 +60,35 @@ fn next_hop(neighbour: &NeighbourConfig, family: Family, local: Option<IpAddr>) 
         Family::Ipv6 => neighbour.next_hop_ipv6.map(IpAddr::V6),
     };
     configured.or_else(|| local.filter(|local| Family::of(*local) == family))
+}
+
+/// Where a neighbour does not know what it should, or knows what it should not. `why_not` says why a route that could
+/// be sent was not.
+pub(super) fn gaps(
+    impossible: &[(Prefix, String)],
+    wanted: &[&Route],
+    told: &[&Route],
+    why_not: impl Fn(&Route) -> (String, Kind),
+) -> Vec<Gap> {
+    let same = |route: &Route| Prefix::new(route.prefix.addr(), route.prefix.len()).ok();
+    let known = |prefix: Prefix| told.iter().find(|told| same(told) == Some(prefix)).map(|told| line(told));
+    let observed = |prefix| known(prefix).unwrap_or_else(|| "not told".to_owned());
+    let mut gaps = Vec::new();
+    for (prefix, why) in impossible {
+        let (wanted, observed) = ("announced".to_owned(), observed(*prefix));
+        gaps.push(Gap { prefix: *prefix, wanted, observed, why: why.clone(), kind: Kind::Explained });
+    }
+    for route in wanted.iter().filter(|wanted| !told.contains(wanted)) {
+        let Some(prefix) = same(route) else { continue };
+        let (why, kind) = why_not(route);
+        gaps.push(Gap { prefix, wanted: line(route), observed: observed(prefix), why, kind });
+    }
+    for route in told.iter().filter(|told| !wanted.iter().any(|wanted| wanted.prefix == told.prefix)) {
+        let Some(prefix) = same(route) else { continue };
+        let (wanted, why) = ("withdrawn".to_owned(), "it is being withdrawn".to_owned());
+        gaps.push(Gap { prefix, wanted, observed: line(route), why, kind: Kind::Closing });
+    }
+    gaps
 }
 
 /// A route as a person reads it: `192.0.2.0/24 via 10.0.0.2 communities 64512:53`.
@@ -126,8 +156,9 @@ mod tests {
     fn a_next_hop_that_only_the_session_can_tell_is_named_until_it_does() {
         let levels = [("192.0.2.0/24".parse().unwrap(), Level::Normal)];
         let wanted = wanted(&neighbour(), &levels, None);
-        let why = "192.0.2.0/24: its next hop is our own address on the session, which is not up";
-        assert_eq!((wanted.sendable.len(), wanted.impossible), (0, vec![why.to_owned()]));
+        let why = "its next hop is our own address on the session, which is not up".to_owned();
+        let [(prefix, _)] = levels;
+        assert_eq!((wanted.sendable.len(), wanted.impossible), (0, vec![(prefix, why)]));
     }
 
     #[test]
@@ -149,6 +180,6 @@ mod tests {
         neighbour.next_hop_ipv4 = Some("10.0.0.2".parse().unwrap());
         let wanted = wanted(&neighbour, &levels, local);
         assert_eq!(wanted.sendable.len(), 1);
-        assert!(wanted.impossible[0].starts_with("2001:db8::/48: fe80::1 cannot be a next hop"));
+        assert!(wanted.impossible[0].1.starts_with("2001:db8::/48: fe80::1 cannot be a next hop"));
     }
 }

@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pharos_policy::AlarmId;
 use pharos_policy::policy::Input as PolicyInput;
+use pharos_policy::{AlarmId, Prefix};
 use pharos_routing::Route;
 use pharos_routing::bgp::{
     self, Cause, Input, Negotiated, Output, Session, SessionConfig, Shutdown, ShutdownKind, State,
@@ -18,7 +18,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::drift::Kind;
 use super::link::{Connection, Link, News, Read, Sent};
+use super::report::Reporter;
 use super::routes;
 use crate::config::{NeighbourConfig, Role, StartError};
 use crate::event::Event;
@@ -48,7 +50,8 @@ pub(super) struct Driver {
     farewells: JoinSet<()>,
     buffer: Vec<u8>,
     /// Why a route cannot be sent at all.
-    impossible: Vec<String>,
+    impossible: Vec<(Prefix, String)>,
+    reporter: Reporter,
     standing: Standing,
     /// When a neighbour that was never up is called down.
     patience: Option<Duration>,
@@ -84,22 +87,24 @@ impl Driver {
         keeper.metrics.neighbour(&name, config.remote_as);
         let session = Session::new(settings, now)
             .map_err(|source| StartError::Session { name: name.clone(), source })?;
+        let reporter = Reporter::new(Arc::clone(&keeper), format!("bgp {name}"));
         Ok(Self {
             index,
             name,
             config,
             session,
             levels: keeper.levels(),
-            keeper,
             accepted,
             link: Link::None,
             local: None,
             farewells: JoinSet::new(),
             buffer: Vec::new(),
             impossible: Vec::new(),
+            reporter,
             standing: Standing::Down,
             patience: Some(now + FIRST_PATIENCE),
             last: None,
+            keeper,
         })
     }
 
@@ -130,7 +135,8 @@ impl Driver {
     async fn wake(&mut self, stopping: &mut Stopping) -> Woken {
         let clock = self.keeper.clock;
         let latest = clock.now() + LONGEST_SLEEP;
-        let deadlines = [self.session.next_deadline(), self.patience].into_iter().flatten();
+        let deadlines = [self.session.next_deadline(), self.patience, self.reporter.next_deadline()];
+        let deadlines = deadlines.into_iter().flatten();
         let timer = tokio::time::sleep_until(clock.instant(deadlines.fold(latest, Duration::min)));
         let passive = matches!(self.config.role, Role::Passive { .. });
         tokio::select! {
@@ -167,8 +173,9 @@ impl Driver {
     fn want(&mut self, routes: Vec<Route>) {
         let mut outputs = Vec::new();
         if let Err(error) = self.session.set_routes(self.keeper.clock.now(), routes, &mut outputs) {
-            // Each route was checked before, so this is a fault of ours; people see it as drift.
-            self.impossible.push(error.to_string());
+            // Each route was checked before, so this is a fault of ours. The routes stay unsaid, which people see as
+            // drift.
+            tracing::error!(neighbour = self.name, %error, "BGP");
         }
         self.perform(outputs);
     }
@@ -314,16 +321,12 @@ impl Driver {
     }
 
     /// Tells the keeper what the neighbour knows, and where that is not what it should know.
-    fn report(&self) {
+    fn report(&mut self) {
         let state = self.session.state();
         let told: Vec<&Route> = self.session.adj_rib_out().collect();
-        let mut drift = self.impossible.clone();
-        for wanted in self.session.wanted_routes().filter(|wanted| !told.contains(wanted)) {
-            drift.push(format!("not told: {} ({})", routes::line(wanted), self.why_not(wanted, state)));
-        }
-        for extra in told.iter().filter(|told| !self.session.wanted_routes().any(|wanted| wanted == **told)) {
-            drift.push(format!("still told: {}", routes::line(extra)));
-        }
+        let wanted: Vec<&Route> = self.session.wanted_routes().collect();
+        let gaps = routes::gaps(&self.impossible, &wanted, &told, |wanted| self.why_not(wanted, state));
+        let drift = self.reporter.gaps(gaps);
         let lines = told.into_iter().map(routes::line).collect();
         let agreed = self.session.negotiated().filter(|_| state == State::Established).map(agreed);
         self.keeper.neighbour(self.index, None, |view| {
@@ -335,13 +338,15 @@ impl Driver {
         });
     }
 
-    fn why_not(&self, route: &Route, state: State) -> String {
+    /// Why a route is not told. That of a session which is not there is the alarm about the neighbour.
+    fn why_not(&self, route: &Route, state: State) -> (String, Kind) {
         let family = route.prefix.family();
         match self.session.negotiated() {
             Some(negotiated) if !negotiated.families.contains(family) => {
-                format!("the neighbour does not take {family}")
+                (format!("the neighbour does not take {family}"), Kind::Astray)
             }
-            _ => format!("session {state}"),
+            _ if state == State::Established => ("it is being told".to_owned(), Kind::Closing),
+            _ => (format!("session {state}"), Kind::Explained),
         }
     }
 }

@@ -17,6 +17,7 @@ use pharos_sidecar::{
     NeighbourConfig, ProbeConfig, Rise, Role, Sidecar, StatusConfig,
 };
 
+#[allow(unused_imports, reason = "each test binary uses a part")]
 pub(crate) use collector::Collector;
 pub(crate) use responder::FakeResponder;
 
@@ -56,6 +57,7 @@ pub(crate) fn config(
             degrade: Degrade::Allowed,
         }],
         neighbours,
+        announcers: Vec::new(),
         probe: ProbeConfig {
             interval: Duration::from_millis(20),
             // Long, so that a machine that is busy with other tests makes no false alarm.

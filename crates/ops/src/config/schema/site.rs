@@ -1,6 +1,6 @@
 //! The options of site.yaml: what differs from node to node.
 
-use super::{DefaultDoc, OptionDoc, period_ms};
+use super::{AnnouncersSection, DefaultDoc, OptionDoc, period_ms};
 use crate::config::values::{Address, Community, Endpoint, Family, Label, Period, RouterId};
 use serde::Deserialize;
 
@@ -23,9 +23,13 @@ section! {
         /// The autonomous system that this node speaks for. Needed by `pharos announce`.
         #[serde(default)]
         local_as: Option<u32>, write "1 to 4294967295", Described("none; the sidecar needs it");
-        /// The routers to announce to. Needed by `pharos announce`.
+        /// The routers to announce to by BGP.
         #[serde(default)]
-        neighbours: Vec<NeighbourSection>, write "list of sections", Described("none; the sidecar needs one");
+        neighbours: Vec<NeighbourSection>, write "list of sections",
+            Described("none; the sidecar needs one, or another announcer");
+        /// Who else is told of every level.
+        #[serde(default)]
+        announcers: Option<AnnouncersSection>, write "section", Described("none");
     }
 }
 

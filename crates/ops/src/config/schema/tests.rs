@@ -5,7 +5,8 @@ use super::*;
 const PHAROS: &str = "responder:\n  listen: [\"192.0.2.53:53\"]\n  zones:\n    directory: z\n  tcp:\n    {}\n  dnssec:\n    {}\n  cookies:\n    {}\nsidecar:\n  \
                       groups:\n  - name: main\n    prefixes: [192.0.2.0/24]\n    required: [example.com]\n  \
                       probe:\n    {}\n";
-const SITE: &str = "node: a\nsite: ams\nneighbours:\n- address: 10.0.0.1\n  as: 64500\n";
+const SITE: &str = "node: a\nsite: ams\nneighbours:\n- address: 10.0.0.1\n  as: 64500\nannouncers:\n  exec:\n  - name: x\n    \
+                    program: /x\n    observe:\n      program: /y\n";
 
 /// Adds `key: value` to the mapping of `section` in block style, by the line that opens it.
 fn with_option(text: &str, section: &str, key: &str, value: &str) -> String {
@@ -19,6 +20,9 @@ fn with_option(text: &str, section: &str, key: &str, value: &str) -> String {
             return text.replace(&empty, &format!("{opener}    {key}: {value}\n"));
         }
         "site" => ("node: a\n", ""),
+        "site.announcers" => ("announcers:\n", "  "),
+        "site.announcers.exec[]" => ("  - name: x\n", "    "),
+        "site.announcers.exec[].observe" => ("    observe:\n", "      "),
         "site.neighbours[]" => ("- address: 10.0.0.1\n", "  "),
         other => panic!("no such section in this test: {other}"),
     };

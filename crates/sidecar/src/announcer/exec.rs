@@ -1,0 +1,369 @@
+//! The announcer `exec`: a program of the operator's is run for each change of a prefix.
+//!
+//! Per prefix there is one [`Reconciler`]; the runs of one prefix follow each other, those of several go side by side,
+//! at most [`AT_ONCE`] of them, withdrawals first. A withdrawal waits for no run: one that is still busy with announcing
+//! is killed. At the start nothing is known, so that every prefix is told its level, withdrawn to begin with; at the
+//! stop all are withdrawn.
+//!
+//! With `observe`, another program is asked in turn what there is. Its first line is the name of a level; that a program
+//! cannot say it is shown, and believed no more than the last run that succeeded. Without it the last run that succeeded
+//! counts as observed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pharos_policy::{Family, Level, Prefix};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::drift::{Gap, Kind};
+use super::reconcile::{Input, Output, Reconciler, Seen, Standing, Urgency};
+use super::report::Reporter;
+use crate::config::{Config, ExecConfig};
+use crate::keeper::{Keeper, Levels};
+use crate::threads::Stopping;
+
+mod run;
+
+use run::{Order, Outcome};
+
+/// Programs that run side by side. A node has few prefixes; more at once would make a load of their own.
+const AT_ONCE: usize = 16;
+
+/// The longest reason that a program is given, in characters.
+const LONGEST_REASON: usize = 500;
+
+/// One configured program with the prefixes that it is run for.
+pub(crate) struct Exec {
+    index: usize,
+    name: String,
+    config: ExecConfig,
+    node: String,
+    keeper: Arc<Keeper>,
+    levels: watch::Receiver<Levels>,
+    reporter: Reporter,
+    kept: Vec<Kept>,
+    /// Runs that wait for their turn: index of the prefix.
+    waiting: VecDeque<usize>,
+    running: JoinSet<(usize, Ran)>,
+    /// What programs said last.
+    said: Vec<String>,
+}
+
+/// One prefix.
+struct Kept {
+    prefix: Prefix,
+    level: Reconciler<Level>,
+    busy: Busy,
+    /// When somebody looks next; `None` without `observe`.
+    look_at: Option<Duration>,
+    looking: Looking,
+}
+
+enum Busy {
+    No,
+    /// In the queue.
+    Waiting(Level),
+    /// Being run; what kills it.
+    Running(Level, Option<oneshot::Sender<()>>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looking {
+    No,
+    Yes,
+    /// The program was asked before something changed: its answer is of the past.
+    Stale,
+}
+
+/// What has run.
+enum Ran {
+    Action(Outcome),
+    Look(Outcome),
+}
+
+impl Exec {
+    pub(super) fn new(
+        index: usize,
+        name: String,
+        config: ExecConfig,
+        all: &Config,
+        keeper: &Arc<Keeper>,
+    ) -> Self {
+        let levels = keeper.levels();
+        let now = keeper.clock.now();
+        let look_at = config.observe.as_ref().map(|_| now);
+        let kept = |&(prefix, level): &(Prefix, Level)| Kept {
+            prefix,
+            level: Reconciler::new(level, urgency(level), config.retry),
+            busy: Busy::No,
+            look_at,
+            looking: Looking::No,
+        };
+        let kept = levels.borrow().iter().map(kept).collect();
+        Self {
+            index,
+            reporter: Reporter::new(Arc::clone(keeper), name.clone()),
+            name,
+            config,
+            node: all.nsid.clone(),
+            keeper: Arc::clone(keeper),
+            levels,
+            kept,
+            waiting: VecDeque::new(),
+            running: JoinSet::new(),
+            said: Vec::new(),
+        }
+    }
+
+    /// Follows the levels until the order to stop; then withdraws every prefix, once.
+    pub(super) async fn run(mut self, mut stopping: Stopping) {
+        loop {
+            self.follow_levels();
+            self.tick();
+            self.start_waiting();
+            self.report();
+            let wake = self.keeper.clock.instant(self.next_deadline());
+            tokio::select! {
+                _ = stopping.ordered() => break,
+                // The keeper outlives every announcer, which holds it.
+                _ = self.levels.changed() => {}
+                Some(Ok((at, ran))) = self.running.join_next(), if !self.running.is_empty() => self.ran(at, ran),
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+        self.withdraw_all().await;
+    }
+
+    fn follow_levels(&mut self) {
+        let levels = Arc::clone(&self.levels.borrow_and_update());
+        for &(prefix, level) in levels.iter() {
+            if let Some(at) = self.kept.iter().position(|kept| kept.prefix == prefix) {
+                self.step(at, Input::Want(level, urgency(level)));
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.keeper.clock.now();
+        for at in 0..self.kept.len() {
+            self.step(at, Input::Tick);
+            let Some(kept) = self.kept.get_mut(at) else { continue };
+            let idle = matches!(kept.busy, Busy::No) && kept.looking == Looking::No;
+            if let (true, Some(observe)) = (idle && kept.look_at <= Some(now), &self.config.observe) {
+                kept.look_at = Some(now + observe.interval);
+                kept.looking = Looking::Yes;
+                let order = Order {
+                    program: observe.program.clone(),
+                    arguments: [observe.arguments.clone(), vec![kept.prefix.to_string()]].concat(),
+                    environment: environment(&self.node, kept.prefix),
+                    timeout: self.config.timeout,
+                };
+                self.running.spawn(async move { (at, Ran::Look(run::run(order, None).await)) });
+            }
+        }
+    }
+
+    /// Hands an input to a prefix's machine and does what it asks for.
+    fn step(&mut self, at: usize, input: Input<Level>) {
+        let now = self.keeper.clock.now();
+        let Some(kept) = self.kept.get_mut(at) else { return };
+        match kept.level.step(now, input) {
+            None => {}
+            Some(Output::Act(level)) => {
+                kept.busy = Busy::Waiting(level);
+                match urgency(level) {
+                    Urgency::Urgent => self.waiting.push_front(at),
+                    Urgency::Patient => self.waiting.push_back(at),
+                }
+            }
+            Some(Output::Abandon) => match &mut kept.busy {
+                Busy::No => {}
+                Busy::Running(_, kill) => drop(kill.take()),
+                Busy::Waiting(_) => {
+                    kept.busy = Busy::No;
+                    self.waiting.retain(|&waiting| waiting != at);
+                    self.step(at, Input::Failed("not begun".to_owned()));
+                }
+            },
+        }
+    }
+
+    fn start_waiting(&mut self) {
+        while self.running.len() < AT_ONCE {
+            let Some(at) = self.waiting.pop_front() else { return };
+            let Some(kept) = self.kept.get_mut(at) else { continue };
+            let Busy::Waiting(level) = kept.busy else { continue };
+            let (kill, killed) = oneshot::channel();
+            kept.busy = Busy::Running(level, Some(kill));
+            if kept.looking == Looking::Yes {
+                kept.looking = Looking::Stale;
+            }
+            let (prefix, attempt) = (kept.prefix, kept.level.attempts());
+            let order = self.order(prefix, level, attempt);
+            self.running.spawn(async move { (at, Ran::Action(run::run(order, Some(killed)).await)) });
+        }
+    }
+
+    fn order(&self, prefix: Prefix, level: Level, attempt: u32) -> Order {
+        let explanation = self.keeper.explain(prefix);
+        let reason = explanation.as_ref().and_then(|it| it.reasons.first()).map_or("", |it| &it.text);
+        let reason = printable(reason);
+        let group = explanation.as_ref().map_or("", |it| it.group.as_str());
+        let mut environment = environment(&self.node, prefix);
+        environment.extend([
+            ("PHAROS_LEVEL", level.to_string()),
+            ("PHAROS_GROUP", group.to_owned()),
+            ("PHAROS_REASON", reason.clone()),
+            ("PHAROS_ATTEMPT", attempt.to_string()),
+        ]);
+        let told = [level.to_string(), prefix.to_string(), reason];
+        Order {
+            program: self.config.program.clone(),
+            arguments: self.config.arguments.iter().cloned().chain(told).collect(),
+            environment,
+            timeout: self.config.timeout,
+        }
+    }
+
+    fn ran(&mut self, at: usize, ran: Ran) {
+        let Some(kept) = self.kept.get_mut(at) else { return };
+        let prefix = kept.prefix;
+        match ran {
+            Ran::Look(outcome) => {
+                if std::mem::replace(&mut kept.looking, Looking::No) == Looking::Yes {
+                    self.saw(at, &outcome);
+                }
+            }
+            Ran::Action(outcome) => {
+                let busy = std::mem::replace(&mut kept.busy, Busy::No);
+                kept.look_at = kept.look_at.map(|_| self.keeper.clock.now());
+                let level = match busy {
+                    Busy::Running(level, _) | Busy::Waiting(level) => level.name(),
+                    Busy::No => "",
+                };
+                let lines = outcome.lines.iter().map(|line| format!("{prefix} {level}: {line}"));
+                self.said.extend(lines);
+                let surplus = self.said.len().saturating_sub(run::MOST_LINES);
+                self.said.drain(..surplus);
+                let result = outcome.result();
+                self.keeper.metrics.action(&self.name, &result);
+                match result {
+                    Ok(()) => self.step(at, Input::Done),
+                    Err(why) => {
+                        let announcer = self.name.as_str();
+                        tracing::warn!(announcer, %prefix, level, why, "the program failed");
+                        self.step(at, Input::Failed(why));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Believes what `observe` says, if it is a level.
+    fn saw(&mut self, at: usize, outcome: &Outcome) {
+        let first = outcome.lines.first().map(String::as_str).unwrap_or_default();
+        match (outcome.result(), Level::ALL.into_iter().find(|level| level.name() == first)) {
+            (Ok(()), Some(level)) => self.step(at, Input::Saw(Seen::Known(level))),
+            (Ok(()), None) => {
+                let odd = format!("\"{}\", which is no level", printable(first));
+                self.step(at, Input::Saw(Seen::Odd(odd)));
+            }
+            (Err(why), _) => {
+                // Blindness is no reason to act; what was done last still counts.
+                let announcer = self.name.as_str();
+                tracing::debug!(announcer, why, "observe");
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Duration {
+        let machines = self.kept.iter().filter_map(|kept| kept.level.next_deadline());
+        let idle = |kept: &&Kept| matches!(kept.busy, Busy::No) && kept.looking == Looking::No;
+        let looks = self.kept.iter().filter(idle).filter_map(|kept| kept.look_at);
+        // Without anything to wait for, a look at the clock now and then does no harm.
+        let rest = self.keeper.clock.now() + Duration::from_secs(60);
+        machines.chain(looks).chain(self.reporter.next_deadline()).fold(rest, Duration::min)
+    }
+
+    fn report(&mut self) {
+        let gaps = self.kept.iter().filter_map(gap).collect();
+        let drift = self.reporter.gaps(gaps);
+        let failing = self.kept.iter().find_map(|kept| {
+            kept.level.failure().map(|why| format!("{} {}: {why}", kept.prefix, kept.level.wanted()))
+        });
+        self.reporter.failing(failing.as_deref());
+        let observed = self.kept.iter().map(|kept| (kept.prefix, seen(kept.level.seen()))).collect();
+        let running = self.kept.iter().filter(|kept| !matches!(kept.busy, Busy::No)).count();
+        let state = match running {
+            0 => format!("{}, no run in progress", self.config.program.display()),
+            count => format!("{}, {count} runs in progress or waiting", self.config.program.display()),
+        };
+        let said = self.said.clone();
+        self.keeper.announcer(self.index, |view| {
+            view.state = state;
+            view.failing = failing;
+            view.observed = observed;
+            view.said = said;
+            view.drift = drift;
+        });
+    }
+
+    /// Runs the program once more for every prefix that is not withdrawn, whatever else is under way.
+    async fn withdraw_all(&mut self) {
+        for at in 0..self.kept.len() {
+            self.step(at, Input::Want(Level::Withdrawn, Urgency::Urgent));
+        }
+        self.start_waiting();
+        while self.kept.iter().any(|kept| !matches!(kept.busy, Busy::No)) {
+            let Some(Ok((at, ran))) = self.running.join_next().await else { break };
+            self.ran(at, ran);
+            self.start_waiting();
+        }
+        self.report();
+    }
+}
+
+fn gap(kept: &Kept) -> Option<Gap> {
+    let kind = match kept.level.standing() {
+        Standing::AsWanted => return None,
+        Standing::OnTheWay => Kind::Closing,
+        Standing::Astray => Kind::Astray,
+    };
+    let why = match (kept.level.failure(), kind) {
+        (Some(why), _) => why.to_owned(),
+        (None, Kind::Astray) => "somebody else has changed it".to_owned(),
+        (None, _) => "the program is being run".to_owned(),
+    };
+    let (wanted, observed) = (kept.level.wanted().to_string(), seen(kept.level.seen()));
+    Some(Gap { prefix: kept.prefix, wanted, observed, why, kind })
+}
+
+fn seen(seen: &Seen<Level>) -> String {
+    match seen {
+        Seen::Known(level) => level.to_string(),
+        Seen::Odd(words) => words.clone(),
+        Seen::Unknown(why) => format!("unknown ({why})"),
+    }
+}
+
+fn urgency(level: Level) -> Urgency {
+    if level.is_announced() { Urgency::Patient } else { Urgency::Urgent }
+}
+
+/// What every program is told in its environment, and all that there is in it.
+fn environment(node: &str, prefix: Prefix) -> Vec<(&'static str, String)> {
+    vec![
+        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
+        ("LC_ALL", "C".to_owned()),
+        ("PHAROS_NODE", node.to_owned()),
+        ("PHAROS_PREFIX", prefix.to_string()),
+        ("PHAROS_FAMILY", if prefix.family() == Family::Ipv4 { "ipv4" } else { "ipv6" }.to_owned()),
+    ]
+}
+
+/// Without control characters, and not too long: reasons hold operators' words.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_REASON).collect()
+}

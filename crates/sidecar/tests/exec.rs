@@ -1,0 +1,181 @@
+//! The announcer `exec` with real programs: what they are told, what becomes of failures, and drift.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use common::{FakeResponder, LOCALHOST, Running, V4, config, until};
+use pharos_sidecar::status::AnnouncerStatus;
+use pharos_sidecar::{AnnouncerConfig, Config, Event, ExecConfig, Mode, ObserveConfig, Way};
+
+/// A directory with a program in it that writes what it is told into `log`, unless its state says otherwise.
+struct Stage {
+    directory: PathBuf,
+    responder: FakeResponder,
+}
+
+impl Stage {
+    fn new(name: &str, script: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("pharos-exec-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let stage = Self { directory, responder: FakeResponder::start(LOCALHOST).unwrap() };
+        let script = script.replace("DIR", &stage.directory.display().to_string());
+        // Renamed into place, so that no other test's child has it open for writing when it is run.
+        let (draft, program) = (stage.path("draft"), stage.path("program"));
+        std::fs::write(&draft, format!("#!/bin/sh\n{script}")).unwrap();
+        std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::rename(draft, program).unwrap();
+        stage
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.directory.join(file)
+    }
+
+    fn log(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.path("log")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn until_last(&self, line: &str) {
+        until(&format!("the log ends with {line}: {:?}", self.log()), || {
+            (self.log().last().map(String::as_str) == Some(line)).then_some(())
+        });
+    }
+
+    fn announcer(&self) -> AnnouncerConfig {
+        let exec = ExecConfig {
+            program: self.path("program"),
+            arguments: vec!["first word".into()],
+            timeout: Duration::from_secs(50),
+            retry: Duration::from_millis(100),
+            observe: None,
+        };
+        AnnouncerConfig { name: "exec test".into(), mode: Mode::Announce, way: Way::Exec(exec) }
+    }
+
+    fn config(&self, announcer: AnnouncerConfig) -> Config {
+        let mut config = config(&[V4], vec![self.responder.address], Vec::new());
+        config.announcers = vec![announcer];
+        config
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn view(sidecar: &Running) -> AnnouncerStatus {
+    sidecar.0.status().announcers.into_iter().next().unwrap()
+}
+
+const TELL: &str = "echo \"$1|$2|$3|$PHAROS_LEVEL|$PHAROS_FAMILY|$PHAROS_GROUP|$PHAROS_NODE\" >> DIR/log\n";
+
+#[test]
+fn a_program_is_told_each_level_with_prefix_and_reason_and_the_withdrawal_at_the_end() {
+    let mut stage = Stage::new("told", TELL);
+    let sidecar = Running::start(stage.config(stage.announcer()));
+    let line = |level: &str| format!("first word|{level}|{V4}|{level}|ipv4|main|a.ams");
+    stage.until_last(&line("normal"));
+    assert_eq!(
+        stage.log(),
+        [line("withdrawn"), line("normal")],
+        "nothing was known, so the first level was told"
+    );
+    until("the status says so", || (view(&sidecar).prefixes[0].observed == "normal").then_some(()));
+    assert_eq!((view(&sidecar).drift, view(&sidecar).failing), (Vec::new(), None));
+    assert!(view(&sidecar).death.contains("stay"), "{:?}", view(&sidecar));
+
+    stage.responder.kill();
+    stage.until_last(&line("withdrawn"));
+    stage.responder.revive();
+    stage.until_last(&line("normal"));
+    sidecar.stop("the end");
+    assert_eq!(stage.log().last(), Some(&line("withdrawn")));
+}
+
+#[test]
+fn a_program_that_fails_is_an_alarm_and_drift_with_its_last_words_and_is_tried_again() {
+    let stage = Stage::new("fails", "[ -e DIR/fixed ] && exit 0\necho no such router >&2\nexit 7\n");
+    let sidecar = Running::start(stage.config(stage.announcer()));
+    let mut events = sidecar.0.events();
+    sidecar.until_level(V4, "normal");
+    let words = format!("exec test fails: {V4} normal: exit status: 7: no such router");
+    until("the alarm stands", || sidecar.alarms().contains(&words).then_some(()));
+    until("the drift is shown", || view(&sidecar).drift.first().map(|_| ()));
+    let drift = view(&sidecar).drift[0].to_string();
+    assert!(drift.contains("should be normal and is unknown"), "{drift}");
+    until("an event tells of the drift", || match events.try_recv().ok()? {
+        Event::Drift { announcer, .. } => Some(assert_eq!(announcer, "exec test")),
+        _ => None,
+    });
+    assert!(view(&sidecar).said.iter().any(|line| line.ends_with("no such router")), "{:?}", view(&sidecar));
+
+    std::fs::write(stage.path("fixed"), "").unwrap();
+    until("the next attempt helps", || sidecar.alarms().is_empty().then_some(()));
+    assert_eq!(view(&sidecar).drift, []);
+}
+
+#[test]
+fn a_withdrawal_does_not_wait_for_a_program_that_hangs_while_it_announces() {
+    let mut stage = Stage::new("hangs", &format!("[ \"$2\" = normal ] && exec sleep 1000\n{TELL}"));
+    let sidecar = Running::start(stage.config(stage.announcer()));
+    sidecar.until_level(V4, "normal");
+    until("the program hangs", || view(&sidecar).state.contains("1 runs").then_some(()));
+    stage.responder.kill();
+    sidecar.until_level(V4, "withdrawn");
+    until("the withdrawal is told twice", || (stage.log().len() == 2).then_some(()));
+    until("it is observed", || (view(&sidecar).prefixes[0].observed == "withdrawn").then_some(()));
+}
+
+#[test]
+fn what_somebody_changes_by_hand_is_seen_and_mended() {
+    // The state is a file: the program writes it, and asked with the prefix alone it reads it.
+    let script =
+        "if [ $# = 2 ]; then cat DIR/state; exit; fi\necho $2 > DIR/draft.$$ && mv DIR/draft.$$ DIR/state\n";
+    let stage = Stage::new("hand", script);
+    let mut announcer = stage.announcer();
+    let Way::Exec(exec) = &mut announcer.way;
+    let interval = Duration::from_millis(100);
+    let (program, arguments) = (exec.program.clone(), exec.arguments.clone());
+    exec.observe = Some(ObserveConfig { program, arguments, interval });
+    let sidecar = Running::start(stage.config(announcer));
+    let state = || std::fs::read_to_string(stage.path("state")).unwrap_or_default();
+    until("the route is there", || (state() == "normal\n").then_some(()));
+    until("and seen", || view(&sidecar).drift.is_empty().then_some(()));
+    let mut events = sidecar.0.events();
+
+    std::fs::write(stage.path("state"), "withdrawn\n").unwrap();
+    until("the drift is told", || match events.try_recv().ok()? {
+        Event::Drift { wanted, observed, why, .. } => {
+            let words = [wanted.as_str(), &observed, &why];
+            Some(assert_eq!(words, ["normal", "withdrawn", "somebody else has changed it"]))
+        }
+        _ => None,
+    });
+    until("it is mended", || (state() == "normal\n").then_some(()));
+    until("it is told that it is over", || match events.try_recv().ok()? {
+        Event::DriftOver { .. } => Some(()),
+        _ => None,
+    });
+
+    std::fs::write(stage.path("state"), "up\n").unwrap();
+    until("nonsense is mended too", || (state() == "normal\n").then_some(()));
+}
+
+#[test]
+fn in_a_dry_run_no_program_is_run_and_the_status_shows_what_would_be_told() {
+    let stage = Stage::new("dry", TELL);
+    let mut announcer = stage.announcer();
+    announcer.mode = Mode::DryRun;
+    let sidecar = Running::start(stage.config(announcer));
+    until("the level is shown", || {
+        (view(&sidecar).prefixes.first()?.observed == "(dry run, not done) normal").then_some(())
+    });
+    assert_eq!(stage.log(), Vec::<String>::new());
+    assert_eq!(view(&sidecar).state, "dry run: nothing is done");
+}
