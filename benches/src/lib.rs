@@ -3,6 +3,8 @@
 //! Everything here is the same on each run and each machine: sample zones, a generated zone, a fixed hash key.
 #![forbid(unsafe_code)]
 
+pub mod side_by_side;
+
 use std::fmt::Write as _;
 use std::path::Path;
 

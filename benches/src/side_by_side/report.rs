@@ -1,0 +1,309 @@
+//! docs/performance.md: the text of benches/performance.template.md, with a table in each place that asks for one.
+//!
+//! A line of the template that is only `{{NAME}}` becomes the table of that name. A figure is the median of its
+//! rounds, with the least and the most behind it; what was not measured is a dash.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use super::cases::{CASES, Case, Tool};
+use super::error::{BenchError, cannot};
+use super::figures::{Figures, Spread};
+use super::results::{self, LatencyFigures, LoadFigures, ReloadFigures, StartFigures};
+use super::servers::Server::{self, Bind, Echo, Gdnsd, Knot, KnotXdp, Nsd, Pharos, PharosXdp, XdpEcho};
+use super::targets::{Bound, Target, targets};
+
+/// The servers on sockets that ours is held against.
+const PEERS: [Server; 4] = [Gdnsd, Nsd, Knot, Bind];
+
+/// Writes the page.
+pub(super) fn write(results: &Path, template: &Path, page: &Path) -> Result<(), BenchError> {
+    let figures = Figures::new(results::read(results)?);
+    let text = fs::read_to_string(template).map_err(cannot(format!("read {}", template.display())))?;
+    let made = render(&text, &figures)?;
+    fs::write(page, made).map_err(cannot(format!("write {}", page.display())))?;
+    println!("{}", targets_table(&figures));
+    println!("{} is written", page.display());
+    Ok(())
+}
+
+fn render(template: &str, figures: &Figures) -> Result<String, BenchError> {
+    let mut page = String::new();
+    for line in template.lines() {
+        let name = line.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+        match name {
+            None => page.push_str(line),
+            Some("machine") => page.push_str(machine(figures).trim_end()),
+            Some("targets") => page.push_str(targets_table(figures).trim_end()),
+            Some("sockets") => page.push_str(sockets(figures).trim_end()),
+            Some("xdp") => page.push_str(xdp(figures).trim_end()),
+            Some("flood") => page.push_str(flood(figures).trim_end()),
+            Some("process") => page.push_str(process(figures).trim_end()),
+            Some("starts") => page.push_str(starts(figures).trim_end()),
+            Some("reload") => page.push_str(reload(figures).trim_end()),
+            Some("latency") => page.push_str(latency(figures).trim_end()),
+            Some(name) => return Err(BenchError::Usage(format!("there is no table `{name}`"))),
+        }
+        page.push('\n');
+    }
+    Ok(page)
+}
+
+fn machine(figures: &Figures) -> String {
+    let mut text = String::new();
+    for run in &figures.runs {
+        let versions: Vec<String> =
+            run.versions.iter().map(|(program, version)| format!("{program} {version}")).collect();
+        let _ = writeln!(
+            text,
+            "- {} UTC, commit {}: {}, {} cores, Linux {}; {} rounds, {} s for each load. {}.",
+            run.date,
+            run.commit,
+            run.processor,
+            run.cores,
+            run.kernel,
+            run.rounds,
+            run.seconds,
+            versions.join(", ")
+        );
+    }
+    text
+}
+
+fn targets_table(figures: &Figures) -> String {
+    let mut table = Table::new(&["Target", "What", "Bound", "Measured", ""]);
+    for target in targets(figures) {
+        let Target { number, what, measured, bound, unit } = &target;
+        let (word, bound) = match bound {
+            Bound::AtMost(most) => ("at most", most),
+            Bound::AtLeast(least) => ("at least", least),
+        };
+        let met = match target.is_met() {
+            Some(true) => "met",
+            Some(false) => "**not met**",
+            None => "not measured",
+        };
+        table.row(&[
+            number.to_string(),
+            what.clone(),
+            format!("{word} {}{unit}", short(*bound)),
+            measured.map_or_else(|| "–".into(), |measured| format!("{}{unit}", short(measured))),
+            met.into(),
+        ]);
+    }
+    table.text
+}
+
+fn loads() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().filter(|case| !matches!(case.tool, Tool::Latency(_)) && case.name != "xdp-flood")
+}
+
+fn sockets(figures: &Figures) -> String {
+    let columns = [&[Pharos][..], &PEERS, &[Echo]].concat();
+    let mut table =
+        Table::of("CPU ns per answer", &columns, &["ours / best peer", "ours / echo", "other load, %"]);
+    for case in loads().filter(|case| case.servers.contains(&Pharos)) {
+        let cpu = |server: &Server| figures.load(case.name, *server, LoadFigures::cpu_ns);
+        if columns.iter().filter_map(cpu).count() == 0 {
+            continue;
+        }
+        let best = least(PEERS.iter().filter_map(cpu));
+        let mut cells = vec![case.title.to_owned()];
+        cells.extend(columns.iter().map(|server| spread(cpu(server), 0)));
+        cells.push(ratio(cpu(&Pharos), best));
+        cells.push(ratio(cpu(&Pharos), cpu(&Echo)));
+        cells.push(other_load(figures, case, &columns));
+        table.row(&cells);
+    }
+    table.text
+}
+
+fn xdp(figures: &Figures) -> String {
+    let columns = [PharosXdp, KnotXdp, XdpEcho];
+    let last = ["ours / Knot XDP", "ours / echo", "other load, %"];
+    let mut table = Table::of("CPU ns per answer", &columns, &last);
+    for case in loads().filter(|case| case.servers.contains(&KnotXdp)) {
+        let cpu = |server: &Server| figures.quiet_load(case.name, *server, LoadFigures::cpu_ns);
+        if columns.iter().filter_map(cpu).count() == 0 {
+            continue;
+        }
+        let mut cells = vec![case.title.to_owned()];
+        cells.extend(columns.iter().map(|server| spread(cpu(server), 0)));
+        cells.push(ratio(cpu(&PharosXdp), cpu(&KnotXdp)));
+        cells.push(ratio(cpu(&PharosXdp), cpu(&XdpEcho)));
+        cells.push(other_load(figures, case, &columns));
+        table.row(&cells);
+    }
+    table.text
+}
+
+fn flood(figures: &Figures) -> String {
+    let Some(case) = CASES.iter().find(|case| case.name == "xdp-flood") else { return String::new() };
+    let mut table = Table::new(&["Server", "answers/s", "lost, %", "beside Knot XDP"]);
+    let rate = |server| figures.quiet_load(case.name, server, |load| load.per_second);
+    for server in case.servers {
+        let lost = figures.quiet_load(case.name, *server, |load| {
+            100.0 * (1.0 - load.answered.answered as f64 / load.answered.asked.max(1) as f64)
+        });
+        if rate(*server).is_some() {
+            let beside = ratio(rate(*server), rate(KnotXdp));
+            table.row(&[server.title().into(), spread(rate(*server), 0), spread(lost, 1), beside]);
+        }
+    }
+    table.text
+}
+
+fn process(figures: &Figures) -> String {
+    let columns = [Pharos, Gdnsd, Nsd, Knot, Bind, PharosXdp, KnotXdp];
+    let mut table = Table::of("process ns per answer", &columns, &[]);
+    for case in loads() {
+        let process = |server: &Server| figures.load(case.name, *server, |load| load.process_ns);
+        if columns.iter().filter_map(process).count() > 0 {
+            let mut cells = vec![case.title.to_owned()];
+            cells.extend(columns.iter().map(|server| {
+                let user = figures.load(case.name, *server, |load| load.user_percent);
+                match (process(server), user) {
+                    (Some(process), Some(user)) => {
+                        format!("{:.0} ({:.0} % user)", process.median, user.median)
+                    }
+                    _ => "–".into(),
+                }
+            }));
+            table.row(&cells);
+        }
+    }
+    table.text
+}
+
+fn starts(figures: &Figures) -> String {
+    let columns = [&[Pharos][..], &PEERS].concat();
+    let mut table = Table::of("", &columns, &["ours / best peer"]);
+    type Of = fn(&StartFigures) -> f64;
+    let kinds: [(&str, Of, usize); 3] = [
+        ("start to first answer, s", |start| start.seconds, 2),
+        ("memory (PSS), MiB", |start| start.proportional_mib, 0),
+        ("memory (RSS), MiB", |start| start.resident_mib, 0),
+    ];
+    for (set, title) in [("big", "1M records"), ("many", "10k zones"), ("nsec3", "NSEC3, 100k names")] {
+        for (kind, of, digits) in kinds {
+            let figure = |server: &Server| figures.start(set, *server, of);
+            if columns.iter().filter_map(figure).count() > 0 {
+                let mut cells = vec![format!("{title}: {kind}")];
+                cells.extend(columns.iter().map(|server| spread(figure(server), digits)));
+                cells.push(ratio(figure(&Pharos), least(PEERS.iter().filter_map(figure))));
+                table.row(&cells);
+            }
+        }
+    }
+    table.text
+}
+
+fn reload(figures: &Figures) -> String {
+    let columns = [&[Pharos][..], &PEERS].concat();
+    let mut table =
+        Table::of("reload of 1M records, one in a hundred changed", &columns, &["ours / best peer"]);
+    type Of = fn(&ReloadFigures) -> f64;
+    let kinds: [(&str, Of, usize); 3] = [
+        ("until the new serial is answered, s", |reload| reload.seconds, 2),
+        ("peak of memory (PSS), MiB", |reload| reload.peak_mib, 0),
+        ("longest gap between answers, ms", |reload| reload.longest_gap_ms, 1),
+    ];
+    for (kind, of, digits) in kinds {
+        let figure = |server: &Server| figures.reload(*server, of);
+        let mut cells = vec![kind.to_owned()];
+        cells.extend(columns.iter().map(|server| spread(figure(server), digits)));
+        cells.push(ratio(figure(&Pharos), least(PEERS.iter().filter_map(figure))));
+        table.row(&cells);
+    }
+    table.text
+}
+
+fn latency(figures: &Figures) -> String {
+    let columns = [Pharos, Gdnsd, Nsd, Knot, PharosXdp, KnotXdp];
+    let mut table = Table::of("µs", &columns, &["ours / gdnsd"]);
+    type Of = fn(&LatencyFigures) -> f64;
+    let kinds: [(&str, Of); 4] = [
+        ("p50", |latency| latency.p50_us),
+        ("p99", |latency| latency.p99_us),
+        ("p99.9", |latency| latency.p999_us),
+        ("lost, %", |latency| 100.0 * (1.0 - latency.answered as f64 / latency.asked.max(1) as f64)),
+    ];
+    for case in CASES.iter().filter(|case| matches!(case.tool, Tool::Latency(_))) {
+        for (kind, of) in kinds {
+            let figure = |server: &Server| figures.latency(case.name, *server, of);
+            let digits = if kind.starts_with("lost") { 2 } else { 0 };
+            let mut cells = vec![format!("{}: {kind}", case.title)];
+            cells.extend(columns.iter().map(|server| spread(figure(server), digits)));
+            cells.push(if digits == 0 { ratio(figure(&Pharos), figure(&Gdnsd)) } else { String::new() });
+            table.row(&cells);
+        }
+    }
+    table.text
+}
+
+/// The median of the other load in all rounds of a row, and the most.
+fn other_load(figures: &Figures, case: &Case, servers: &[Server]) -> String {
+    let other = |server: &Server| figures.load(case.name, *server, |load| load.other_percent);
+    let spreads: Vec<Spread> = servers.iter().filter_map(other).collect();
+    let median = spreads.iter().map(|spread| spread.median).fold(0.0, f64::max);
+    let most = spreads.iter().map(|spread| spread.most).fold(0.0, f64::max);
+    format!("{median:.0} (≤ {most:.0})")
+}
+
+fn least(spreads: impl Iterator<Item = Spread>) -> Option<Spread> {
+    spreads.min_by(|one, other| one.median.total_cmp(&other.median))
+}
+
+fn ratio(one: Option<Spread>, other: Option<Spread>) -> String {
+    match (one, other) {
+        (Some(one), Some(other)) if other.median > 0.0 => format!("**{:.2}**", one.median / other.median),
+        _ => "–".into(),
+    }
+}
+
+fn spread(spread: Option<Spread>, digits: usize) -> String {
+    let Some(Spread { median, least, most, count }) = spread else { return "–".into() };
+    if count == 1 {
+        return format!("{median:.digits$}");
+    }
+    format!("{median:.digits$} ({least:.digits$}–{most:.digits$})")
+}
+
+fn short(number: f64) -> String {
+    if number.abs() < 100.0 { format!("{number:.2}") } else { format!("{number:.0}") }
+}
+
+/// A table of Markdown: the first column is text, the others are numbers.
+struct Table {
+    text: String,
+}
+
+impl Table {
+    fn new(head: &[&str]) -> Self {
+        let rule = if head.len() > 1 { "---:|".repeat(head.len() - 1) } else { String::new() };
+        Self { text: format!("| {} |\n|---|{rule}\n", head.join(" | ")) }
+    }
+
+    fn of(first: &str, servers: &[Server], last: &[&str]) -> Self {
+        let titles = servers.iter().map(|server| server.title());
+        let head: Vec<&str> = std::iter::once(first).chain(titles).chain(last.iter().copied()).collect();
+        Self::new(&head)
+    }
+
+    fn row(&mut self, cells: &[String]) {
+        let _ = writeln!(self.text, "| {} |", cells.join(" | "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_asks_only_for_tables_that_there_are() {
+        let template = include_str!("../../performance.template.md");
+        let page = render(template, &Figures::default()).unwrap();
+        assert!(page.contains("not measured") && !page.contains("{{"), "{page}");
+    }
+}

@@ -1,0 +1,215 @@
+//! What is to be reached, as a table: each line a ratio or a figure, its bound, and what was measured.
+
+use super::cases::{CASES, Tool};
+use super::figures::Figures;
+use super::results::{LatencyFigures, LoadFigures};
+use super::servers::Server;
+use super::servers::Server::{Bind, Echo, Gdnsd, Knot, KnotXdp, Nsd, Pharos, PharosXdp, XdpEcho};
+
+/// One line.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// The number of the target that it is a part of.
+    pub(super) number: u8,
+    /// What is compared.
+    pub(super) what: String,
+    /// What was measured, if it was.
+    pub(super) measured: Option<f64>,
+    /// What it may be.
+    pub(super) bound: Bound,
+    /// Behind both numbers.
+    pub(super) unit: &'static str,
+}
+
+/// How far a figure may go.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Bound {
+    /// Not above.
+    AtMost(f64),
+    /// Not below.
+    AtLeast(f64),
+}
+
+impl Target {
+    /// Whether it is reached; nothing if it was not measured.
+    pub(super) fn is_met(&self) -> Option<bool> {
+        self.measured.map(|measured| match self.bound {
+            Bound::AtMost(most) => measured <= most,
+            Bound::AtLeast(least) => measured >= least,
+        })
+    }
+}
+
+/// All of them, with what these figures say.
+pub(super) fn targets(figures: &Figures) -> Vec<Target> {
+    let mut list = List { figures, targets: Vec::new() };
+    list.sockets();
+    list.xdp();
+    list.negative();
+    list.tcp();
+    list.loading();
+    list.latency();
+    list.targets
+}
+
+struct List<'f> {
+    figures: &'f Figures,
+    targets: Vec<Target>,
+}
+
+impl List<'_> {
+    fn sockets(&mut self) {
+        let small = self.ratio("udp-small", Pharos, Echo);
+        self.ratio_line(
+            1,
+            "UDP sockets, small zone: CPU beside the recvmmsg echo",
+            small,
+            Bound::AtMost(1.06),
+        );
+        for case in CASES.iter().filter(|case| case.name.starts_with("udp-") && case.servers.contains(&Gdnsd))
+        {
+            let bound = match case.name {
+                "udp-many" | "udp-big-mix" | "udp-big-none" => 1.0 / 1.1,
+                _ => 1.0,
+            };
+            for (peer, bound) in [(Gdnsd, bound), (Nsd, 1.0)] {
+                let ratio = self.ratio(case.name, Pharos, peer);
+                let what = format!("{}: CPU beside {}", case.title, peer.title());
+                self.ratio_line(1, &what, ratio, Bound::AtMost(bound));
+            }
+        }
+    }
+
+    fn xdp(&mut self) {
+        let rate = |server| {
+            self.figures.quiet_load("xdp-flood", server, |load| load.per_second).map(|spread| spread.median)
+        };
+        let flood = divide(rate(PharosXdp), rate(KnotXdp));
+        self.ratio_line(2, "AF_XDP, flood: answers/s beside Knot XDP", flood, Bound::AtLeast(1.3));
+        let rows = CASES.iter().filter(|case| {
+            let cpu_is_compared = !matches!(case.tool, Tool::Latency(_)) && case.name != "xdp-flood";
+            cpu_is_compared && case.servers.contains(&PharosXdp) && case.servers.contains(&KnotXdp)
+        });
+        for case in rows {
+            let ratio = self.quiet_ratio(case.name, PharosXdp, KnotXdp);
+            let what = format!("{}: CPU beside Knot XDP", case.title);
+            self.ratio_line(2, &what, ratio, Bound::AtMost(0.8));
+        }
+        let floor = self.quiet_ratio("xdp-small", PharosXdp, XdpEcho);
+        self.ratio_line(2, "AF_XDP, small zone: CPU beside the AF_XDP echo", floor, Bound::AtMost(1.15));
+    }
+
+    fn negative(&mut self) {
+        for (what, none, exist) in [
+            ("small zone", "udp-small-none", "udp-small"),
+            ("1M records", "udp-big-none", "udp-big-exist"),
+            ("NSEC", "nsec-none", "nsec-exist"),
+            ("NSEC3", "nsec3-none", "nsec3-exist"),
+        ] {
+            for server in [Pharos, PharosXdp] {
+                let ratio = divide(self.cpu(none, server), self.cpu(exist, server));
+                if server == Pharos || ratio.is_some() {
+                    let what = format!("{what}, {}: CPU of NXDOMAIN beside positive", server.title());
+                    self.ratio_line(3, &what, ratio, Bound::AtMost(1.1));
+                }
+            }
+        }
+        let xdp = self.quiet_ratio("nsec3-none", PharosXdp, KnotXdp);
+        self.ratio_line(3, "NSEC3, all NXDOMAIN, AF_XDP: CPU beside Knot XDP", xdp, Bound::AtMost(0.5));
+        let process = |server| self.median("nsec3-none", server, |load| load.process_ns);
+        let ratio = divide(process(Pharos), process(Knot));
+        self.ratio_line(
+            3,
+            "NSEC3, all NXDOMAIN, sockets: process time beside Knot",
+            ratio,
+            Bound::AtMost(0.5),
+        );
+    }
+
+    fn tcp(&mut self) {
+        let kept = self.ratio("tcp-20", Pharos, Gdnsd);
+        self.ratio_line(4, "TCP, 20 connections: CPU beside gdnsd", kept, Bound::AtMost(1.0));
+        for peer in [Gdnsd, Nsd, Knot, Bind] {
+            let each = self.ratio("tcp-each", Pharos, peer);
+            let what = format!("TCP, a connection per query: CPU beside {}", peer.title());
+            self.ratio_line(4, &what, each, Bound::AtMost(1.0));
+        }
+    }
+
+    fn loading(&mut self) {
+        let start = |set, server| self.figures.start(set, server, |start| start.seconds).map(|s| s.median);
+        let memory =
+            |set| self.figures.start(set, Pharos, |start| start.proportional_mib).map(|spread| spread.median);
+        let reload_time = |server| self.figures.reload(server, |reload| reload.seconds).map(|s| s.median);
+        let peak = self.figures.reload(Pharos, |reload| reload.peak_mib).map(|spread| spread.median);
+        let gap = self.figures.reload(Pharos, |reload| reload.longest_gap_ms).map(|spread| spread.most);
+        let lines = [
+            ("1M records: start beside Knot", divide(start("big", Pharos), start("big", Knot)), 0.35, ""),
+            ("1M records: memory", memory("big"), 64.0, " MiB"),
+            ("10k zones: start", start("many", Pharos), 0.12, " s"),
+            ("10k zones: memory", memory("many"), 16.0, " MiB"),
+            (
+                "NSEC3, 100k names: start beside Knot",
+                divide(start("nsec3", Pharos), start("nsec3", Knot)),
+                0.35,
+                "",
+            ),
+            ("NSEC3, 100k names: memory", memory("nsec3"), 45.0, " MiB"),
+            (
+                "reload of 1M records: time beside Knot",
+                divide(reload_time(Pharos), reload_time(Knot)),
+                0.5,
+                "",
+            ),
+            ("reload of 1M records: peak of memory", peak, 150.0, " MiB"),
+            ("reload of 1M records: longest gap of all rounds", gap, 10.0, " ms"),
+        ];
+        for (what, measured, most, unit) in lines {
+            self.line(5, what, measured, Bound::AtMost(most), unit);
+        }
+    }
+
+    fn latency(&mut self) {
+        type Of = fn(&LatencyFigures) -> f64;
+        let percentiles: [(&str, Of); 3] =
+            [("p50", |l| l.p50_us), ("p99", |l| l.p99_us), ("p99.9", |l| l.p999_us)];
+        for case in CASES.iter().filter(|case| matches!(case.tool, Tool::Latency(_))) {
+            for (name, of) in percentiles {
+                let at = |server| self.figures.latency(case.name, server, of).map(|spread| spread.median);
+                let ratio = divide(at(Pharos), at(Gdnsd));
+                let what = format!("{}: {name} beside gdnsd", case.title);
+                self.ratio_line(6, &what, ratio, Bound::AtMost(1.0));
+            }
+        }
+    }
+
+    fn median(&self, case: &str, server: Server, of: impl Fn(&LoadFigures) -> f64) -> Option<f64> {
+        self.figures.load(case, server, of).map(|spread| spread.median)
+    }
+
+    fn cpu(&self, case: &str, server: Server) -> Option<f64> {
+        self.median(case, server, LoadFigures::cpu_ns)
+    }
+
+    fn ratio(&self, case: &str, one: Server, other: Server) -> Option<f64> {
+        divide(self.cpu(case, one), self.cpu(case, other))
+    }
+
+    fn quiet_ratio(&self, case: &str, one: Server, other: Server) -> Option<f64> {
+        let cpu =
+            |server| self.figures.quiet_load(case, server, LoadFigures::cpu_ns).map(|spread| spread.median);
+        divide(cpu(one), cpu(other))
+    }
+
+    fn ratio_line(&mut self, number: u8, what: &str, measured: Option<f64>, bound: Bound) {
+        self.line(number, what, measured, bound, "");
+    }
+
+    fn line(&mut self, number: u8, what: &str, measured: Option<f64>, bound: Bound, unit: &'static str) {
+        self.targets.push(Target { number, what: what.to_owned(), measured, bound, unit });
+    }
+}
+
+fn divide(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    Some(one? / other.filter(|other| *other > 0.0)?)
+}
