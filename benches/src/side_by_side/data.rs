@@ -242,32 +242,9 @@ impl Data {
             out.flush()
         });
         written.map_err(cannot(format!("write {}", unsigned.display())))?;
-        for key in [&[][..], &["-f", "KSK"]] {
-            let mut keygen = Command::new("dnssec-keygen");
-            keygen
-                .arg("-q")
-                .arg("-K")
-                .arg(&work)
-                .args(["-a", "ECDSAP256SHA256"])
-                .args(key)
-                .arg("signed.test");
-            succeed(&mut keygen)?;
-        }
-        let mut sign = Command::new("dnssec-signzone");
-        sign.arg("-S").arg("-K").arg(&work).arg("-d").arg(&work).args([
-            "-o",
-            "signed.test",
-            "-O",
-            "full",
-            "-x",
-        ]);
-        // From long ago until long after, so that what is kept stays good.
-        sign.args(["-s", "20240101000000", "-e", "20371231000000"]);
-        if set == Set::Nsec3 {
-            // No salt and no additional iterations (RFC 9276 §3.1).
-            sign.args(["-3", "-", "-H", "0"]);
-        }
-        succeed(sign.arg("-f").arg(directory.join("signed.test.zone")).arg(&unsigned))?;
+        // No salt and no additional iterations (RFC 9276 §3.1).
+        let nsec3: &[&str] = if set == Set::Nsec3 { &["-3", "-", "-H", "0"] } else { &[] };
+        sign("signed.test", &unsigned, &work, nsec3, &directory.join("signed.test.zone"))?;
         let _ = fs::remove_dir_all(&work);
         let hosts = self.sizes.signed_hosts;
         Ok(self
@@ -294,6 +271,29 @@ impl Data {
     }
 }
 
+/// Signs a zone with keys that are made for it, good from long ago until long after, so that what is kept stays good.
+pub(super) fn sign(
+    name: &str,
+    unsigned: &Path,
+    work: &Path,
+    options: &[&str],
+    signed: &Path,
+) -> Result<(), BenchError> {
+    let keys = work.join("keys");
+    let _ = fs::remove_dir_all(&keys);
+    fs::create_dir_all(&keys).map_err(cannot(format!("make {}", keys.display())))?;
+    for key in [&[][..], &["-f", "KSK"]] {
+        let mut keygen = Command::new("dnssec-keygen");
+        keygen.arg("-q").arg("-K").arg(&keys).args(["-a", "ECDSAP256SHA256"]).args(key).arg(name);
+        succeed(&mut keygen)?;
+    }
+    let mut command = Command::new("dnssec-signzone");
+    command.arg("-S").arg("-K").arg(&keys).arg("-d").arg(work).args(["-o", name, "-O", "full", "-x"]);
+    command.args(["-s", "20240101000000", "-e", "20371231000000"]).args(options);
+    succeed(command.arg("-f").arg(signed).arg(unsigned))?;
+    Ok(())
+}
+
 /// Which addresses `big.test` has.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Issue {
@@ -308,7 +308,7 @@ fn zone_name(number: u32) -> String {
 }
 
 /// What every zone begins with. Owners are relative to the zone's name.
-pub(super) fn head(out: &mut impl Write) -> io::Result<()> {
+pub(super) fn head(out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "$TTL 3600\n@ SOA ns1 hostmaster {FIRST_SERIAL} 7200 3600 1209600 300\n@ NS ns1\n@ NS ns2\n\

@@ -50,6 +50,7 @@ impl Figures {
                 Record::Start { set, server, figures: start, .. } => {
                     figures.starts.entry((set, server)).or_default().push(start);
                 }
+                Record::Scale { .. } => {}
                 Record::Reload { server, figures: reload, .. } => {
                     figures.reloads.entry(server).or_default().push(reload);
                 }

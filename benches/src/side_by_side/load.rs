@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::cases::Tool;
-use super::data::Data;
 use super::error::{BenchError, cannot};
 use super::results::Answered;
 use super::room::{Cores, Room};
@@ -13,8 +12,7 @@ use super::room::{Cores, Room};
 /// Sends queries to the server of a room and counts the answers.
 pub(super) fn run(
     tool: Tool,
-    queries: &str,
-    data: &Data,
+    queries: &Path,
     room: &Room,
     (cores, time): (Cores, Duration),
 ) -> Result<Answered, BenchError> {
@@ -26,7 +24,7 @@ pub(super) fn run(
             return Err(BenchError::Usage("latencies are not measured by these tools".into()));
         }
     };
-    let (file, seconds) = (data.queries(queries).to_string_lossy().into_owned(), time.as_secs().to_string());
+    let (file, seconds) = (queries.to_string_lossy().into_owned(), time.as_secs().to_string());
     let mut all = match program {
         "dnsperf" => vec!["-s", &room.address, "-d", &file, "-l", &seconds],
         _ => vec!["-i", &file, "-t", &seconds, "-I", &room.client_interface],
@@ -96,8 +94,8 @@ fn read_dnsperf(said: &str) -> Option<Answered> {
 }
 
 fn read_kxdpgun(said: &str) -> Option<Answered> {
-    let asked = number(said, "total queries:").or_else(|| number(said, "total SYN:"))?;
-    let answered = number(said, "total DNS replies:").or_else(|| number(said, "total replies:"))?;
+    let asked = number(said, "total queries:").or_else(|| number(said, "total SYNs:"))?;
+    let answered = number(said, "total replies:")?;
     // "responded NOERROR:   123"
     let rcodes = said.lines().filter_map(|line| {
         let (code, count) = line.trim_start().strip_prefix("responded ")?.split_once(':')?;
@@ -125,7 +123,7 @@ mod tests {
                    responded NOERROR:   1999\n";
         let answered = read_kxdpgun(udp).unwrap();
         assert_eq!((answered.asked, answered.answered, answered.rcodes["NOERROR"]), (2000, 1999, 1999));
-        let tcp = "total SYN:     200 (100 pps)\ntotal replies:   0\ntotal DNS replies:     150 (75 pps)\n";
+        let tcp = "total SYNs:        200 (100 pps)\ntotal established: 199 (99 pps) (99%)\ntotal replies:     150 (75 pps)\n";
         let answered = read_kxdpgun(tcp).unwrap();
         assert_eq!((answered.asked, answered.answered), (200, 150));
     }

@@ -23,6 +23,7 @@ mod figures;
 mod latency;
 mod load;
 mod machine;
+mod plots;
 mod probe;
 mod proc;
 mod report;
@@ -30,7 +31,9 @@ mod results;
 mod room;
 mod run;
 mod running;
+mod scale;
 mod servers;
+mod svg;
 mod targets;
 
 use std::path::PathBuf;
@@ -56,6 +59,44 @@ enum Order {
     Data(Sets),
     /// Make the page from results.
     Report(Report),
+    /// Measure how time and memory grow.
+    Scale(Scale),
+    /// Draw the plots from the results of `scale`.
+    Plots(Plots),
+}
+
+/// What shall grow, and how far.
+#[derive(Debug, Args)]
+struct Scale {
+    /// Any of depth, wildcards, workers, connections, zones, signed, records; all of them without this.
+    #[arg(long, value_delimiter = ',', value_name = "FAMILY,...")]
+    families: Vec<String>,
+    /// The most records, and ten times the most zones.
+    #[arg(long, default_value_t = 10_000_000)]
+    most_records: u32,
+    /// Where zones are made.
+    #[arg(long, default_value = "target/side-by-side", value_name = "DIR")]
+    data: PathBuf,
+    /// Where the results go.
+    #[arg(long, default_value = "benches/results/scale.jsonl", value_name = "FILE")]
+    results: PathBuf,
+    /// The core of the server.
+    #[arg(long, default_value_t = 0)]
+    server_core: u16,
+    /// The core of the load.
+    #[arg(long, default_value_t = 1)]
+    load_core: u16,
+}
+
+/// What to draw.
+#[derive(Debug, Args)]
+struct Plots {
+    /// The results.
+    #[arg(long, default_value = "benches/results/scale.jsonl", value_name = "FILE")]
+    results: PathBuf,
+    /// Where the pictures go.
+    #[arg(long, default_value = "docs/plots", value_name = "DIR")]
+    directory: PathBuf,
 }
 
 /// Zones and queries.
@@ -151,6 +192,8 @@ pub fn main(cli: Cli) -> Result<(), BenchError> {
             let data = sets.open()?;
             data::Set::ALL.into_iter().try_for_each(|set| data.make(set))
         }
+        Order::Scale(options) => scale::run(&options),
+        Order::Plots(options) => plots::write(&options.results, &options.directory),
         Order::Report(options) => report::write(&options.results, &options.template, &options.page),
     }
 }

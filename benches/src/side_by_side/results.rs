@@ -39,6 +39,8 @@ pub(super) enum Record {
         #[serde(flatten)]
         figures: StartFigures,
     },
+    /// How something grows: a point of a line of a panel of a plot.
+    Scale { of: String, panel: String, line: String, x: f64, y: f64 },
     /// One reload.
     Reload {
         server: String,

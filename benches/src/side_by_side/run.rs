@@ -9,8 +9,8 @@ use super::data::{Data, FIRST_SERIAL, Issue, Set, Sizes};
 use super::error::BenchError;
 use super::results::{Begin, LoadFigures, Record, Results};
 use super::room::Cores;
-use super::running::Running;
-use super::servers::Server;
+use super::running::{Files, Running, Site};
+use super::servers::{Bounds, Server};
 use super::{Run, Sets, latency, load, machine, proc};
 
 /// Measures what the options say.
@@ -92,8 +92,14 @@ impl Plan {
         data.make(set)?;
         let mut up = Vec::new();
         for (number, server) in (1..).zip(servers) {
-            let running = Running::new(server, number, set, (&data, &work), self.cores)?;
-            up.push(running);
+            let site = Site {
+                run: work.join(format!("{}-{}", server.label(), set.label())),
+                zones: data.zones(set),
+                names: data.names(set),
+                files: if set == Set::Big { Files::Own } else { Files::Shared },
+                bounds: Bounds::SHIPPED,
+            };
+            up.push(Running::new(server, number, &site, self.cores)?);
         }
         if starts {
             for round in 0..self.rounds {
@@ -170,7 +176,7 @@ impl Plan {
         };
         let before = read();
         let (cores, time) = (self.cores, self.time);
-        let answered = match load::run(case.tool, case.queries, data, &running.room, (cores, time)) {
+        let answered = match load::run(case.tool, &data.queries(case.queries), &running.room, (cores, time)) {
             Ok(answered) => answered,
             Err(error) => {
                 println!("{round} {:16} {name:11} {error}", case.name);

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::data::{Data, Dice, Issue, Set};
+use super::data::{Data, Dice, Issue};
 use super::error::{BenchError, cannot};
 use super::probe::Probe;
 use super::proc::{self, Memory};
 use super::results::{ReloadFigures, StartFigures};
 use super::room::{Cores, Room};
-use super::servers::{Launch, Part, Place, Reload, Server};
+use super::servers::{Bounds, Launch, Part, Place, Reload, Server};
 
 /// Until then every server has answered that ever will, and every reload has ended.
 const GUARD: Duration = Duration::from_secs(120);
@@ -29,6 +29,30 @@ const PACE: Duration = Duration::from_millis(1);
 const MEMORY_PACE: Duration = Duration::from_millis(10);
 /// A pause may come behind the switch, when the old data are taken down.
 const AFTER_SWITCH: Duration = Duration::from_secs(1);
+
+/// What a server is to answer for.
+#[derive(Clone, Debug)]
+pub(super) struct Site {
+    /// A directory of its own; what is there is removed.
+    pub(super) run: PathBuf,
+    /// The directory of NAME.zone files.
+    pub(super) zones: PathBuf,
+    /// Their names.
+    pub(super) names: Vec<String>,
+    /// Whose files they are.
+    pub(super) files: Files,
+    /// What ours is allowed beyond its defaults.
+    pub(super) bounds: Bounds,
+}
+
+/// Whose the zone files are that a server reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Files {
+    /// All servers read the same ones.
+    Shared,
+    /// A copy, since reloads replace it; of the first zone alone.
+    Own,
+}
 
 /// A server and its room. It can be started and stopped many times.
 #[derive(Debug)]
@@ -48,37 +72,32 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Builds the room, writes the configuration. The server is not started.
-    pub(super) fn new(
-        server: Server,
-        number: u8,
-        set: Set,
-        (data, work): (&Data, &Path),
-        cores: Cores,
-    ) -> Result<Self, BenchError> {
-        let run = work.join(format!("{}-{}", server.label(), set.label()));
-        let _ = fs::remove_dir_all(&run);
-        fs::create_dir_all(&run).map_err(cannot(format!("make {}", run.display())))?;
+    /// Builds room `number`, writes the configuration. The server is not started.
+    pub(super) fn new(server: Server, number: u8, site: &Site, cores: Cores) -> Result<Self, BenchError> {
+        let Site { run, zones, names, bounds, .. } = site;
+        let _ = fs::remove_dir_all(run);
+        fs::create_dir_all(run).map_err(cannot(format!("make {}", run.display())))?;
         let room = Room::new(number, cores)?;
-        let (mut zones, names, mut own_zone) = (data.zones(set), data.names(set), None);
-        if set == Set::Big && server.part() != Part::Floor {
-            let own = run.join("zones");
-            let file = own.join("big.test.zone");
+        let (mut zones, mut own_zone) = (zones.clone(), None);
+        if site.files == Files::Own && server.part() != Part::Floor {
+            let (own, name) = (run.join("zones"), format!("{}.zone", names[0]));
+            let file = own.join(&name);
             fs::create_dir_all(&own)
-                .and_then(|()| fs::copy(zones.join("big.test.zone"), &file))
+                .and_then(|()| fs::copy(zones.join(name), &file))
                 .map_err(cannot("copy a zone"))?;
             (zones, own_zone) = (own, Some(file));
         }
         let place = Place {
-            run: &run,
+            run,
             address: &room.address,
             interface: &room.server_interface,
             zones: &zones,
-            names: &names,
+            names,
+            bounds: *bounds,
         };
         let launch = server.set_up(&place)?;
-        let probe = Probe::new(&room)?;
-        let log = run.join("log");
+        let (probe, log) = (Probe::new(&room)?, run.join("log"));
+        let names = names.clone();
         Ok(Self { server, room, cores, launch, names, own_zone, log, process: None, probe })
     }
 

@@ -58,6 +58,22 @@ pub(super) struct Place<'a> {
     pub(super) zones: &'a Path,
     /// Their names.
     pub(super) names: &'a [String],
+    /// What ours is allowed beyond its defaults.
+    pub(super) bounds: Bounds,
+}
+
+/// What grows in [`super::scale`]; the comparison has one worker and the bounds that we ship.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Bounds {
+    /// Worker threads.
+    pub(super) workers: u16,
+    /// TCP connections, if not those that we ship.
+    pub(super) connections: Option<u32>,
+}
+
+impl Bounds {
+    /// Those of the comparison.
+    pub(super) const SHIPPED: Self = Self { workers: 1, connections: None };
 }
 
 /// How a server is started, stays in the foreground, and reloads.
@@ -148,7 +164,7 @@ impl Server {
             Self::Knot | Self::KnotXdp => named("knotd"),
             Self::Bind => named("named"),
             Self::Echo => example("bare_echo"),
-            Self::XdpEcho => example("xdp_echo"),
+            Self::XdpEcho => example("bare_xdp_echo"),
         }
     }
 
@@ -183,22 +199,35 @@ impl Server {
     }
 
     fn pharos(self, place: &Place<'_>) -> Result<Launch, BenchError> {
-        let Place { run, address, zones, .. } = place;
+        let Place { run, address, zones, bounds, .. } = place;
         let (run, zones) = (text(run), text(zones));
-        let xdp = match self {
-            Self::PharosXdp => format!("  xdp:\n    - interface: {}\n", place.interface),
-            _ => String::new(),
-        };
+        let tcp = bounds.connections.map_or_else(String::new, |most| {
+            format!(
+                "  tcp: {{connections: {most}, connections-per-address: {most}, connections-per-network: {most}, \
+                 idle: 1h}}\n"
+            )
+        });
         let common = format!(
-            "responder:\n  listen: [\"{address}:53\"]\n  zones: {{directory: {zones}}}\n  workers: 1\n\
+            "responder:\n  listen: [\"{address}:53\"]\n  zones: {{directory: {zones}}}\n  workers: {}\n\
              \x20 cookies: {{secret: 00112233445566778899aabbccddeeff}}\n  management: \"127.0.0.1:9153\"\n\
-             \x20 control: {run}/control\n  lock-directory: {run}\n{xdp}"
+             \x20 control: {run}/control\n  lock-directory: {run}\n{tcp}",
+            bounds.workers
         );
+        let mut site = String::from("node: a\nsite: bench\n");
+        if self == Self::PharosXdp {
+            let _ = writeln!(site, "xdp:\n  - interface: {}", place.interface);
+        }
         write(place, "pharos.yaml", &common)?;
-        write(place, "site.yaml", "node: a\nsite: bench\n")?;
+        write(place, "site.yaml", &site)?;
         let pharos = text(&pharos());
+        let mut start = words(&[&pharos, "serve", "--log-level", "warn", "--config", &run]);
+        if let Some(most) = bounds.connections {
+            // Each connection is a descriptor, and the responder can only raise its limit as far as it is allowed to.
+            let most = u64::from(most) + 10_000;
+            start.splice(0..0, ["prlimit".to_owned(), format!("--nofile={most}:{most}")]);
+        }
         Ok(Launch {
-            start: words(&[&pharos, "serve", "--log-level", "warn", "--config", &run]),
+            start,
             reload: Reload::Command(words(&[&pharos, "reload", "--control", &format!("{run}/control")])),
         })
     }
