@@ -135,6 +135,32 @@ pub fn million_kinds() -> Vec<QueryKind> {
     ]
 }
 
+/// A zone of so many records, apart from its head, like that of a registry that hosts, too: delegations with glue and
+/// DS, addresses, mail and text. Only what `domain` reads: no TTL units, no $GENERATE.
+pub fn mixed_zone(records: u32) -> String {
+    let mut text = String::from(
+        "$ORIGIN example.\n$TTL 3600\n@ IN SOA ns1 hostmaster 2026112101 7200 1800 1209600 300\n@ IN NS ns1\nns1 IN A 192.0.2.1\n",
+    );
+    for at in 0..records / 8 {
+        let (b, c, d) = (at >> 16 & 255, at >> 8 & 255, at & 255);
+        // Writing to a string does not fail.
+        let _ = write!(
+            text,
+            "d{at}\t3600\tIN\tNS\tns1.d{at}\n\
+             d{at}\t3600\tIN\tNS\tns2.hoster{d}.test.\n\
+             d{at}\t3600\tIN\tDS\t{} 13 2 {:064x}\n\
+             ns1.d{at}\tIN\tA\t10.{b}.{c}.{d}\n\
+             www.h{at} 300 IN A 10.{b}.{c}.{d}\n\
+             www.h{at} 300 IN AAAA 2001:db8:{b:x}:{c:x}::{d:x}\n\
+             h{at} IN MX 10 mail.h{at}.example.\n\
+             h{at} IN TXT \"v=spf1 ip4:10.{b}.{c}.{d} -all\"\n",
+            at & 0xffff,
+            u64::from(at).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        );
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use pharos_answer::{Transport, Truncation, Verdict};

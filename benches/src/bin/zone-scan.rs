@@ -8,13 +8,13 @@
 //! Usage: `cargo run --release -p pharos-benches --bin zone-scan [-- FILE ORIGIN]`; without a file, a mixed zone of a
 //! million records is made.
 
-use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use domain::base::Name;
 use domain::zonefile::inplace::{Entry, Zonefile};
+use pharos_benches::mixed_zone;
 use pharos_zone::scan::{Includes, Source, scan};
 
 /// Records of the zone that is made, apart from its head.
@@ -25,7 +25,7 @@ const TURNS: usize = 11;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (text, origin) = match &arguments[..] {
-        [] => (zone(), "example.".to_owned()),
+        [] => (mixed_zone(RECORDS).into_bytes(), "example.".to_owned()),
         [file, origin] => {
             (std::fs::read(file).unwrap_or_else(|error| panic!("{file}: {error}")), origin.clone())
         }
@@ -88,30 +88,4 @@ fn show(name: &str, turns: &mut [Duration], records: u64, octets: usize) -> Dura
         octets as f64 / seconds / 1e6
     );
     median
-}
-
-/// A zone like that of a registry that hosts, too: delegations with glue and DS, addresses, mail and text. Only what
-/// `domain` reads: no TTL units, no $GENERATE.
-fn zone() -> Vec<u8> {
-    let mut text = String::from(
-        "$ORIGIN example.\n$TTL 3600\n@ IN SOA ns1 hostmaster 2026112101 7200 1800 1209600 300\n@ IN NS ns1\nns1 IN A 192.0.2.1\n",
-    );
-    for at in 0..RECORDS / 8 {
-        let (b, c, d) = (at >> 16 & 255, at >> 8 & 255, at & 255);
-        // Writing to a string does not fail.
-        let _ = write!(
-            text,
-            "d{at}\t3600\tIN\tNS\tns1.d{at}\n\
-             d{at}\t3600\tIN\tNS\tns2.hoster{d}.test.\n\
-             d{at}\t3600\tIN\tDS\t{} 13 2 {:064x}\n\
-             ns1.d{at}\tIN\tA\t10.{b}.{c}.{d}\n\
-             www.h{at} 300 IN A 10.{b}.{c}.{d}\n\
-             www.h{at} 300 IN AAAA 2001:db8:{b:x}:{c:x}::{d:x}\n\
-             h{at} IN MX 10 mail.h{at}.example.\n\
-             h{at} IN TXT \"v=spf1 ip4:10.{b}.{c}.{d} -all\"\n",
-            at & 0xffff,
-            u64::from(at).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        );
-    }
-    text.into_bytes()
 }

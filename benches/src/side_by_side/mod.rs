@@ -2,7 +2,7 @@
 //! its zones take in memory, how a reload goes. `benches/side-by-side` is the one command.
 //!
 //! How a figure is made:
-//! - Each server has a [room](room) of its own, two network namespaces and a veth pair. All servers of a set of zones
+//! - Each server has a room of its own, two network namespaces and a veth pair. All servers of a set of zones
 //!   are up at once, and the load goes round them, again and again: what disturbs the machine disturbs all alike. What
 //!   counts is the ratio of medians within one run; absolute times drift with the machine.
 //! - The server and the kernel's receive thread of its interface run on one core, the load on another one. **CPU ns per
@@ -10,8 +10,8 @@
 //!   receiving and sending of the kernel, and the server.
 //! - *Other load* is what else ran on the server's core meanwhile. A round with much of it tells little.
 //!
-//! [`cases`] is the table of what is measured, [`servers`] that of the servers; [`run`] goes through them and writes
-//! [`results`], from which [`report`] makes docs/performance.md.
+//! `cases` is the table of what is measured, `servers` that of the servers; `run` goes through them and writes
+//! `results`, from which `report` makes docs/performance.md. `scale` measures how Pharos grows, `plots` draws it.
 //!
 //! What it refuses: to send anything outside of its namespaces, to judge tests, and to touch servers that it did not
 //! start.

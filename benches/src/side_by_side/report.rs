@@ -42,6 +42,7 @@ fn render(template: &str, figures: &Figures) -> Result<String, BenchError> {
             Some("process") => page.push_str(process(figures).trim_end()),
             Some("starts") => page.push_str(starts(figures).trim_end()),
             Some("reload") => page.push_str(reload(figures).trim_end()),
+            Some("sixteen") => page.push_str(sixteen(figures).trim_end()),
             Some("latency") => page.push_str(latency(figures).trim_end()),
             Some(name) => return Err(BenchError::Usage(format!("there is no table `{name}`"))),
         }
@@ -238,6 +239,38 @@ fn latency(figures: &Figures) -> String {
             cells.push(if digits == 0 { ratio(figure(&Pharos), figure(&Gdnsd)) } else { String::new() });
             table.row(&cells);
         }
+    }
+    table.text
+}
+
+/// What sixteen cores would answer if each did what one does here, and how much of a 100 Gbit/s link that is.
+fn sixteen(figures: &Figures) -> String {
+    const CORES: f64 = 16.0;
+    /// Answers of 76 octets (A, with EDNS), with 42 octets of headers, and 24 of Ethernet between and around frames.
+    const LINK: f64 = 100e9 / 8.0 / (76.0 + 42.0 + 24.0);
+    let cpu =
+        |case, server| figures.quiet_load(case, server, LoadFigures::cpu_ns).map(|spread| spread.median);
+    let own = || Some(cpu("xdp-small", PharosXdp)? - cpu("xdp-small", XdpEcho)?);
+    let lines = [
+        ("sockets, small zone", cpu("udp-small", Pharos)),
+        ("sockets, 1M records, 1 in 10 NXDOMAIN", cpu("udp-big-mix", Pharos)),
+        ("sockets, 1M records, random subdomains", cpu("udp-big-none", Pharos)),
+        ("sockets, NSEC3, all NXDOMAIN", cpu("nsec3-none", Pharos)),
+        ("AF_XDP in copy mode, small zone", cpu("xdp-small", PharosXdp)),
+        ("AF_XDP in copy mode, NSEC3, all NXDOMAIN", cpu("nsec3-none", PharosXdp)),
+        ("AF_XDP, small zone, without what the echo costs", own()),
+    ];
+    let mut table =
+        Table::new(&["Path", "ns per answer on a core here", "16 cores, answers/s", "of 100 Gbit/s, %"]);
+    for (path, cpu) in lines {
+        let Some(cpu) = cpu.filter(|cpu| *cpu > 0.0) else { continue };
+        let answers = CORES * 1e9 / cpu;
+        table.row(&[
+            path.into(),
+            format!("{cpu:.0}"),
+            format!("{:.1} million", answers / 1e6),
+            format!("{:.0}", 100.0 * answers / LINK),
+        ]);
     }
     table.text
 }

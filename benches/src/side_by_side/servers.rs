@@ -220,14 +220,8 @@ impl Server {
         write(place, "pharos.yaml", &common)?;
         write(place, "site.yaml", &site)?;
         let pharos = text(&pharos());
-        let mut start = words(&[&pharos, "serve", "--log-level", "warn", "--config", &run]);
-        if let Some(most) = bounds.connections {
-            // Each connection is a descriptor, and the responder can only raise its limit as far as it is allowed to.
-            let most = u64::from(most) + 10_000;
-            start.splice(0..0, ["prlimit".to_owned(), format!("--nofile={most}:{most}")]);
-        }
         Ok(Launch {
-            start,
+            start: words(&[&pharos, "serve", "--log-level", "warn", "--config", &run]),
             reload: Reload::Command(words(&[&pharos, "reload", "--control", &format!("{run}/control")])),
         })
     }

@@ -37,7 +37,8 @@ pub(super) enum Axes {
     Even,
 }
 
-const PANEL_WIDTH: f64 = 360.0;
+/// One panel alone has room for the names of its lines.
+const PANEL_WIDTHS: [f64; 3] = [640.0, 440.0, 360.0];
 const HEIGHT: f64 = 300.0;
 /// Around the part in which lines are drawn.
 const LEFT: f64 = 58.0;
@@ -48,7 +49,8 @@ const COLOURS: [&str; 4] = ["#1f5fa8", "#c2571a", "#3a7d34", "#7b3f98"];
 
 /// Draws panels side by side.
 pub(super) fn draw(title: &str, panels: &[Panel]) -> String {
-    let width = PANEL_WIDTH * panels.len() as f64;
+    let each = PANEL_WIDTHS[panels.len().clamp(1, PANEL_WIDTHS.len()) - 1];
+    let width = each * panels.len() as f64;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {HEIGHT}\" width=\"{width}\" \
          height=\"{HEIGHT}\" font-family=\"sans-serif\" font-size=\"11\" fill=\"#222\">\n\
@@ -57,20 +59,20 @@ pub(super) fn draw(title: &str, panels: &[Panel]) -> String {
         escape(title)
     );
     for (number, panel) in panels.iter().enumerate() {
-        panel.draw(PANEL_WIDTH * number as f64, &mut svg);
+        panel.draw((each * number as f64, each), &mut svg);
     }
     svg.push_str("</svg>\n");
     svg
 }
 
 impl Panel {
-    fn draw(&self, from: f64, svg: &mut String) {
+    fn draw(&self, (from, width): (f64, f64), svg: &mut String) {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let across = Axis::new(points().map(|point| point.0), self.axes != Axes::Even);
         let upwards = Axis::new(points().map(|point| point.1), self.axes == Axes::Logarithmic);
-        let x = |value: f64| from + LEFT + across.place(value) * (PANEL_WIDTH - LEFT - RIGHT);
+        let x = |value: f64| from + LEFT + across.place(value) * (width - LEFT - RIGHT);
         let y = |value: f64| HEIGHT - BOTTOM - upwards.place(value) * (HEIGHT - TOP - BOTTOM);
-        let (left, right) = (from + LEFT, from + PANEL_WIDTH - RIGHT);
+        let (left, right) = (from + LEFT, from + width - RIGHT);
         let (top, bottom) = (TOP, HEIGHT - BOTTOM);
         let _ = writeln!(svg, "<text x=\"{left}\" y=\"{}\">{}</text>", TOP - 22.0, escape(&self.title));
         for value in upwards.ticks() {
