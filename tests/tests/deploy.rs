@@ -71,8 +71,43 @@ fn bird_accepts_the_router_configuration() {
 }
 
 #[test]
+#[ignore = "needs bird (Debian: bird2)"]
+fn bird_accepts_the_configurations_of_the_node() {
+    let workspace = Workspace::new("deploy");
+    for file in ["pharos-node.conf", "pharos-lease.conf"] {
+        let include = deploy("bird").join(file);
+        let text = format!("router id 10.0.0.2;\ninclude \"{}\";\n", include.display());
+        assert_accepted(Command::new("bird").args(["-p", "-c"]).arg(workspace.write("bird.conf", &text)));
+    }
+}
+
+#[test]
+#[ignore = "needs the pharos binary"]
+fn pharos_accepts_the_announcers_that_the_daemons_of_the_node_are_configured_for() {
+    let workspace = Workspace::new("deploy");
+    let text = fs::read_to_string(deploy("bird/pharos-node.conf")).unwrap();
+    let begin = text.find("#     announcers:").unwrap();
+    let lines = text[begin..].lines().take_while(|line| line.starts_with("#     "));
+    let announcers: String = lines.map(|line| format!("{}\n", line.trim_start_matches("#     "))).collect();
+    let (site, _) = fs::read_to_string(deploy("site.yaml"))
+        .map(|site| site.split_once("neighbours:\n").map(|(all, _)| (all.to_owned(), ())).unwrap())
+        .unwrap();
+    let site = workspace.write("site.yaml", &(site + &announcers));
+    let mut check = Command::new(pharos_binary());
+    let said = assert_accepted(
+        check.arg("check-config").arg("--config").arg(deploy("pharos.yaml")).arg("--site").arg(site),
+    );
+    assert!(
+        said.contains("BIRD at /run/bird/bird.ctl") && said.contains("markers 169.254.77.1/30"),
+        "{said}"
+    );
+}
+
+#[test]
 #[ignore = "needs bgpd (Debian: frr)"]
 fn frr_accepts_the_router_configuration() {
     let said = assert_accepted(Command::new("bgpd").args(["--dryrun", "-f"]).arg(deploy("frr/pharos.conf")));
     assert!(!said.contains("Unknown command"), "{said}");
+    // The routes in it are staticd's; crates/sidecar/tests/lease.rs runs the whole.
+    assert_accepted(Command::new("bgpd").args(["--dryrun", "-f"]).arg(deploy("frr/pharos-lease.conf")));
 }

@@ -9,6 +9,7 @@
 //! - the responder's TCP threads: [`tcp::listen_group`] opens their listeners, [`tcp::accept`] takes connections, and a
 //!   [`poll::Poll`] waits on all of them;
 //! - the sidecar's BGP sessions: [`bgp`] (RFC 2385 signatures, RFC 5082 GTSM, source address);
+//! - the sidecar's `lease` announcer: [`markers`] sets addresses that end by themselves;
 //! - the sidecar's `exec` announcer: [`process`] ends a program with all that it started;
 //! - whoever starts: [`lock`] refuses a second instance, which SO_REUSEPORT would let join in silence;
 //!   [`descriptors`] raises what the process may open; [`own_addresses`] tells probes of this host from strangers.
@@ -60,6 +61,7 @@ pub mod descriptors;
 mod error;
 mod inbox;
 pub mod lock;
+pub mod markers;
 pub mod memory;
 mod peer;
 pub mod poll;

@@ -104,6 +104,12 @@ fn describe(loaded: &Loaded) -> String {
                 neighbour.hold_time
             );
         }
+        if let Some(announcers) = &loaded.site.announcers {
+            let said = map::announcers_in_words(announcers);
+            said.iter().for_each(|line| {
+                let _ = writeln!(out, "  tell            {line}");
+            });
+        }
         if sidecar.mode == SidecarMode::DryRun {
             let _ = writeln!(out, "  but tell nobody: mode is dry-run");
         }

@@ -9,7 +9,9 @@ use pharos_ops::config::Loaded;
 use pharos_ops::config::schema::{
     self, CookiesSection, Mode, NeighbourSection, RequireCookies, ResponderSection, SidecarMode,
 };
-use pharos_ops::config::values::{Address, CookieSecret, Family, Prefix, Threads, Verify, Workers};
+use pharos_ops::config::values::{
+    Address, Community, CookieSecret, Family, Prefix, Threads, Verify, Workers,
+};
 use pharos_responder as responder;
 use pharos_routing::Families;
 use pharos_sidecar as sidecar;
@@ -18,6 +20,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 mod announcers;
+
+pub(crate) use announcers::in_words as announcers_in_words;
 
 /// The responder of this configuration.
 pub(crate) fn responder(loaded: &Loaded) -> Result<responder::Config, Failure> {
@@ -212,7 +216,7 @@ fn neighbour_config(neighbour: &NeighbourSection, local_as: u32) -> sidecar::Nei
     });
     config.hold_time = neighbour.hold_time.0;
     config.connect_retry = neighbour.connect_retry.0;
-    config.levels = levels(neighbour, local_as);
+    config.levels = level_map(&neighbour.communities, local_as);
     config
 }
 
@@ -226,8 +230,8 @@ fn families(neighbour: &NeighbourSection) -> Families {
 /// The communities of the configuration at every level, and one that says the level: LOCAL-AS:100 to :103,
 /// which the router configurations in deploy/ translate. An AS number beyond 16 bits has no such community
 /// (RFC 1997 has room for 16 bits only).
-fn levels(neighbour: &NeighbourSection, local_as: u32) -> sidecar::LevelMap {
-    let communities = neighbour.communities.iter().map(|community| sidecar::Community(community.0)).collect();
+fn level_map(communities: &[Community], local_as: u32) -> sidecar::LevelMap {
+    let communities = communities.iter().map(|community| sidecar::Community(community.0)).collect();
     let mut levels = sidecar::LevelMap::with_communities(communities);
     if let Ok(own) = u16::try_from(local_as) {
         let each = [&mut levels.normal, &mut levels.degraded, &mut levels.last_resort, &mut levels.draining];
@@ -317,8 +321,25 @@ sidecar:
         let config = sidecar(&loaded).unwrap();
         let [announcer] = config.announcers.as_slice() else { panic!("one announcer was given") };
         assert_eq!((announcer.name.as_str(), announcer.mode), ("exec x", sidecar::Mode::DryRun));
-        let sidecar::Way::Exec(exec) = &announcer.way;
+        let sidecar::Way::Exec(exec) = &announcer.way else { panic!("a program was given") };
         assert_eq!((exec.timeout.as_secs(), exec.observe.as_ref().unwrap().interval.as_secs()), (5, 10));
+    }
+
+    #[test]
+    fn a_bird_is_told_the_levels_and_its_routes_end_with_their_markers() {
+        let marker = "{prefix: 192.0.2.0/24, address: 169.254.77.1/30, levels: [normal, last-resort]}";
+        let announcers = format!("{{bird: {{communities: [\"64512:53\"]}}, lease: {{markers: [{marker}]}}");
+        let config =
+            sidecar(&loaded("bird", 64512, &format!("address: 10.0.0.1}}\nannouncers: {announcers}")))
+                .unwrap();
+        let [bird, lease] = config.announcers.as_slice() else { panic!("two announcers were given") };
+        assert_eq!((bird.name.as_str(), lease.name.as_str()), ("bird", "lease"));
+        let sidecar::Way::Bird(bird) = &bird.way else { panic!("a BIRD was given") };
+        let communities: Vec<_> = bird.levels.degraded.communities.iter().map(ToString::to_string).collect();
+        assert_eq!((communities.join(" "), bird.death), ("64512:53 64512:101".into(), sidecar::Death::Lease));
+        let sidecar::Way::Lease(lease) = &lease.way else { panic!("a lease was given") };
+        assert_eq!(lease.markers[0].levels, [sidecar::Level::Normal, sidecar::Level::LastResort]);
+        assert_eq!((lease.interface.as_str(), lease.lifetime.as_secs()), ("pharos0", 3));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! | announcer | tells | observes | when the sidecar dies |
 //! |---|---|---|---|
 //! | `bgp` ([`session`]) | each neighbour, by our own speaker | what each was told | its sessions close, the routes go |
+//! | `bird` ([`bird`]) | a BIRD, by its control socket and a file | what BIRD shows | the routes go with their lease, or stay |
+//! | `lease` ([`lease`]) | the kernel, by marker addresses | the host's addresses | the markers run out in seconds |
 //! | `exec` ([`exec`]) | a program of the operator's | what another program says | the routes stay |
 //! | `null` ([`null`]) | nobody: a dry run | nothing | there is nothing |
 //!
@@ -16,12 +18,14 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::config::{AnnouncerConfig, Config, Mode, StartError, Way};
+use crate::config::{AnnouncerConfig, Config, Death, Mode, StartError, Way};
 use crate::keeper::{Keeper, View};
 use crate::threads::Stopping;
 
+mod bird;
 pub(crate) mod drift;
 mod exec;
+mod lease;
 mod link;
 mod listen;
 mod null;
@@ -30,7 +34,9 @@ mod report;
 mod routes;
 mod session;
 
+use bird::Bird;
 use exec::Exec;
+use lease::Lease;
 use listen::Listener;
 use null::Null;
 use session::Driver;
@@ -39,6 +45,10 @@ use session::Driver;
 pub(crate) enum Announcer {
     /// By our own BGP speaker.
     Bgp(Bgp),
+    /// By a BIRD on this host.
+    Bird(Box<Bird>),
+    /// By marker addresses on which a routing daemon's routes depend.
+    Lease(Box<Lease>),
     /// By programs, one list of prefixes for each.
     Exec(Vec<Exec>),
     /// Not at all: decisions are reported and nobody is told.
@@ -50,7 +60,7 @@ pub(crate) fn views(config: &Config) -> Vec<View> {
     let view = |announcer: &AnnouncerConfig| View {
         name: announcer.name.clone(),
         mode: mode(config, announcer),
-        death: death(announcer),
+        death: death(config, announcer),
         state: "starting".to_owned(),
         failing: None,
         observed: Vec::new(),
@@ -71,6 +81,14 @@ pub(crate) fn open(config: &Arc<Config>, keeper: &Arc<Keeper>) -> Result<Vec<Ann
         keeper.metrics.announcer(&announcer.name);
         match (&announcer.way, mode(config, announcer)) {
             (_, Mode::DryRun) => {}
+            (Way::Bird(bird), Mode::Announce) => {
+                let bird = Bird::new(index, announcer.name.clone(), bird, config, keeper);
+                all.push(Announcer::Bird(Box::new(bird)));
+            }
+            (Way::Lease(lease), Mode::Announce) => {
+                let lease = Lease::new(index, announcer.name.clone(), lease.clone(), keeper);
+                all.push(Announcer::Lease(Box::new(lease)));
+            }
             (Way::Exec(exec), Mode::Announce) => {
                 programs.push(Exec::new(index, announcer.name.clone(), exec.clone(), config, keeper));
             }
@@ -92,8 +110,17 @@ fn mode(config: &Config, announcer: &AnnouncerConfig) -> Mode {
 }
 
 /// What becomes of the routes when this process dies, whatever kills it.
-fn death(announcer: &AnnouncerConfig) -> String {
+fn death(config: &Config, announcer: &AnnouncerConfig) -> String {
     match &announcer.way {
+        Way::Bird(bird) => match (bird.death, config.lease()) {
+            (Death::Lease, Some(lease)) => {
+                format!("the routes go with their markers, within {:?} and a moment", lease.lifetime)
+            }
+            _ => "the routes stay for good, by configuration: withdraw them in BIRD".to_owned(),
+        },
+        Way::Lease(lease) => {
+            format!("the markers run out within {:?}, and with them whatever depends on them", lease.lifetime)
+        }
         Way::Exec(_) => "the routes stay as they are: nobody is left to run the program".to_owned(),
     }
 }
@@ -103,6 +130,8 @@ impl Announcer {
     pub(crate) fn thread(&self) -> &'static str {
         match self {
             Self::Bgp(_) => "pharos-routes",
+            Self::Bird(_) => "pharos-bird",
+            Self::Lease(_) => "pharos-lease",
             Self::Exec(_) => "pharos-exec",
             Self::Null(_) => "pharos-null",
         }
@@ -112,6 +141,8 @@ impl Announcer {
     pub(crate) async fn run(self, stopping: Stopping) {
         match self {
             Self::Bgp(bgp) => bgp.run(stopping).await,
+            Self::Bird(bird) => bird.run(stopping).await,
+            Self::Lease(lease) => lease.run(stopping).await,
             Self::Exec(programs) => {
                 let mut running = JoinSet::new();
                 for program in programs {

@@ -18,7 +18,9 @@ use thiserror::Error;
 
 mod announcers;
 
-pub use announcers::{AnnouncerConfig, ExecConfig, ObserveConfig, Way};
+pub use announcers::{
+    AnnouncerConfig, BirdConfig, Death, ExecConfig, LeaseConfig, MarkerConfig, ObserveConfig, Reload, Way,
+};
 
 /// Everything that a sidecar needs to know.
 #[derive(Clone, Debug)]
@@ -377,7 +379,7 @@ impl Config {
     fn check_announcers(&self) -> Result<(), StartError> {
         let mut names = BTreeSet::new();
         for announcer in &self.announcers {
-            announcer.check()?;
+            announcer.check(self)?;
             if !names.insert(&announcer.name) {
                 return Err(StartError::DuplicateAnnouncer { name: announcer.name.clone() });
             }

@@ -32,7 +32,7 @@
 //!
 //! A drain is forgotten when the sidecar restarts: it returns as healthy as it finds itself. Probes are not
 //! pinned to each CPU in turn, so with steering by CPU a stuck worker among several is the responder's own
-//! business to notice. The wire probe, BFD, and the announcers `bird`, `lease` and `exec` are to come.
+//! business to notice. The wire probe and BFD are to come.
 #![forbid(unsafe_code)]
 
 mod announcer;
@@ -49,8 +49,8 @@ mod threads;
 mod watchdog;
 
 pub use config::{
-    AnnouncerConfig, Attributes, Config, ExecConfig, LevelMap, Mode, NeighbourConfig, ObserveConfig,
-    ProbeConfig, Role, StartError, StatusConfig, Way,
+    AnnouncerConfig, Attributes, BirdConfig, Config, Death, ExecConfig, LeaseConfig, LevelMap, MarkerConfig,
+    Mode, NeighbourConfig, ObserveConfig, ProbeConfig, Reload, Role, StartError, StatusConfig, Way,
 };
 pub use event::Event;
 pub use handle::{Handle, Sidecar, WhyError};

@@ -140,7 +140,7 @@ fn what_somebody_changes_by_hand_is_seen_and_mended() {
         "if [ $# = 2 ]; then cat DIR/state; exit; fi\necho $2 > DIR/draft.$$ && mv DIR/draft.$$ DIR/state\n";
     let stage = Stage::new("hand", script);
     let mut announcer = stage.announcer();
-    let Way::Exec(exec) = &mut announcer.way;
+    let Way::Exec(exec) = &mut announcer.way else { panic!("an exec announcer") };
     let interval = Duration::from_millis(100);
     let (program, arguments) = (exec.program.clone(), exec.arguments.clone());
     exec.observe = Some(ObserveConfig { program, arguments, interval });

@@ -24,7 +24,7 @@ pub(super) fn check(
     checker.groups(pharos);
     checker.probe(pharos);
     checker.neighbours(pharos, site);
-    checker.announcers(site);
+    checker.announcers(pharos, site);
     checker.findings
 }
 
@@ -100,7 +100,9 @@ impl Checker<'_> {
             ),
             Some(_) => {}
         }
-        let others = site.announcers.as_ref().is_some_and(|announcers| !announcers.exec.is_empty());
+        let others = site.announcers.as_ref().is_some_and(|announcers| {
+            !announcers.exec.is_empty() || announcers.bird.is_some() || announcers.lease.is_some()
+        });
         if site.neighbours.is_empty() && !others {
             self.error(
                 In::Site,

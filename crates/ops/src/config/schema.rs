@@ -123,6 +123,9 @@ pub fn all_options() -> impl Iterator<Item = &'static OptionDoc> {
         .chain(SiteFile::OPTIONS)
         .chain(NeighbourSection::OPTIONS)
         .chain(AnnouncersSection::OPTIONS)
+        .chain(BirdSection::OPTIONS)
+        .chain(LeaseSection::OPTIONS)
+        .chain(MarkerSection::OPTIONS)
         .chain(ExecSection::OPTIONS)
         .chain(ObserveSection::OPTIONS)
 }

@@ -345,3 +345,40 @@ fn who_has_neither_neighbours_nor_announcers_tells_nobody() {
     let program = format!("{alone}announcers: {{exec: [{{name: x, program: /x}}]}}\n");
     assert!(try_load(PHAROS, &program, Need::Sidecar).is_ok());
 }
+
+#[test]
+fn markers_are_no_addresses_of_the_service_and_birds_routes_have_an_end() {
+    const MARKERS: &str = "markers: [{prefix: 192.0.2.0/24, address: 169.254.77.1/30}, \
+                           {prefix: \"2001:db8:53::/48\", address: \"fd00:77::1/126\"}]";
+    let load = |announcers: &str| {
+        let site = SITE.replace("neighbours:", &format!("announcers: {announcers}\nneighbours:"));
+        try_load(PHAROS, &site, Need::Sidecar)
+    };
+    let good = format!("{{bird: {{}}, lease: {{{MARKERS}}}}}");
+    assert_eq!(load(&good).unwrap().warnings, []);
+    let said = |from: &str, to: &str| {
+        assert!(good.contains(from), "{from}");
+        load(&good.replace(from, to)).unwrap_err()
+    };
+    for (from, to, words) in [
+        (
+            "169.254.77.1/30",
+            "192.0.2.53/30",
+            "192.0.2.53 is an address of the service, which must never go away",
+        ),
+        ("169.254.77.1/30", "169.254.77.1/32", "169.254.77.1/32 has no room for a next hop"),
+        ("169.254.77.1/30", "169.254.77.1", "\"169.254.77.1\" is no address with the length of its network"),
+        ("prefix: 192.0.2.0/24", "prefix: 198.51.100.0/24", "no group announces 198.51.100.0/24"),
+        ("bird: {}, lease", "bird: {undo-timeout: 1s}, lease", "`undo-timeout` is 1s"),
+        ("bird: {}, lease", "bird: {control: bird.ctl}, lease", "`control` is bird.ctl"),
+        ("lease: {", "lease: {lifetime: 1s, ", "`lifetime` is 1s"),
+    ] {
+        assert!(said(from, to).contains(words), "{words}: {}", said(from, to));
+    }
+    let said = load("{bird: {}}").unwrap_err();
+    assert!(said.contains("nothing would end BIRD's route of 192.0.2.0/24 when the sidecar dies"), "{said}");
+    let stay = load("{bird: {death: stay}}").unwrap();
+    assert!(stay.warnings[0].to_string().contains("would stay when the sidecar dies"));
+    let one = load("{lease: {markers: [{prefix: 192.0.2.0/24, address: 169.254.77.1/30}]}}").unwrap_err();
+    assert!(one.contains("prefix 2001:db8:53::/48 has no marker"), "{one}");
+}

@@ -71,6 +71,7 @@ deserialize_from_text!(
     Prefix,
     Endpoint,
     Address,
+    Marker,
     RouterId,
     Community,
     Workers,
@@ -282,9 +283,42 @@ impl fmt::Display for Address {
     }
 }
 
+/// An address together with the length of the network that it stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Marker {
+    /// The address.
+    pub address: IpAddr,
+    /// The length of its network.
+    pub length_bits: u8,
+}
+
 /// A BGP identifier: 32 bits other than zero, written like an IPv4 address (RFC 6286).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouterId(pub Ipv4Addr);
+
+impl FromStr for Marker {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        let parts = text.split_once('/').and_then(|(address, length)| {
+            Some(Self { address: address.parse().ok()?, length_bits: length.parse().ok()? })
+        });
+        let fits = |marker: &Self| marker.length_bits <= if marker.address.is_ipv4() { 32 } else { 128 };
+        match parts.filter(fits) {
+            Some(marker) => Ok(marker),
+            None => refuse(
+                format!("\"{text}\" is no address with the length of its network"),
+                "write ADDRESS/LENGTH, like 169.254.77.1/30",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.address, self.length_bits)
+    }
+}
 
 impl FromStr for RouterId {
     type Err = Refusal;

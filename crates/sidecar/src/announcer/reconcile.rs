@@ -137,7 +137,6 @@ impl<T: Clone + PartialEq> Reconciler<T> {
                 if wanted != self.wanted {
                     self.attempts = 0;
                     self.not_before = Duration::ZERO;
-                    self.failure = None;
                     self.calm_since = None;
                 }
                 self.wanted = wanted;
@@ -167,7 +166,7 @@ impl<T: Clone + PartialEq> Reconciler<T> {
         &self.seen
     }
 
-    /// Why the last action failed; `None` when it did not, or when something else is wanted since.
+    /// Why the last action failed, until one succeeds: an alarm does not flicker because something else is wanted.
     pub(super) fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }
@@ -327,7 +326,13 @@ mod tests {
         it.step(S(0), Input::Tick);
         it.step(S(0), failed());
         assert_eq!(it.step(S(0), Input::Want(1, Urgency::Patient)), Some(Output::Act(1)));
-        assert_eq!(it.failure(), None);
+        assert_eq!(
+            (it.standing(), it.failure()),
+            (Standing::Astray, Some("no")),
+            "nothing has succeeded since"
+        );
+        it.step(S(0), Input::Done);
+        assert_eq!((it.standing(), it.failure()), (Standing::AsWanted, None));
     }
 
     #[test]

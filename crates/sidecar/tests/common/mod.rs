@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop right there")]
 
+pub(crate) mod bird;
 pub(crate) mod collector;
 pub(crate) mod responder;
 

@@ -1,16 +1,28 @@
 //! Checks of `announcers` in site.yaml.
 
 use super::{Checker, In};
-use crate::config::schema::{ExecSection, SiteFile};
-use crate::config::values::Period;
+use crate::config::schema::{
+    BirdSection, Death, ExecSection, LeaseSection, MarkerSection, PharosFile, SiteFile,
+};
+use crate::config::values::{Period, Prefix};
 use crate::yaml::Step::{self, Item, Key};
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
 impl Checker<'_> {
-    pub(super) fn announcers(&mut self, site: &SiteFile) {
+    pub(super) fn announcers(&mut self, pharos: &PharosFile, site: &SiteFile) {
         let Some(announcers) = &site.announcers else { return };
+        let prefixes: Vec<Prefix> = (pharos.sidecar.iter())
+            .flat_map(|sidecar| &sidecar.groups)
+            .flat_map(|group| group.prefixes.iter().copied())
+            .collect();
+        if let Some(bird) = &announcers.bird {
+            self.bird(bird, announcers.lease.as_ref(), &prefixes);
+        }
+        if let Some(lease) = &announcers.lease {
+            self.lease(lease, &prefixes, pharos);
+        }
         let mut names = HashSet::new();
         for (index, exec) in announcers.exec.iter().enumerate() {
             let at = |key| [Key("announcers"), Key("exec"), Item(index), Key(key)];
@@ -30,6 +42,89 @@ impl Checker<'_> {
         let within = |key| [at("observe").as_slice(), &[Key(key)]].concat();
         self.program(&within("program"), &observe.program);
         self.short(&within("interval"), "interval", observe.interval);
+    }
+
+    fn bird(&mut self, bird: &BirdSection, lease: Option<&LeaseSection>, prefixes: &[Prefix]) {
+        let at = |key| [Key("announcers"), Key("bird"), Key(key)];
+        for (key, path) in [("control", &bird.control), ("include", &bird.include)] {
+            if !path.is_absolute() {
+                let what = format!("`{key}` is {}, which is not an absolute path", path.display());
+                self.error(In::Site, &at(key), what, "write the whole path, as BIRD knows it");
+            }
+        }
+        self.short(&at("look"), "look", bird.look);
+        self.short(&at("retry"), "retry", bird.retry);
+        let undo = bird.undo_timeout;
+        if !undo.0.is_zero() && !(Duration::from_secs(2)..=Duration::from_secs(600)).contains(&undo.0) {
+            let what = format!("`undo-timeout` is {undo}");
+            self.error(In::Site, &at("undo-timeout"), what, "write 2s to 10m, or 0s for none");
+        }
+        let has_marker =
+            |prefix: &&Prefix| lease.is_some_and(|it| it.markers.iter().any(|it| it.prefix == **prefix));
+        if bird.death == Death::Lease
+            && let Some(free) = prefixes.iter().find(|prefix| !has_marker(prefix))
+        {
+            self.error(
+                In::Site,
+                &at("death"),
+                format!("nothing would end BIRD's route of {free} when the sidecar dies"),
+                "give it a marker under `lease:`, or write `death: stay` if the route shall stay for good",
+            );
+        }
+        if bird.death == Death::Stay {
+            let what = "BIRD's routes would stay when the sidecar dies, whatever becomes of the responder";
+            self.warning(In::Site, &at("death"), what, "write `death: lease`, with markers under `lease:`");
+        }
+    }
+
+    fn lease(&mut self, lease: &LeaseSection, prefixes: &[Prefix], pharos: &PharosFile) {
+        let at = |key| [Key("announcers"), Key("lease"), Key(key)];
+        let lifetime = lease.lifetime;
+        let whole = lifetime.0.subsec_nanos() == 0 && (2..=60).contains(&lifetime.0.as_secs());
+        if !whole {
+            let what = format!("`lifetime` is {lifetime}");
+            self.error(
+                In::Site,
+                &at("lifetime"),
+                what,
+                "write 2s to 60s in whole seconds; the default is 3s",
+            );
+        }
+        let listen =
+            pharos.responder.iter().flat_map(|responder| &responder.listen).map(|endpoint| endpoint.0.ip());
+        let listen: Vec<_> = listen.collect();
+        for (index, MarkerSection { prefix, address: marker, levels }) in lease.markers.iter().enumerate() {
+            let within = |key| [at("markers").as_slice(), &[Item(index), Key(key)]].concat();
+            if !prefixes.contains(prefix) {
+                let what = format!("no group announces {prefix}");
+                self.error(In::Site, &within("prefix"), what, "write a prefix of a group in pharos.yaml");
+            }
+            let is_service = prefixes.iter().any(|prefix| prefix.contains(marker.address));
+            if is_service || listen.contains(&marker.address) {
+                self.error(
+                    In::Site,
+                    &within("address"),
+                    format!("{} is an address of the service, which must never go away", marker.address),
+                    "write an address that nobody else uses, like 169.254.77.1/30",
+                );
+            }
+            let most = if marker.address.is_ipv4() { 31 } else { 127 };
+            if !(8..=most).contains(&marker.length_bits) {
+                let what = format!("{marker} has no room for a next hop in its network");
+                self.error(In::Site, &within("address"), what, "write a length like /30, or /126 for IPv6");
+            }
+            if levels.is_empty() {
+                self.error(In::Site, &within("levels"), "`levels` is empty", "leave it out for all of them");
+            }
+            if lease.markers.iter().take(index).any(|other| other.address.address == marker.address) {
+                let what = format!("marker {} is listed twice", marker.address);
+                self.error(In::Site, &within("address"), what, "give each its own address");
+            }
+        }
+        for prefix in prefixes.iter().filter(|prefix| lease.markers.iter().all(|it| it.prefix != **prefix)) {
+            let what = format!("prefix {prefix} has no marker");
+            self.error(In::Site, &at("markers"), what, "add one with an address of its own");
+        }
     }
 
     fn program(&mut self, path: &[Step<'_>], program: &Path) {

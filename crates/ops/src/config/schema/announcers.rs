@@ -1,16 +1,90 @@
 //! Announcers beside our own BGP speaker: section `announcers` of site.yaml.
 
 use super::{DefaultDoc, OptionDoc, SidecarMode, period_ms};
-use crate::config::values::{Label, Period};
+use crate::config::values::{Community, Label, Marker, Period, Prefix};
 use serde::Deserialize;
 use std::path::PathBuf;
 
 section! {
     /// Who is told of every level besides the neighbours.
     AnnouncersSection at "site.announcers" {
+        /// A BIRD on this host, by its control socket.
+        #[serde(default)]
+        bird: Option<BirdSection>, write "section", Described("none");
+        /// Marker addresses on which a routing daemon's routes depend.
+        #[serde(default)]
+        lease: Option<LeaseSection>, write "section", Described("none");
         /// Programs that are run for each change of a prefix.
         #[serde(default)]
         exec: Vec<ExecSection>, write "list of sections", Described("none");
+    }
+}
+
+section! {
+    /// A BIRD on this host, by its control socket.
+    BirdSection at "site.announcers.bird" {
+        /// BIRD's control socket. The sidecar's user must be in BIRD's group.
+        #[serde(default = "bird_control")]
+        control: PathBuf, write "absolute path", Value("/run/bird/bird.ctl");
+        /// The file that the sidecar writes and that BIRD's configuration includes: a static protocol for each prefix.
+        /// The sidecar's user must be able to write its directory, and BIRD's to read it.
+        #[serde(default = "bird_include")]
+        include: PathBuf, write "absolute path", Value("/var/lib/pharos/bird.conf");
+        /// Standard communities on every route. Beside them each route says its level, as to a neighbour.
+        #[serde(default)]
+        communities: Vec<Community>, write "list of \"NUMBER:NUMBER\"", Value("[]");
+        /// BIRD undoes a load that is not confirmed for so long; the sidecar confirms what BIRD shows. 0s asks for no
+        /// confirmation.
+        #[serde(default = "undo_timeout")]
+        undo_timeout: Period, write "duration, 2s to 10m, or 0s", Value("10s");
+        /// How the configuration is loaded: soft lets filters that somebody else has changed hold for new routes alone.
+        #[serde(default = "reload")]
+        reload: Reload, write "full or soft", Value("full");
+        /// Time from one look at what BIRD shows to the next.
+        #[serde(default = "retry")]
+        look: Period, write "duration, 100ms to 1m", Value("1s");
+        /// The first pause after a load that failed; it doubles up to half a minute.
+        #[serde(default = "retry")]
+        retry: Period, write "duration, 100ms to 1m", Value("1s");
+        /// What becomes of the routes when the sidecar dies: lease, that they end with the markers of the lease
+        /// announcer; stay, that they stay for good.
+        #[serde(default = "death")]
+        death: Death, write "lease or stay", Value("lease");
+        /// Whether BIRD is told: dry-run shows what it would be told.
+        #[serde(default = "acting")]
+        mode: SidecarMode, write "announce or dry-run", Value("announce");
+    }
+}
+
+section! {
+    /// Marker addresses on which a routing daemon's routes depend. They are renewed each second while their prefix is
+    /// announced; the kernel removes them when the sidecar is dead or frozen.
+    LeaseSection at "site.announcers.lease" {
+        /// The interface that they are set on; it leads nowhere: `ip link add pharos0 type dummy`, and up.
+        #[serde(default = "interface")]
+        interface: Label, write "name of an interface", Value("pharos0");
+        /// How long they last when nobody renews them.
+        #[serde(default = "lifetime")]
+        lifetime: Period, write "duration, 2s to 1m, whole seconds", Value("3s");
+        /// The markers; each prefix needs one.
+        markers: Vec<MarkerSection>, write "list of sections", Required;
+        /// Whether markers are set: dry-run shows what would be.
+        #[serde(default = "acting")]
+        mode: SidecarMode, write "announce or dry-run", Value("announce");
+    }
+}
+
+section! {
+    /// One marker address.
+    MarkerSection at "site.announcers.lease.markers[]" {
+        /// The prefix that it stands for.
+        prefix: Prefix, write "PREFIX/LENGTH", Required;
+        /// The address, and the length of its network, which has room for a next hop; never an address of the service.
+        address: Marker, write "ADDRESS/LENGTH", Required;
+        /// The levels at which it is there, so that a daemon can hold a route for each.
+        #[serde(default = "announced")]
+        levels: Vec<LevelName>, write "list of normal, degraded, last-resort, draining",
+            Value("[normal, degraded, last-resort, draining]");
     }
 }
 
@@ -55,6 +129,72 @@ section! {
         #[serde(default = "look")]
         interval: Period, write "duration, 100ms to 1m", Value("10s");
     }
+}
+
+/// How BIRD loads its configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reload {
+    /// With everything that follows from changed filters.
+    Full,
+    /// Changed filters hold for new routes alone.
+    Soft,
+}
+
+/// What becomes of routes when the sidecar dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Death {
+    /// They end with their markers.
+    Lease,
+    /// They stay.
+    Stay,
+}
+
+/// A level at which a prefix is announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LevelName {
+    /// All is well.
+    Normal,
+    /// Please prefer others.
+    Degraded,
+    /// Only if nobody else is left.
+    LastResort,
+    /// About to leave.
+    Draining,
+}
+
+fn bird_control() -> PathBuf {
+    PathBuf::from("/run/bird/bird.ctl")
+}
+
+fn bird_include() -> PathBuf {
+    PathBuf::from("/var/lib/pharos/bird.conf")
+}
+
+fn undo_timeout() -> Period {
+    period_ms(10_000)
+}
+
+fn reload() -> Reload {
+    Reload::Full
+}
+
+fn death() -> Death {
+    Death::Lease
+}
+
+fn interface() -> Label {
+    Label("pharos0".to_owned())
+}
+
+fn lifetime() -> Period {
+    period_ms(3_000)
+}
+
+fn announced() -> Vec<LevelName> {
+    vec![LevelName::Normal, LevelName::Degraded, LevelName::LastResort, LevelName::Draining]
 }
 
 fn timeout() -> Period {

@@ -6,7 +6,8 @@ const PHAROS: &str = "responder:\n  listen: [\"192.0.2.53:53\"]\n  zones:\n    d
                       groups:\n  - name: main\n    prefixes: [192.0.2.0/24]\n    required: [example.com]\n  \
                       probe:\n    {}\n";
 const SITE: &str = "node: a\nsite: ams\nneighbours:\n- address: 10.0.0.1\n  as: 64500\nannouncers:\n  exec:\n  - name: x\n    \
-                    program: /x\n    observe:\n      program: /y\n";
+                    program: /x\n    observe:\n      program: /y\n  bird:\n    death: lease\n  lease:\n    mode: announce\n    markers:\n    - \
+                    prefix: 192.0.2.0/24\n      address: 169.254.77.1/30\n";
 
 /// Adds `key: value` to the mapping of `section` in block style, by the line that opens it.
 fn with_option(text: &str, section: &str, key: &str, value: &str) -> String {
@@ -21,6 +22,15 @@ fn with_option(text: &str, section: &str, key: &str, value: &str) -> String {
         }
         "site" => ("node: a\n", ""),
         "site.announcers" => ("announcers:\n", "  "),
+        "site.announcers.bird" if key == "death" => {
+            return text.replace("death: lease", &format!("death: {value}")) + " ";
+        }
+        "site.announcers.bird" => ("    death: lease\n", "    "),
+        "site.announcers.lease" if key == "mode" => {
+            return text.replace("mode: announce", &format!("mode: {value}")) + " ";
+        }
+        "site.announcers.lease" => ("    mode: announce\n", "    "),
+        "site.announcers.lease.markers[]" => ("    - prefix: 192.0.2.0/24\n", "      "),
         "site.announcers.exec[]" => ("  - name: x\n", "    "),
         "site.announcers.exec[].observe" => ("    observe:\n", "      "),
         "site.neighbours[]" => ("- address: 10.0.0.1\n", "  "),
