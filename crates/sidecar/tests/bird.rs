@@ -128,12 +128,17 @@ fn a_hand_on_the_switch_and_a_restart_are_seen_and_mended() {
     until("nothing drifts", || view(&sidecar).drift.is_empty().then_some(()));
     let mut events = sidecar.0.events();
 
-    bird.ask("disable pharos_192_0_2_0_24");
-    until("the drift is told", || match events.try_recv().ok()? {
-        Event::Drift { announcer, wanted, observed, .. } => {
-            (announcer == "bird" && wanted == "normal" && observed == "withdrawn").then_some(())
+    until("the drift is told", || {
+        // Whoever is early enough meets the first load, which takes it for a part of what it found.
+        if bird.route(V4).is_some() {
+            bird.ask("disable pharos_192_0_2_0_24");
         }
-        _ => None,
+        match events.try_recv().ok()? {
+            Event::Drift { announcer, wanted, observed, .. } => {
+                (announcer == "bird" && wanted == "normal" && observed == "withdrawn").then_some(())
+            }
+            _ => None,
+        }
     });
     bird.until_route(V4, "(64512,53)");
     until("it is told that it is over", || {

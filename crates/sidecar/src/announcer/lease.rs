@@ -150,6 +150,10 @@ impl Lease {
         let Some(kept) = self.kept.get_mut(at) else { return };
         // An address is set before this returns, so that there is never anything to break off.
         let Some(Output::Act(presence)) = kept.presence.step(now, input) else { return };
+        if kept.presence.standing() == Standing::Astray {
+            // In a moment it is mended; people shall hear of it all the same.
+            self.report();
+        }
         let result = self.set(at, presence);
         self.keeper.metrics.action(&self.name, &result);
         let input = match result {
