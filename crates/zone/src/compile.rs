@@ -54,16 +54,19 @@ pub(crate) fn compile(tree: &Tree, chain: Option<&Nsec3Chain>) -> Result<ZoneIma
         }
     }
     let soa = tree.of_type(APEX, Rtype::SOA).next();
+    let (serial, minimum) = soa_numbers(soa.map_or(&[], |soa| soa.rdata));
+    let negative_ttl = soa.map_or(0, |soa| soa.ttl.min(minimum)); // RFC 2308 §5
+    compiler.builder.finish(NodeId(APEX.0), serial, negative_ttl)
+}
+
+/// Serial and minimum. SOA rdata end in serial, refresh, retry, expire and minimum, four octets each (RFC 1035 §3.3.13).
+pub(crate) fn soa_numbers(rdata: &[u8]) -> (u32, u32) {
     let number = |from_end: usize| {
-        let rdata = soa.map_or(&[][..], |soa| soa.rdata);
         let at = rdata.len().checked_sub(from_end);
         let octets = at.and_then(|at| rdata.get(at..)).and_then(|rest| rest.first_chunk::<4>());
         octets.map_or(0, |octets| u32::from_be_bytes(*octets))
     };
-    // SOA rdata end in serial, refresh, retry, expire and minimum, four octets each (RFC 1035 §3.3.13).
-    let (serial, minimum) = (number(20), number(4));
-    let negative_ttl = soa.map_or(0, |soa| soa.ttl.min(minimum)); // RFC 2308 §5
-    compiler.builder.finish(NodeId(APEX.0), serial, negative_ttl)
+    (number(20), number(4))
 }
 
 fn wildcard_parents(tree: &Tree) -> Vec<bool> {

@@ -13,6 +13,7 @@ mod compile;
 pub mod delegation;
 pub mod diagnostic;
 pub mod digest;
+mod direct;
 pub mod dnssec;
 mod extras;
 pub mod files;

@@ -1,6 +1,7 @@
 //! A zone file in, an image out: scan, group, check, compile. All that is wrong is told in one run, and a zone
 //! with anything wrong is not compiled.
 
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,9 +14,12 @@ use crate::check::check;
 use crate::compile::compile;
 use crate::diagnostic::{Diagnostic, Severity, add_lines};
 use crate::digest::{DIGEST_OCTETS, Digester};
+use crate::direct::Direct;
 use crate::dnssec::{self, Checks, Findings, Progress, Signed};
 use crate::files::read_regular;
-use crate::scan::{FileId, Includes, Lost, MAX_KEPT, Place, Report, Scanned, Source, scan_zone};
+use crate::scan::{
+    FileId, Flow, Includes, Lost, MAX_KEPT, Place, Record, Report, Scanned, Source, scan_zone,
+};
 use crate::tree::{Misfit, Tree};
 
 /// A zone that may answer, and what its writer should know of it.
@@ -100,12 +104,55 @@ pub fn load(
     checks: &Checks,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Loaded, LoadError> {
+    if let Some(loaded) = load_directly(apex, &source, key) {
+        return Ok(loaded);
+    }
+    load_by_tree(apex, source, key, checks, progress)
+}
+
+/// Loads a zone the short way, if nothing at all is to be said of it: see [`Direct`]. A zone that is not signed has no
+/// use for [`Checks`].
+fn load_directly(apex: &Name, source: &Source<'_>, key: HashKey) -> Option<Loaded> {
+    let mut direct = Direct::new(apex, key, source.octets).ok()?;
+    let mut digester = Digester::new();
+    let flow = Cell::new(Flow::On);
+    // Whatever is included goes the long way, by which those who watch are told of it.
+    let mut not_here = |_: &Path| Err(io::Error::other("not this way"));
+    let includes = Includes::Reader(&mut not_here);
+    let source = Source { path: source.path, octets: source.octets, includes };
+    let scanned = scan_zone(
+        source,
+        apex.as_wire(),
+        &mut |record| {
+            digester.push(&record);
+            if flow.get() == Flow::On && direct.insert(&record).is_err() {
+                flow.set(Flow::Ends);
+            }
+        },
+        &flow,
+    );
+    let mut report = scanned.report;
+    if flow.get() == Flow::Ends || !report.is_clean() {
+        return None;
+    }
+    report.warnings.sort_by_key(|finding| finding.place);
+    let (image, digest) = (direct.finish().ok()?, digester.finish());
+    Some(Loaded { image, report, digest, signed: None, by_clock: Vec::new(), by_clock_total: 0 })
+}
+
+pub(crate) fn load_by_tree(
+    apex: &Name,
+    source: Source<'_>,
+    key: HashKey,
+    checks: &Checks,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Loaded, LoadError> {
     let main_file = source.octets;
     let mut tree = Tree::new(apex, key, main_file.len());
     let mut misfits = Vec::new();
     let (mut misfit_count, mut misfit_lost) = (0u64, Lost::default());
     let mut digester = Digester::new();
-    let scanned = scan_zone(source, apex.as_wire(), &mut |record| {
+    let mut sink = |record: Record<'_>| {
         digester.push(&record);
         if let Err(misfit) = tree.insert(&record) {
             misfit_count += 1;
@@ -114,7 +161,8 @@ pub fn load(
                 misfits.push(say_misfit(misfit, record.owner, apex, record.place));
             }
         }
-    });
+    };
+    let scanned = scan_zone(source, apex.as_wire(), &mut sink, &Cell::new(Flow::On));
     let Scanned { mut report, mut lost, texts } = scanned;
     lost.join(misfit_lost);
     report.errors_total += misfit_count - misfits.len() as u64;

@@ -4,7 +4,11 @@
 //! builder lays nodes out in the order in which they come, compresses names in rdata, and fills the table.
 //! Nodes are numbered by the caller, in any order, so that extras may lead to nodes that come later.
 
+mod stream;
+
 use pharos_wire::{Name, Rtype, name};
+
+pub use stream::{Start, StreamBuilder};
 
 use crate::image::{
     Along, DESCRIPTOR, EXTRA_PLACE, EXTRA_REQUIRED, EXTRA_SERVICE, NO_NODE, NODE_HEAD, Need, NodeFlags,
@@ -183,10 +187,17 @@ impl ImageBuilder {
         if std::mem::replace(slot, start + 1) != 0 {
             return Err(BuildError::UnknownNode);
         }
-        let relative_octets = spec.owner.len().saturating_sub(self.apex.as_wire().len());
-        let relative = spec.owner.get(..relative_octets).unwrap_or_default();
         if let Reach::Listed(hash) = spec.reach {
             self.listed.push((hash, start));
+        }
+        self.lay_out(spec, start)
+    }
+
+    /// Lays out a node that starts here, whoever knows it by whatever number.
+    fn lay_out(&mut self, spec: &NodeSpec<'_>, start: u32) -> Result<(), BuildError> {
+        let relative_octets = spec.owner.len().saturating_sub(self.apex.as_wire().len());
+        let relative = spec.owner.get(..relative_octets).unwrap_or_default();
+        if let Reach::Listed(_) = spec.reach {
             self.depths |= 1 << name::Labels::new(relative).count().min(127);
             if spec.rrsets.iter().any(|rrset| rrset.rtype == Rtype::NSEC) {
                 self.chain.push(start);
@@ -221,28 +232,39 @@ impl ImageBuilder {
     ///
     /// # Errors
     /// [`BuildError::UnknownNode`] when an extra leads to a node that was never laid out, or `apex` was not.
-    pub fn finish(mut self, apex: NodeId, serial: u32, negative_ttl: u32) -> Result<ZoneImage, BuildError> {
-        let start_of = |starts: &[u32], id: u32| match starts.get(id as usize) {
-            Some(&start) if start != 0 => Ok(start - 1),
-            _ => Err(BuildError::UnknownNode),
-        };
-        let apex_node = start_of(&self.starts, apex.0)?;
-        for &at in &self.fixups {
-            let at = at as usize;
-            let room = self.arena.get_mut(at..at + 4).ok_or(BuildError::UnknownNode)?;
-            let id = u32::from_le_bytes([room[0], room[1], room[2], room[3]]);
-            room.copy_from_slice(&start_of(&self.starts, id)?.to_le_bytes());
-        }
-        let name_at = |start: u32| {
-            let octets = self.arena.get(start as usize + 1).copied().map_or(0, usize::from);
-            let first = start as usize + NODE_HEAD;
-            self.arena.get(first..first + octets).unwrap_or_default()
-        };
-        let nsec = nsec::Chain::new(self.chain, name_at);
+    pub fn finish(self, apex: NodeId, serial: u32, negative_ttl: u32) -> Result<ZoneImage, BuildError> {
         let mut table = Table::with_room(self.listed.len());
         for &(hash, start) in &self.listed {
             table.insert(hash, start);
         }
+        self.close(apex, table, serial, negative_ttl)
+    }
+
+    /// The start of a node with a number.
+    fn start_of(&self, id: u32) -> Result<u32, BuildError> {
+        match self.starts.get(id as usize) {
+            Some(&start) if start != 0 => Ok(start - 1),
+            _ => Err(BuildError::UnknownNode),
+        }
+    }
+
+    /// Closes the image, whose listed nodes stand in `table`.
+    fn close(
+        mut self,
+        apex: NodeId,
+        table: Table,
+        serial: u32,
+        negative_ttl: u32,
+    ) -> Result<ZoneImage, BuildError> {
+        let apex_node = self.start_of(apex.0)?;
+        for at in std::mem::take(&mut self.fixups) {
+            let at = at as usize;
+            let octets = self.arena.get(at..).and_then(|rest| rest.first_chunk::<4>());
+            let start = self.start_of(octets.map_or(NO_NODE, |octets| u32::from_le_bytes(*octets)))?;
+            self.arena[at..at + 4].copy_from_slice(&start.to_le_bytes());
+        }
+        let name_at = |start: u32| name_at(&self.arena, start);
+        let nsec = nsec::Chain::new(self.chain, name_at);
         Ok(ZoneImage {
             apex: self.apex,
             apex_node,
@@ -401,6 +423,13 @@ impl ImageBuilder {
         self.scratch.push(0);
         None
     }
+}
+
+/// The name of the node at `start`, in lower case and without the apex.
+fn name_at(arena: &[u8], start: u32) -> &[u8] {
+    let octets = arena.get(start as usize + 1).copied().map_or(0, usize::from);
+    let first = start as usize + NODE_HEAD;
+    arena.get(first..first + octets).unwrap_or_default()
 }
 
 /// Where names stand that may be compressed: `names` of them, one behind the other, from `first` on.

@@ -21,6 +21,9 @@ struct Bucket {
     offsets: [u32; SLOTS],
 }
 
+/// Octets of a bucket, in memory and stored.
+pub(crate) const BUCKET_OCTETS: usize = 64;
+
 /// Bits for each tag in a mask of candidates.
 const LANE: usize = 2;
 
@@ -52,6 +55,54 @@ impl Bucket {
     }
 }
 
+impl Bucket {
+    fn to_octets(self) -> [u8; BUCKET_OCTETS] {
+        let mut octets = [0; BUCKET_OCTETS];
+        let (tags, rest) = octets.split_at_mut(2 * SLOTS);
+        let (spilled, offsets) = rest.split_at_mut(4);
+        for (room, tag) in tags.as_chunks_mut().0.iter_mut().zip(self.tags) {
+            *room = tag.to_le_bytes();
+        }
+        spilled.copy_from_slice(&self.spilled.to_le_bytes());
+        for (room, offset) in offsets.as_chunks_mut().0.iter_mut().zip(self.offsets) {
+            *room = offset.to_le_bytes();
+        }
+        octets
+    }
+
+    #[inline]
+    fn from_octets(octets: &[u8; BUCKET_OCTETS]) -> Self {
+        let (tags, rest) = octets.split_at(2 * SLOTS);
+        let (spilled, offsets) = rest.split_at(4);
+        let mut bucket = Self::default();
+        for (tag, stored) in bucket.tags.iter_mut().zip(tags.as_chunks().0) {
+            *tag = u16::from_le_bytes(*stored);
+        }
+        for (offset, stored) in bucket.offsets.iter_mut().zip(offsets.as_chunks().0) {
+            *offset = u32::from_le_bytes(*stored);
+        }
+        bucket.spilled = spilled.first_chunk().map_or(0, |stored| u32::from_le_bytes(*stored));
+        bucket
+    }
+}
+
+/// A table that is being read.
+#[derive(Debug)]
+pub(crate) struct TableReader {
+    buckets: Vec<Bucket>,
+}
+
+impl TableReader {
+    /// Takes whole buckets, as they were written.
+    pub(crate) fn extend(&mut self, octets: &[u8]) {
+        self.buckets.extend(octets.as_chunks().0.iter().map(Bucket::from_octets));
+    }
+
+    pub(crate) fn finish(self) -> Table {
+        Table { buckets: self.buckets.into_boxed_slice() }
+    }
+}
+
 /// Maps hashes to node offsets; equality of names is the caller's check.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -61,8 +112,7 @@ pub(crate) struct Table {
 impl Table {
     /// An empty table with room for `nodes`.
     pub(crate) fn with_room(nodes: usize) -> Self {
-        let buckets = (nodes * 2).div_ceil(NODES_PER_TWO_BUCKETS).max(1);
-        Self { buckets: vec![Bucket::default(); buckets].into_boxed_slice() }
+        Self { buckets: vec![Bucket::default(); buckets_for(nodes)].into_boxed_slice() }
     }
 
     /// Adds a node. The table was made with room for all, so a free slot exists.
@@ -78,6 +128,31 @@ impl Table {
             bucket.spilled = 1;
             index = (index + 1) % self.buckets.len();
         }
+    }
+
+    /// Has the node under `hash` that stands at `from` stand at `to`.
+    pub(crate) fn moved(&mut self, hash: u64, from: u32, to: u32) {
+        let (mut index, tag) = (self.index(hash), tag(hash));
+        for _ in 0..self.buckets.len() {
+            let bucket = &mut self.buckets[index];
+            let slot = (0..SLOTS).find(|&slot| bucket.tags[slot] == tag && bucket.offsets[slot] == from);
+            if let Some(slot) = slot {
+                bucket.offsets[slot] = to;
+                return;
+            }
+            index = (index + 1) % self.buckets.len();
+        }
+    }
+
+    /// Offsets of all nodes, in the order of buckets.
+    pub(crate) fn offsets(&self) -> impl Iterator<Item = u32> {
+        let of = |bucket: &Bucket| bucket.tags.into_iter().zip(bucket.offsets);
+        self.buckets.iter().flat_map(of).filter(|&(tag, _)| tag != 0).map(|(_, offset)| offset)
+    }
+
+    /// Whether a table made for `nodes` would be much smaller.
+    pub(crate) fn is_roomy_for(&self, nodes: usize) -> bool {
+        self.buckets.len() > buckets_for(nodes) * 5 / 4
     }
 
     /// The first offset under `hash` that `is_it` accepts.
@@ -108,6 +183,21 @@ impl Table {
         core::hint::black_box(self.buckets.get(self.index(hash)).map(|bucket| bucket.spilled));
     }
 
+    /// How many buckets there are.
+    pub(crate) fn buckets(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Hands out each bucket as octets.
+    pub(crate) fn write(&self, put: &mut impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
+        self.buckets.iter().try_for_each(|bucket| put(&bucket.to_octets()))
+    }
+
+    /// A table of so many buckets, to be made of stored ones.
+    pub(crate) fn reader(buckets: usize) -> TableReader {
+        TableReader { buckets: Vec::with_capacity(buckets) }
+    }
+
     /// Octets of memory.
     pub(crate) fn octets(&self) -> usize {
         size_of_val(&*self.buckets)
@@ -118,6 +208,10 @@ impl Table {
     fn index(&self, hash: u64) -> usize {
         (((hash >> 32) * self.buckets.len() as u64) >> 32) as usize
     }
+}
+
+fn buckets_for(nodes: usize) -> usize {
+    (nodes * 2).div_ceil(NODES_PER_TWO_BUCKETS).max(1)
 }
 
 /// The lower 16 bits; zero marks a free slot.

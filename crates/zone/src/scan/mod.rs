@@ -15,6 +15,7 @@ pub(crate) mod token;
 
 use crate::diagnostic::Diagnostic;
 use pharos_wire::Rtype;
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -28,12 +29,26 @@ use std::rc::Rc;
 /// The report tells all that is wrong. If it has errors, records were handed out that are well-formed each, but
 /// they are not all that the file was meant to hold: do not serve them.
 pub fn scan(source: Source<'_>, origin: &[u8], sink: &mut impl FnMut(Record<'_>)) -> Report {
-    scan_zone(source, origin, sink).report
+    scan_zone(source, origin, sink, &Cell::new(Flow::On)).report
 }
 
-/// The same for the checks of whole zones, which need to know more.
-pub(crate) fn scan_zone(source: Source<'_>, origin: &[u8], sink: &mut impl FnMut(Record<'_>)) -> Scanned {
-    scanner::Scanner::new(source.includes, origin, sink).run(source.path, source.octets)
+/// The same for the checks of whole zones, which need to know more. It ends early once `flow` says so.
+pub(crate) fn scan_zone(
+    source: Source<'_>,
+    origin: &[u8],
+    sink: &mut impl FnMut(Record<'_>),
+    flow: &Cell<Flow>,
+) -> Scanned {
+    scanner::Scanner::new(source.includes, origin, sink, flow).run(source.path, source.octets)
+}
+
+/// Whether a scan goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// To the end of the text.
+    On,
+    /// No longer than the entry at hand: nobody wants the rest.
+    Ends,
 }
 
 /// What a scan leaves for the checks that look at the whole zone.

@@ -1,17 +1,18 @@
 //! The scan itself: entry after entry, with what each inherits from those before.
 //!
 //! [`State`] is all that passes from one entry to the next. A scan of two halves of a file at once, which is not
-//! done yet, needs the state at the second half's start (a quick pass over directives and owners) and a
+//! done, would need the state at the second half's start (a quick pass over directives and owners) and a
 //! [`Cursor`] there.
 
 use super::name::{NameBuf, Relation};
 use super::token::{Cursor, Group, MAX_TEXT, Parsed, Problem, Quotes, Span, Subject, Token};
-use super::{FileId, Includes, Lost, MAX_KEPT, MAX_KEPT_TEXT, MAX_TTL, Place, Record, Report, Scanned};
+use super::{FileId, Flow, Includes, Lost, MAX_KEPT, MAX_KEPT_TEXT, MAX_TTL, Place, Record, Report, Scanned};
 use crate::diagnostic::{Diagnostic, Excerpt, Severity, quoted};
 use crate::files::plain;
 use crate::rdata::address::{ipv4, ipv6};
 use crate::rdata::text::{self, Input, MAX_RDATA, Scratch, warn_of_missing_dot};
 use crate::rtype;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -73,11 +74,12 @@ pub(super) struct Scanner<'s, 'i, S> {
     pub(super) generated_octets: usize,
     pub(super) scratch: Scratch,
     sink: &'s mut S,
+    flow: &'s Cell<Flow>,
     rdata: Vec<u8>,
 }
 
 impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
-    pub(super) fn new(includes: Includes<'i>, origin: &[u8], sink: &'s mut S) -> Self {
+    pub(super) fn new(includes: Includes<'i>, origin: &[u8], sink: &'s mut S, flow: &'s Cell<Flow>) -> Self {
         let whole = pharos_wire::name::measure(origin).is_ok_and(|length| length == origin.len());
         let origin = NameBuf::from_wire(origin).filter(|_| whole).unwrap_or_else(NameBuf::root);
         Self {
@@ -100,6 +102,7 @@ impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
             generated_octets: 0,
             scratch: Scratch::default(),
             sink,
+            flow,
             rdata: Vec::with_capacity(MAX_RDATA),
         }
     }
@@ -139,7 +142,7 @@ impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
             let what = "the file begins with a byte order mark";
             self.error(file, &cursor, *Problem::new(span, what, "save it as plain UTF-8, without the mark"));
         }
-        while !cursor.is_done() {
+        while !cursor.is_done() && self.flow.get() == Flow::On {
             self.one_entry(file, &mut cursor);
         }
         if octets.len() > MAX_TEXT {
