@@ -38,6 +38,7 @@ pub(crate) fn responder(loaded: &Loaded) -> Result<responder::Config, Failure> {
     let listen = section.listen.iter().map(|endpoint| endpoint.0).collect();
     let mut config = responder::Config::new(listen, zones);
     config.nsid = loaded.nsid();
+    config.images = section.zones.images.as_ref().map(|directory| loaded.path(directory));
     config.workers = match section.workers {
         Workers::Auto => None,
         Workers::Fixed(count) => Some(count),

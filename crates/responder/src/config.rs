@@ -24,6 +24,9 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Where zones come from.
     pub zones: ZoneSource,
+    /// A directory where images of accepted zones are kept, so that the next start is quick, and has the last good data
+    /// where a zone file has been broken meanwhile.
+    pub images: Option<PathBuf>,
     /// UDP workers; `None` for one on each CPU that the process may use.
     pub workers: Option<NonZeroUsize>,
     /// Octets of the largest UDP reply, 512 at least. 1232 fits one packet on every path that carries IPv6
@@ -52,6 +55,7 @@ impl Config {
             management_dns: Vec::new(),
             listen,
             zones,
+            images: None,
             workers: None,
             udp_payload_octets: 1232,
             any: AnyPolicy::default(),

@@ -294,6 +294,9 @@ impl Shared {
         let report = keeper.reload(&bench);
         // While the keeper is held, so that the last reload has the last word.
         *lock(&self.known) = Arc::new(keeper.known());
+        keeper.write_images();
+        drop(keeper);
+        pharos_netio::memory::give_back_freed();
         report
     }
 

@@ -52,6 +52,7 @@ pub(crate) fn reload(report: &ReloadReport) {
         loaded = report.loaded.len(),
         refused = report.refused.len(),
         unchanged = report.unchanged,
+        from_images = report.from_images,
         generation = report.generation,
         took_ms = report.took_ms,
         "zones in force"

@@ -82,6 +82,8 @@ pub struct ZoneStatus {
     pub load_ms: u64,
     /// The zone file.
     pub file: String,
+    /// Whether the data that answer come from the image that an earlier process kept of them, and not from the file.
+    pub from_image: bool,
     /// Why newer data were refused: place, reason and remedy.
     pub refusal: Option<String>,
     /// Since when data have been refused, seconds since 1970.

@@ -233,6 +233,7 @@ mod tests {
             loaded_unix: Some(0),
             load_ms: 0,
             file: String::new(),
+            from_image: false,
             refusal: None,
             refused_unix: None,
             digest: None,

@@ -5,10 +5,14 @@
 //! its own apex before it counts as good. What remains is judged by the clock and beside its parent (`zones/judge.rs`).
 //! Then one pointer swap puts all good changes in force together.
 //!
+//! Where images are kept (`zones/images.rs`), the first load takes them for text that has not changed since, and for text
+//! that is refused.
+//!
 //! Whatever fails for a zone, its last good data stay, and the reason is kept until newer data are good
 //! (invariant 2). A zone without good data ever is in the set as not loaded: SERVFAIL (invariant 1). A zone
 //! whose file has vanished keeps answering too: a push that lost a file must not take a customer off the net.
 
+mod images;
 mod judge;
 mod listing;
 mod progress;
@@ -17,9 +21,11 @@ mod zone;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
 use pharos_zone::digest::DIGEST_OCTETS;
 use pharos_zonedb::{Published, Retire, ZoneImage, ZoneSet, ZoneState};
@@ -28,6 +34,7 @@ use ring::digest::{Context, SHA256};
 use crate::config::ZoneSource;
 use crate::counters::ZONE_SLOTS;
 use crate::status::{ZoneLife, ZoneStatus};
+use images::{Images, Note};
 use listing::{Listing, Misnamed};
 use progress::ProgressLog;
 use zone::{Candidate, Cause, Zone};
@@ -61,21 +68,54 @@ pub(crate) struct Known {
 pub(crate) struct ZoneKeeper {
     source: ZoneSource,
     key: HashKey,
-    zones: BTreeMap<Vec<u8>, Zone>,
+    /// Boxed, since the map keeps room for as many again as it holds.
+    zones: BTreeMap<Vec<u8>, Box<Zone>>,
     /// Files that are named like no zone, each with the reason.
     misnamed: Vec<Misnamed>,
     published: Arc<Published<Served>>,
+    /// Where images of what is accepted are kept, if they are.
+    images: Option<Images>,
+    /// Zones whose images are to be written, each with its note.
+    unwritten: Vec<(Name, Note)>,
 }
 
 impl ZoneKeeper {
-    /// Loads everything for the first time.
-    pub(crate) fn start(source: ZoneSource, bench: &Bench) -> Result<(Self, ReloadReport), ReloadError> {
-        let key = random_key();
+    /// Loads everything for the first time; images of it are kept in a directory, if one is given.
+    pub(crate) fn start(
+        source: ZoneSource,
+        images: Option<PathBuf>,
+        bench: &Bench,
+    ) -> Result<(Self, ReloadReport), ReloadError> {
+        let images = images.and_then(|directory| {
+            let opened = Images::open(directory.clone());
+            let failed = |error: &std::io::Error| {
+                let directory = directory.display();
+                tracing::warn!(%directory, %error, "images are neither read nor written");
+            };
+            opened.inspect_err(failed).ok()
+        });
+        let key = images.as_ref().map_or_else(|| HashKey::new(random_words()), Images::key);
         let published =
             Published::new(Arc::new(Served { zones: ZoneSet::new(key, Vec::new()), slots: Box::default() }));
-        let mut keeper = Self { source, key, zones: BTreeMap::new(), misnamed: Vec::new(), published };
+        let (zones, misnamed, unwritten) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut keeper = Self { source, key, zones, misnamed, published, images, unwritten };
         let report = keeper.reload(bench)?;
+        if let Some(images) = &keeper.images {
+            images.retain(&keeper.zones);
+        }
         Ok((keeper, report))
+    }
+
+    /// Has images of what was accepted since the last call written; to be called once it answers.
+    pub(crate) fn write_images(&mut self) {
+        let unwritten = std::mem::take(&mut self.unwritten);
+        let Some(images) = &self.images else { return };
+        for (name, note) in unwritten {
+            let zone = self.zones.get(name.to_folded().as_wire());
+            if let Some(live) = zone.and_then(|zone| zone.live.as_ref()) {
+                images.keep(&name, &live.image, &note);
+            }
+        }
     }
 
     /// Where workers take the set in force from.
@@ -122,12 +162,20 @@ impl ZoneKeeper {
         for (key, (name, path)) in found {
             // Zones keep their slots; those beyond the last share one.
             let slot = self.zones.len().min(ZONE_SLOTS) as u16;
-            let zone = self.zones.entry(key.clone()).or_insert_with(|| Zone::new(name, path.clone(), slot));
+            let zone = self
+                .zones
+                .entry(key.clone())
+                .or_insert_with(|| Box::new(Zone::new(name, path.clone(), slot)));
             if zone.path != path {
                 (zone.path, zone.stamps) = (path, Vec::new());
             }
-            let candidate =
-                zone.refresh(self.key, &bench.checks, &mut |far| log.signatures(&name, far), &mut report);
+            let candidate = zone.refresh(
+                self.key,
+                &bench.checks,
+                self.images.as_ref(),
+                &mut |far| log.signatures(&name, far),
+                &mut report,
+            );
             candidates.extend(candidate.map(|candidate| (key, candidate)));
             log.zone_done();
         }
@@ -152,11 +200,16 @@ impl ZoneKeeper {
         let some = !candidates.is_empty();
         // Parents first, so that each child is judged beside the parent that it will have.
         candidates.sort_by_key(|(_, candidate)| candidate.image.apex().labels().count());
-        for (name, candidate) in candidates {
+        for (name, mut candidate) in candidates {
             let parent = self.parent(&name).cloned();
             let Some(zone) = self.zones.get_mut(&name) else { continue };
             match judge::admit(&candidate, zone.live.as_ref(), parent.as_deref(), bench, self.key) {
-                Ok(()) => zone.accept(candidate, report),
+                Ok(()) => {
+                    if self.images.is_some() {
+                        self.unwritten.extend(candidate.note.take().map(|note| (zone.name, note)));
+                    }
+                    zone.accept(candidate, report);
+                }
                 Err(reason) => zone.refuse(reason, Cause::Circumstance, report),
             }
         }
@@ -223,7 +276,7 @@ impl ZoneKeeper {
     /// What status and metrics shall tell from now on.
     pub(crate) fn known(&self) -> Known {
         let counted = self.zones.values().filter(|zone| usize::from(zone.slot) < ZONE_SLOTS);
-        let mut zones: Vec<_> = self.zones.values().map(Zone::status).collect();
+        let mut zones: Vec<_> = self.zones.values().map(|zone| zone.status()).collect();
         zones.extend(self.misnamed.iter().map(Misnamed::status));
         zones.sort_by_key(|zone| zone.state == ZoneLife::Live);
         Known {
@@ -239,10 +292,10 @@ fn hexadecimal(digest: &[u8; DIGEST_OCTETS]) -> String {
     digest.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-fn random_key() -> HashKey {
+fn random_words() -> [u64; 2] {
     // The standard library's hash seeds come from the system's randomness.
     let word = || RandomState::new().build_hasher().finish();
-    HashKey::new([word(), word()])
+    [word(), word()]
 }
 
 pub(crate) fn unix(time: SystemTime) -> u64 {

@@ -12,7 +12,8 @@ use pharos_wire::hash::HashKey;
 use pharos_zone::dnssec::Checks;
 use pharos_zone::load::load;
 use pharos_zone::scan::{Includes, Source};
-use pharos_zonedb::{ZoneSet, ZoneState};
+use pharos_zonedb::stored::Head;
+use pharos_zonedb::{ZoneImage, ZoneSet, ZoneState};
 
 use crate::query::Ask;
 use crate::reply::Reply;
@@ -98,6 +99,42 @@ impl Served {
     #[must_use]
     pub fn not_loaded(self, apex: &str) -> Self {
         self.with(name(apex), ZoneState::NotLoaded)
+    }
+
+    /// The same zones, each read from what was written of its image.
+    ///
+    /// # Panics
+    /// When an image is not read as it was written.
+    #[must_use]
+    pub fn stored(&self) -> ZoneSet {
+        let again = |image: &ZoneImage| {
+            let mut octets = Vec::new();
+            // Writing to memory cannot fail.
+            let _ = image.write_to(KEY, b"", &mut octets);
+            let mut input = &octets[..];
+            let read = Head::read_from(KEY, &mut input)
+                .and_then(|(head, read)| ZoneImage::read_from(&head, octets.len() as u64 - read, &mut input));
+            read.unwrap_or_else(|error| panic!("{}: {error}", image.apex()))
+        };
+        let zones = self.set.zones().iter().map(|(name, state)| match state {
+            ZoneState::Live(image) => (*name, ZoneState::Live(again(image).into())),
+            ZoneState::NotLoaded => (*name, ZoneState::NotLoaded),
+        });
+        ZoneSet::new(KEY, zones.collect())
+    }
+
+    /// The same server with other zones.
+    #[must_use]
+    pub fn with_set(&self, set: ZoneSet) -> Self {
+        Self {
+            set,
+            udp_payload: self.udp_payload,
+            any: self.any,
+            identity: self.identity,
+            cookies: self.cookies.clone(),
+            agent: self.agent,
+            pressure: self.pressure,
+        }
     }
 
     /// The same zones with another bound on UDP replies, in octets.

@@ -9,7 +9,9 @@
 //! A [`ZoneSet`] finds the image that encloses a name. [`Published`] holds the set in force; a worker looks at
 //! a counter once per batch and takes the new set when it moved, and never frees an old one.
 //!
-//! Nothing here reads files, knows a clock, or decides what to answer.
+//! [`stored`] turns an image into octets and back, for a file that spares the work of making it again.
+//!
+//! Nothing here opens files, knows a clock, or decides what to answer.
 #![forbid(unsafe_code)]
 
 pub mod build;
@@ -18,6 +20,8 @@ mod nsec;
 pub mod nsec3;
 mod published;
 mod set;
+pub mod stored;
+mod sums;
 mod table;
 
 pub use build::{BuildError, ImageBuilder};

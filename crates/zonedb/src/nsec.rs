@@ -8,8 +8,8 @@ use pharos_wire::name::{Labels, canonical_order};
 /// Names in canonical order with their keys.
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
-    keys: Box<[u64]>,
-    nodes: Box<[u32]>,
+    pub(crate) keys: Box<[u64]>,
+    pub(crate) nodes: Box<[u32]>,
 }
 
 impl Chain {

@@ -54,13 +54,13 @@ pub(crate) struct Chain {
     pub(crate) parameters: Nsec3Parameters,
     /// Hashes are spread evenly: for each value of their upper bits, where those begin that have it or more; one more
     /// entry at the end.
-    starts: Box<[u32]>,
+    pub(crate) starts: Box<[u32]>,
     /// How many upper bits that is.
-    bits: u32,
+    pub(crate) bits: u32,
     /// The first four octets of each hash: a search reads a line of these and one full hash.
-    prefixes: Box<[u32]>,
-    hashes: Box<[[u8; HASH_OCTETS]]>,
-    nodes: Box<[u32]>,
+    pub(crate) prefixes: Box<[u32]>,
+    pub(crate) hashes: Box<[[u8; HASH_OCTETS]]>,
+    pub(crate) nodes: Box<[u32]>,
 }
 
 impl Chain {

@@ -12,7 +12,8 @@ use pharos_netio::lock::AddressLocks;
 use pharos_netio::{Inbox, UdpSocket};
 
 use super::{
-    DESK_TCP, DESK_UDP, Handle, Management, Post, Responder, Shared, checks, tcp_name, wall, worker_name,
+    DESK_TCP, DESK_UDP, Handle, Management, Post, Responder, Shared, checks, lock, tcp_name, wall,
+    worker_name,
 };
 use crate::config::{Config, StartError, TcpLimits, VERSION, Version};
 use crate::origin::Origins;
@@ -44,7 +45,8 @@ impl Responder {
         let cpus = affinity::allowed_cpus()?;
         // Nothing answers yet that good data could be lost of, so the clock is asked only to tell.
         let checks = checks(&config.dnssec, wall(), cpus.len());
-        let (keeper, report) = ZoneKeeper::start(config.zones, &Bench { checks, belief: Belief::Doubted })?;
+        let (keeper, report) =
+            ZoneKeeper::start(config.zones, config.images, &Bench { checks, belief: Belief::Doubted })?;
         log::reload(&report);
         let count = config.workers.map_or(cpus.len(), NonZeroUsize::get).max(1);
         let worker_cpus: Vec<CpuId> = cpus.iter().copied().cycle().take(count).collect();
@@ -92,6 +94,9 @@ impl Responder {
         responder.spawn(sockets.udp, sockets.tcp, &context)?;
         responder.spawn_management(desk.udp, desk.tcp, desk_context)?;
         responder.watch()?;
+        // Not before the first query is answered, which images are written for.
+        lock(&responder.handle.shared.keeper).write_images();
+        pharos_netio::memory::give_back_freed();
         Ok(responder)
     }
 

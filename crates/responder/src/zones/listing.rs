@@ -38,6 +38,7 @@ impl Misnamed {
             loaded_unix: None,
             load_ms: 0,
             file: self.text.clone(),
+            from_image: false,
             refusal: Some(self.reason.clone()),
             refused_unix: None,
             digest: None,

@@ -43,6 +43,8 @@ impl ReloadError {
 pub struct ReloadReport {
     /// Zones whose files had not changed.
     pub unchanged: usize,
+    /// Zones whose data come from images that an earlier process kept.
+    pub from_images: usize,
     /// Zones with new data in force.
     pub loaded: Vec<LoadedZone>,
     /// Zones whose new data were refused.

@@ -16,11 +16,13 @@ use pharos_zone::load::{LoadError, Loaded, Watch, load_file_watched};
 use pharos_zonedb::ZoneImage;
 
 use super::hexadecimal;
+use super::images::{Images, Kept, Note};
 use super::judge::self_test;
 use super::report::{LoadedZone, RefusedZone, ReloadReport};
 use super::unix;
 use crate::room;
 use crate::status::{SignedStatus, ZoneLife, ZoneStatus};
+use crate::vigil::findings;
 
 /// Findings by the clock that are named; the others are counted. What signs a zone signs all of it at once, so they
 /// are much alike.
@@ -48,6 +50,14 @@ pub(super) struct Live {
     pub(super) signed: Option<SignedStatus>,
     loaded: SystemTime,
     took: Duration,
+    origin: Origin,
+}
+
+/// Where data come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Text,
+    Image,
 }
 
 /// Data whose content is good, and which may come into force if nothing else forbids it.
@@ -59,6 +69,9 @@ pub(super) struct Candidate {
     pub(super) by_clock: Vec<String>,
     warnings: u64,
     took: Duration,
+    /// What to note beside an image of them; none where they come from one.
+    pub(super) note: Option<Note>,
+    origin: Origin,
 }
 
 struct Refusal {
@@ -90,7 +103,7 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
+    pub(super) fn of(path: &Path) -> Option<Self> {
         let data = std::fs::metadata(path).ok()?;
         Some(Self {
             inode: data.ino(),
@@ -98,6 +111,20 @@ impl Stamp {
             modified: (data.mtime(), data.mtime_nsec()),
             changed: (data.ctime(), data.ctime_nsec()),
         })
+    }
+
+    /// Six numbers in one word.
+    pub(super) fn text(&self) -> String {
+        let Self { inode, octets, modified, changed } = self;
+        format!("{inode},{octets},{},{},{},{}", modified.0, modified.1, changed.0, changed.1)
+    }
+
+    pub(super) fn from_text(text: &str) -> Option<Self> {
+        let mut words = text.split(',');
+        let (inode, octets) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let mut number = || words.next()?.parse::<i64>().ok();
+        let (modified, changed) = ((number()?, number()?), (number()?, number()?));
+        words.next().is_none().then_some(Self { inode, octets, modified, changed })
     }
 }
 
@@ -117,13 +144,28 @@ impl Zone {
     }
 
     /// Reads the zone if any of its files changed since the last look, or if what was refused deserves another one.
+    ///
+    /// At the first look the image of unchanged text stands for it, and that of any other for text that is refused.
     pub(super) fn refresh(
         &mut self,
         key: HashKey,
         checks: &Checks,
+        images: Option<&Images>,
         progress: &mut dyn FnMut(Progress),
         report: &mut ReloadReport,
     ) -> Option<Candidate> {
+        let begun = Instant::now();
+        let images = images.filter(|_| self.stamps.is_empty() && self.live.is_none());
+        if let Some(images) = images
+            && let Some(kept) = images.unchanged(&self.name, &self.path, checks)
+        {
+            let files = kept.note.files.clone();
+            if let Some(candidate) = self.of_image(kept, key, checks, begun) {
+                self.stamps = files;
+                report.from_images += 1;
+                return Some(candidate);
+            }
+        }
         let changed =
             self.stamps.is_empty() || self.stamps.iter().any(|(path, stamp)| Stamp::of(path) != *stamp);
         if !changed {
@@ -142,7 +184,6 @@ impl Zone {
                 }
             }
         }
-        let begun = Instant::now();
         // Stamped before they are read: a change in between is seen by the next reload.
         let mut stamps = Vec::new();
         let watch =
@@ -155,16 +196,42 @@ impl Zone {
             let (image, signed) = (Arc::new(image), signed.as_ref().map(SignedStatus::from));
             self_test(&self.name, &image, key).map_err(|reason| (reason, Cause::Content))?;
             let (warnings, took) = (report.warnings_total, begun.elapsed());
-            Ok(Candidate { image, digest, signed, by_clock, warnings, took })
+            let note = Some(Note::new(self.stamps.clone(), digest, checks, warnings, signed.clone()));
+            Ok(Candidate { image, digest, signed, by_clock, warnings, took, note, origin: Origin::Text })
         });
         match outcome {
             Ok(candidate) => Some(candidate),
             Err((reason, cause)) => {
                 report.unopened += usize::from(cause == Cause::Circumstance);
+                let kept = images.and_then(|images| images.last_good(&self.name));
+                if let Some(last_good) = kept.and_then(|kept| self.of_image(kept, key, checks, begun)) {
+                    report.from_images += 1;
+                    self.go_live(last_good);
+                }
                 self.refuse(reason, cause, report);
                 None
             }
         }
+    }
+
+    /// The data of an image, if they answer.
+    fn of_image(&self, kept: Kept, key: HashKey, checks: &Checks, begun: Instant) -> Option<Candidate> {
+        let Kept { image, note: Note { digest, signed, warnings, .. } } = kept;
+        let image = Arc::new(image);
+        if let Err(reason) = self_test(&self.name, &image, key) {
+            tracing::warn!(zone = %self.name, reason, "the image of the zone is not used");
+            return None;
+        }
+        // What the clock says changes from start to start.
+        let by_clock = checks.clock.map(|clock| findings(signed.as_ref(), clock)).unwrap_or_default();
+        let (took, note, origin) = (begun.elapsed(), None, Origin::Image);
+        Some(Candidate { image, digest, signed, by_clock, warnings, took, note, origin })
+    }
+
+    fn go_live(&mut self, data: Candidate) {
+        let Candidate { image, digest, signed, warnings, took, origin, .. } = data;
+        self.live = Some(Live { image, digest, signed, loaded: SystemTime::now(), took, origin });
+        self.warnings = warnings;
     }
 
     /// Lets new data answer from the next swap on.
@@ -172,17 +239,16 @@ impl Zone {
     /// Data without signatures may replace signed ones, since zones do go back to unsigned; but whoever did not mean it
     /// finds out by an alarm, not by validators that have a DS record of the zone (RFC 4035 §5.2).
     pub(super) fn accept(&mut self, candidate: Candidate, report: &mut ReloadReport) {
-        let Candidate { image, digest, signed, by_clock: mut findings, warnings, took } = candidate;
-        let (serial, records) = (image.serial(), image.records());
+        let (serial, records) = (candidate.image.serial(), candidate.image.records());
+        let (mut findings, warnings) = (candidate.by_clock.clone(), candidate.warnings);
         match self.live.as_ref().filter(|live| live.signed.is_some()) {
-            _ if signed.is_some() => self.unsigned = None,
+            _ if candidate.signed.is_some() => self.unsigned = None,
             Some(before) => self.unsigned = Some(unsigned_now(before.image.serial(), serial)),
             None => {}
         }
         findings.extend(self.unsigned.clone());
-        self.live = Some(Live { image, digest, signed, loaded: SystemTime::now(), took });
+        self.go_live(candidate);
         self.refusal = None;
-        self.warnings = warnings;
         let name = self.name.to_string();
         report.loaded.push(LoadedZone { name, serial, records, warnings, findings });
     }
@@ -213,6 +279,7 @@ impl Zone {
             loaded_unix: live.map(|live| unix(live.loaded)),
             load_ms: live.map_or(0, |live| live.took.as_millis() as u64),
             file: self.path.display().to_string(),
+            from_image: live.is_some_and(|live| live.origin == Origin::Image),
             refusal: self.refusal.as_ref().map(|refusal| refusal.reason.clone()),
             refused_unix: self.refusal.as_ref().map(|refusal| unix(refusal.since)),
             digest: live.map(|live| hexadecimal(&live.digest)),

@@ -135,6 +135,12 @@ section! {
         /// Names and files, one by one.
         #[serde(default)]
         list: Option<Vec<ZoneEntry>>, write "list of sections", Described("none; give this or directory");
+        /// A directory where the responder keeps what it has accepted, ready to answer: a file for each zone, and the
+        /// key of its hashes, which nobody else may read. The next start is quick then, verifies no signature again, and
+        /// has the last good data of a zone whose file has been broken meanwhile. It is made if it is not there; if it
+        /// cannot be used, zones are read from their files. No two responders may share it.
+        #[serde(default)]
+        images: Option<PathBuf>, write "path", Described("none; zones are read from their files alone");
     }
 }
 
