@@ -3,5 +3,6 @@
 
 pub mod differential;
 pub mod dnssec;
+pub mod faults;
 pub mod lab;
 pub mod load;

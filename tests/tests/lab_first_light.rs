@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use std::time::Instant;
 
 /// Starts both nodes and waits until all routers have both routes and the client is answered.
-fn light(topology: &Topology) -> (Node<'_>, Node<'_>) {
+fn light(topology: &Topology) -> (Node, Node) {
     let start = Instant::now();
     let mut nodes = [&topology.ams, &topology.fra].map(|pop| topology.make_node(pop));
     for node in &mut nodes {
@@ -40,7 +40,7 @@ fn light(topology: &Topology) -> (Node<'_>, Node<'_>) {
 }
 
 /// What the changes of a node are that came up and had no trouble since, in any order.
-fn only_came_up(node: &Node<'_>) -> bool {
+fn only_came_up(node: &Node) -> bool {
     let mut transitions = node.transitions();
     transitions.sort();
     transitions == [PREFIX4, PREFIX6].map(|prefix| format!("{prefix}: withdrawn -> normal"))
@@ -188,7 +188,7 @@ fn a_killed_sidecar_loses_its_routes_at_once() {
     let (lost, sent) = watch.lost(killed);
     println!("    queries of the client lost on the way: {lost} of {sent}");
     ams.responder().assert_running();
-    let local = Client::new(&topology.ams.node);
+    let local = Client::new(topology.ams.machine());
     local.ask_until_answered_by(ANYCAST4, Transport::Udp, "example.com.", ams.nsid());
 
     let restarted = Instant::now();
@@ -221,10 +221,10 @@ fn a_broken_push_everywhere_changes_no_answer_and_no_route() {
     ams.responder().signal(Signal::HUP);
     // The refusal may be this command's exit code; the state below is what counts.
     let _ = fra.pharos(&["reload"]);
-    let refused = |node: &Node<'_>| {
+    let refused = |node: &Node| {
         node.zone_status("example.com.").is_some_and(|zone| zone.get("state").is_some_and(|s| s == "refused"))
     };
-    let alarmed = |node: &Node<'_>| node.alarms().iter().any(|kind| kind == "zone-refused");
+    let alarmed = |node: &Node| node.alarms().iter().any(|kind| kind == "zone-refused");
     observe(
         pushed,
         &mut [

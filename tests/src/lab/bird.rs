@@ -62,6 +62,12 @@ impl Bird {
         lines.iter().any(|line| line.starts_with("1007")).then(|| parse_route(&lines))
     }
 
+    /// The route for `prefix` that the session of this name brought, the best or not.
+    pub fn route_from(&self, protocol: &str, prefix: &str) -> Option<BirdRoute> {
+        let lines = self.ask(&format!("show route for {prefix} protocol {protocol} all"));
+        lines.iter().any(|line| line.starts_with("1007")).then(|| parse_route(&lines))
+    }
+
     /// Whether the table has `prefix`.
     pub fn has(&self, prefix: &str) -> bool {
         self.ask(&format!("show route for {prefix}")).iter().any(|line| line.starts_with("1007"))

@@ -24,30 +24,47 @@
 //! the process that holds them, and labs that run beside each other cannot meet. Nothing in it waits a fixed
 //! time: it polls for a condition, up to [`GUARD`].
 //!
+//! A [`Plan`] says how a lab departs from that: two nodes behind one router, two routers before one node, another
+//! transit network, edits of the shipped configurations. [`Traffic`] is the clients' load, [`RouteMonitor`] the
+//! kernels' own news of their routes.
+//!
 //! What it refuses: to say that a time is good or bad. Times are printed; the guard only ends a hung test.
 //!
-//! The suites `lab_*.rs` call it. They need the right to make namespaces and the routing daemons, so they are
+//! The suites `lab_*.rs` and the fault lab ([`crate::faults`]) call it. They need the right to make namespaces and the routing daemons, so they are
 //! marked as ignored, and `tests/run` runs them where those are at hand.
 
 mod bird;
 mod client;
+mod clock;
+mod configs;
 mod frr;
+mod neighbour;
 mod netns;
 mod node;
+mod plan;
 mod process;
+mod routes;
+mod thread;
 mod topology;
+mod traffic;
 
 pub use bird::{Bird, BirdRoute};
 pub use client::{Answer, Client, Transport, Watch};
+pub use clock::ShiftedClock;
 pub use frr::Frr;
+pub use neighbour::{Heard, Misbehaver, message, update_body};
 pub use netns::Namespace;
-pub use node::{Node, RESPONDER_HTTP, SIDECAR_HTTP};
-pub use process::Daemon;
-pub use topology::{Pop, RouterKind, Topology};
+pub use node::{Event as NodeEvent, Node, RESPONDER_HTTP, SIDECAR_HTTP};
+pub use plan::{Backbone, ClockKind, Edit, Plan, RouterKind, TransitHelp, TransitPolicy, edited};
+pub use process::{Daemon, Journal, Line};
+pub use routes::{RouteMonitor, RouteNews};
+pub use thread::freeze_thread;
+pub use topology::{Pop, Router, Topology};
+pub use traffic::{Tallies, Tally, Traffic};
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long any single condition may take before the test is taken for hung. Far above every timer in the
@@ -145,6 +162,7 @@ pub fn pharos_binary() -> PathBuf {
 #[derive(Debug)]
 pub struct Workspace {
     path: PathBuf,
+    kept: AtomicBool,
 }
 
 impl Workspace {
@@ -155,7 +173,12 @@ impl Workspace {
         // Short, since the path of a unix socket holds 108 octets.
         let path = std::env::temp_dir().join(format!("pharos-{name}-{}-{number}", std::process::id()));
         fs::create_dir_all(&path).expect("the temporary directory can be written");
-        Self { path }
+        Self { path, kept: AtomicBool::new(false) }
+    }
+
+    /// It stays, since something in it is to be looked at.
+    pub fn keep(&self) {
+        self.kept.store(true, Ordering::Relaxed);
     }
 
     /// Where it is.
@@ -181,12 +204,15 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && !self.kept.load(Ordering::Relaxed) {
             // Left-overs in the temporary directory harm nobody.
             let _ = fs::remove_dir_all(&self.path);
             return;
         }
         eprintln!("the lab's files are kept in {}", self.path.display());
+        if self.kept.load(Ordering::Relaxed) {
+            return;
+        }
         let Ok(entries) = fs::read_dir(&self.path) else { return };
         for entry in entries.flatten() {
             let path = entry.path();

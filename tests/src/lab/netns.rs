@@ -1,6 +1,6 @@
 //! Network namespaces without names: each lives as long as the process that holds it.
 
-use super::process::{Daemon, dying_with_parent};
+use super::process::{Daemon, Journal, dying_with_parent};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -91,7 +91,7 @@ impl Namespace {
 
     /// A command that will run inside.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
+        let mut command = dying_with_parent(Path::new("nsenter"));
         command.arg(format!("--net=/proc/{}/ns/net", self.pid())).arg(program).stdin(Stdio::null());
         command
     }
@@ -102,6 +102,21 @@ impl Namespace {
         all.push(program.to_str().expect("paths of the lab are UTF-8").to_owned());
         all.extend(args.iter().map(|arg| (*arg).to_owned()));
         Daemon::start(name, Path::new("nsenter"), &all, log)
+    }
+
+    /// Starts a daemon inside whose standard error is kept as a [`Journal`].
+    pub fn start_heard(
+        &self,
+        name: &str,
+        program: &Path,
+        args: &[&str],
+        environment: &[(String, String)],
+        log: &Path,
+    ) -> (Daemon, Journal) {
+        let mut all = vec![format!("--net=/proc/{}/ns/net", self.pid())];
+        all.push(program.to_str().expect("paths of the lab are UTF-8").to_owned());
+        all.extend(args.iter().map(|arg| (*arg).to_owned()));
+        Daemon::start_heard(name, Path::new("nsenter"), &all, environment, log)
     }
 
     /// Runs `work` on a thread that stands inside. Sockets that it opens stay inside for good.

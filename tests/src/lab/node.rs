@@ -1,13 +1,16 @@
 //! A Pharos node: responder and sidecar as the processes that they are, on the configuration of `deploy/`.
 
 use super::bird::utf8;
-use super::{Daemon, Namespace, Workspace, pharos_binary, source_root};
+use super::plan::edited;
+use super::process::{Journal, Line};
+use super::{ClockKind, Daemon, Edit, Namespace, ShiftedClock, Workspace, pharos_binary, source_root};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Where the responder's HTTP is, inside the node, as `deploy/pharos.yaml` has it.
 pub const RESPONDER_HTTP: &str = "127.0.0.1:9153";
@@ -16,29 +19,38 @@ pub const SIDECAR_HTTP: &str = "127.0.0.1:9154";
 
 /// A node, of which either process may be running or not.
 #[derive(Debug)]
-pub struct Node<'lab> {
+pub struct Node {
     name: String,
-    namespace: &'lab Namespace,
+    /// Its machine.
+    pub namespace: Arc<Namespace>,
     binary: PathBuf,
     logs: PathBuf,
     zones: PathBuf,
     config: PathBuf,
     site: PathBuf,
+    clock: Option<ShiftedClock>,
     responder: Option<Daemon>,
     sidecar: Option<Daemon>,
+    /// What each sidecar of this node has said, in the order of their starts.
+    journals: Vec<Journal>,
 }
 
-impl<'lab> Node<'lab> {
+impl Node {
     /// Writes the configuration and copies the sample zones; starts nothing.
     ///
-    /// The files are those of `deploy/` but for the directories and the site's name.
-    pub fn new(namespace: &'lab Namespace, site: &str, workspace: &Workspace) -> Self {
-        let deploy = |file: &str| {
-            fs::read_to_string(source_root().join("deploy").join(file))
-                .expect("deploy/ is in the source tree")
-        };
-        let run = workspace.join(&format!("{site}-run"));
-        let zones = workspace.join(&format!("{site}-zones"));
+    /// The files are those of `deploy/` but for the plan's departures, the directories and the names.
+    pub(super) fn new(
+        namespace: &Arc<Namespace>,
+        letter: &str,
+        site: &str,
+        workspace: &Workspace,
+        pharos_yaml: &str,
+        site_yaml: &str,
+        clock: ClockKind,
+    ) -> Self {
+        let name = format!("{letter}.{site}");
+        let run = workspace.join(&format!("{name}-run"));
+        let zones = workspace.join(&format!("{name}-zones"));
         for directory in [&run, &zones] {
             fs::create_dir_all(directory).expect("the lab's own directory can be written");
         }
@@ -49,22 +61,20 @@ impl<'lab> Node<'lab> {
                 fs::copy(entry.path(), zones.join(entry.file_name())).expect("a zone file can be copied");
             }
         }
-        let config = deploy("pharos.yaml")
-            .replace("/var/lib/pharos/zones", utf8(&zones))
-            .replace("/run/pharos", utf8(&run));
+        let config =
+            pharos_yaml.replace("/var/lib/pharos/zones", utf8(&zones)).replace("/run/pharos", utf8(&run));
         Self {
-            name: format!("a.{site}"),
-            namespace,
+            namespace: Arc::clone(namespace),
             binary: pharos_binary(),
             logs: workspace.path().to_owned(),
             zones,
-            config: workspace.write(&format!("{site}/pharos.yaml"), &config),
-            site: workspace.write(
-                &format!("{site}/site.yaml"),
-                &deploy("site.yaml").replace("site: ams", &format!("site: {site}")),
-            ),
+            config: workspace.write(&format!("{name}/pharos.yaml"), &config),
+            site: workspace.write(&format!("{name}/site.yaml"), site_yaml),
+            clock: (clock == ClockKind::Shifted).then(|| ShiftedClock::new(workspace, &name)),
             responder: None,
             sidecar: None,
+            journals: Vec::new(),
+            name,
         }
     }
 
@@ -75,12 +85,43 @@ impl<'lab> Node<'lab> {
 
     /// Starts `pharos serve`.
     pub fn start_responder(&mut self) {
-        self.responder = Some(self.start("serve"));
+        self.responder = Some(self.start("serve").0);
     }
 
     /// Starts `pharos announce`.
     pub fn start_sidecar(&mut self) {
-        self.sidecar = Some(self.start("announce"));
+        let (sidecar, journal) = self.start("announce");
+        self.sidecar = Some(sidecar);
+        self.journals.push(journal);
+    }
+
+    /// What the sidecars of this node have logged since then, oldest first.
+    pub fn events(&self, since: Instant) -> Vec<Event> {
+        let of = |journal: &Journal| -> Vec<Event> {
+            let lines = journal.lines();
+            let late = lines.get(lines.partition_point(|line| line.at < since)..).unwrap_or_default();
+            late.iter().filter_map(Event::read).collect()
+        };
+        self.journals.iter().flat_map(of).collect()
+    }
+
+    /// The clock of its processes, where the plan wants one that moves.
+    ///
+    /// # Panics
+    /// If the plan wants the real one.
+    pub fn clock(&self) -> &ShiftedClock {
+        self.clock.as_ref().expect("the plan gives this node a clock that moves")
+    }
+
+    /// Where its zone files are.
+    pub fn zones(&self) -> &Path {
+        &self.zones
+    }
+
+    /// Changes its `pharos.yaml` for whatever starts from now on.
+    pub fn edit_config(&self, edits: &[Edit]) {
+        let text = fs::read_to_string(&self.config).expect("the lab wrote it");
+        fs::write(&self.config, edited(&text, edits)).expect("the lab's own directory can be written");
     }
 
     /// The responder's process.
@@ -184,9 +225,36 @@ impl<'lab> Node<'lab> {
         list.iter().filter_map(|alarm| Some(alarm.get("kind")?.as_str()?.to_owned())).collect()
     }
 
-    fn start(&self, command: &str) -> Daemon {
+    fn start(&self, command: &str) -> (Daemon, Journal) {
         let log = self.logs.join(format!("{}-{command}.log", self.name));
-        let arguments = [command, "--config", utf8(&self.config), "--site", utf8(&self.site)];
-        self.namespace.start(&format!("pharos {command} at {}", self.name), &self.binary, &arguments, &log)
+        let arguments =
+            ["--log-format", "json", command, "--config", utf8(&self.config), "--site", utf8(&self.site)];
+        let environment = self.clock.as_ref().map(ShiftedClock::environment).unwrap_or_default();
+        let name = format!("pharos {command} at {}", self.name);
+        self.namespace.start_heard(&name, &self.binary, &arguments, &environment, &log)
+    }
+}
+
+/// A line of a sidecar's log.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// When the lab read it.
+    pub at: Instant,
+    /// Its message: `route`, `signal`, `alarm`, `session up` and so on.
+    pub message: String,
+    /// Everything else that it says.
+    pub fields: serde_json::Value,
+}
+
+impl Event {
+    fn read(line: &Line) -> Option<Self> {
+        let fields = line.fields.clone()?;
+        let message = fields.get("message")?.as_str()?.to_owned();
+        Some(Self { at: line.at, message, fields })
+    }
+
+    /// A field's text; empty if there is none.
+    pub fn text(&self, field: &str) -> &str {
+        self.fields.get(field).and_then(serde_json::Value::as_str).unwrap_or_default()
     }
 }

@@ -1,9 +1,14 @@
 //! Processes of the lab: started in a namespace, logged to a file, killed by pid.
+//!
+//! What some of them print is evidence of when something happened: a [`Journal`] keeps each line with the moment at
+//! which it was read, in the lab's own time, so that no clock of the process under test is trusted.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// A process that ends with its owner: by `SIGKILL` on drop, and by the kernel if the test itself is killed.
@@ -30,6 +35,44 @@ impl Daemon {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {name} ({}): {error}", program.display()));
         Self { name: name.to_owned(), child, log: log.to_owned() }
+    }
+
+    /// Starts `program` with more in its environment. Standard output goes to `log`; standard error goes there too,
+    /// and line by line to the journal.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_heard(
+        name: &str,
+        program: &Path,
+        args: &[String],
+        environment: &[(String, String)],
+        log: &Path,
+    ) -> (Self, Journal) {
+        let out = File::options().create(true).append(true).open(log).expect("the lab can write its logs");
+        let copy = out.try_clone().expect("a file handle can be doubled");
+        let mut child = dying_with_parent(program)
+            .args(args)
+            .envs(environment.iter().map(|(key, value)| (key, value)))
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {name} ({}): {error}", program.display()));
+        let journal = Journal::read(child.stderr.take().expect("standard error is a pipe"), copy);
+        (Self { name: name.to_owned(), child, log: log.to_owned() }, journal)
+    }
+
+    /// Starts a command that stands ready, standard error to `log`, and gives its standard output, which is a pipe.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn adopt(name: &str, mut command: Command, log: &Path) -> (Self, ChildStdout) {
+        let err = File::options().create(true).append(true).open(log).expect("the lab can write its logs");
+        let spawned = command.stderr(err).stdout(Stdio::piped()).spawn();
+        let mut child = spawned.unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        let out = child.stdout.take().expect("standard output is a pipe");
+        (Self { name: name.to_owned(), child, log: log.to_owned() }, out)
     }
 
     /// The process id; `setpriv` and `nsenter` only ever replace themselves, so it is the program's own.
@@ -77,6 +120,47 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// One line that a process printed.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// When the lab read it: a fraction of a millisecond after it was written, on a machine that has time.
+    pub at: Instant,
+    /// The line without its end.
+    pub text: String,
+    /// The same, where it is an object of JSON.
+    pub fields: Option<serde_json::Value>,
+}
+
+/// Lines of a process, each with its moment; clones share them.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    lines: Arc<Mutex<Vec<Line>>>,
+}
+
+impl Journal {
+    /// Reads `from` on a thread of its own until it ends, with a copy to `log`.
+    pub fn read(from: impl Read + Send + 'static, mut log: File) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let to = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for text in BufReader::new(from).lines().map_while(Result::ok) {
+                let at = Instant::now();
+                let fields = serde_json::from_str(&text).ok().filter(serde_json::Value::is_object);
+                let line = Line { at, text, fields };
+                // A lab that lost its directory is about to end.
+                let _ = writeln!(log, "{}", line.text);
+                to.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        Self { lines }
+    }
+
+    /// All lines so far.
+    pub fn lines(&self) -> MutexGuard<'_, Vec<Line>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

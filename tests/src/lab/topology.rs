@@ -1,35 +1,44 @@
-//! The machines, cables and routers: two POPs, a transit network and a client.
+//! The machines, cables and routers of a lab: two POPs, a transit network and a client, as a [`Plan`] wants them.
 
-use super::{Bird, BirdRoute, Client, Frr, Namespace, Node, Workspace, source_root, wait_until};
-use std::fmt::Write as _;
-use std::fs;
-
-/// Which daemon the POPs' routers run; the transit router is always BIRD.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RouterKind {
-    /// BIRD with the files of `deploy/bird/`.
-    Bird,
-    /// FRR with the file of `deploy/frr/`.
-    Frr,
-}
+use super::configs;
+use super::{
+    Backbone, Bird, BirdRoute, Client, ClockKind, Frr, Namespace, Node, Plan, RouteMonitor, RouterKind,
+    Workspace, wait_until,
+};
+use std::sync::Arc;
 
 #[derive(Debug)]
-enum Router {
+enum Daemons {
     Bird(Bird),
     Frr(Frr),
+    /// Killed, and not started again yet.
+    Down,
 }
 
-/// One point of presence: a router, and a machine for the node.
+/// One router of a POP.
+#[derive(Debug)]
+pub struct Router {
+    /// Before the namespace: fields drop in this order.
+    daemons: Daemons,
+    kind: RouterKind,
+    config: String,
+    /// What its kernel forwards by.
+    pub routes: RouteMonitor,
+    /// The name of its session at the transit router, which is its interface's name there too.
+    pub uplink_name: String,
+    uplink: String,
+    /// Where it runs.
+    pub namespace: Namespace,
+}
+
+/// One point of presence: routers, and machines for the nodes.
 #[derive(Debug)]
 pub struct Pop {
     name: String,
-    /// This site's address on the link to the transit network, which is the name of its BGP session there.
-    uplink: String,
-    /// Before the namespaces: fields drop in this order.
-    router: Router,
-    router_namespace: Namespace,
-    /// Where the node runs.
-    pub node: Namespace,
+    /// At least one.
+    pub routers: Vec<Router>,
+    /// Where the nodes run; at least one.
+    pub machines: Vec<Arc<Namespace>>,
 }
 
 /// The whole lab.
@@ -37,19 +46,30 @@ pub struct Pop {
 pub struct Topology {
     /// The transit network's router.
     pub transit: Bird,
+    /// What the transit router's kernel forwards by.
+    pub transit_routes: RouteMonitor,
     /// The POP that the transit network prefers.
     pub ams: Pop,
     /// The other one.
     pub fra: Pop,
-    client: Namespace,
-    _transit_namespace: Namespace,
+    /// Where the client is.
+    pub client_namespace: Namespace,
+    /// Where the transit router runs.
+    pub transit_namespace: Namespace,
+    /// What it was built from.
+    pub plan: Plan,
     /// Configurations, sockets and logs.
     pub workspace: Workspace,
 }
 
 impl Topology {
-    /// Builds everything but the nodes, and waits until the routers speak with one another.
+    /// The plain lab with routers of that kind.
     pub fn new(kind: RouterKind) -> Self {
+        Self::build(Plan { routers: kind, ..Plan::default() })
+    }
+
+    /// Builds everything but the nodes, and waits until the routers speak with one another.
+    pub fn build(plan: Plan) -> Self {
         let workspace = Workspace::new("lab");
         let transit_namespace = Namespace::new("transit");
         let client = Namespace::new("client");
@@ -61,51 +81,83 @@ impl Topology {
             &["10.9.0.1/24", "fd00:9::1/64"],
         );
         client.sh("ip route add default via 10.9.0.1; ip -6 route add default via fd00:9::1");
-        let ams = Pop::new("ams", 1, kind, &transit_namespace, &workspace);
-        let fra = Pop::new("fra", 2, kind, &transit_namespace, &workspace);
-        let transit =
-            Bird::start(&transit_namespace, &workspace, &transit_config(&[(&ams, 200), (&fra, 100)]));
-        for pop in [&ams, &fra] {
-            wait_until("the transit network has a session with each POP", || transit.established(&pop.name));
+        let transit_routes = RouteMonitor::start(&transit_namespace, workspace.path());
+        let ams = Pop::new("ams", 1, plan.ams_routers, plan.ams_nodes, &plan, &transit_namespace, &workspace);
+        let fra = Pop::new("fra", 2, 1, 1, &plan, &transit_namespace, &workspace);
+        if plan.backbone == Backbone::Ibgp {
+            let (ams, fra) = (&ams.router().namespace, &fra.router().namespace);
+            ams.link(
+                "backbone",
+                &["10.8.0.1/30", "fd00:8::1/64"],
+                fra,
+                "backbone",
+                &["10.8.0.2/30", "fd00:8::2/64"],
+            );
         }
-        Self { transit, ams, fra, client, _transit_namespace: transit_namespace, workspace }
+        let sessions: Vec<_> = [(&ams, 200), (&fra, 100)]
+            .into_iter()
+            .flat_map(|(pop, preference)| pop.routers.iter().map(move |router| (router, preference)))
+            .map(|(router, preference)| (router.uplink_name.as_str(), router.uplink.as_str(), preference))
+            .collect();
+        let text = configs::transit(&plan, &sessions);
+        let transit = Bird::start(&transit_namespace, &workspace, &text);
+        for (name, ..) in sessions {
+            wait_until("the transit network has a session with each router", || transit.established(name));
+        }
+        let client_namespace = client;
+        Self { transit, transit_routes, ams, fra, client_namespace, transit_namespace, plan, workspace }
     }
 
     /// The resolver somewhere on the Internet.
     pub fn client(&self) -> Client<'_> {
-        Client::new(&self.client)
+        Client::new(&self.client_namespace)
     }
 
-    /// Makes the node of a POP, not yet running.
-    pub fn make_node<'lab>(&'lab self, pop: &'lab Pop) -> Node<'lab> {
-        Node::new(&pop.node, &pop.name, &self.workspace)
+    /// Makes the first node of a POP, not yet running.
+    pub fn make_node(&self, pop: &Pop) -> Node {
+        self.make_nodes(pop).swap_remove(0)
+    }
+
+    /// Makes all nodes of a POP, not yet running.
+    pub fn make_nodes(&self, pop: &Pop) -> Vec<Node> {
+        let routers = u8::try_from(pop.routers.len()).expect("a POP has few routers");
+        let node = |(number, machine): (u8, &Arc<Namespace>)| {
+            let letter = ["a", "b"].get(usize::from(number)).expect("a POP has one node or two");
+            let site = configs::site(&self.plan, letter, &pop.name, number, routers);
+            let pharos = configs::pharos(&self.plan);
+            let clock = if pop.name == "ams" { self.plan.clock } else { ClockKind::Real };
+            Node::new(machine, letter, &pop.name, &self.workspace, &pharos, &site, clock)
+        };
+        (0..).zip(&pop.machines).map(node).collect()
     }
 }
 
 impl Pop {
-    fn new(name: &str, number: u8, kind: RouterKind, transit: &Namespace, workspace: &Workspace) -> Self {
-        let router_namespace = Namespace::new(&format!("{name}-router"));
-        let node = Namespace::new(&format!("{name}-node"));
-        let address = |host: u8| (format!("10.{number}.0.{host}/24"), format!("fd00:{number}::{host}/64"));
-        let (near, far) = (address(2), address(1));
-        router_namespace.link("uplink", &[&near.0, &near.1], transit, name, &[&far.0, &far.1]);
-        // The addresses that deploy/ uses. The link is nobody else's, so every POP can have the same.
-        node.link(
-            "eth0",
-            &["10.0.0.2/30", "fd00::2/64"],
-            &router_namespace,
-            "node",
-            &["10.0.0.1/30", "fd00::1/64"],
-        );
-        node.sh("ip address add 192.0.2.53/32 dev lo
-            ip address add 2001:db8:53::53/128 dev lo
-            ip route add default via 10.0.0.1
-            ip -6 route add default via fd00::1");
-        let router = match kind {
-            RouterKind::Bird => Router::Bird(Bird::start(&router_namespace, workspace, &bird_config(number))),
-            RouterKind::Frr => Router::Frr(Frr::start(&router_namespace, workspace, &frr_config(number))),
-        };
-        Self { name: name.to_owned(), uplink: format!("10.{number}.0.2"), router, router_namespace, node }
+    fn new(
+        name: &str,
+        number: u8,
+        routers: u8,
+        nodes: u8,
+        plan: &Plan,
+        transit: &Namespace,
+        workspace: &Workspace,
+    ) -> Self {
+        let machines: Vec<_> = (0..nodes)
+            .map(|node| {
+                let machine = Namespace::new(&format!("{name}-node{}", suffix(node)));
+                machine.sh("ip address add 192.0.2.53/32 dev lo
+                    ip address add 2001:db8:53::53/128 dev lo");
+                Arc::new(machine)
+            })
+            .collect();
+        let routers: Vec<_> = (0..routers)
+            .map(|index| Router::new(name, number, index, &machines, plan, transit, workspace))
+            .collect();
+        for (index, machine) in (0..).zip(&machines) {
+            let [_, router4, _, router6] = configs::link(0, index);
+            machine.sh(&format!("ip route add default via {router4}; ip -6 route add default via {router6}"));
+        }
+        Self { name: name.to_owned(), routers, machines }
     }
 
     /// The site's name, `ams` or `fra`.
@@ -113,126 +165,149 @@ impl Pop {
         &self.name
     }
 
-    /// Whether the router's BGP table has a route for `prefix`.
+    /// Whether the first router's BGP table has a route for `prefix`.
     pub fn has_route(&self, prefix: &str) -> bool {
-        match &self.router {
-            Router::Bird(bird) => bird.has(prefix),
-            Router::Frr(frr) => frr.has(prefix),
-        }
+        self.router().has_route(prefix)
     }
 
-    /// The local preference of the router's route for `prefix`.
+    /// The local preference of the first router's route for `prefix`.
     pub fn local_preference(&self, prefix: &str) -> Option<u64> {
-        match &self.router {
-            Router::Bird(bird) => bird.route(prefix).map(|route| u64::from(route.local_preference)),
-            Router::Frr(frr) => frr.local_preference(prefix),
-        }
+        self.router().local_preference(prefix)
     }
 
-    /// The router's route in full, where the router is BIRD.
+    /// The first node's route at the first router in full, where the router is BIRD.
     pub fn bird_route(&self, prefix: &str) -> Option<BirdRoute> {
-        match &self.router {
-            Router::Bird(bird) => bird.route(prefix),
-            Router::Frr(_) => None,
-        }
+        self.router().bird().and_then(|bird| bird.route_from("pharos_node", prefix))
     }
 
-    /// How many routes the node's session has announced and withdrawn, where the router is BIRD.
+    /// How many routes the sessions with the nodes have announced and withdrawn, where the routers are BIRD.
     pub fn route_changes(&self) -> Vec<String> {
-        match &self.router {
-            Router::Bird(bird) => bird.route_changes("pharos_node"),
-            Router::Frr(_) => Vec::new(),
+        let of_router = |router: &Router| {
+            let bird = router.bird()?;
+            let sessions =
+                (0..).take(self.machines.len()).map(|node| format!("pharos_node{}", session_suffix(node)));
+            Some(sessions.flat_map(|session| bird.route_changes(&session)).collect::<Vec<_>>())
+        };
+        self.routers.iter().filter_map(of_router).flatten().collect()
+    }
+
+    /// The first router, which most have only.
+    pub fn router(&self) -> &Router {
+        self.routers.first().expect("a POP has a router")
+    }
+
+    /// The first router, to be broken.
+    pub fn router_mut(&mut self) -> &mut Router {
+        self.routers.first_mut().expect("a POP has a router")
+    }
+
+    /// The first node's machine.
+    pub fn machine(&self) -> &Arc<Namespace> {
+        self.machines.first().expect("a POP has a node")
+    }
+}
+
+impl Router {
+    fn new(
+        pop: &str,
+        number: u8,
+        index: u8,
+        machines: &[Arc<Namespace>],
+        plan: &Plan,
+        transit: &Namespace,
+        workspace: &Workspace,
+    ) -> Self {
+        let namespace = Namespace::new(&format!("{pop}-router{}", suffix(index)));
+        let uplink_name = format!("{pop}{}", session_suffix(index));
+        let third = number + 10 * index;
+        let address = |host: u8| (format!("10.{third}.0.{host}/24"), format!("fd00:{third}::{host}/64"));
+        let (near, far) = (address(2), address(1));
+        namespace.link("uplink", &[&near.0, &near.1], transit, &uplink_name, &[&far.0, &far.1]);
+        for (node, machine) in (0..).zip(machines) {
+            let [node4, router4, node6, router6] = configs::link(index, node);
+            let (node4, node6) = (format!("{node4}/30"), format!("{node6}/64"));
+            let (router4, router6) = (format!("{router4}/30"), format!("{router6}/64"));
+            machine.link(
+                &format!("eth{index}"),
+                &[&node4, &node6],
+                &namespace,
+                &format!("node{}", suffix(node)),
+                &[&router4, &router6],
+            );
+        }
+        // Flows, not addresses, are spread over the nodes.
+        namespace.sh("echo 1 > /proc/sys/net/ipv4/fib_multipath_hash_policy
+            echo 1 > /proc/sys/net/ipv6/fib_multipath_hash_policy");
+        let routes = RouteMonitor::start(&namespace, workspace.path());
+        let nodes = u8::try_from(machines.len()).expect("a POP has few nodes");
+        let config = match plan.routers {
+            RouterKind::Bird => configs::bird(plan, pop, third, index, nodes),
+            RouterKind::Frr => configs::frr(third),
+        };
+        let uplink = format!("10.{third}.0.2");
+        let kind = plan.routers;
+        let mut router =
+            Self { daemons: Daemons::Down, kind, config, routes, uplink_name, uplink, namespace };
+        router.start(workspace);
+        router
+    }
+
+    /// Starts its daemon, if it is down.
+    pub fn start(&mut self, workspace: &Workspace) {
+        if !matches!(self.daemons, Daemons::Down) {
+            return;
+        }
+        self.daemons = match self.kind {
+            RouterKind::Bird => Daemons::Bird(Bird::start(&self.namespace, workspace, &self.config)),
+            RouterKind::Frr => Daemons::Frr(Frr::start(&self.namespace, workspace, &self.config)),
+        };
+    }
+
+    /// Changes the configuration that the next start takes.
+    pub fn edit(&mut self, edit: impl FnOnce(&str) -> String) {
+        self.config = edit(&self.config);
+    }
+
+    /// `kill -9` of its daemon; the kernel goes on forwarding.
+    pub fn kill(&mut self) {
+        self.daemons = Daemons::Down;
+    }
+
+    /// BIRD, where it is BIRD and runs.
+    pub fn bird(&self) -> Option<&Bird> {
+        match &self.daemons {
+            Daemons::Bird(bird) => Some(bird),
+            Daemons::Frr(_) | Daemons::Down => None,
         }
     }
 
-    /// Where the router runs.
-    pub fn router_namespace(&self) -> &Namespace {
-        &self.router_namespace
+    /// Whether the BGP table has a route for `prefix`.
+    pub fn has_route(&self, prefix: &str) -> bool {
+        match &self.daemons {
+            Daemons::Bird(bird) => bird.has(prefix),
+            Daemons::Frr(frr) => frr.has(prefix),
+            Daemons::Down => false,
+        }
+    }
+
+    /// The local preference of the first node's route for `prefix`.
+    pub fn local_preference(&self, prefix: &str) -> Option<u64> {
+        match &self.daemons {
+            Daemons::Bird(bird) => {
+                bird.route_from("pharos_node", prefix).map(|route| u64::from(route.local_preference))
+            }
+            Daemons::Frr(frr) => frr.local_preference(prefix),
+            Daemons::Down => None,
+        }
     }
 }
 
-/// The router of a POP: deploy/bird included as it stands, then what any router of a network has.
-fn bird_config(number: u8) -> String {
-    let deploy = source_root().join("deploy/bird");
-    let deploy = deploy.display();
-    format!(
-        r#"log stderr all;
-router id 10.{number}.0.2;
-include "{deploy}/pharos-site.conf";
-include "{deploy}/pharos.conf";
-protocol device {{}}
-protocol kernel {{ scan time 60; ipv4 {{ import none; export all; }}; }}
-protocol kernel {{ scan time 60; ipv6 {{ import none; export all; }}; }}
-protocol bgp transit {{
-    local as PHAROS_LOCAL_AS;
-    neighbor 10.{number}.0.1 as 64496;
-    connect delay time 1; connect retry time 1; error wait time 1, 1;
-    graceful restart off;
-    ipv4 {{ import all; export filter pharos_border_out; }};
-    ipv6 {{ import all; export filter pharos_border_out; }};
-}}
-"#
-    )
+/// What sets the second of a kind apart in names of machines and interfaces.
+fn suffix(index: u8) -> &'static str {
+    if index == 0 { "" } else { "-b" }
 }
 
-/// The same for FRR: deploy/frr as it stands, with the session to the transit network added.
-fn frr_config(number: u8) -> String {
-    let path = source_root().join("deploy/frr/pharos.conf");
-    let mut text = fs::read_to_string(path).expect("the router configuration is in the source tree");
-    write!(
-        text,
-        "!
-route-map ALL permit 10
-exit
-!
-router bgp 64500
- neighbor 10.{number}.0.1 remote-as 64496
- neighbor 10.{number}.0.1 timers connect 1
- neighbor 10.{number}.0.1 advertisement-interval 0
- address-family ipv4 unicast
-  neighbor 10.{number}.0.1 activate
-  neighbor 10.{number}.0.1 route-map ALL in
-  neighbor 10.{number}.0.1 route-map PHAROS-BORDER-OUT4 out
- exit-address-family
- address-family ipv6 unicast
-  neighbor 10.{number}.0.1 activate
-  neighbor 10.{number}.0.1 route-map ALL in
-  neighbor 10.{number}.0.1 route-map PHAROS-BORDER-OUT6 out
- exit-address-family
-exit
-"
-    )
-    .expect("text can be appended to a string");
-    text
-}
-
-/// The transit router: takes what the POPs send, prefers one POP by local preference, and knows the way back to
-/// the client, whose network is its own.
-fn transit_config(pops: &[(&Pop, u32)]) -> String {
-    let mut text = "log stderr all;
-router id 10.9.0.1;
-protocol device {}
-protocol direct { ipv4; ipv6; interface \"client\"; }
-protocol kernel { scan time 60; ipv4 { import none; export where source = RTS_BGP; }; }
-protocol kernel { scan time 60; ipv6 { import none; export where source = RTS_BGP; }; }
-"
-    .to_owned();
-    for (pop, preference) in pops {
-        let (name, neighbour) = (&pop.name, &pop.uplink);
-        write!(
-            text,
-            "protocol bgp {name} {{
-    local as 64496;
-    neighbor {neighbour} as 64500;
-    connect delay time 1; connect retry time 1; error wait time 1, 1;
-    graceful restart off;
-    default bgp_local_pref {preference};
-    ipv4 {{ import all; export where source = RTS_DEVICE; }};
-    ipv6 {{ import all; export where source = RTS_DEVICE; }};
-}}
-"
-        )
-        .expect("text can be appended to a string");
-    }
-    text
+/// The same in names of BIRD's protocols, which know no hyphen.
+pub(super) fn session_suffix(index: u8) -> &'static str {
+    if index == 0 { "" } else { "_b" }
 }

@@ -1,0 +1,225 @@
+//! Plays one scenario once, and measures.
+
+use super::expect::Kind;
+use super::{Expect, FaultLab, Loss, Scenario, Step, Who};
+use crate::lab::{GUARD, NodeEvent, PREFIX4, PREFIX6, Tallies};
+use serde::{Deserialize, Serialize};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// The pause between two looks at what is still expected: a quarter of the smallest bound would be far more.
+const LOOK: Duration = Duration::from_millis(3);
+
+/// What one repetition found. Times are in milliseconds from the fault.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Repetition {
+    /// Until the sidecar had decided.
+    pub detection_ms: Option<f64>,
+    /// Until the neighbour's route had changed.
+    pub convergence_ms: Option<f64>,
+    /// Until clients were answered by whom they should be.
+    pub clients_ms: Option<f64>,
+    /// Queries over UDP from the fault until all that was expected of it had come, and how many were lost.
+    pub udp: [u64; 2],
+    /// The same over TCP.
+    pub tcp: [u64; 2],
+    /// Queries lost later, in the steps that mend.
+    pub lost_later: u64,
+    /// Answers that were none.
+    pub wrong: u64,
+    /// Changes of a level that nobody expected.
+    pub false_reactions: Vec<String>,
+    /// What the neighbour counted: updates and withdrawals from the fault to the end.
+    pub neighbour: Vec<String>,
+    /// What failed; empty if all was as expected.
+    pub failures: Vec<String>,
+}
+
+/// A change of a level that a step expected, or that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Change {
+    node: String,
+    prefix: String,
+    to: String,
+}
+
+/// Plays the scenario once.
+pub fn run(scenario: &Scenario) -> Repetition {
+    let played = catch_unwind(AssertUnwindSafe(|| play(scenario)));
+    played.unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().cloned();
+        let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let why = words.unwrap_or_else(|| "a panic without words".to_owned());
+        Repetition { failures: vec![why], ..Repetition::default() }
+    })
+}
+
+fn play(scenario: &Scenario) -> Repetition {
+    let mut lab = FaultLab::build(scenario.plan.clone(), scenario.begin);
+    let counted = lab.topology.ams.route_changes();
+    let mut result = Repetition::default();
+    let mut expected = Vec::new();
+    let mut begun = None;
+    for (number, step) in scenario.steps.iter().enumerate() {
+        lab.strike();
+        (step.act)(&mut lab);
+        let since = lab.struck;
+        begun.get_or_insert(since);
+        let moments = wait_for_all(&mut lab, step, since);
+        expected.extend(step.expect.iter().filter_map(change));
+        calm(step);
+        let end = Instant::now();
+        let tallies = lab.traffic.tally(since, end);
+        result.wrong += tallies.udp.wrong + tallies.tcp.wrong;
+        if number == 0 {
+            measure(&mut result, since, &moments, tallies);
+        } else {
+            result.lost_later += tallies.udp.lost + tallies.tcp.lost;
+        }
+        judge_losses(&mut result, scenario, step, &lab, since, &moments, end);
+    }
+    let tolerated = |prefix: &str, level: &str| Change {
+        node: Who::A.nsid().to_owned(),
+        prefix: prefix.to_owned(),
+        to: level.to_owned(),
+    };
+    expected
+        .extend(scenario.tolerates.iter().flat_map(|level| [PREFIX4, PREFIX6].map(|p| tolerated(p, level))));
+    if let Some(begun) = begun {
+        judge_changes(&mut result, &lab, begun, expected);
+    }
+    if result.wrong > 0 {
+        result.failures.push(format!("{} wrong answers", result.wrong));
+    }
+    result.neighbour = difference(&counted, &lab.topology.ams.route_changes());
+    if !result.failures.is_empty() {
+        lab.topology.workspace.keep();
+    }
+    result
+}
+
+/// The moments at which the expectations came true, in their order.
+fn wait_for_all(lab: &mut FaultLab, step: &Step, since: Instant) -> Vec<(Kind, Instant)> {
+    let mut moments: Vec<Option<Instant>> = vec![None; step.expect.len()];
+    loop {
+        let cheap_ones_met =
+            moments.iter().zip(&step.expect).all(|(moment, expect)| moment.is_some() || expect.is_costly());
+        for (moment, expect) in moments.iter_mut().zip(&step.expect) {
+            // What was true once counts.
+            if moment.is_none() && (cheap_ones_met || !expect.is_costly()) {
+                *moment = expect.met(lab, since);
+            }
+        }
+        if let Some(moments) = moments.iter().copied().collect::<Option<Vec<_>>>() {
+            return step.expect.iter().map(Expect::kind).zip(moments).collect();
+        }
+        let missing = step.expect.iter().zip(&moments).filter(|(_, moment)| moment.is_none());
+        assert!(
+            since.elapsed() < GUARD,
+            "{}: not within {} s: {:?}\nevents: {:#?}",
+            step.what,
+            GUARD.as_secs(),
+            missing.map(|(expect, _)| expect).collect::<Vec<_>>(),
+            recent(lab, since),
+        );
+        std::thread::sleep(if cheap_ones_met { 20 * LOOK } else { LOOK });
+    }
+}
+
+/// What the sidecars said since then, for those who look for the cause.
+fn recent(lab: &FaultLab, since: Instant) -> Vec<String> {
+    let of = |events: Vec<NodeEvent>, node: String| {
+        events.into_iter().map(move |event| {
+            format!("{node} +{:.3} {}", event.at.duration_since(since).as_secs_f64(), event.fields)
+        })
+    };
+    lab.nodes().iter().flat_map(|node| of(node.events(since), node.nsid().to_owned())).collect()
+}
+
+/// The one wait for time alone: that nothing happens can only be seen by waiting.
+fn calm(step: &Step) {
+    std::thread::sleep(step.calm);
+}
+
+fn measure(result: &mut Repetition, since: Instant, moments: &[(Kind, Instant)], tallies: Tallies) {
+    let last = |kind| {
+        let of_kind = moments.iter().filter(|(its, _)| *its == kind);
+        of_kind.map(|(_, at)| at.saturating_duration_since(since).as_secs_f64() * 1e3).reduce(f64::max)
+    };
+    result.detection_ms = last(Kind::Detection);
+    result.convergence_ms = last(Kind::Convergence);
+    result.clients_ms = last(Kind::Clients);
+    result.udp = [tallies.udp.sent, tallies.udp.lost];
+    result.tcp = [tallies.tcp.sent, tallies.tcp.lost];
+}
+
+fn judge_losses(
+    result: &mut Repetition,
+    scenario: &Scenario,
+    step: &Step,
+    lab: &FaultLab,
+    since: Instant,
+    moments: &[(Kind, Instant)],
+    end: Instant,
+) {
+    let settled = moments.iter().filter(|(kind, _)| *kind == Kind::Clients).map(|(_, at)| *at).max();
+    let from = match (scenario.loss, settled) {
+        (Loss::Any, _) | (Loss::UntilConverged, None) => return,
+        (Loss::Nothing, _) => since,
+        (Loss::UntilConverged, Some(settled)) => settled,
+    };
+    let tallies = lab.traffic.tally(from, end);
+    let (udp, tcp) = (tallies.udp, tallies.tcp);
+    if udp.lost + tcp.lost > 0 {
+        let of = format!("{} of {} over UDP, {} of {} over TCP", udp.lost, udp.sent, tcp.lost, tcp.sent);
+        result.failures.push(format!("{}: lost {of}", step.what));
+    }
+}
+
+fn change(expect: &Expect) -> Option<Change> {
+    let Expect::Level { who, prefix, level, .. } = expect else { return None };
+    Some(Change { node: who.nsid().to_owned(), prefix: (*prefix).to_owned(), to: (*level).to_owned() })
+}
+
+/// Every change since the fault must have been expected, as often as it was.
+fn judge_changes(result: &mut Repetition, lab: &FaultLab, since: Instant, mut expected: Vec<Change>) {
+    for node in lab.nodes() {
+        for event in node.events(since).iter().filter(|event| event.message == "route") {
+            let change = Change {
+                node: node.nsid().to_owned(),
+                prefix: event.text("prefix").to_owned(),
+                to: event.text("to").to_owned(),
+            };
+            match expected.iter().position(|one| *one == change) {
+                Some(place) => {
+                    expected.swap_remove(place);
+                }
+                None => result.false_reactions.push(format!(
+                    "{} {}: {} -> {}: {}",
+                    change.node,
+                    change.prefix,
+                    event.text("from"),
+                    change.to,
+                    event.text("cause")
+                )),
+            }
+        }
+    }
+    if !result.false_reactions.is_empty() {
+        result.failures.push(format!("false reactions: {:#?}", result.false_reactions));
+    }
+}
+
+/// What BIRD counts of a session now, where it is more than before. Columns are received, rejected, filtered,
+/// ignored, accepted.
+fn difference(before: &[String], after: &[String]) -> Vec<String> {
+    let numbers =
+        |line: &str| -> Vec<i64> { line.split_whitespace().filter_map(|word| word.parse().ok()).collect() };
+    let name = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
+    let of = |(before, after): (&String, &String)| {
+        let received =
+            numbers(after).first().copied().unwrap_or(0) - numbers(before).first().copied().unwrap_or(0);
+        (received != 0).then(|| format!("{}: {received}", name(after)))
+    };
+    before.iter().zip(after).filter_map(of).collect()
+}

@@ -1,0 +1,181 @@
+//! What may come of a fault, as values that the engine can look at.
+
+use super::{FaultLab, Who};
+use crate::lab::{NodeEvent, PREFIX4, PREFIX6, RouteMonitor, RouteNews};
+use std::time::Instant;
+
+/// Something that must come true after a step.
+#[derive(Debug, Clone)]
+pub enum Expect {
+    /// The sidecar decides on this level, and its cause holds these words.
+    Level {
+        /// Of which node.
+        who: Who,
+        /// For which prefix.
+        prefix: &'static str,
+        /// What it decides.
+        level: &'static str,
+        /// Part of the cause.
+        because: &'static str,
+    },
+    /// The route is gone at every router of ams, or, with two nodes there, that node's part of it.
+    Gone(&'static str),
+    /// The route is at every router of ams.
+    Back(&'static str),
+    /// The routers of ams spread the prefix over so many nodes.
+    Spread(&'static str, usize),
+    /// The local preference of the route at the first router of ams.
+    Preference(&'static str, u64),
+    /// The first router of ams has this community on the route.
+    Community(&'static str, &'static str),
+    /// The transit network sends traffic for the prefix to the router with this address, or nowhere.
+    Transit(&'static str, Option<&'static str>),
+    /// An alarm of this kind, and with these words, is raised.
+    Alarm(Who, &'static str, &'static str),
+    /// The last alarm of this kind is over.
+    AlarmOver(Who, &'static str),
+    /// The sidecar's log has this message, and these words anywhere in its fields.
+    Logged(Who, &'static str, &'static str),
+    /// `pharos why` for the prefix has these words.
+    Why(Who, &'static str, &'static str),
+    /// Every query of every client is answered by one of these.
+    Answered(&'static [&'static str]),
+    /// The responder has ended by itself.
+    ResponderEnded(Who),
+    /// The sidecar has ended by itself.
+    SidecarEnded(Who),
+    /// Anything else.
+    That(&'static str, fn(&mut FaultLab) -> bool),
+}
+
+/// What a measured moment stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Detection,
+    Convergence,
+    Clients,
+    Other,
+}
+
+/// Both prefixes withdrawn at the first node of ams for this reason, gone at its router, and clients with fra.
+pub(super) fn leaves(because: &'static str) -> Vec<Expect> {
+    let mut list = decided("withdrawn", because);
+    list.extend([Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])]);
+    list
+}
+
+/// Both prefixes back to normal at the first node of ams, at its router, and clients with it.
+pub(super) fn returns() -> Vec<Expect> {
+    let mut list = decided("normal", "");
+    list.extend([Expect::Back(PREFIX4), Expect::Back(PREFIX6), Expect::Answered(&["a.ams"])]);
+    list
+}
+
+/// The first node of ams decides on this level for both prefixes.
+pub(super) fn decided(level: &'static str, because: &'static str) -> Vec<Expect> {
+    let of = |prefix| Expect::Level { who: Who::A, prefix, level, because };
+    vec![of(PREFIX4), of(PREFIX6)]
+}
+
+impl Expect {
+    /// Which of the measured times this is the end of.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Level { .. } | Self::Alarm(..) => Kind::Detection,
+            Self::Gone(_) | Self::Preference(..) | Self::Community(..) | Self::Spread(..) | Self::Back(_) => {
+                Kind::Convergence
+            }
+            Self::Answered(_) => Kind::Clients,
+            _ => Kind::Other,
+        }
+    }
+
+    /// Whether looking costs a process: then it is looked at last, and seldom.
+    pub(super) fn is_costly(&self) -> bool {
+        matches!(self, Self::Why(..))
+    }
+
+    /// The moment at which it came true; `None` if it has not since then.
+    pub(super) fn met(&self, lab: &mut FaultLab, since: Instant) -> Option<Instant> {
+        match self {
+            Self::Level { who, prefix, level, because } => {
+                let matches = |event: &NodeEvent| {
+                    event.message == "route"
+                        && event.text("prefix") == *prefix
+                        && event.text("to") == *level
+                        && event.text("cause").contains(because)
+                };
+                first(lab, *who, since, matches)
+            }
+            Self::Alarm(who, kind, words) => first(lab, *who, since, |event| {
+                event.message == "alarm" && event.text("kind") == *kind && event.text("text").contains(words)
+            }),
+            Self::AlarmOver(who, kind) => {
+                first(lab, *who, since, |event| event.message == "alarm over" && event.text("kind") == *kind)
+            }
+            Self::Logged(who, message, words) => first(lab, *who, since, |event| {
+                event.message.contains(message) && event.fields.to_string().contains(words)
+            }),
+            Self::Gone(prefix) => route(lab, prefix, since, 0),
+            Self::Back(prefix) => {
+                let nodes = lab.topology.ams.machines.len();
+                route(lab, prefix, since, nodes)
+            }
+            Self::Spread(prefix, nodes) => route(lab, prefix, since, *nodes),
+            Self::Preference(prefix, value) => {
+                (lab.topology.ams.local_preference(prefix) == Some(*value)).then(Instant::now)
+            }
+            Self::Community(prefix, community) => {
+                let route = lab.topology.ams.bird_route(prefix)?;
+                route.communities.iter().any(|has| has == community).then(Instant::now)
+            }
+            Self::Transit(prefix, gateway) => {
+                let news = lab.topology.transit_routes.last(prefix)?;
+                let expected: Vec<_> = gateway.iter().map(|gateway| (*gateway).to_owned()).collect();
+                (news.gateways == expected).then_some(news.at.max(since))
+            }
+            Self::Why(who, prefix, words) => {
+                let output = lab.node(*who).pharos(&["why", prefix]);
+                String::from_utf8_lossy(&output.stdout).contains(words).then(Instant::now)
+            }
+            Self::Answered(nodes) => lab.traffic.settled_on(nodes, since),
+            Self::ResponderEnded(who) => lab.node(*who).responder().ended().map(|_| Instant::now()),
+            Self::SidecarEnded(who) => lab.node(*who).sidecar().ended().map(|_| Instant::now()),
+            Self::That(_, holds) => holds(lab).then(Instant::now),
+        }
+    }
+}
+
+fn first(
+    lab: &mut FaultLab,
+    who: Who,
+    since: Instant,
+    matches: impl Fn(&NodeEvent) -> bool,
+) -> Option<Instant> {
+    let events = lab.node(who).events(since);
+    events.iter().find(|event| matches(event)).map(|event| event.at)
+}
+
+/// When the last router of ams came to spread `prefix` over so many nodes, by its kernel's own news.
+fn route(lab: &FaultLab, prefix: &str, since: Instant, nodes: usize) -> Option<Instant> {
+    let mut last = since;
+    for router in &lab.topology.ams.routers {
+        last = last.max(heard(&router.routes, prefix, nodes).or_else(|| {
+            // A kernel that lost the interface says nothing; its daemon knows. So does one without a kernel route.
+            (nodes == 0 && router.bird().is_some_and(|bird| !bird.has(prefix))).then(Instant::now)
+        })?);
+    }
+    Some(last)
+}
+
+fn heard(routes: &RouteMonitor, prefix: &str, nodes: usize) -> Option<Instant> {
+    let news = routes.last(prefix)?;
+    (nodes_among(&news) == nodes).then_some(news.at)
+}
+
+/// How many gateways of a route are nodes of this POP; others are the backbone's.
+pub(super) fn nodes_among(news: &RouteNews) -> usize {
+    let is_node =
+        |gateway: &&String| ["10.0.", "fd00::", "fd00:0:0:"].iter().any(|net| gateway.starts_with(net));
+    news.gateways.iter().filter(is_node).count()
+}

@@ -1,0 +1,222 @@
+//! A lab that is lit: routers, nodes, clients under way, and the verbs by which scenarios break things.
+
+use super::Begin;
+use super::expect::nodes_among;
+use crate::lab::{
+    ANYCAST4, Daemon, Misbehaver, Namespace, Node, PREFIX4, PREFIX6, Plan, Pop, Router, Topology, Traffic,
+    Transport, wait_until,
+};
+use rustix::process::Signal;
+use std::path::Path;
+use std::time::Instant;
+
+/// A node of the lab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// The first node of ams, where most faults strike.
+    A,
+    /// The second node of ams, where the plan has one.
+    B,
+    /// The node of fra.
+    Fra,
+}
+
+impl Who {
+    /// What it says in NSID.
+    pub const fn nsid(self) -> &'static str {
+        match self {
+            Self::A => "a.ams",
+            Self::B => "b.ams",
+            Self::Fra => "a.fra",
+        }
+    }
+}
+
+/// Everything that a scenario can touch.
+#[derive(Debug)]
+pub struct FaultLab {
+    /// When the fault struck: set by the engine before a step, and again by a step that had to prepare something.
+    pub struck: Instant,
+    /// The clients. First to go, so that they ask nobody who is gone.
+    pub traffic: Traffic,
+    /// What else runs; killed with the lab.
+    pub helpers: Vec<Daemon>,
+    /// A neighbour that misbehaves, where a scenario puts one in the router's place.
+    pub neighbour: Option<Misbehaver>,
+    nodes: Vec<Node>,
+    /// Routers and machines.
+    pub topology: Topology,
+}
+
+impl FaultLab {
+    /// Builds the lab and brings it to the state in which the fault strikes.
+    pub fn build(plan: Plan, begin: Begin) -> Self {
+        let topology = Topology::build(plan);
+        let mut nodes = topology.make_nodes(&topology.ams);
+        nodes.extend(topology.make_nodes(&topology.fra));
+        let names: Vec<_> = nodes.iter().map(|node| node.nsid().to_owned()).collect();
+        let traffic = Traffic::start(&topology.client_namespace, &names);
+        let mut lab =
+            Self { struck: Instant::now(), traffic, helpers: Vec::new(), neighbour: None, nodes, topology };
+        match begin {
+            Begin::Lit => lab.light(),
+            Begin::Dark(prepare) => {
+                prepare(&mut lab);
+                lab.light_fra();
+            }
+        }
+        lab
+    }
+
+    fn light(&mut self) {
+        for node in &mut self.nodes {
+            node.start_responder();
+            node.start_sidecar();
+        }
+        let topology = &self.topology;
+        for prefix in [PREFIX4, PREFIX6] {
+            for router in topology.ams.routers.iter().chain(&topology.fra.routers) {
+                wait_until("each router has both routes", || {
+                    self.nodes.iter_mut().for_each(|node| {
+                        node.responder().assert_running();
+                        node.sidecar().assert_running();
+                    });
+                    router.has_route(prefix)
+                });
+            }
+        }
+        let whole: Vec<_> =
+            self.nodes.iter().map(|node| node.nsid().to_owned()).filter(|n| n.ends_with("ams")).collect();
+        wait_until("every node's route is there", || {
+            self.nodes
+                .iter()
+                .all(|node| [PREFIX4, PREFIX6].iter().all(|p| node.level(p).as_deref() == Some("normal")))
+                && topology.ams.routers.iter().all(|router| gateways(router) == whole.len())
+        });
+        let ams: Vec<_> = whole.iter().map(String::as_str).collect();
+        let since = Instant::now();
+        wait_until("clients are answered by ams", || self.traffic.settled_on(&ams, since).is_some());
+    }
+
+    fn light_fra(&mut self) {
+        let fra = self.node(Who::Fra);
+        fra.start_responder();
+        fra.start_sidecar();
+        let since = Instant::now();
+        wait_until("clients are answered by fra", || {
+            self.traffic.settled_on(&[Who::Fra.nsid()], since).is_some()
+        });
+    }
+
+    /// Now is when it strikes: what came before was preparation.
+    pub fn strike(&mut self) {
+        self.struck = Instant::now();
+    }
+
+    /// A node.
+    ///
+    /// # Panics
+    /// If the plan has none of that name.
+    pub fn node(&mut self, who: Who) -> &mut Node {
+        let found = self.nodes.iter_mut().find(|node| node.nsid() == who.nsid());
+        found.expect("the plan has this node")
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The POP where faults strike.
+    pub fn ams(&mut self) -> &mut Pop {
+        &mut self.topology.ams
+    }
+
+    /// Starts the router of ams again.
+    pub fn start_router(&mut self) {
+        let Topology { ams, workspace, .. } = &mut self.topology;
+        ams.routers.iter_mut().for_each(|router| router.start(workspace));
+    }
+
+    /// Stops both processes of a node, as a host that hangs does.
+    pub fn freeze(&mut self, who: Who) {
+        let node = self.node(who);
+        node.responder().signal(Signal::STOP);
+        node.sidecar().signal(Signal::STOP);
+    }
+
+    /// Lets both go on.
+    pub fn thaw(&mut self, who: Who) {
+        let node = self.node(who);
+        node.responder().signal(Signal::CONT);
+        node.sidecar().signal(Signal::CONT);
+    }
+
+    /// Runs a `pharos` command on a node.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn pharos(&mut self, who: Who, arguments: &[&str]) -> String {
+        let output = self.node(who).pharos(arguments);
+        assert!(output.status.success(), "pharos {arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Loses every packet between a node of ams and its router, both ways, without a word to either.
+    pub fn silence_link(&mut self) {
+        drop_packets(
+            &self.topology.ams.router().namespace,
+            "silence",
+            "iifname \"node\" drop",
+            "oifname \"node\" drop",
+        );
+    }
+
+    /// Ends that.
+    pub fn restore_link(&mut self) {
+        self.topology.ams.router().namespace.sh("nft delete table inet silence");
+    }
+
+    /// Inside a node's machine, packets that arrive there and match `rule` are dropped (or rejected, as it says).
+    pub fn filter(&mut self, who: Who, rule: &str) {
+        let machine = self.node(who).namespace.clone();
+        machine.sh(&format!(
+            "nft add table inet lab; nft 'add chain inet lab in {{ type filter hook input priority 0; }}'
+            nft 'add rule inet lab in {rule}'"
+        ));
+    }
+
+    /// Ends that.
+    pub fn unfilter(&mut self, who: Who) {
+        self.node(who).namespace.sh("nft delete table inet lab");
+    }
+
+    /// Asks a query of a POP's own node, from its machine.
+    pub fn local_answer(&mut self, who: Who) -> Option<String> {
+        let machine = self.node(who).namespace.clone();
+        let client = crate::lab::Client::new(&machine);
+        client.ask(ANYCAST4, Transport::Udp, "example.com.", hickory_proto::rr::RecordType::SOA)?.nsid
+    }
+
+    /// Starts something that ends with the lab.
+    pub fn helper(&mut self, namespace: &Namespace, name: &str, program: &Path, args: &[&str]) {
+        let log = self.topology.workspace.join(&format!("{name}.log"));
+        let daemon = namespace.start(name, program, args, &log);
+        self.helpers.push(daemon);
+    }
+}
+
+/// Drops what comes and goes by two rules, in a table of its own.
+fn drop_packets(namespace: &Namespace, table: &str, coming: &str, going: &str) {
+    let mut script = format!("nft add table inet {table}\n");
+    for (hook, rule) in [("input", coming), ("forward", coming), ("forward", going), ("output", going)] {
+        script += &format!("nft 'add chain inet {table} {hook} {{ type filter hook {hook} priority 0; }}'\n");
+        script += &format!("nft 'add rule inet {table} {hook} {rule}'\n");
+    }
+    namespace.sh(&script);
+}
+
+/// Over how many nodes a router spreads its traffic for the IPv4 prefix.
+fn gateways(router: &Router) -> usize {
+    router.routes.last(PREFIX4).map_or(0, |news| nodes_among(&news))
+}

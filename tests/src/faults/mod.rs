@@ -1,0 +1,161 @@
+//! The fault lab: every fault that the design names, injected into real processes, and what must come of it.
+//!
+//! A [`Scenario`] is a value: what the lab is built from, what is broken and how, what each prefix, route, alarm and
+//! client must do then, how fast, and what may be lost. One engine ([`run`]) plays any of them and measures:
+//!
+//! * *detection*: from the fault to the sidecar's decision, by the moment at which its log line was read;
+//! * *convergence*: from the fault to the change at the neighbour: netlink's news of the router's kernel route, or the
+//!   router's own table where a route changes and stays;
+//! * *clients*: from the fault to the first query after which every one is answered by whom it should be;
+//! * *lost*: queries without an answer among those of [`Traffic`](crate::lab::Traffic), which never repeats one;
+//! * *false reactions*: any change of a level, at any node, that the scenario does not name.
+//!
+//! It refuses to judge a time in a single run: that a reaction comes, and in which order, is what fails it. Bounds are
+//! held against many repetitions by the closing table ([`report`]), of which `docs/faults.md` is made.
+
+mod engine;
+mod expect;
+mod lab;
+pub mod report;
+mod scenarios;
+
+pub use engine::{Repetition, run};
+pub use expect::Expect;
+pub use lab::{FaultLab, Who};
+pub use scenarios::all;
+
+use crate::lab::Plan;
+use std::time::Duration;
+
+/// A fault and what must come of it.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Its name on the command line and in the table.
+    pub name: &'static str,
+    /// What is broken, for people.
+    pub fault: &'static str,
+    /// What must come of it, for people.
+    pub reaction: &'static str,
+    /// What the lab is built from.
+    pub plan: Plan,
+    /// The state in which the fault strikes.
+    pub begin: Begin,
+    /// What is done, in this order; the first is the fault.
+    pub steps: Vec<Step>,
+    /// How fast.
+    pub bound: Bound,
+    /// What clients may lose.
+    pub loss: Loss,
+    /// Levels that the first node of ams may pass through on its way, or not: which comes first is a race.
+    pub tolerates: Vec<&'static str>,
+}
+
+/// The state of the lab before the first step.
+#[derive(Debug, Clone, Copy)]
+pub enum Begin {
+    /// Everything runs, all routes are there, clients are answered by ams.
+    Lit,
+    /// Prepared by this before anything runs; then only fra is lit, and clients are answered by it.
+    Dark(fn(&mut FaultLab)),
+}
+
+/// Something that is done, and what must come of it.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// What is done, for people.
+    pub what: &'static str,
+    /// Does it.
+    pub act: fn(&mut FaultLab),
+    /// All of this must come true.
+    pub expect: Vec<Expect>,
+    /// For so long after that, nothing else may happen.
+    pub calm: Duration,
+}
+
+/// What a reaction may take, and from which settings that follows.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound {
+    /// From the fault to the neighbour's change, or to the sidecar's decision where no route changes.
+    pub within: Option<Duration>,
+    /// Why so much.
+    pub because: &'static str,
+}
+
+/// What clients may lose from the fault to the end of the scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// Nothing at all.
+    Nothing,
+    /// What is on its way until the network has converged; nothing after that.
+    UntilConverged,
+    /// The fault reaches the clients themselves, or no other node can answer.
+    Any,
+}
+
+impl Scenario {
+    /// A scenario in the plain lab, without steps yet.
+    pub fn new(name: &'static str, fault: &'static str, reaction: &'static str) -> Self {
+        Self {
+            name,
+            fault,
+            reaction,
+            plan: Plan::default(),
+            begin: Begin::Lit,
+            steps: Vec::new(),
+            bound: Bound { within: None, because: "" },
+            loss: Loss::UntilConverged,
+            tolerates: Vec::new(),
+        }
+    }
+
+    /// In another lab.
+    #[must_use]
+    pub fn plan(mut self, plan: Plan) -> Self {
+        self.plan = plan;
+        self
+    }
+
+    /// From another state.
+    #[must_use]
+    pub fn dark(mut self, prepare: fn(&mut FaultLab)) -> Self {
+        self.begin = Begin::Dark(prepare);
+        self
+    }
+
+    /// Then this is done, and that comes of it.
+    #[must_use]
+    pub fn step(mut self, what: &'static str, act: fn(&mut FaultLab), expect: Vec<Expect>) -> Self {
+        self.steps.push(Step { what, act, expect, calm: Duration::ZERO });
+        self
+    }
+
+    /// After the last step nothing else happens for so long.
+    #[must_use]
+    pub fn calm(mut self, calm: Duration) -> Self {
+        if let Some(step) = self.steps.last_mut() {
+            step.calm = calm;
+        }
+        self
+    }
+
+    /// Within so much.
+    #[must_use]
+    pub fn within(mut self, within: Duration, because: &'static str) -> Self {
+        self.bound = Bound { within: Some(within), because };
+        self
+    }
+
+    /// The first node of ams may pass through this level, or not.
+    #[must_use]
+    pub fn tolerates(mut self, level: &'static str) -> Self {
+        self.tolerates.push(level);
+        self
+    }
+
+    /// Clients lose this much.
+    #[must_use]
+    pub fn loses(mut self, loss: Loss) -> Self {
+        self.loss = loss;
+        self
+    }
+}

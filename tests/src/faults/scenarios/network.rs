@@ -1,0 +1,158 @@
+//! Links, sessions and routers.
+
+use super::super::expect::{decided, returns};
+use super::super::{Expect, FaultLab, Loss, Scenario, Who};
+use crate::lab::{PREFIX4, PREFIX6, Plan};
+use std::time::Duration;
+
+/// The hold time that both sides of the shipped session agree on.
+const HOLD: Duration = Duration::from_secs(9);
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "link-silent",
+            "the link to the router loses every packet without going down",
+            "the router drops the routes after the hold time; the sidecar alarms",
+        )
+        .within(HOLD, "the hold time")
+        .step("lose everything", FaultLab::silence_link, vec![
+            Expect::Gone(PREFIX4),
+            Expect::Gone(PREFIX6),
+            Expect::Alarm(Who::A, "neighbour-down", ""),
+            Expect::Answered(&["a.fra"]),
+        ])
+        .step("let it through", FaultLab::restore_link, vec![
+            Expect::Back(PREFIX4),
+            Expect::Back(PREFIX6),
+            Expect::AlarmOver(Who::A, "neighbour-down"),
+            Expect::Answered(&["a.ams"]),
+        ]),
+        Scenario::new(
+            "router-killed",
+            "kill -9 of the routing daemon at the only router of the POP",
+            "the transit network drops the POP; the sidecar alarms, and announces again once the daemon is back",
+        )
+        .within(Duration::from_secs(1), "the kernel closes the sessions' connections")
+        .step("kill -9", |lab| {
+            lab.strike();
+            lab.ams().router_mut().kill();
+        }, vec![
+            Expect::Transit(PREFIX4, Some("10.2.0.2")),
+            Expect::Alarm(Who::A, "neighbour-down", ""),
+            Expect::Answered(&["a.fra"]),
+        ])
+        .step("start again", FaultLab::start_router, vec![
+            Expect::AlarmOver(Who::A, "neighbour-down"),
+            Expect::Transit(PREFIX4, Some("10.1.0.2")),
+            Expect::Answered(&["a.ams"]),
+        ]),
+        Scenario::new(
+            "one-of-two-routers-killed",
+            "kill -9 of the routing daemon at one of the two routers of the POP",
+            "an alarm; the other router keeps the POP announced, and no client loses an answer",
+        )
+        .plan(Plan { ams_routers: 2, ..Plan::default() })
+        .within(Duration::from_secs(1), "the kernel closes the session's connection")
+        .step("kill -9", |lab| {
+            lab.strike();
+            lab.topology.ams.routers.swap(0, 1);
+            lab.ams().router_mut().kill();
+        }, vec![Expect::Alarm(Who::A, "neighbour-down", "10.0.2.1"), Expect::Answered(&["a.ams"])])
+        .calm(Duration::from_secs(1))
+        .step("start again", |lab| {
+            lab.start_router();
+            lab.topology.ams.routers.swap(0, 1);
+        }, vec![Expect::AlarmOver(Who::A, "neighbour-down"), Expect::Answered(&["a.ams"])])
+        .loses(Loss::Nothing),
+        Scenario::new(
+            "session-shut-by-the-router",
+            "the router's operator disables the session",
+            "the routes go; the alarm repeats the router's reason; they are back when it is enabled",
+        )
+        .within(Duration::from_millis(100), "a NOTIFICATION")
+        .step("disable", |lab| {
+            lab.strike();
+            bird(lab, "disable pharos_node \"maintenance 4711\"");
+        }, vec![
+            Expect::Gone(PREFIX4),
+            Expect::Gone(PREFIX6),
+            Expect::Alarm(Who::A, "neighbour-down", "maintenance 4711"),
+            Expect::Answered(&["a.fra"]),
+        ])
+        .step("enable", |lab| bird(lab, "enable pharos_node"), vec![
+            Expect::AlarmOver(Who::A, "neighbour-down"),
+            Expect::Back(PREFIX4),
+            Expect::Back(PREFIX6),
+            Expect::Answered(&["a.ams"]),
+        ]),
+        Scenario::new(
+            "one-node-of-two-dies",
+            "kill -9 of the responder at one of two nodes that share an ECMP router",
+            "its part of the route goes; the other node takes all; the world outside sees nothing",
+        )
+        .plan(pair())
+        .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once")
+        .step("kill -9", |lab| {
+            lab.strike();
+            lab.node(Who::A).responder().kill();
+        }, {
+            let mut list = decided("withdrawn", "connection refused");
+            list.extend([Expect::Spread(PREFIX4, 1), Expect::Spread(PREFIX6, 1), Expect::Answered(&["b.ams"])]);
+            list
+        })
+        .step("start again", |lab| lab.node(Who::A).start_responder(), {
+            let mut list = decided("normal", "");
+            list.extend([Expect::Back(PREFIX4), Expect::Back(PREFIX6), Expect::Answered(&["a.ams", "b.ams"])]);
+            list
+        }),
+        Scenario::new(
+            "both-nodes-of-a-pop-die",
+            "kill -9 of the responders at both nodes that share an ECMP router",
+            "the POP leaves; clients are answered by the other POP",
+        )
+        .plan(pair())
+        .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once")
+        .step("kill -9 of both", |lab| {
+            lab.strike();
+            lab.node(Who::A).responder().kill();
+            lab.node(Who::B).responder().kill();
+        }, {
+            let mut list = decided("withdrawn", "connection refused");
+            list.extend([PREFIX4, PREFIX6].map(|prefix| Expect::Level {
+                who: Who::B,
+                prefix,
+                level: "withdrawn",
+                because: "connection refused",
+            }));
+            list.extend([Expect::Spread(PREFIX4, 0), Expect::Spread(PREFIX6, 0), Expect::Answered(&["a.fra"])]);
+            list
+        }),
+        Scenario::new(
+            "sidecar-killed-helper-router",
+            "kill -9 of the sidecar, and the router is a graceful-restart helper",
+            "the routes go at once all the same: the session never offers graceful restart",
+        )
+        .plan(Plan {
+            // Both lines of the file: graceful restart, and the long-lived one.
+            bird: vec![("graceful restart off;", "graceful restart on;")],
+            ..Plan::default()
+        })
+        .within(Duration::from_millis(50), "the kernel closes the session's connection")
+        .step("kill -9", |lab| {
+            lab.strike();
+            lab.node(Who::A).sidecar().kill();
+        }, vec![Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])])
+        .step("start again", |lab| lab.node(Who::A).start_sidecar(), returns()),
+    ]
+}
+
+/// Two nodes behind one router, as they should be configured.
+fn pair() -> Plan {
+    Plan { ams_nodes: 2, pharos: vec![("degrade: allowed", "degrade: never")], ..Plan::default() }
+}
+
+fn bird(lab: &mut FaultLab, command: &str) {
+    let bird = lab.topology.ams.router().bird().expect("the router runs BIRD");
+    bird.ask(command);
+}

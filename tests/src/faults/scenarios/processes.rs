@@ -1,0 +1,164 @@
+//! Processes that die, hang and come back: the responder, the sidecar, both, in each state.
+
+use super::super::expect::{decided, leaves, returns};
+use super::super::{Expect, FaultLab, Scenario, Who};
+use crate::lab::{PREFIX4, PREFIX6};
+use rustix::process::Signal;
+use std::time::Duration;
+
+/// Two failures in a row, 250 ms and a tenth of jitter from one probe to the next, refused at once.
+const PROBES: &str = "two probes 250 ms apart, refused at once";
+/// The same, but the probe waits 200 ms for an answer.
+const SILENT_PROBES: &str = "two probes 250 ms apart, 200 ms each without an answer";
+/// The hold time that both sides of the shipped session agree on.
+const HOLD: Duration = Duration::from_secs(9);
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "responder-killed",
+            "kill -9 of the responder",
+            "both families withdrawn at once; earned back after the hold-down",
+        )
+        .within(Duration::from_secs(1), PROBES)
+        .step("kill -9", kill_responder, leaves("connection refused"))
+        .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
+        Scenario::new(
+            "responder-stopped",
+            "the responder is stopped in order (SIGTERM) without a drain",
+            "withdrawn once UDP has ended, a second after TCP, by which it may be degraded for a moment",
+        )
+        .within(Duration::from_secs(2), "a second for what has arrived, then two probes 250 ms apart")
+        .tolerates("degraded")
+        .step(
+            "SIGTERM",
+            |lab| lab.node(Who::A).responder().signal(Signal::TERM),
+            leaves("connection refused"),
+        )
+        .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
+        Scenario::new(
+            "responder-frozen",
+            "the responder hangs (SIGSTOP), its sockets stay open",
+            "both families withdrawn; earned back once it runs again",
+        )
+        .within(Duration::from_secs(1), SILENT_PROBES)
+        .step("SIGSTOP", |lab| lab.node(Who::A).responder().signal(Signal::STOP), leaves("no answer within"))
+        .step("SIGCONT", |lab| lab.node(Who::A).responder().signal(Signal::CONT), returns()),
+        Scenario::new(
+            "sidecar-killed",
+            "kill -9 of the sidecar",
+            "its sessions close and the routes go with them; the responder answers on",
+        )
+        .within(Duration::from_millis(50), "the kernel closes the session's connection")
+        .step("kill -9", kill_sidecar, sidecar_gone())
+        .step("start again", |lab| lab.node(Who::A).start_sidecar(), returns()),
+        Scenario::new(
+            "sidecar-stopped",
+            "the sidecar is stopped in order (SIGTERM)",
+            "the routes are withdrawn, then the session ends; the responder answers on",
+        )
+        .within(Duration::from_millis(50), "a withdrawal and a NOTIFICATION")
+        .step("SIGTERM", |lab| lab.node(Who::A).sidecar().signal(Signal::TERM), sidecar_gone())
+        .step("start again", |lab| lab.node(Who::A).start_sidecar(), returns()),
+        Scenario::new(
+            "sidecar-frozen",
+            "the sidecar hangs (SIGSTOP); the responder answers on",
+            "declared: the routes stay for the hold time, then the router drops them",
+        )
+        .within(HOLD, "the hold time")
+        .step("SIGSTOP", |lab| lab.node(Who::A).sidecar().signal(Signal::STOP), sidecar_gone())
+        .step("SIGCONT", |lab| lab.node(Who::A).sidecar().signal(Signal::CONT), wakes()),
+        Scenario::new(
+            "node-frozen",
+            "both processes of the node hang at once (SIGSTOP)",
+            "declared: the routes stay for the hold time, then the router drops them",
+        )
+        .within(HOLD, "the hold time")
+        .step("SIGSTOP to both", |lab| lab.freeze(Who::A), sidecar_gone())
+        .step("SIGCONT to both", |lab| lab.thaw(Who::A), wakes()),
+        Scenario::new(
+            "both-killed",
+            "kill -9 of both processes at once",
+            "the routes go with the sidecar's sessions",
+        )
+        .within(Duration::from_millis(50), "the kernel closes the session's connection")
+        .step(
+            "kill -9 of both",
+            |lab| {
+                kill_sidecar(lab);
+                lab.node(Who::A).responder().kill();
+            },
+            sidecar_gone(),
+        )
+        .step(
+            "start both again",
+            |lab| {
+                lab.node(Who::A).start_sidecar();
+                lab.node(Who::A).start_responder();
+            },
+            returns(),
+        ),
+        Scenario::new(
+            "sidecar-restarted-while-withdrawn",
+            "the sidecar is killed and started again while the responder is dead",
+            "nothing is announced until the responder answers",
+        )
+        .step("kill -9 of the responder", kill_responder, leaves("connection refused"))
+        .step(
+            "kill -9 of the sidecar, and start",
+            |lab| {
+                lab.node(Who::A).sidecar().kill();
+                lab.node(Who::A).start_sidecar();
+            },
+            vec![
+                Expect::Logged(Who::A, "session up", "10.0.0.1"),
+                Expect::Logged(Who::A, "signal", "connection refused"),
+                Expect::Gone(PREFIX4),
+                Expect::Gone(PREFIX6),
+                Expect::Why(Who::A, PREFIX4, "connection refused"),
+            ],
+        )
+        .calm(Duration::from_secs(5))
+        .step("start the responder", |lab| lab.node(Who::A).start_responder(), returns()),
+        Scenario::new(
+            "responder-dies-while-drained",
+            "kill -9 of the responder while the node is drained",
+            "withdrawn at once, not at the drain's deadline",
+        )
+        .within(Duration::from_secs(1), PROBES)
+        .step(
+            "drain, then kill -9",
+            |lab| {
+                lab.pharos(Who::A, &["drain", "--text", "lab"]);
+                crate::lab::wait_until("draining is told", || {
+                    lab.topology.ams.local_preference(PREFIX4) == Some(0)
+                        && lab.topology.ams.local_preference(PREFIX6) == Some(0)
+                });
+                kill_responder(lab);
+            },
+            leaves("connection refused"),
+        ),
+    ]
+}
+
+fn kill_responder(lab: &mut FaultLab) {
+    lab.strike();
+    lab.node(Who::A).responder().kill();
+}
+
+fn kill_sidecar(lab: &mut FaultLab) {
+    lab.strike();
+    lab.node(Who::A).sidecar().kill();
+}
+
+/// Who slept finds its signals silent for too long, and earns its routes back.
+fn wakes() -> Vec<Expect> {
+    let mut list = decided("withdrawn", "nothing seen");
+    list.extend(returns());
+    list
+}
+
+/// The router lost the session, and clients are with fra; nobody is left at ams who could decide anything.
+fn sidecar_gone() -> Vec<Expect> {
+    vec![Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])]
+}

@@ -1,0 +1,120 @@
+//! Parts of a process: one thread stops while its siblings run.
+
+use super::super::expect::{leaves, returns};
+use super::super::{Expect, FaultLab, Loss, Scenario, Who};
+use crate::lab::{PREFIX4, PREFIX6, freeze_thread};
+use std::time::Duration;
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "worker-stuck",
+            "one UDP worker of the responder stops, its siblings answer",
+            "the responder ends itself after ten seconds; withdrawn at once after that",
+        )
+        .within(Duration::from_secs(12), "ten seconds of the watchdog, then two probes")
+        .step("stop udp-0", |lab| stop_responder_thread(lab, "udp-0"), responder_gone())
+        .step("start again", start_responder, returns()),
+        Scenario::new(
+            "tcp-thread-stuck",
+            "the responder's TCP thread stops, UDP answers",
+            "degraded after the grace; the responder ends itself after ten seconds; withdrawn at once after that",
+        )
+        .within(Duration::from_secs(12), "ten seconds of the watchdog, then two probes")
+        .step("stop tcp", |lab| stop_responder_thread(lab, "tcp"), {
+            let mut list = super::super::expect::decided("degraded", "TCP");
+            list.extend(responder_gone());
+            list
+        })
+        .step("start again", start_responder, returns()),
+        Scenario::new(
+            "keeper-stuck",
+            "the sidecar's deciding thread stops, its BGP thread sends keepalives on",
+            "the sidecar ends itself after three seconds, and the routes go with its sessions",
+        )
+        .within(Duration::from_secs(4), "three seconds of the watchdog")
+        .step("stop pharos-keeper", |lab| stop_sidecar_thread(lab, "pharos-keeper"), sidecar_ends())
+        .step("start again", start_sidecar, returns()),
+        Scenario::new(
+            "prober-stuck",
+            "the sidecar's probing thread stops: nobody sees how the responder is",
+            "signals that are silent turn bad, and the routes are withdrawn",
+        )
+        .within(Duration::from_secs(3), "a signal goes stale after a few intervals")
+        .step("stop pharos-probe", |lab| stop_sidecar_thread(lab, "pharos-probe"), leaves("nothing seen"))
+        .step("let it go on", |lab| lab.helpers.clear(), returns()),
+        Scenario::new(
+            "speaker-stuck",
+            "the sidecar's BGP thread stops, the others run",
+            "declared: the routes stay for the hold time, then the router drops them",
+        )
+        .within(Duration::from_secs(9), "the hold time")
+        .step("stop pharos-routes", |lab| stop_sidecar_thread(lab, "pharos-routes"), vec![
+            Expect::Gone(PREFIX4),
+            Expect::Gone(PREFIX6),
+            Expect::Answered(&["a.fra"]),
+        ])
+        .step("let it go on", |lab| lab.helpers.clear(), vec![
+            Expect::Back(PREFIX4),
+            Expect::Back(PREFIX6),
+            Expect::Answered(&["a.ams"]),
+        ]),
+        Scenario::new(
+            "management-silent",
+            "the responder's status page does not answer",
+            "an alarm; probes decide, and no route moves",
+        )
+        .within(Duration::from_secs(4), "the status is fetched once a second, with a second's patience, twice")
+        .loses(Loss::Nothing)
+        .step("drop TCP 9153", |lab| lab.filter(Who::A, "tcp dport 9153 drop"), vec![
+            Expect::Alarm(Who::A, "status-unreachable", ""),
+            Expect::Answered(&["a.ams"]),
+        ])
+        .calm(Duration::from_secs(3))
+        .step("let it through", |lab| lab.unfilter(Who::A), vec![
+            Expect::AlarmOver(Who::A, "status-unreachable"),
+            Expect::Answered(&["a.ams"]),
+        ]),
+    ]
+}
+
+fn stop_responder_thread(lab: &mut FaultLab, name: &str) {
+    let process = lab.node(Who::A).responder().pid();
+    stop_thread(lab, process, name);
+}
+
+fn stop_sidecar_thread(lab: &mut FaultLab, name: &str) {
+    let process = lab.node(Who::A).sidecar().pid();
+    stop_thread(lab, process, name);
+}
+
+fn stop_thread(lab: &mut FaultLab, process: u32, name: &str) {
+    let holder = freeze_thread(&lab.topology.workspace, process, name);
+    lab.helpers.push(holder);
+}
+
+/// A process that ended is a process to be started again, as the service manager does.
+fn start_responder(lab: &mut FaultLab) {
+    lab.helpers.clear();
+    lab.node(Who::A).start_responder();
+}
+
+fn start_sidecar(lab: &mut FaultLab) {
+    lab.helpers.clear();
+    lab.node(Who::A).start_sidecar();
+}
+
+fn responder_gone() -> Vec<Expect> {
+    let mut list = leaves("");
+    list.push(Expect::ResponderEnded(Who::A));
+    list
+}
+
+fn sidecar_ends() -> Vec<Expect> {
+    vec![
+        Expect::SidecarEnded(Who::A),
+        Expect::Gone(PREFIX4),
+        Expect::Gone(PREFIX6),
+        Expect::Answered(&["a.fra"]),
+    ]
+}

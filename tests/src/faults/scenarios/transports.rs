@@ -1,0 +1,107 @@
+//! Half of the service: one transport, one family, the address, the answer of somebody else.
+
+use super::super::expect::{decided, leaves, returns};
+use super::super::{Expect, Loss, Scenario, Who};
+use crate::lab::{Backbone, PREFIX4, PREFIX6, Plan};
+use std::time::Duration;
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "udp-dead",
+            "the service's UDP port is silent, TCP answers",
+            "withdrawn: what nearly all clients use is gone",
+        )
+        .within(Duration::from_secs(1), "two probes 250 ms apart, 200 ms each without an answer")
+        .step("drop UDP 53", |lab| lab.filter(Who::A, "udp dport 53 drop"), leaves("UDP probe"))
+        .step("let it through", |lab| lab.unfilter(Who::A), returns()),
+        Scenario::new(
+            "tcp-dead",
+            "the service's TCP port refuses, UDP answers",
+            "degraded after the grace: still announced, and less preferred",
+        )
+        .within(Duration::from_secs(2), "two probes 250 ms apart and a grace of one second")
+        .loses(Loss::Any)
+        .step("reject TCP 53", |lab| lab.filter(Who::A, "tcp dport 53 reject with tcp reset"), degraded())
+        .calm(Duration::from_secs(2))
+        .step("let it through", |lab| lab.unfilter(Who::A), normal_again()),
+        Scenario::new(
+            "ipv6-dead",
+            "only the IPv6 address is silent",
+            "IPv6 withdrawn alone; IPv4 stays as it is",
+        )
+        .within(Duration::from_secs(1), "two probes 250 ms apart, 200 ms each without an answer")
+        .step("drop what comes for the IPv6 address", |lab| lab.filter(Who::A, "ip6 daddr 2001:db8:53::53 drop"), vec![
+            Expect::Level { who: Who::A, prefix: PREFIX6, level: "withdrawn", because: "2001:db8:53::53" },
+            Expect::Gone(PREFIX6),
+            Expect::Back(PREFIX4),
+            Expect::Answered(&["a.ams", "a.fra"]),
+        ])
+        .calm(Duration::from_secs(1))
+        .step("let it through", |lab| lab.unfilter(Who::A), vec![
+            Expect::Level { who: Who::A, prefix: PREFIX6, level: "normal", because: "" },
+            Expect::Back(PREFIX6),
+            Expect::Answered(&["a.ams"]),
+        ]),
+        Scenario::new(
+            "tcp-dead-on-a-backbone",
+            "the service's TCP port refuses, and the POPs are joined by a backbone with IBGP",
+            "degraded: the router prefers the other POP, and clients go there while the route stands",
+        )
+        .plan(Plan { backbone: Backbone::Ibgp, ..Plan::default() })
+        .within(Duration::from_secs(2), "two probes 250 ms apart and a grace of one second")
+        .step("reject TCP 53", |lab| lab.filter(Who::A, "tcp dport 53 reject with tcp reset"), {
+            let mut list = degraded();
+            list.push(Expect::Answered(&["a.fra"]));
+            list
+        })
+        .step("let it through", |lab| lab.unfilter(Who::A), normal_again()),
+        Scenario::new(
+            "another-node-answers",
+            "the anycast IPv4 address is taken off one of two nodes; by the router, the other answers its probes",
+            "IPv4 withdrawn there, and it stays so while a stranger answers in its place",
+        )
+        .plan(Plan { ams_nodes: 2, pharos: vec![("degrade: allowed", "degrade: never")], ..Plan::default() })
+        .within(Duration::from_secs(1), "two probes 250 ms apart, 200 ms each without an answer")
+        .step("ip address del", |lab| {
+            let machine = lab.node(Who::A).namespace.clone();
+            machine.sh("ip address del 192.0.2.53/32 dev lo");
+        }, vec![
+            Expect::Level { who: Who::A, prefix: PREFIX4, level: "withdrawn", because: "192.0.2.53" },
+            Expect::Spread(PREFIX4, 1),
+            Expect::Why(Who::A, PREFIX4, "b.ams"),
+            Expect::Answered(&["a.ams", "b.ams"]),
+        ])
+        .calm(Duration::from_secs(3))
+        .step("ip address add", |lab| {
+            let machine = lab.node(Who::A).namespace.clone();
+            machine.sh("ip address add 192.0.2.53/32 dev lo");
+        }, vec![
+            Expect::Level { who: Who::A, prefix: PREFIX4, level: "normal", because: "" },
+            Expect::Back(PREFIX4),
+            Expect::Answered(&["a.ams", "b.ams"]),
+        ]),
+    ]
+}
+
+/// Both prefixes degraded and told so to the router; clients stay, since ams is the only one who is asked first.
+fn degraded() -> Vec<Expect> {
+    let mut list = decided("degraded", "TCP");
+    list.extend([
+        Expect::Preference(PREFIX4, 80),
+        Expect::Preference(PREFIX6, 80),
+        Expect::Community(PREFIX4, "64512:101"),
+        Expect::Why(Who::A, PREFIX4, "TCP"),
+    ]);
+    list
+}
+
+fn normal_again() -> Vec<Expect> {
+    let mut list = decided("normal", "");
+    list.extend([
+        Expect::Preference(PREFIX4, 100),
+        Expect::Preference(PREFIX6, 100),
+        Expect::Answered(&["a.ams"]),
+    ]);
+    list
+}

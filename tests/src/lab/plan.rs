@@ -1,0 +1,107 @@
+//! What a lab is built from: how many nodes and routers, and how their configurations differ from the shipped ones.
+//!
+//! Every configuration begins as the file of `deploy/` and is changed by named edits alone, each of which must find
+//! what it replaces: so a scenario says in so many words how it departs from what operators are given.
+
+/// A departure from a shipped file: this text, wherever it stands, becomes that.
+pub type Edit = (&'static str, &'static str);
+
+/// Which daemon the POPs' routers run; the transit router is always BIRD.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouterKind {
+    /// BIRD with the files of `deploy/bird/`.
+    Bird,
+    /// FRR with the file of `deploy/frr/`.
+    Frr,
+}
+
+/// What the transit network makes of communities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransitPolicy {
+    /// GRACEFUL_SHUTDOWN (65535:0, RFC 8326) makes a route the last choice.
+    HonoursShutdown,
+    /// Every community goes, MED and origin too: the customer's preference is all that counts.
+    StripsEverything,
+}
+
+/// How the transit network takes it when the session with a POP breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransitHelp {
+    /// The routes go with the session.
+    Off,
+    /// The POP's routers ask for graceful restart, and the transit router keeps their routes meanwhile (RFC 4724).
+    GracefulRestart,
+}
+
+/// Whether the POPs have a link of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backbone {
+    /// Islands: who loses its node's route has none.
+    None,
+    /// The POPs' routers are joined by a link with IBGP, as the local preferences of `deploy/` assume: who loses its
+    /// node's route, or finds it less preferred, sends traffic to the other POP.
+    Ibgp,
+}
+
+/// A lab before it is built.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Daemon of the POPs' routers.
+    pub routers: RouterKind,
+    /// Nodes of the POP ams, which share its router by ECMP; fra has one.
+    pub ams_nodes: u8,
+    /// Routers of the POP ams, each with a session with every node; fra has one.
+    pub ams_routers: u8,
+    /// What the transit network makes of communities.
+    pub transit: TransitPolicy,
+    /// Whether it helps a restarting router.
+    pub help: TransitHelp,
+    /// Whether the POPs have a link of their own.
+    pub backbone: Backbone,
+    /// Departures from `deploy/pharos.yaml`, at every node.
+    pub pharos: Vec<Edit>,
+    /// Departures from `deploy/site.yaml`, at every node.
+    pub site: Vec<Edit>,
+    /// Departures from `deploy/bird/pharos.conf`, at the routers of ams.
+    pub bird: Vec<Edit>,
+    /// Whether the processes of ams run with a clock that the lab can move.
+    pub clock: ClockKind,
+}
+
+/// Which wall clock the processes of ams see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClockKind {
+    /// The machine's.
+    Real,
+    /// The machine's and an offset, given by a library that stands before the C library's `clock_gettime`.
+    Shifted,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            routers: RouterKind::Bird,
+            ams_nodes: 1,
+            ams_routers: 1,
+            transit: TransitPolicy::HonoursShutdown,
+            help: TransitHelp::Off,
+            backbone: Backbone::None,
+            pharos: Vec::new(),
+            site: Vec::new(),
+            bird: Vec::new(),
+            clock: ClockKind::Real,
+        }
+    }
+}
+
+/// Applies `edits` to `text`.
+///
+/// # Panics
+/// If one of them finds nothing to replace: then the shipped file has changed, and the scenario would not do what it
+/// says.
+pub fn edited(text: &str, edits: &[Edit]) -> String {
+    edits.iter().fold(text.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "nothing to replace with {to:?}: no {from:?} in the shipped file");
+        text.replace(from, to)
+    })
+}

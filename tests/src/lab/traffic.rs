@@ -1,0 +1,413 @@
+//! A population of clients: queries at a fixed pace over UDP and TCP and both families, none of them ever repeated.
+//!
+//! The pace is open-loop: a query is due when the clock says so, whether the one before was answered or not, so an
+//! outage costs as many queries as it lasted, and slowness of the machine cannot hide any. Each query is kept with the
+//! moment of its sending and, once answered, with the node that named itself in the answer (NSID, RFC 5001). What has
+//! no answer is lost. An answer that is not an authoritative SOA is *wrong*, and no scenario forgives one.
+//!
+//! UDP goes out of [`FLOWS`] sockets for each family, so that routers which spread flows over nodes have some to
+//! spread. TCP opens a connection for each query.
+
+use super::{ANYCAST4, ANYCAST6, Namespace, wait_until};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Sockets for each family. Sixteen flows leave no node of two without any, but once in thirty thousand labs.
+const FLOWS: u64 = 16;
+/// Queries over UDP for each family and second: 5,200 together, of which each flow sends its part.
+const UDP_PACE: u64 = 2600;
+/// Connections for each family and second.
+const TCP_PACE: u64 = 20;
+/// Connections that may hang at once for each family: what the pace can leave behind in the time of a patience, and
+/// then some. A machine that cannot keep up must not be given more to do.
+const MOST_HANGING: usize = 150;
+/// A query is lost for good when no answer came in this time: far above a round trip here, so that a machine that is
+/// busy for a moment loses nothing.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How a query travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Udp,
+    Tcp,
+}
+
+/// Who answered a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Open,
+    /// The node's place in [`Shared::names`].
+    By(u8),
+    /// Something else than the expected answer.
+    Wrong,
+    /// The attempt failed at once: refused, reset, no route.
+    Failed,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    /// Since the origin.
+    sent: Duration,
+    fate: Fate,
+}
+
+/// One socket, or one family's connections.
+#[derive(Debug)]
+struct Lane {
+    over: Over,
+    server: SocketAddr,
+    samples: Mutex<Vec<Sample>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    origin: Instant,
+    names: Vec<String>,
+    lanes: Vec<Lane>,
+    stop: AtomicBool,
+    /// Attempts to send that the kernel refused twice.
+    unsent: AtomicU64,
+}
+
+/// Clients that are asking.
+#[derive(Debug)]
+pub struct Traffic {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What became of the queries of a time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Queries sent.
+    pub sent: u64,
+    /// Of those, without an answer.
+    pub lost: u64,
+    /// Of those, with an answer that is none.
+    pub wrong: u64,
+}
+
+/// The queries of a time over each transport.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tallies {
+    /// Datagrams.
+    pub udp: Tally,
+    /// Connections.
+    pub tcp: Tally,
+}
+
+impl Traffic {
+    /// Begins inside `namespace`; `names` are those that nodes may give in NSID.
+    pub fn start(namespace: &Namespace, names: &[String]) -> Self {
+        let servers = [ANYCAST4, ANYCAST6]
+            .map(|address| SocketAddr::new(address.parse::<IpAddr>().expect("the lab's own addresses"), 53));
+        let lane = |over, server| Lane { over, server, samples: Mutex::new(Vec::new()) };
+        let udp = servers.iter().flat_map(|server| (0..FLOWS).map(|_| lane(Over::Udp, *server)));
+        let tcp = servers.iter().map(|server| lane(Over::Tcp, *server));
+        let shared = Arc::new(Shared {
+            origin: Instant::now(),
+            names: names.to_vec(),
+            lanes: udp.chain(tcp).collect(),
+            stop: AtomicBool::new(false),
+            unsent: AtomicU64::new(0),
+        });
+        // Threads inherit the namespace of the thread that makes them.
+        let threads = namespace.enter(|| start_threads(&shared));
+        Self { shared, threads }
+    }
+
+    /// What became of the queries sent from `from` on and before `until`. Those that may still be answered are
+    /// waited for.
+    pub fn tally(&self, from: Instant, until: Instant) -> Tallies {
+        let [from, until] = [from, until].map(|at| at.saturating_duration_since(self.shared.origin));
+        wait_until("the last queries are answered or lost", || {
+            self.shared.origin.elapsed() > until + PATIENCE || self.open(from, until) == 0
+        });
+        let mut tallies = Tallies::default();
+        self.each(from, until, |over, sample| {
+            let tally = match over {
+                Over::Udp => &mut tallies.udp,
+                Over::Tcp => &mut tallies.tcp,
+            };
+            tally.sent += 1;
+            tally.lost += u64::from(matches!(sample.fate, Fate::Open | Fate::Failed));
+            tally.wrong += u64::from(sample.fate == Fate::Wrong);
+        });
+        tallies
+    }
+
+    /// The moment from which on every query has been answered by one of `nodes`, over all transports and families,
+    /// as far as answers are due; `None` if that is not so yet, or not for long enough to tell.
+    pub fn settled_on(&self, nodes: &[&str], since: Instant) -> Option<Instant> {
+        /// Both families and transports have asked a few times in this time, and flows to all nodes.
+        const EVIDENCE: Duration = Duration::from_millis(400);
+        /// What is younger may have its answer on the way.
+        const ON_THE_WAY: Duration = Duration::from_millis(100);
+        let since = since.saturating_duration_since(self.shared.origin);
+        let until = self.shared.origin.elapsed().saturating_sub(ON_THE_WAY);
+        let good = |sample: &Sample| matches!(sample.fate, Fate::By(who) if self.is_one_of(who, nodes));
+        // The usual answer is no, and is found in the last moments; this is asked often.
+        let recent = until.saturating_sub(EVIDENCE).max(since);
+        let mut asked = 0_u64;
+        let mut all_good = true;
+        self.each(recent, until, |_, sample| {
+            asked += 1;
+            all_good &= good(sample);
+        });
+        if asked == 0 || !all_good || until < since + EVIDENCE {
+            return None;
+        }
+        let lanes = || {
+            self.shared.lanes.iter().map(|lane| lane.samples.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        let last_other = lanes().filter_map(|samples| {
+            let end = samples.partition_point(|sample| sample.sent < until);
+            let in_time =
+                samples.get(..end).unwrap_or_default().iter().rev().take_while(|sample| sample.sent >= since);
+            in_time.clone().find(|sample| !good(sample)).map(|sample| sample.sent)
+        });
+        let last_other = last_other.max();
+        let first_good = lanes().filter_map(|samples| {
+            let first = samples.partition_point(|sample| match last_other {
+                Some(last) => sample.sent <= last,
+                None => sample.sent < since,
+            });
+            samples.get(first).map(|sample| sample.sent)
+        });
+        first_good.min().map(|at| self.shared.origin + at)
+    }
+
+    /// The nodes that answered queries sent from `from` on and before `until`.
+    pub fn answered_by(&self, from: Instant, until: Instant) -> Vec<String> {
+        let [from, until] = [from, until].map(|at| at.saturating_duration_since(self.shared.origin));
+        let mut seen = vec![false; self.shared.names.len()];
+        self.each(from, until, |_, sample| {
+            if let Fate::By(who) = sample.fate
+                && let Some(seen) = seen.get_mut(usize::from(who))
+            {
+                *seen = true;
+            }
+        });
+        let names = self.shared.names.iter().zip(seen);
+        names.filter(|(_, seen)| *seen).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Sends that the kernel refused outright, which count as lost besides.
+    pub fn unsent(&self) -> u64 {
+        self.shared.unsent.load(Ordering::Relaxed)
+    }
+
+    fn is_one_of(&self, who: u8, nodes: &[&str]) -> bool {
+        self.shared.names.get(usize::from(who)).is_some_and(|name| nodes.contains(&name.as_str()))
+    }
+
+    fn open(&self, from: Duration, until: Duration) -> u64 {
+        let mut open = 0;
+        self.each(from, until, |_, sample| open += u64::from(sample.fate == Fate::Open));
+        open
+    }
+
+    fn each(&self, from: Duration, until: Duration, mut look: impl FnMut(Over, &Sample)) {
+        for lane in &self.shared.lanes {
+            let samples = lane.samples.lock().unwrap_or_else(PoisonError::into_inner);
+            // They stand in the order of their sending.
+            let first = samples.partition_point(|sample| sample.sent < from);
+            let late = samples.get(first..).unwrap_or_default();
+            late.iter().take_while(|sample| sample.sent < until).for_each(|sample| look(lane.over, sample));
+        }
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // Its panic, if any, has been printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Notes a query about to be sent in a lane, and gives its number there.
+    fn sending(&self, lane: &Lane) -> usize {
+        let mut samples = lane.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        samples.push(Sample { sent: self.origin.elapsed(), fate: Fate::Open });
+        samples.len() - 1
+    }
+
+    /// What an answer tells: who gave it, or that it is wrong.
+    fn fate(&self, answer: &[u8]) -> Fate {
+        // QR and AA set, TC not, NOERROR, and an answer.
+        let [_, _, first, second, _, _, high, low, ..] = answer else { return Fate::Wrong };
+        let good = first & 0b1000_0110 == 0b1000_0100 && second & 0x0f == 0 && (*high, *low) != (0, 0);
+        // The option as it stands in OPT: code 3, length, text. No name in a message has dots in it.
+        let named = |name: &String| {
+            let length = u8::try_from(name.len()).expect("names of the lab are short");
+            let option = [&[0, 3, 0, length], name.as_bytes()].concat();
+            answer.windows(option.len()).any(|window| window == option)
+        };
+        match self.names.iter().position(named).and_then(|place| u8::try_from(place).ok()) {
+            Some(who) if good => Fate::By(who),
+            _ => Fate::Wrong,
+        }
+    }
+}
+
+impl Lane {
+    /// The fate of a query, unless it is known.
+    fn settle(&self, number: usize, fate: Fate) {
+        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sample) = samples.get_mut(number).filter(|sample| sample.fate == Fate::Open) {
+            sample.fate = fate;
+        }
+    }
+
+    /// The last query with this message id.
+    fn by_id(&self, id: u16) -> Option<usize> {
+        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = samples.len().checked_sub(1)?;
+        let back = last.wrapping_sub(usize::from(id)) % 65_536;
+        last.checked_sub(back)
+    }
+}
+
+/// The query of this number in its lane: SOA of example.com, with NSID.
+fn query(number: usize) -> Vec<u8> {
+    let id = u16::try_from(number % 65_536).expect("a remainder fits");
+    let mut octets = id.to_be_bytes().to_vec();
+    octets.extend_from_slice(b"\0\0\0\x01\0\0\0\0\0\x01\x07example\x03com\0\0\x06\0\x01");
+    // OPT: the root, type 41, 1232 octets, no flags, and one empty option of code 3.
+    octets.extend_from_slice(b"\0\0\x29\x04\xd0\0\0\0\0\0\x04\0\x03\0\0");
+    octets
+}
+
+fn start_threads(shared: &Arc<Shared>) -> Vec<JoinHandle<()>> {
+    let mut threads = Vec::new();
+    let mut sockets = Vec::new();
+    for (place, lane) in shared.lanes.iter().enumerate() {
+        if lane.over == Over::Tcp {
+            let shared = Arc::clone(shared);
+            threads.push(std::thread::spawn(move || connect_at_pace(&shared, place)));
+            continue;
+        }
+        let socket = udp_socket(lane.server).expect("a client can have a UDP socket");
+        let (shared, listening) = (Arc::clone(shared), socket.try_clone().expect("a socket can be doubled"));
+        threads.push(std::thread::spawn(move || listen(&shared, place, &listening)));
+        sockets.push((place, socket));
+    }
+    let shared = Arc::clone(shared);
+    threads.push(std::thread::spawn(move || send_at_pace(&shared, &sockets)));
+    threads
+}
+
+fn udp_socket(server: SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr = if server.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(server)?;
+    socket.set_read_timeout(Some(Duration::from_millis(200)))?;
+    Ok(socket)
+}
+
+/// Sends what is due and sleeps a millisecond, over and over.
+fn send_at_pace(shared: &Shared, sockets: &[(usize, UdpSocket)]) {
+    let start = Instant::now();
+    let mut sent = 0_u64;
+    while !shared.stopped() {
+        let due = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX) * 2 * UDP_PACE / 1_000_000;
+        for turn in sent..due {
+            let place = usize::try_from(turn).unwrap_or_default() % sockets.len();
+            let Some((lane, socket)) = sockets.get(place) else { return };
+            let Some(lane) = shared.lanes.get(*lane) else { return };
+            let number = shared.sending(lane);
+            let query = query(number);
+            // A connected socket first tells of an error that an earlier query met; then it sends.
+            if socket.send(&query).is_err() && socket.send(&query).is_err() {
+                shared.unsent.fetch_add(1, Ordering::Relaxed);
+                lane.settle(number, Fate::Failed);
+            }
+        }
+        sent = due.max(sent);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn listen(shared: &Shared, place: usize, socket: &UdpSocket) {
+    let Some(lane) = shared.lanes.get(place) else { return };
+    let mut buffer = [0; 1232];
+    while !shared.stopped() {
+        // Time-outs are there to look whether to stop; errors belong to lost queries.
+        let Ok(count) = socket.recv(&mut buffer) else { continue };
+        let answer = buffer.get(..count).unwrap_or_default();
+        let [high, low, ..] = answer else { continue };
+        if let Some(number) = lane.by_id(u16::from_be_bytes([*high, *low])) {
+            lane.settle(number, shared.fate(answer));
+        }
+    }
+}
+
+/// Starts a thread for each connection that is due, since one may hang.
+fn connect_at_pace(shared: &Arc<Shared>, place: usize) {
+    let start = Instant::now();
+    let mut begun = 0_u32;
+    let pause = Duration::from_secs(1) / u32::try_from(TCP_PACE).expect("a small number");
+    let mut hanging: Vec<JoinHandle<()>> = Vec::new();
+    while !shared.stopped() {
+        while pause * begun <= start.elapsed() {
+            begun += 1;
+            if hanging.len() >= MOST_HANGING {
+                let Some(lane) = shared.lanes.get(place) else { return };
+                lane.settle(shared.sending(lane), Fate::Failed);
+                continue;
+            }
+            let shared = Arc::clone(shared);
+            hanging.push(std::thread::spawn(move || {
+                let Some(lane) = shared.lanes.get(place) else { return };
+                let number = shared.sending(lane);
+                let fate = ask_once(lane.server, number).map_or(Fate::Failed, |answer| shared.fate(&answer));
+                lane.settle(number, fate);
+            }));
+        }
+        hanging.retain(|thread| !thread.is_finished());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    for thread in hanging {
+        let _ = thread.join();
+    }
+}
+
+fn ask_once(server: SocketAddr, number: usize) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&server, PATIENCE / 2)?;
+    stream.set_read_timeout(Some(PATIENCE / 2))?;
+    let query = query(number);
+    let length = u16::try_from(query.len()).expect("a query is short").to_be_bytes();
+    stream.write_all(&[&length, query.as_slice()].concat())?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut answer)?;
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_finds_its_last_query() {
+        let samples = vec![Sample { sent: Duration::ZERO, fate: Fate::Open }; 65_540];
+        let server = SocketAddr::from(([127, 0, 0, 1], 53));
+        let lane = Lane { over: Over::Udp, server, samples: Mutex::new(samples) };
+        assert_eq!(lane.by_id(3), Some(65_539));
+        assert_eq!(lane.by_id(4), Some(4));
+        assert_eq!(lane.by_id(65_535), Some(65_535));
+    }
+}

@@ -1,0 +1,186 @@
+//! Runs the fault lab's scenarios: `cargo test --test faults -- --ignored [NAME...]`.
+//!
+//! A runner of its own, since scenarios are values. It speaks enough of the usual test runner's language that cargo
+//! and `tests/run` need not know: `--ignored` runs them (they need namespaces and routers), `--list` names them, words
+//! select names that contain them, `--test-threads N` plays so many labs side by side.
+//!
+//! | Variable | Means |
+//! |---|---|
+//! | `PHAROS_LAB_REPEAT` | repetitions of each scenario; 1 unless set |
+//! | `PHAROS_LAB_RECORD` | a directory for results: what stands there with enough repetitions is not played again |
+//! | `PHAROS_LAB_MINUTES` | start no scenario after so many minutes; what is left is for the next call |
+//! | `PHAROS_BLESS=1` | makes `tests/faults.json` and `docs/faults.md` of the results, once none is missing |
+
+use pharos_tests::faults::report::{Found, Record, page, table};
+use pharos_tests::faults::{Repetition, Scenario, all, run};
+use pharos_tests::lab::source_root;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// What the command line asks for.
+struct Wanted {
+    scenarios: Vec<Scenario>,
+    side_by_side: usize,
+    run: bool,
+    list: bool,
+}
+
+fn main() -> ExitCode {
+    let wanted = wanted();
+    if wanted.list {
+        wanted.scenarios.iter().for_each(|scenario| println!("{}: test", scenario.name));
+        return ExitCode::SUCCESS;
+    }
+    if !wanted.run {
+        let count = wanted.scenarios.len();
+        println!("\ntest result: ok. 0 passed; 0 failed; {count} ignored; 0 measured; 0 filtered out");
+        return ExitCode::SUCCESS;
+    }
+    let begun = Instant::now();
+    let found = play(&wanted, begun);
+    println!("\n{}", table(&found));
+    bless(&found);
+    let failed = found.iter().filter(|found| !found.failures().is_empty()).count();
+    println!(
+        "\ntest result: {}. {} passed; {failed} failed; 0 ignored; 0 measured; {} filtered out; finished in {:.2}s",
+        if failed == 0 { "ok" } else { "FAILED" },
+        found.len() - failed,
+        all().len() - found.len(),
+        begun.elapsed().as_secs_f64()
+    );
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn wanted() -> Wanted {
+    let (mut run, mut list, mut side_by_side, mut words) = (false, false, 1, Vec::new());
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--ignored" | "--include-ignored" => run = true,
+            "--list" => list = true,
+            "--test-threads" => {
+                side_by_side = arguments.next().and_then(|n| n.parse().ok()).expect("a number of labs");
+            }
+            "--skip" | "--format" | "--color" => {
+                let _ = arguments.next();
+            }
+            option if option.starts_with('-') => {}
+            word => words.push(word.to_owned()),
+        }
+    }
+    let chosen =
+        |scenario: &Scenario| words.is_empty() || words.iter().any(|word| scenario.name.contains(word));
+    Wanted { scenarios: all().into_iter().filter(chosen).collect(), side_by_side, run, list }
+}
+
+fn number(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
+}
+
+fn directory() -> Option<PathBuf> {
+    std::env::var_os("PHAROS_LAB_RECORD").map(PathBuf::from)
+}
+
+/// Plays what is wanted and gives what was found, in the order of the table.
+fn play(wanted: &Wanted, begun: Instant) -> Vec<Found> {
+    let repetitions = number("PHAROS_LAB_REPEAT").unwrap_or(1);
+    let latest = number("PHAROS_LAB_MINUTES")
+        .map(|minutes| Duration::from_secs(60) * u32::try_from(minutes).expect("minutes"));
+    let next = AtomicUsize::new(0);
+    let found = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..wanted.side_by_side {
+            scope.spawn(|| {
+                while let Some((place, scenario)) = take(&next, &wanted.scenarios) {
+                    if latest.is_some_and(|latest| begun.elapsed() > latest) {
+                        println!("test {} ... left for the next call", scenario.name);
+                        continue;
+                    }
+                    let one =
+                        found_before(scenario, repetitions).unwrap_or_else(|| repeat(scenario, repetitions));
+                    found.lock().expect("no thread panics with it").push((place, one));
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().expect("no thread panicked with it");
+    found.sort_by_key(|(place, _)| *place);
+    found.into_iter().map(|(_, found)| found).collect()
+}
+
+fn take<'a>(next: &AtomicUsize, scenarios: &'a [Scenario]) -> Option<(usize, &'a Scenario)> {
+    let place = next.fetch_add(1, Ordering::Relaxed);
+    scenarios.get(place).map(|scenario| (place, scenario))
+}
+
+fn found_before(scenario: &Scenario, repetitions: usize) -> Option<Found> {
+    let found = Found::read(&directory()?, scenario.name, repetitions)?;
+    println!("test {} ... ok, found before", scenario.name);
+    Some(found)
+}
+
+fn repeat(scenario: &Scenario, repetitions: usize) -> Found {
+    let begun = Instant::now();
+    let all: Vec<Repetition> = (0..repetitions)
+        .map(|_| {
+            let one = run(scenario);
+            println!("    {}: {}", scenario.name, line(&one));
+            one
+        })
+        .collect();
+    let found = Found::new(scenario, all);
+    let failures = found.failures();
+    let verdict = if failures.is_empty() { "ok" } else { "FAILED" };
+    println!("test {} ... {verdict} ({:.1} s)", scenario.name, begun.elapsed().as_secs_f64());
+    failures.iter().for_each(|failure| println!("    {failure}"));
+    if let Some(directory) = directory() {
+        found.write(&directory);
+    }
+    found
+}
+
+fn line(one: &Repetition) -> String {
+    let time = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));
+    format!(
+        "detection {} ms, convergence {} ms, clients {} ms; lost {} of {} UDP, {} of {} TCP, {} later; {}",
+        time(one.detection_ms),
+        time(one.convergence_ms),
+        time(one.clients_ms),
+        one.udp[1],
+        one.udp[0],
+        one.tcp[1],
+        one.tcp[0],
+        one.lost_later,
+        one.neighbour.join(", ")
+    )
+}
+
+/// Makes the committed record and its page, if that is asked for and the record is whole.
+fn bless(found: &[Found]) {
+    if std::env::var_os("PHAROS_BLESS").is_none() {
+        return;
+    }
+    let missing = all().len() - found.len();
+    assert_eq!(missing, 0, "scenarios are missing in the record; nothing is written");
+    let record = Record { machine: machine(), scenarios: found.to_vec() };
+    let json = serde_json::to_string_pretty(&record).expect("plain data can be written as JSON");
+    let root = source_root();
+    std::fs::write(root.join("tests/faults.json"), json + "\n").expect("the source tree can be written");
+    let introduction = std::fs::read_to_string(root.join("tests/faults.md"))
+        .expect("the introduction is in the source tree");
+    std::fs::write(root.join("docs/faults.md"), page(&introduction, &record))
+        .expect("the source tree can be written");
+}
+
+fn machine() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let bird = Command::new("bird").arg("--version").output().map(|output| {
+        let said = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&said).trim().to_owned()
+    });
+    format!("Linux {}, {cores} cores, {}", kernel.trim(), bird.unwrap_or_default())
+}
