@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `PHAROS_LAB_REPEAT` | repetitions of each scenario; 1 unless set |
 //! | `PHAROS_LAB_RECORD` | a directory for results: what stands there with enough repetitions is not played again |
-//! | `PHAROS_LAB_MINUTES` | start no scenario after so many minutes; what is left is for the next call |
+//! | `PHAROS_LAB_SECONDS` | start no scenario after so many seconds; what is left is for the next call |
 //! | `PHAROS_BLESS=1` | makes `tests/faults.json` and `docs/faults.md` of the results, once none is missing |
 
 use pharos_tests::faults::report::{Found, Record, page, table};
@@ -87,8 +87,8 @@ fn directory() -> Option<PathBuf> {
 /// Plays what is wanted and gives what was found, in the order of the table.
 fn play(wanted: &Wanted, begun: Instant) -> Vec<Found> {
     let repetitions = number("PHAROS_LAB_REPEAT").unwrap_or(1);
-    let latest = number("PHAROS_LAB_MINUTES")
-        .map(|minutes| Duration::from_secs(60) * u32::try_from(minutes).expect("minutes"));
+    let latest = number("PHAROS_LAB_SECONDS")
+        .map(|seconds| Duration::from_secs(u64::try_from(seconds).expect("seconds")));
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

@@ -50,7 +50,13 @@ pub struct FaultLab {
 
 impl FaultLab {
     /// Builds the lab and brings it to the state in which the fault strikes.
-    pub fn build(plan: Plan, begin: Begin) -> Self {
+    ///
+    /// The hold-down is two seconds unless the plan speaks of it: nobody's leaving depends on it, and the shipped ten
+    /// would be most of the time that the lab takes.
+    pub fn build(mut plan: Plan, begin: Begin) -> Self {
+        if !plan.pharos.iter().any(|(from, _)| from.starts_with("hold-down")) {
+            plan.pharos.push(("hold-down: 10s", "hold-down: 2s"));
+        }
         let topology = Topology::build(plan);
         let mut nodes = topology.make_nodes(&topology.ams);
         nodes.extend(topology.make_nodes(&topology.fra));

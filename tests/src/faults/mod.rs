@@ -115,6 +115,13 @@ impl Scenario {
         self
     }
 
+    /// With the hold-down as it is shipped, not the lab's shorter one.
+    #[must_use]
+    pub fn shipped_hold_down(mut self) -> Self {
+        self.plan.pharos.push(("hold-down: 10s", "hold-down: 10s"));
+        self
+    }
+
     /// From another state.
     #[must_use]
     pub fn dark(mut self, prepare: fn(&mut FaultLab)) -> Self {

@@ -20,6 +20,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "kill -9 of the responder",
             "both families withdrawn at once; earned back after the hold-down",
         )
+        .shipped_hold_down()
         .within(Duration::from_secs(1), PROBES)
         .step("kill -9", kill_responder, leaves("connection refused"))
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),

@@ -40,7 +40,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "the sidecar's probing thread stops: nobody sees how the responder is",
             "signals that are silent turn bad, and the routes are withdrawn",
         )
-        .within(Duration::from_secs(3), "a signal goes stale after a few intervals")
+        .within(Duration::from_secs(4), "a signal is silent for three seconds")
         .step("stop pharos-probe", |lab| stop_sidecar_thread(lab, "pharos-probe"), leaves("nothing seen"))
         .step("let it go on", |lab| lab.helpers.clear(), returns()),
         Scenario::new(
