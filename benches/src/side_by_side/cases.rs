@@ -3,7 +3,9 @@
 use super::data::Set;
 use super::load::{Dnssec, Transport};
 use super::servers::Server;
-use super::servers::Server::{Bind, Echo, Gdnsd, Knot, KnotXdp, Nsd, Pharos, PharosXdp, XdpEcho};
+use super::servers::Server::{
+    Bind, Echo, Gdnsd, Knot, KnotXdp, Nsd, Pharos, PharosImage, PharosXdp, XdpEcho,
+};
 
 /// A load that goes round the servers.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +118,7 @@ const fn case(
 pub(super) fn starting(set: Set) -> &'static [Server] {
     match set {
         Set::Small | Set::Nsec => &[],
-        Set::Many | Set::Big => SOCKETS,
-        Set::Nsec3 => &[Pharos, Nsd, Knot, Bind],
+        Set::Many | Set::Big => &[Pharos, PharosImage, Gdnsd, Nsd, Knot, Bind],
+        Set::Nsec3 => &[Pharos, PharosImage, Nsd, Knot, Bind],
     }
 }

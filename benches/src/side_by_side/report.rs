@@ -11,7 +11,9 @@ use super::cases::{CASES, Case, Tool};
 use super::error::{BenchError, cannot};
 use super::figures::{Figures, Spread};
 use super::results::{self, LatencyFigures, LoadFigures, ReloadFigures, StartFigures};
-use super::servers::Server::{self, Bind, Echo, Gdnsd, Knot, KnotXdp, Nsd, Pharos, PharosXdp, XdpEcho};
+use super::servers::Server::{
+    self, Bind, Echo, Gdnsd, Knot, KnotXdp, Nsd, Pharos, PharosImage, PharosXdp, XdpEcho,
+};
 use super::targets::{Bound, Target, targets};
 
 /// The servers on sockets that ours is held against.
@@ -178,7 +180,7 @@ fn process(figures: &Figures) -> String {
 }
 
 fn starts(figures: &Figures) -> String {
-    let columns = [&[Pharos][..], &PEERS].concat();
+    let columns = [&[Pharos, PharosImage][..], &PEERS].concat();
     let mut table = Table::of("", &columns, &["ours / best peer"]);
     type Of = fn(&StartFigures) -> f64;
     let kinds: [(&str, Of, usize); 3] = [

@@ -102,6 +102,13 @@ impl Plan {
             up.push(Running::new(server, number, &site, self.cores)?);
         }
         if starts {
+            // Images are there from the second start on.
+            for running in up.iter_mut().filter(|running| running.server == Server::PharosImage) {
+                match running.start() {
+                    Ok(_) => running.stop(),
+                    Err(error) => println!("LEFT OUT: {error}"),
+                }
+            }
             for round in 0..self.rounds {
                 let measured = up.iter_mut().filter(|running| starting.contains(&running.server));
                 for running in measured {
@@ -127,7 +134,10 @@ impl Plan {
         if reloads {
             for round in 0..self.rounds {
                 let issue = if round % 2 == 0 { Issue::Changed } else { Issue::First };
-                for running in up.iter_mut().filter(|running| starting.contains(&running.server)) {
+                let reloading = |running: &&mut Running| {
+                    starting.contains(&running.server) && running.server != Server::PharosImage
+                };
+                for running in up.iter_mut().filter(reloading) {
                     reload(running, &data, (round, issue), results)?;
                 }
             }

@@ -18,6 +18,8 @@ pub(super) enum Server {
     Pharos,
     /// Ours, on AF_XDP.
     PharosXdp,
+    /// Ours, on sockets, which keeps images of its zones for the next start.
+    PharosImage,
     /// gdnsd: no DNSSEC.
     Gdnsd,
     /// NSD.
@@ -98,9 +100,10 @@ pub(super) enum Reload {
 
 impl Server {
     /// All of them, in the order of the tables' columns.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Pharos,
         Self::PharosXdp,
+        Self::PharosImage,
         Self::Gdnsd,
         Self::Nsd,
         Self::Knot,
@@ -115,6 +118,7 @@ impl Server {
         match self {
             Self::Pharos => "pharos",
             Self::PharosXdp => "pharos-xdp",
+            Self::PharosImage => "pharos-image",
             Self::Gdnsd => "gdnsd",
             Self::Nsd => "nsd",
             Self::Knot => "knot",
@@ -130,6 +134,7 @@ impl Server {
         match self {
             Self::Pharos => "Pharos",
             Self::PharosXdp => "Pharos XDP",
+            Self::PharosImage => "Pharos, from images",
             Self::Gdnsd => "gdnsd",
             Self::Nsd => "NSD",
             Self::Knot => "Knot",
@@ -143,7 +148,7 @@ impl Server {
     /// Whose it is.
     pub(super) fn part(self) -> Part {
         match self {
-            Self::Pharos | Self::PharosXdp => Part::Ours,
+            Self::Pharos | Self::PharosXdp | Self::PharosImage => Part::Ours,
             Self::Gdnsd | Self::Nsd | Self::Knot | Self::KnotXdp | Self::Bind => Part::Peer,
             Self::Echo | Self::XdpEcho => Part::Floor,
         }
@@ -158,7 +163,7 @@ impl Server {
     pub(super) fn program(self) -> PathBuf {
         let named = |name: &str| PathBuf::from(name);
         match self {
-            Self::Pharos | Self::PharosXdp => pharos(),
+            Self::Pharos | Self::PharosXdp | Self::PharosImage => pharos(),
             Self::Gdnsd => named("gdnsd"),
             Self::Nsd => named("nsd"),
             Self::Knot | Self::KnotXdp => named("knotd"),
@@ -171,7 +176,7 @@ impl Server {
     /// The arguments that make it print its version, and which word of that matters.
     pub(super) fn version_argument(self) -> Option<&'static str> {
         match self {
-            Self::Pharos | Self::PharosXdp => Some("--version"),
+            Self::Pharos | Self::PharosXdp | Self::PharosImage => Some("--version"),
             Self::Gdnsd => Some("--version"),
             Self::Nsd => Some("-v"),
             Self::Knot | Self::KnotXdp | Self::Bind => Some("-V"),
@@ -182,7 +187,7 @@ impl Server {
     /// Writes the configuration.
     pub(super) fn set_up(self, place: &Place<'_>) -> Result<Launch, BenchError> {
         match self {
-            Self::Pharos | Self::PharosXdp => self.pharos(place),
+            Self::Pharos | Self::PharosXdp | Self::PharosImage => self.pharos(place),
             Self::Gdnsd => gdnsd(place),
             Self::Nsd => nsd(place),
             Self::Knot | Self::KnotXdp => self.knot(place),
@@ -207,8 +212,12 @@ impl Server {
                  idle: 1h}}\n"
             )
         });
+        let images = match self {
+            Self::PharosImage => format!(", images: {run}/images"),
+            _ => String::new(),
+        };
         let common = format!(
-            "responder:\n  listen: [\"{address}:53\"]\n  zones: {{directory: {zones}}}\n  workers: {}\n\
+            "responder:\n  listen: [\"{address}:53\"]\n  zones: {{directory: {zones}{images}}}\n  workers: {}\n\
              \x20 cookies: {{secret: 00112233445566778899aabbccddeeff}}\n  management: \"127.0.0.1:9153\"\n\
              \x20 control: {run}/control\n  lock-directory: {run}\n{tcp}",
             bounds.workers

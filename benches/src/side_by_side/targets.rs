@@ -4,7 +4,9 @@ use super::cases::{CASES, Tool};
 use super::figures::Figures;
 use super::results::{LatencyFigures, LoadFigures};
 use super::servers::Server;
-use super::servers::Server::{Bind, Echo, Gdnsd, Knot, KnotXdp, Nsd, Pharos, PharosXdp, XdpEcho};
+use super::servers::Server::{
+    Bind, Echo, Gdnsd, Knot, KnotXdp, Nsd, Pharos, PharosImage, PharosXdp, XdpEcho,
+};
 
 /// One line.
 #[derive(Debug)]
@@ -145,6 +147,7 @@ impl List<'_> {
         let gap = self.figures.reload(Pharos, |reload| reload.longest_gap_ms).map(|spread| spread.most);
         let lines = [
             ("1M records: start beside Knot", divide(start("big", Pharos), start("big", Knot)), 0.35, ""),
+            ("1M records: start from an image", start("big", PharosImage), 0.05, " s"),
             ("1M records: memory", memory("big"), 64.0, " MiB"),
             ("10k zones: start", start("many", Pharos), 0.12, " s"),
             ("10k zones: memory", memory("many"), 16.0, " MiB"),
