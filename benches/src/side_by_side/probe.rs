@@ -54,21 +54,13 @@ impl Probe {
 
 /// A query for the SOA record of a zone, by the name that people write.
 pub(super) fn soa_query(id: u16, zone: &str) -> Vec<u8> {
-    query(id, zone, 6, &[])
-}
-
-/// A query in class IN, with what shall stand behind the question.
-pub(super) fn query(id: u16, name: &str, qtype: u16, additional: &[u8]) -> Vec<u8> {
     let mut query = id.to_be_bytes().to_vec();
-    query.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(!additional.is_empty())]);
-    for label in name.split('.').filter(|label| !label.is_empty()) {
+    query.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    for label in zone.split('.').filter(|label| !label.is_empty()) {
         query.push(label.len() as u8);
         query.extend(label.as_bytes());
     }
-    query.push(0);
-    query.extend(qtype.to_be_bytes());
-    query.extend([0, 1]);
-    query.extend(additional);
+    query.extend([0, 0, 6, 0, 1]);
     query
 }
 

@@ -43,6 +43,10 @@ pub(super) struct Room {
     pub(super) client_interface: String,
     /// Where the server shall answer.
     pub(super) address: String,
+    /// Where the client asks from.
+    pub(super) client_address: String,
+    /// The link address of the server's end.
+    pub(super) server_mac: String,
     /// The kernel threads that receive for the server.
     pub(super) receivers: Vec<u32>,
 }
@@ -96,8 +100,18 @@ impl Room {
                 "this kernel has no threaded NAPI on veth: 5.12 and later do".into(),
             ));
         }
-        let (address, _) = address(1);
-        Ok(Self { server, client, server_interface, client_interface, address, receivers })
+        let ((server_address, _), (client_address, _)) = (address(1), address(2));
+        let server_mac = mac(&server, &server_interface)?.trim().to_owned();
+        Ok(Self {
+            server,
+            client,
+            server_interface,
+            client_interface,
+            address: server_address,
+            client_address,
+            server_mac,
+            receivers,
+        })
     }
 }
 

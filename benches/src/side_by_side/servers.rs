@@ -330,7 +330,8 @@ fn pharos() -> PathBuf {
     std::env::var_os("PHAROS_BIN").map_or_else(|| beside("pharos"), PathBuf::from)
 }
 
-fn example(name: &str) -> PathBuf {
+/// A program of crates/netio that needs what only that crate may do.
+pub(super) fn example(name: &str) -> PathBuf {
     beside(&format!("examples/{name}"))
 }
 
