@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use crate::buffers::Buffers;
 use crate::control::Control;
-use crate::peer::{Arrival, EMPTY_NAME, NAME_OCTETS, Name, Peer};
+use crate::peer::{Arrival, EMPTY_NAME, Ends, NAME_OCTETS, Name, Peer};
 use crate::report::SendReport;
 use crate::sys;
 use crate::udp::{ReplySource, UdpSocket};
@@ -38,6 +38,26 @@ pub enum Wait {
     ForDatagram,
     /// Take what is queued.
     Never,
+}
+
+/// A batch of datagrams that came, each with a place for its reply.
+pub trait Datagrams {
+    /// How many there are.
+    fn len(&self) -> usize;
+
+    /// How many there can be.
+    fn capacity(&self) -> usize;
+
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The octets of one; for a pass that only looks.
+    fn query(&self, index: usize) -> Option<&[u8]>;
+
+    /// One with the place for its reply.
+    fn slot(&mut self, index: usize) -> Option<Slot<'_>>;
 }
 
 /// What is known of one slot besides its octets.
@@ -166,9 +186,11 @@ impl Batch {
         Some(Slot {
             query: self.queries.get(index, query_octets),
             peer: Peer {
-                name: &self.names[index],
-                control: (meta.control_octets != 0).then_some(&self.controls[index]),
-                bound: self.bound,
+                ends: Ends::Socket {
+                    name: &self.names[index],
+                    control: (meta.control_octets != 0).then_some(&self.controls[index]),
+                    bound: self.bound,
+                },
                 arrival,
             },
             reply: self.replies.get_mut(index),
@@ -237,6 +259,26 @@ impl Batch {
     }
 }
 
+impl Datagrams for Batch {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity()
+    }
+
+    #[inline]
+    fn query(&self, index: usize) -> Option<&[u8]> {
+        self.query(index)
+    }
+
+    #[inline]
+    fn slot(&mut self, index: usize) -> Option<Slot<'_>> {
+        self.slot(index)
+    }
+}
+
 /// One received datagram, and the buffer for its reply.
 pub struct Slot<'a> {
     /// The octets that came.
@@ -245,7 +287,7 @@ pub struct Slot<'a> {
     pub peer: Peer<'a>,
     /// Where the reply is to be written; holds the octets of some earlier reply.
     pub reply: &'a mut [u8],
-    reply_octets: &'a mut usize,
+    pub(crate) reply_octets: &'a mut usize,
 }
 
 impl Slot<'_> {

@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::affinity::CpuId;
+use crate::xdp::{self, Step};
 
 /// Something the kernel refused while sockets, locks or threads were being set up.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,16 @@ pub enum NetError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// An interface cannot be used by AF_XDP.
+    #[error("cannot {step} {interface}: {source}")]
+    Xdp {
+        /// The interface's name.
+        interface: String,
+        /// The step that failed.
+        step: Step,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// A thread could not be pinned, or the CPUs of this process could not be read.
     #[error("cannot {what}{}: {source}", OnCpu(*cpu))]
     Affinity {
@@ -81,6 +92,7 @@ impl NetError {
                 Some("stop the other instance, or listen on another address or port".into())
             }
             Self::Lock { source, .. } => lock_remedy(source),
+            Self::Xdp { interface, step, source } => xdp::remedy(interface, *step, source),
             Self::Affinity { .. } => {
                 Some("let the process use that CPU (systemd: CPUAffinity=, containers: cpuset)".into())
             }
@@ -93,6 +105,7 @@ impl NetError {
             Self::Socket { source, .. }
             | Self::Session { source, .. }
             | Self::Lock { source, .. }
+            | Self::Xdp { source, .. }
             | Self::Affinity { source, .. } => Some(source),
             Self::KeyLength { .. } | Self::Held { .. } => None,
         }

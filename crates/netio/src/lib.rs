@@ -6,6 +6,8 @@
 //! Who calls what:
 //! - the responder's UDP workers: [`bind_group`] opens their sockets, an [`Inbox`] waits on them, a [`Batch`]
 //!   carries queries in and replies out, [`affinity`] pins the worker beside the receive queue that feeds it;
+//! - its workers again, where an interface is used by AF_XDP: an [`xdp::Queue`] is received from and sent through in
+//!   place of a socket;
 //! - the responder's TCP threads: [`tcp::listen_group`] opens their listeners, [`tcp::accept`] takes connections, and a
 //!   [`poll::Poll`] waits on all of them;
 //! - the sidecar's BGP sessions: [`bgp`] (RFC 2385 signatures, RFC 5082 GTSM, source address);
@@ -22,7 +24,7 @@
 //!
 //! ```no_run
 //! use std::time::Duration;
-//! use pharos_netio::{Batch, Inbox, MAX_SLOTS, Steering, UdpOptions, affinity, bind_group};
+//! use pharos_netio::{Batch, Came, Inbox, MAX_SLOTS, Steering, UdpOptions, affinity, bind_group};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let cpus = affinity::allowed_cpus()?;
@@ -35,7 +37,7 @@
 //!         let mut batch = Batch::new(MAX_SLOTS, 4096, 4096);
 //!         loop {
 //!             // Here the heart beats and the stop flag is read.
-//!             let Some(socket) = inbox.receive(&mut batch)? else { continue };
+//!             let Some(Came::Socket(socket)) = inbox.receive(&mut batch)? else { continue };
 //!             batch.for_each(|slot| {
 //!                 slot.reply[..2].copy_from_slice(b"ok");
 //!                 slot.set_reply(2);
@@ -70,11 +72,12 @@ mod report;
 mod sys;
 pub mod tcp;
 mod udp;
+pub mod xdp;
 
 pub use addresses::own_addresses;
-pub use batch::{Batch, MAX_SLOTS, Slot, Wait};
+pub use batch::{Batch, Datagrams, MAX_SLOTS, Slot, Wait};
 pub use error::NetError;
-pub use inbox::Inbox;
+pub use inbox::{Came, Inbox};
 pub use peer::{Arrival, Peer};
 pub use report::SendReport;
 pub use udp::{Freebind, ReusePort, Steering, UdpOptions, UdpSocket, bind_group};

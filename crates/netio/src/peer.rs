@@ -10,33 +10,52 @@ use crate::control::Control;
 /// The two ends of one datagram. Reading costs nothing until a method is called.
 #[derive(Clone, Copy)]
 pub struct Peer<'a> {
-    pub(crate) name: &'a Name,
-    pub(crate) control: Option<&'a Control>,
-    pub(crate) bound: Option<IpAddr>,
+    pub(crate) ends: Ends<'a>,
     pub(crate) arrival: Arrival,
+}
+
+/// Where the two ends are known from.
+#[derive(Clone, Copy)]
+pub(crate) enum Ends<'a> {
+    /// A socket: the kernel's structures.
+    Socket { name: &'a Name, control: Option<&'a Control>, bound: Option<IpAddr> },
+    /// The packet itself.
+    Packet { source: IpAddr, port: u16, destination: IpAddr },
 }
 
 impl Peer<'_> {
     /// The sender's address and port, as the datagram claims.
     pub fn source(&self) -> SocketAddr {
-        let port = u16::from_be(self.name.sin6_port);
-        match self.source_ip() {
-            IpAddr::V4(ip) => SocketAddr::from((ip, port)),
-            IpAddr::V6(ip) => {
-                SocketAddr::V6(SocketAddrV6::new(ip, port, self.name.sin6_flowinfo, self.name.sin6_scope_id))
+        match self.ends {
+            Ends::Socket { name, .. } => {
+                let port = u16::from_be(name.sin6_port);
+                match ip_of(name) {
+                    IpAddr::V4(ip) => SocketAddr::from((ip, port)),
+                    IpAddr::V6(ip) => {
+                        SocketAddr::V6(SocketAddrV6::new(ip, port, name.sin6_flowinfo, name.sin6_scope_id))
+                    }
+                }
             }
+            Ends::Packet { source, port, .. } => SocketAddr::new(source, port),
         }
     }
 
     /// The sender's address alone, for what is kept per address (cookies, rate limits).
+    #[inline]
     pub fn source_ip(&self) -> IpAddr {
-        ip_of(self.name)
+        match self.ends {
+            Ends::Socket { name, .. } => ip_of(name),
+            Ends::Packet { source, .. } => source,
+        }
     }
 
     /// The address of ours that was asked, from which the reply will leave. `None` only if the kernel sent no
     /// packet information on a wildcard socket.
     pub fn destination(&self) -> Option<IpAddr> {
-        self.bound.or_else(|| self.control.and_then(Control::destination))
+        match self.ends {
+            Ends::Socket { control, bound, .. } => bound.or_else(|| control.and_then(Control::destination)),
+            Ends::Packet { destination, .. } => Some(destination),
+        }
     }
 
     /// Whether the query fitted its buffer.

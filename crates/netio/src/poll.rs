@@ -1,4 +1,4 @@
-//! Waiting on many descriptors at once: epoll, level-triggered.
+//! Waiting on many descriptors at once: epoll, level-triggered but for [`Interest::News`].
 //!
 //! A [`Poll`] remembers descriptors, each with a token of the caller's choice and with what is awaited of it;
 //! [`Poll::wait`] fills [`Events`]. Level-triggered, because then whoever reads less than there is, on purpose or not,
@@ -18,6 +18,8 @@ use crate::sys;
 pub enum Interest {
     /// Octets, connections, or that the other end will send no more.
     Read,
+    /// That something more has come, told once (edge-triggered): for whoever sees without a system call what is there.
+    News,
     /// Room to write.
     Write,
     /// Nothing for now.
@@ -28,6 +30,7 @@ impl Interest {
     fn bits(self) -> u32 {
         let bits = match self {
             Self::Read => libc::EPOLLIN | libc::EPOLLRDHUP,
+            Self::News => libc::EPOLLIN | libc::EPOLLET,
             Self::Write => libc::EPOLLOUT,
             Self::Nothing => 0,
         };

@@ -49,6 +49,9 @@ fn describe(loaded: &Loaded) -> String {
             "  UDP             {} workers, {} octets",
             responder.workers, responder.udp_payload_size
         );
+        for xdp in &loaded.site.xdp {
+            let _ = writeln!(out, "  AF_XDP          on {}, queues: {}", xdp.interface, xdp.queues);
+        }
         let dnssec = &responder.dnssec;
         let what = match dnssec.broken {
             Broken::Refuse => "refuse",

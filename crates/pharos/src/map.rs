@@ -10,13 +10,14 @@ use pharos_ops::config::schema::{
     self, CookiesSection, Mode, NeighbourSection, RequireCookies, ResponderSection, SidecarMode,
 };
 use pharos_ops::config::values::{
-    Address, Community, CookieSecret, Family, Prefix, Threads, Verify, Workers,
+    Address, Community, CookieSecret, Family, Prefix, Queues, Threads, Verify, Workers,
 };
 use pharos_responder as responder;
 use pharos_routing::Families;
 use pharos_sidecar as sidecar;
 use pharos_wire::Name;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::Path;
 
 mod announcers;
@@ -53,6 +54,7 @@ pub(crate) fn responder(loaded: &Loaded) -> Result<responder::Config, Failure> {
         schema::VersionAnswer::Shown => responder::Version::Shown,
     };
     config.management_dns = loaded.site.management_dns.iter().map(|endpoint| endpoint.0).collect();
+    config.xdp = loaded.site.xdp.iter().map(xdp).collect();
     config.tcp = responder::TcpLimits {
         connections: section.tcp.connections as usize,
         connections_per_address: section.tcp.connections_per_address as usize,
@@ -92,6 +94,27 @@ pub(crate) fn responder(loaded: &Loaded) -> Result<responder::Config, Failure> {
         None => LockPlace::Namespace,
     };
     Ok(config)
+}
+
+/// How an interface is used by AF_XDP.
+fn xdp(section: &schema::XdpSection) -> responder::XdpOptions {
+    let mut options = responder::XdpOptions::new(section.interface.0.clone());
+    options.queues = match section.queues {
+        Queues::Auto => None,
+        Queues::Fixed(count) => u32::try_from(count.get()).ok().and_then(NonZeroU32::new),
+    };
+    options.mode = match section.mode {
+        schema::XdpMode::Auto => responder::XdpMode::Auto,
+        schema::XdpMode::Native => responder::XdpMode::Native,
+        schema::XdpMode::Generic => responder::XdpMode::Generic,
+    };
+    options.copying = match section.copy {
+        schema::XdpCopy::Auto => responder::XdpCopying::Auto,
+        schema::XdpCopy::Copy => responder::XdpCopying::Copy,
+        schema::XdpCopy::ZeroCopy => responder::XdpCopying::ZeroCopy,
+    };
+    options.ring = responder::XdpRingSize::new(section.ring).unwrap_or_default();
+    options
 }
 
 /// Cookies whose secrets stand in a file: one line, or two when another secret is accepted too.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pharos_answer::{AnyPolicy, Cookies};
-use pharos_netio::{NetError, lock::LockPlace};
+use pharos_netio::{NetError, lock::LockPlace, xdp};
 use pharos_wire::Name;
 use pharos_zone::dnssec::{Broken, Signatures};
 
@@ -22,6 +22,8 @@ pub struct Config {
     pub management_dns: Vec<SocketAddr>,
     /// Addresses to answer on, by UDP and TCP. Port 0 takes a free one, the same for both.
     pub listen: Vec<SocketAddr>,
+    /// Interfaces whose queries are taken by AF_XDP, where that works; by the sockets where it does not.
+    pub xdp: Vec<xdp::Options>,
     /// Where zones come from.
     pub zones: ZoneSource,
     /// A directory where images of accepted zones are kept, so that the next start is quick, and has the last good data
@@ -54,6 +56,7 @@ impl Config {
             version: Version::Hidden,
             management_dns: Vec::new(),
             listen,
+            xdp: Vec::new(),
             zones,
             images: None,
             workers: None,

@@ -19,9 +19,10 @@ use crate::counters::{Counters, beat_age_ms};
 use crate::log;
 use crate::metrics::ResponderCollector;
 use crate::origin::OwnAddresses;
-use crate::status::{MAX_LISTED, Status, StatusFilter, WorkerStatus, ZoneLife, ZoneStatus};
+use crate::status::{MAX_LISTED, Status, StatusFilter, WorkerStatus, XdpStatus, ZoneLife, ZoneStatus};
 use crate::tcp::Gate;
 use crate::vigil::{self, Moment, Standing, Vigil};
+use crate::xdp::Face;
 use crate::zones::{Belief, Bench, Known, ReloadError, ReloadReport, Served, ZoneKeeper, unix};
 
 /// A thread that answers and did not turn for this long makes the responder not ready; the watchdog is more patient.
@@ -63,6 +64,8 @@ struct Shared {
     vigil: Mutex<Vigil>,
     published: Arc<Published<Served>>,
     workers: Vec<(Option<CpuId>, Arc<Counters>)>,
+    /// Interfaces that are to be used by AF_XDP.
+    xdp: Vec<Arc<Face>>,
     /// One for each TCP thread.
     tcp: Vec<Arc<Counters>>,
     gate: Arc<Gate>,
@@ -199,6 +202,7 @@ impl Handle {
                 })
                 .collect(),
             clock: trust,
+            xdp: self.xdp(),
             tcp_connections: shared.gate.open(),
             tcp_connections_at_most: shared.gate.limits().connections as u64,
             tcp_heartbeat_age_ms: {
@@ -207,7 +211,8 @@ impl Handle {
             },
             queries: workers.iter().map(|worker| worker.queries).sum::<u64>()
                 + shared.tcp.iter().map(|counters| counters.queries()).sum::<u64>(),
-            drops: self.counters().iter().map(|(_, counters)| counters.drops()).sum(),
+            drops: self.counters().iter().map(|(_, counters)| counters.drops()).sum::<u64>()
+                + shared.xdp.iter().map(|face| face.lost()).sum::<u64>(),
             workers,
         }
     }
@@ -245,6 +250,11 @@ impl Handle {
     /// The management addresses that it answers on, ports resolved.
     pub fn management_dns(&self) -> Vec<SocketAddr> {
         self.shared.management.iter().flat_map(|management| management.listen.iter().copied()).collect()
+    }
+
+    /// The interfaces that are to be used by AF_XDP.
+    pub(crate) fn xdp(&self) -> Vec<XdpStatus> {
+        self.shared.xdp.iter().map(|face| face.status()).collect()
     }
 
     /// The zones that have counts of their own, each with its slot.

@@ -4,6 +4,7 @@
 //! answers. From there on:
 //!
 //! - one pinned **worker** thread per core runs the batch loop of the query path (module `worker`);
+//! - one thread keeps the queues of **AF_XDP** on the interfaces that are to have them (module `xdp`);
 //! - as many **TCP** threads share connections (module `tcp`);
 //! - [`Handle::reload`] reads what changed, and swaps all zones at once when it is good (module `zones`);
 //! - a **vigil** looks now and then whether signatures near their end, and whether the clock can be believed (module
@@ -30,12 +31,19 @@ mod tcp;
 mod vigil;
 mod watchdog;
 mod worker;
+mod xdp;
 mod zones;
 
 pub use config::{Config, DnssecConfig, StartError, TcpLimits, VERSION, Version, ZoneSource};
 pub use handle::{Handle, Readiness, Responder};
 pub use pharos_answer::{AnyPolicy, BadSecret, Cookies, Require, Secret};
 pub use pharos_netio::lock::LockPlace;
+pub use pharos_netio::xdp::{
+    Copying as XdpCopying, Mode as XdpMode, Options as XdpOptions, RingSize as XdpRingSize,
+};
 pub use pharos_zone::dnssec::{Broken, Signatures};
-pub use status::{ClockStatus, SignedStatus, Status, StatusFilter, WorkerStatus, ZoneLife, ZoneStatus};
+pub use status::{
+    ClockStatus, SignedStatus, Status, StatusFilter, WorkerStatus, XdpLife, XdpQueueStatus, XdpStatus,
+    ZoneLife, ZoneStatus,
+};
 pub use zones::{ReloadError, ReloadReport};

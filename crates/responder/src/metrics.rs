@@ -12,7 +12,7 @@ use crate::counters::{
 };
 use crate::handle::Handle;
 use crate::origin::Origin;
-use crate::status::{StatusFilter, ZoneLife};
+use crate::status::{StatusFilter, XdpLife, ZoneLife};
 
 /// The commit that this was built from, where the build was told by `PHAROS_COMMIT`.
 const BUILT_FROM: &str = match option_env!("PHAROS_COMMIT") {
@@ -45,6 +45,7 @@ impl Collector for ResponderCollector {
     fn collect(&self) -> Vec<MetricFamily> {
         let mut families = traffic(&self.handle.counters());
         families.extend(health(&self.handle));
+        families.extend(xdp(&self.handle));
         families
     }
 }
@@ -272,6 +273,41 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
     .into_iter()
     .map(Family::finish)
     .collect()
+}
+
+/// Interfaces under AF_XDP and their queues.
+fn xdp(handle: &Handle) -> Vec<MetricFamily> {
+    let faces = handle.xdp();
+    if faces.is_empty() {
+        return Vec::new();
+    }
+    let mut state = gauge(
+        "pharos_responder_xdp_state",
+        "1 for the state that the interface is in, 0 for the others: attached, down (the interface is), sockets (AF_XDP \
+         cannot be used there: an alarm).",
+    );
+    let mut heartbeat = gauge(
+        "pharos_responder_xdp_queue_heartbeat_age_milliseconds",
+        "Since the worker of a queue last turned; after 1000 its packets go to the kernel.",
+    );
+    let mut events = counter(
+        "pharos_responder_xdp_frames_total",
+        "What happened at the queues, by kind: received and sent, frames without a whole datagram, and losses at each ring.",
+    );
+    for face in faces {
+        let interface = ("interface", face.interface.as_str());
+        for known in [XdpLife::Attached, XdpLife::Down, XdpLife::Sockets] {
+            state.add(&[interface, ("state", known.label())], (face.state == known).into());
+        }
+        for queue in &face.queues {
+            let number = queue.queue.to_string();
+            heartbeat.add(&[interface, ("queue", &number)], queue.heartbeat_age_ms);
+            for (&event, &count) in &queue.events {
+                events.add(&[interface, ("queue", &number), ("event", event)], count);
+            }
+        }
+    }
+    [state, heartbeat, events].into_iter().map(Family::finish).collect()
 }
 
 /// A family under construction; series with the same labels are summed.

@@ -51,6 +51,8 @@ pub struct Status {
     pub zones_omitted: usize,
     /// UDP workers.
     pub workers: Vec<WorkerStatus>,
+    /// Interfaces that are to be used by AF_XDP.
+    pub xdp: Vec<XdpStatus>,
     /// TCP connections open now.
     pub tcp_connections: u64,
     /// TCP connections that may be open at once: as configured, or fewer where descriptors are few.
@@ -161,4 +163,59 @@ pub struct WorkerStatus {
     pub heartbeat_age_ms: u64,
     /// Messages that it received.
     pub queries: u64,
+}
+
+/// How an interface fares that is to be used by AF_XDP.
+#[derive(Clone, Debug, Serialize)]
+pub struct XdpStatus {
+    /// Its name.
+    pub interface: String,
+    /// Whether queries come by AF_XDP.
+    pub state: XdpLife,
+    /// Why they do not.
+    pub why: Option<String>,
+    /// `native` or `generic`; none while nothing is attached.
+    pub mode: Option<&'static str>,
+    /// Addresses that are answered this way.
+    pub addresses: Vec<String>,
+    /// The queues that are served.
+    pub queues: Vec<XdpQueueStatus>,
+}
+
+/// Whether queries come by AF_XDP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum XdpLife {
+    /// They do.
+    Attached,
+    /// They will again once the interface is up.
+    Down,
+    /// They come by the kernel's sockets.
+    Sockets,
+}
+
+impl XdpLife {
+    /// The name used in metrics, the same as in JSON.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Attached => "attached",
+            Self::Down => "down",
+            Self::Sockets => "sockets",
+        }
+    }
+}
+
+/// How a queue of AF_XDP fares.
+#[derive(Clone, Debug, Serialize)]
+pub struct XdpQueueStatus {
+    /// The kernel's number of the queue.
+    pub queue: u32,
+    /// The worker that serves it.
+    pub worker: usize,
+    /// Whether the device reads and writes the frames itself.
+    pub zero_copy: bool,
+    /// Milliseconds since its worker last turned; after 1000 the kernel takes the packets.
+    pub heartbeat_age_ms: u64,
+    /// What happened at it, by kind.
+    pub events: std::collections::BTreeMap<&'static str, u64>,
 }

@@ -2,7 +2,8 @@
 //!
 //! A worker owns its sockets, its batch, its jobs and its counters; what it shares it only reads: the set of
 //! zones in force, looked at once per batch, and the stop flag. After set-up the loop allocates nothing,
-//! takes no lock (but for the moment of a swap) and makes no system call besides receive and send.
+//! takes no lock (but for the moment of a swap) and makes no system call besides receive and send. A batch comes from a
+//! socket or from a queue of AF_XDP; the same code answers it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,13 +12,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pharos_answer::{Context, Job, Pressure, Silent, Verdict};
 use pharos_netio::affinity::{CpuId, pin_current_thread};
-use pharos_netio::{Batch, Inbox, MAX_SLOTS};
+use pharos_netio::{Batch, Came, Datagrams, Inbox, MAX_SLOTS};
 use pharos_zonedb::Reader;
 
 use crate::config::StartError;
 use crate::counters::{Counters, Family};
 use crate::origin::Origins;
 use crate::pressure::{Fill, Gauge};
+use crate::xdp::Mailbox;
 use crate::zones::Served;
 
 /// How long a worker waits before it turns without a query.
@@ -28,7 +30,7 @@ const QUERY_OCTETS: usize = 4096;
 /// A worker that is told to stop answers what has arrived, but not for longer than this.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// One system call for each socket in this time tells overload from silence, and costs nothing that shows. Cookies
+/// One system call for each socket and queue in this time tells overload from silence, and costs nothing that shows. Cookies
 /// count in seconds, too.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -38,6 +40,8 @@ pub(crate) struct Worker {
     pub(crate) name: String,
     pub(crate) cpu: Option<CpuId>,
     pub(crate) inbox: Inbox,
+    /// Where queues of AF_XDP come from.
+    pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) zones: Reader<Served>,
     pub(crate) context: Arc<Context>,
     pub(crate) counters: Arc<Counters>,
@@ -81,12 +85,18 @@ impl Worker {
             if stopping.is_some_and(|since| since.elapsed() > DRAIN) {
                 return;
             }
+            self.mailbox.deliver(&mut self.inbox);
+            let counting = (&*self.counters, &self.origins);
             match self.inbox.receive(&mut batch) {
-                Ok(Some(socket)) => {
-                    gauge.batch(if batch.len() < batch.capacity() { Fill::Partial } else { Fill::Full });
-                    let counting = (&*self.counters, &self.origins);
+                Ok(Some(Came::Socket(socket))) => {
+                    gauge.batch(fill(&batch));
                     answer_batch(&mut batch, &mut jobs, self.zones.get(), &context, counting);
                     self.counters.sent(&batch.send(socket));
+                }
+                Ok(Some(Came::Queue(queue))) => {
+                    gauge.batch(fill(queue));
+                    answer_batch(queue, &mut jobs, self.zones.get(), &context, counting);
+                    queue.send();
                 }
                 Ok(None) if stopping.is_some() => return,
                 // An idle worker, too, lets go of a set that has been replaced.
@@ -103,11 +113,15 @@ impl Worker {
 
 impl Worker {
     /// Asks the kernel how many datagrams it dropped before they could be received.
-    fn count_drops(&self) -> u64 {
+    fn count_drops(&mut self) -> u64 {
         let drops = self.inbox.sockets().iter().filter_map(|socket| socket.drops().ok());
         let drops = drops.map(u64::from).sum();
         self.counters.socket_drops.set(drops);
-        drops
+        let lost = self.inbox.queues_mut().iter_mut().map(|queue| {
+            queue.count_drops();
+            queue.counts().lost()
+        });
+        drops + lost.sum::<u64>()
     }
 }
 
@@ -116,10 +130,14 @@ pub(crate) fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Answers every query of a batch.
+fn fill(batch: &impl Datagrams) -> Fill {
+    if batch.len() < batch.capacity() { Fill::Partial } else { Fill::Full }
+}
+
+/// Answers every query of a batch, wherever it came from.
 #[inline]
 fn answer_batch(
-    batch: &mut Batch,
+    batch: &mut impl Datagrams,
     jobs: &mut [Job],
     served: &Served,
     context: &Context,

@@ -5,6 +5,7 @@
 
 use super::schema::{
     GroupSection, NeighbourSection, PharosFile, ProbeSection, ResponderSection, SiteFile, TcpSection,
+    XdpCopy, XdpMode,
 };
 use super::values::{Family, Prefix};
 use super::{Diagnostic, Need, Severity, Source};
@@ -133,6 +134,7 @@ impl Checker<'_> {
                 self.error(In::Site, &[Key("management-dns"), Item(index)], what, remedy);
             }
         }
+        self.xdp(site);
         if !(512..=4096).contains(&responder.udp_payload_size) {
             self.error(
                 In::Pharos,
@@ -191,6 +193,26 @@ impl Checker<'_> {
                 "`zones` names no zones",
                 "add `directory:` with a path, or `list:` with names and files",
             ),
+        }
+    }
+
+    fn xdp(&mut self, site: &SiteFile) {
+        let mut seen = HashSet::new();
+        for (index, entry) in site.xdp.iter().enumerate() {
+            let at = |key| [Key("xdp"), Item(index), Key(key)];
+            if !seen.insert(&entry.interface) {
+                let what = format!("{} is listed twice", entry.interface);
+                self.error(In::Site, &at("interface"), what, "keep one of them");
+            }
+            if !entry.ring.is_power_of_two() || !(64..=65_536).contains(&entry.ring) {
+                let what = format!("`ring` is {}", entry.ring);
+                let remedy = "write a power of two from 64 to 65536; the default is 4096";
+                self.error(In::Site, &at("ring"), what, remedy);
+            }
+            if entry.mode == XdpMode::Generic && entry.copy == XdpCopy::ZeroCopy {
+                let what = "behind the driver every packet is copied";
+                self.error(In::Site, &at("copy"), what, "write `mode: native`, or `copy: auto`");
+            }
         }
     }
 

@@ -121,6 +121,7 @@ pub fn all_options() -> impl Iterator<Item = &'static OptionDoc> {
         .chain(GroupSection::OPTIONS)
         .chain(ProbeSection::OPTIONS)
         .chain(SiteFile::OPTIONS)
+        .chain(XdpSection::OPTIONS)
         .chain(NeighbourSection::OPTIONS)
         .chain(AnnouncersSection::OPTIONS)
         .chain(BirdSection::OPTIONS)

@@ -63,6 +63,29 @@ fn bounds_on_tcp_connections_have_ranges() {
 }
 
 #[test]
+fn interfaces_for_af_xdp_stand_in_the_sites_file_each_once() {
+    let with = |text: &str| SITE.replace("router-id", &format!("xdp: {text}\nrouter-id"));
+    let loaded =
+        try_load(PHAROS, &with("[{interface: eth0, queues: 4}, {interface: eth1}]"), Need::Responder);
+    let [first, second] = &loaded.unwrap().site.xdp[..] else { panic!("two were given") };
+    assert_eq!((first.queues.to_string(), second.queues.to_string()), ("4".into(), "auto".into()));
+    assert_eq!((first.ring, first.mode, first.copy), (4096, schema::XdpMode::Auto, schema::XdpCopy::Auto));
+    for (wrong, words) in [
+        ("[{interface: eth0}, {interface: eth0}]", "eth0 is listed twice"),
+        ("[{interface: eth0, ring: 1000}]", "write a power of two from 64 to 65536"),
+        ("[{interface: eth0, ring: 32}]", "`ring` is 32"),
+        ("[{interface: eth0, queues: 0}]", "\"0\" is not a number of queues"),
+        ("[{interface: a/b}]", "\"a/b\" is not the name of an interface"),
+        ("[{interface: eth0, mode: generic, copy: zero-copy}]", "behind the driver every packet is copied"),
+        ("[{interface: eth0, mode: fast}]", "holds `fast`, not auto or native or generic"),
+        ("[{queues: 1}]", "lacks the key `interface`"),
+    ] {
+        let said = try_load(PHAROS, &with(wrong), Need::Responder).unwrap_err();
+        assert!(said.contains(words) && said.contains("site.yaml:"), "{wrong}: {said}");
+    }
+}
+
+#[test]
 fn checks_of_signed_zones_are_read_with_their_units() {
     let with = |dnssec: &str| PHAROS.replace("  zones:", &format!("  dnssec: {dnssec}\n  zones:"));
     let text = with("{verify: one-in 16, broken: serve, near-expiry: 3d, threads: 2}");

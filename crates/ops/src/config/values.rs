@@ -78,6 +78,8 @@ deserialize_from_text!(
     Threads,
     Verify,
     CookieSecret,
+    Queues,
+    Interface,
     Label,
     ZoneName
 );
@@ -427,6 +429,55 @@ impl fmt::Display for Threads {
             Self::Auto => out.write_str("auto"),
             Self::Fixed(count) => count.fmt(out),
         }
+    }
+}
+
+/// How many receive queues of an interface are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queues {
+    /// All that there are.
+    Auto,
+    /// The first so many.
+    Fixed(NonZeroUsize),
+}
+
+impl FromStr for Queues {
+    type Err = Refusal;
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        Ok(auto_or_count(text, "queues", "auto (all)")?.map_or(Self::Auto, Self::Fixed))
+    }
+}
+
+impl fmt::Display for Queues {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => out.write_str("auto"),
+            Self::Fixed(count) => count.fmt(out),
+        }
+    }
+}
+
+/// The name of a network interface, as the kernel takes it: up to 15 octets, no slash, no blank.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Interface(pub String);
+
+impl FromStr for Interface {
+    type Err = Refusal;
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        let allowed = |octet: u8| octet.is_ascii_graphic() && octet != b'/' && octet != b':';
+        if (1..=15).contains(&text.len()) && text.bytes().all(allowed) && text != "." && text != ".." {
+            return Ok(Self(text.to_owned()));
+        }
+        refuse(
+            format!("\"{text}\" is not the name of an interface"),
+            "write it as `ip link` shows it, like eth0",
+        )
+    }
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
     }
 }
 

@@ -20,8 +20,9 @@ use crate::origin::Origins;
 use crate::sockets::Sockets;
 use crate::tcp::{Gate, Tcp};
 use crate::worker::{TURN, Worker};
+use crate::xdp::{Face, Mailbox};
 use crate::zones::{Belief, Bench, ZoneKeeper};
-use crate::{log, room, watchdog};
+use crate::{log, room, watchdog, xdp};
 
 /// TCP connections at management addresses, where a person or two are expected.
 const DESK_CONNECTIONS: usize = 16;
@@ -71,6 +72,7 @@ impl Responder {
                 udp: Arc::default(),
                 tcp: Arc::default(),
             }),
+            xdp: config.xdp.into_iter().map(|options| Arc::new(Face::new(options))).collect(),
             workers: worker_cpus.iter().map(|&cpu| (Some(cpu), Arc::default())).collect(),
             tcp: worker_cpus.iter().map(|_| Arc::default()).collect(),
             gate: Arc::new(Gate::new(room::fit(config.tcp))),
@@ -110,11 +112,15 @@ impl Responder {
         let shared = self.handle.shared.clone();
         let published = &shared.published;
         let udp_context = Arc::new(context.clone());
+        let mut mailboxes = Vec::new();
         for (id, (sockets, (cpu, counters))) in udp.into_iter().zip(&shared.workers).enumerate() {
+            let mailbox = Arc::<Mailbox>::default();
+            mailboxes.push(mailbox.clone());
             let worker = Worker {
                 name: worker_name(id),
                 cpu: *cpu,
                 inbox: Inbox::new(sockets, TURN)?,
+                mailbox,
                 zones: published.reader(),
                 context: udp_context.clone(),
                 counters: counters.clone(),
@@ -124,6 +130,8 @@ impl Responder {
             };
             self.threads.push(worker.spawn()?);
         }
+        let keeper = xdp::Keeper::new(shared.xdp.clone(), shared.listen.clone(), mailboxes);
+        self.threads.extend(keeper.spawn(shared.stop.clone())?);
         for (id, (listeners, counters)) in listeners.into_iter().zip(&shared.tcp).enumerate() {
             let tcp = Tcp {
                 name: tcp_name(id),
@@ -167,6 +175,7 @@ impl Responder {
             name: DESK_UDP.to_owned(),
             cpu: None,
             inbox: Inbox::new(udp.into_iter().flatten().collect(), TURN)?,
+            mailbox: Arc::default(),
             zones: shared.published.reader(),
             context: Arc::new(context),
             counters: management.udp.clone(),

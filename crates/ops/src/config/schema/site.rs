@@ -1,7 +1,9 @@
 //! The options of site.yaml: what differs from node to node.
 
 use super::{AnnouncersSection, DefaultDoc, OptionDoc, period_ms};
-use crate::config::values::{Address, Community, Endpoint, Family, Label, Period, RouterId};
+use crate::config::values::{
+    Address, Community, Endpoint, Family, Interface, Label, Period, Queues, RouterId,
+};
 use serde::Deserialize;
 
 section! {
@@ -17,6 +19,12 @@ section! {
         /// strangers away from them.
         #[serde(default)]
         management_dns: Vec<Endpoint>, write "list of ADDRESS:PORT", Value("[]");
+        /// Interfaces whose queries the responder takes by AF_XDP, past the kernel's IP stack. Where that does not
+        /// work, for want of privileges, driver or kernel, they come by the kernel's sockets as without it, and the
+        /// log and /status say why. Replies leave by the interface on which the query came, and the host's packet
+        /// filter sees neither: docs/operation.md.
+        #[serde(default)]
+        xdp: Vec<XdpSection>, write "list of sections", Described("none; queries come by sockets");
         /// The BGP identifier. Needed by `pharos announce`.
         #[serde(default)]
         router_id: Option<RouterId>, write "IPv4 address", Described("none; the sidecar needs it");
@@ -30,6 +38,31 @@ section! {
         /// Who else is told of every level.
         #[serde(default)]
         announcers: Option<AnnouncersSection>, write "section", Described("none");
+    }
+}
+
+section! {
+    /// One interface that is used by AF_XDP.
+    XdpSection at "site.xdp[]" {
+        /// The interface's name.
+        interface: Interface, write "name of an interface", Required;
+        /// How many of its receive queues are served, from the first; the others' packets go to the kernel. Queue i is
+        /// served by worker i modulo the number of workers, so receive queues and workers should be as many, and
+        /// the interrupts of queue i go to the core of worker i.
+        #[serde(default = "queues")]
+        queues: Queues, write "auto (all) or 1 to 1024", Value("auto");
+        /// Where the XDP program is attached: native in the driver, generic behind it, which costs more but works with
+        /// any driver, auto natively where the driver can.
+        #[serde(default = "xdp_mode")]
+        mode: XdpMode, write "auto, native or generic", Value("auto");
+        /// Whether packets are copied between the device's memory and the responder's: zero-copy needs a driver that
+        /// can, auto does without copying where that works.
+        #[serde(default = "xdp_copy")]
+        copy: XdpCopy, write "auto, copy or zero-copy", Value("auto");
+        /// Packets that a queue holds until its worker takes them. Each takes 2 KiB of locked memory, or 4 KiB with
+        /// an MTU above 1778; 4 MiB for replies come on top.
+        #[serde(default = "xdp_ring")]
+        ring: u32, write "a power of two, 64 to 65536", Value("4096");
     }
 }
 
@@ -86,6 +119,46 @@ pub enum Mode {
     Active,
     /// This node waits for the neighbour.
     Passive,
+}
+
+/// Where an XDP program is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum XdpMode {
+    /// In the driver where it can, else behind it.
+    Auto,
+    /// In the driver.
+    Native,
+    /// Behind the driver.
+    Generic,
+}
+
+/// Whether packets are copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum XdpCopy {
+    /// Where the driver needs it.
+    Auto,
+    /// They are.
+    Copy,
+    /// They are not.
+    ZeroCopy,
+}
+
+fn queues() -> Queues {
+    Queues::Auto
+}
+
+fn xdp_mode() -> XdpMode {
+    XdpMode::Auto
+}
+
+fn xdp_copy() -> XdpCopy {
+    XdpCopy::Auto
+}
+
+fn xdp_ring() -> u32 {
+    4096
 }
 
 fn families() -> Vec<Family> {
