@@ -93,7 +93,7 @@ impl Tcp {
         let listeners = self.listeners.into_iter();
         Ok(Desk {
             poll,
-            listeners: listeners.map(|socket| Listener { socket, burst: 1 }).collect(),
+            listeners: listeners.map(Listener::new).collect(),
             hushed_until: None,
             table: Table::default(),
             gate: self.gate,
@@ -115,11 +115,35 @@ impl Tcp {
     }
 }
 
-/// A listener, and how many connections probably wait at it. Asking for one that is not there costs as much as a
-/// connection, so as many are asked for as the last time, and more only while it has more.
+/// A listener, and how many connections are taken from it before others are looked at.
+///
+/// Asking for one that is not there costs nearly as much as a connection, so one is taken at a time while the listener
+/// is ready now and then; twice as many as before each time that it is ready again at the next look; and one again, for
+/// the next [`CAUTION`] times, after one was asked for too many.
 struct Listener {
     socket: TcpListener,
     burst: usize,
+    caution: u32,
+}
+
+/// One needless call in so many cannot be seen; a queue that fills meanwhile is seen [`CAUTION`] looks later.
+const CAUTION: u32 = 32;
+
+impl Listener {
+    fn new(socket: TcpListener) -> Self {
+        Self { socket, burst: 1, caution: 0 }
+    }
+
+    /// Learns from how many could be taken of as many as were asked for.
+    fn learn(&mut self, taken: usize) {
+        if taken < self.burst {
+            (self.burst, self.caution) = (1, CAUTION);
+        } else if self.caution > 0 {
+            self.caution -= 1;
+        } else {
+            self.burst = (2 * self.burst).min(ACCEPTED_AT_ONCE);
+        }
+    }
 }
 
 struct Connection {
@@ -134,6 +158,21 @@ struct Connection {
 enum Fate {
     Stays,
     Ends,
+}
+
+/// Whether the client may send more than what is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum More {
+    MayCome,
+    WillNotCome,
+}
+
+/// What a connection in this phase waits for.
+fn interest(phase: Phase) -> Interest {
+    match phase {
+        Phase::Idle | Phase::Incomplete => Interest::Read,
+        Phase::Blocked => Interest::Write,
+    }
 }
 
 /// A TCP thread at work.
@@ -240,8 +279,7 @@ impl Desk {
             accepted += 1;
         }
         if let Some(listener) = self.listeners.get_mut(index) {
-            let more = if accepted == burst { 2 * burst } else { accepted };
-            listener.burst = more.clamp(1, ACCEPTED_AT_ONCE);
+            listener.learn(accepted);
         }
     }
 
@@ -251,7 +289,8 @@ impl Desk {
         }
     }
 
-    /// Takes a connection in, unless it is over a bound: dropping the stream closes it.
+    /// Takes a connection in, unless it is over a bound: dropping the stream closes it. Its first query has mostly
+    /// arrived with it, and is answered before anything is awaited.
     fn admit(&mut self, stream: TcpStream, peer: IpAddr) {
         if !self.gate.enter(peer) {
             self.clerk.counters.turned_away.add(1);
@@ -261,43 +300,51 @@ impl Desk {
         let origin = self.clerk.origins.of(peer);
         let connection = Connection { stream, peer, origin, session: Session::new(self.now) };
         let place = self.table.insert(connection, Queue::Idle);
-        let Some(Connection { stream, .. }) = self.table.get_mut(place) else { return };
-        if self.poll.add(stream.as_fd(), place.into(), Interest::Read).is_err() {
-            self.close(place); // no memory for another one
+        let fate = self.step(place, More::MayCome);
+        let awaited = self.table.get_mut(place).filter(|_| fate == Fate::Stays).is_some_and(|connection| {
+            let interest = interest(connection.session.phase());
+            self.poll.add(connection.stream.as_fd(), place.into(), interest).is_ok()
+        });
+        if !awaited {
+            self.close(place);
         }
     }
 
     /// Deals with what happened to a connection.
     fn serve(&mut self, place: u32, event: Event) {
         let Some(connection) = self.table.get_mut(place) else { return };
-        let (phase, held) = (connection.session.phase(), connection.session.held());
-        let mut fate = if event.is_gone() {
-            Fate::Ends
-        } else {
-            connection.turn(self.now, event, &mut self.input, &mut self.outbox, &mut self.clerk)
-        };
-        let Connection { stream, session, .. } = connection;
+        let awaited = interest(connection.session.phase());
+        let more = if event.is_last() { More::WillNotCome } else { More::MayCome };
+        if event.is_gone() || self.step(place, more) == Fate::Ends {
+            self.close(place);
+            return;
+        }
+        let Some(Connection { stream, session, .. }) = self.table.get_mut(place) else { return };
+        let interest = interest(session.phase());
+        if interest != awaited && self.poll.change(stream.as_fd(), place.into(), interest).is_err() {
+            self.close(place);
+        }
+    }
+
+    /// Reads or writes once, and judges what that leaves.
+    #[inline]
+    fn step(&mut self, place: u32, more: More) -> Fate {
+        let Some(connection) = self.table.get_mut(place) else { return Fate::Ends };
+        let held = connection.session.held();
+        let fate = connection.turn(self.now, more, &mut self.input, &mut self.outbox, &mut self.clerk);
+        let session = &connection.session;
         if held != session.held() {
             self.gate.hold(held, session.held());
             if session.held() > INNOCENT_OCTETS && self.gate.is_overfull() {
                 self.clerk.counters.overfull.add(1);
-                fate = Fate::Ends;
+                return Fate::Ends;
             }
         }
-        if fate == Fate::Stays && (phase == Phase::Blocked) != (session.phase() == Phase::Blocked) {
-            let interest = if session.phase() == Phase::Blocked { Interest::Write } else { Interest::Read };
-            if self.poll.change(stream.as_fd(), place.into(), interest).is_err() {
-                fate = Fate::Ends;
-            }
+        if session.since() == self.now {
+            let queue = session.queue();
+            self.table.requeue(place, queue);
         }
-        match fate {
-            Fate::Stays if session.since() == self.now => {
-                let queue = session.queue();
-                self.table.requeue(place, queue);
-            }
-            Fate::Stays => {}
-            Fate::Ends => self.close(place),
-        }
+        fate
     }
 
     fn close(&mut self, place: u32) {
@@ -353,7 +400,7 @@ impl Connection {
     fn turn(
         &mut self,
         now: Duration,
-        event: Event,
+        more: More,
         input: &mut [u8],
         outbox: &mut Outbox,
         clerk: &mut Clerk,
@@ -376,8 +423,8 @@ impl Connection {
             return Fate::Ends;
         }
         // The client has said all, and all of that has been read: what it began will not become whole.
-        let is_over = event.is_last() && octets < input.len() && session.phase() != Phase::Blocked;
-        if is_over { Fate::Ends } else { Fate::Stays }
+        let is_all = more == More::WillNotCome && octets < input.len();
+        if is_all && session.phase() != Phase::Blocked { Fate::Ends } else { Fate::Stays }
     }
 }
 
@@ -441,5 +488,45 @@ impl Clerk {
             }
         }
         stream.len() - rest.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A listener at which so many connections wait at each look; says how many looks and calls they all took.
+    fn take(mut waiting: usize, arriving: usize, looks: usize) -> (usize, usize) {
+        let mut listener = Listener::new(TcpListener::bind("127.0.0.1:0").unwrap());
+        let (mut calls, mut most) = (0, 0);
+        for _ in 0..looks {
+            waiting += arriving;
+            if waiting > 0 {
+                let taken = waiting.min(listener.burst);
+                calls += if taken < listener.burst { taken + 1 } else { taken };
+                listener.learn(taken);
+                waiting -= taken;
+            }
+            most = most.max(waiting);
+        }
+        (calls, most)
+    }
+
+    #[test]
+    fn connections_that_come_one_by_one_are_hardly_ever_asked_for_in_vain() {
+        let (calls, most) = take(0, 1, 1000);
+        assert!(calls <= 1000 + 1000 / CAUTION as usize + 2, "{calls}");
+        assert_eq!(most, 0);
+    }
+
+    #[test]
+    fn a_queue_that_is_full_is_emptied_in_a_few_looks() {
+        let (_, most) = take(4096, 0, 1);
+        assert_eq!(most, 4095);
+        let (calls, _) = take(4096, 0, 80);
+        assert!((4096..4096 + 10).contains(&calls), "{calls}");
+        // Twenty come while one is looked after, and the queue does not grow without bound.
+        let (_, most) = take(0, 20, 10_000);
+        assert!(most < 2 * 20 * (CAUTION as usize + 8), "{most}");
     }
 }
