@@ -61,7 +61,7 @@ pub(super) enum ImageError {
     #[error(transparent)]
     Stored(#[from] StoredError),
     #[error("it is of zone {0}")]
-    OtherZone(Name),
+    OtherZone(String),
     #[error("what it was made from cannot be read")]
     BadNote,
 }
@@ -174,7 +174,7 @@ fn read(
     }
     let (head, octets) = Head::read_from(key, &mut file)?;
     if head.apex != name.to_folded() {
-        return Err(ImageError::OtherZone(head.apex));
+        return Err(ImageError::OtherZone(head.apex.to_string()));
     }
     let note = Note::from_octets(&head.note).ok_or(ImageError::BadNote)?;
     if !wanted(&note) {

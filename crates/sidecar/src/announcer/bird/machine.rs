@@ -368,7 +368,7 @@ impl Machine {
             (Stage::Writing(_), Err(why)) => self.failed(now, why),
             (Stage::Restoring(why), Ok(())) => self.failed(now, why),
             (Stage::Restoring(why), Err(also)) => {
-                self.failed(now, format!("{why}; restoring the file: {also}"))
+                self.failed(now, format!("{why}; restoring the file: {also}"));
             }
             (stage, _) => up.stage = stage,
         }
