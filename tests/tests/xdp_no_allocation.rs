@@ -78,10 +78,10 @@ fn ask(socket: &UdpSocket, queries: &[Vec<u8>], rounds: usize) {
     for _ in 0..rounds {
         for window in queries.chunks(WINDOW) {
             for message in window {
-                socket.send(message).unwrap();
+                socket.send(message).expect("the veth is up");
             }
             for _ in window {
-                let octets = socket.recv(&mut reply).unwrap();
+                let octets = socket.recv(&mut reply).expect("each query has its answer");
                 assert!(octets >= 12 && queries.iter().any(|message| message[..2] == reply[..2]));
             }
         }
