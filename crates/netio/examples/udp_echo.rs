@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use pharos_netio::affinity::{CpuId, allowed_cpus, pin_current_thread};
-use pharos_netio::{Batch, Inbox, MAX_SLOTS, NetError, Steering, UdpOptions, UdpSocket, Wait, bind_group};
+use pharos_netio::{
+    Batch, Came, Inbox, MAX_SLOTS, NetError, Steering, UdpOptions, UdpSocket, Wait, bind_group,
+};
 
 const USAGE: &str = "usage: udp_echo serve ADDRESS:PORT... | udp_echo measure";
 
@@ -69,7 +71,7 @@ fn work(cpu: CpuId, mut inbox: Inbox, echoed: &AtomicU64) -> Result<(), Box<dyn 
     pin_current_thread(cpu)?;
     let mut batch = Batch::new(MAX_SLOTS, 4096, 4096);
     loop {
-        let Some(socket) = inbox.receive(&mut batch)? else { continue };
+        let Some(Came::Socket(socket)) = inbox.receive(&mut batch)? else { continue };
         let sent = echo(&mut batch, socket);
         echoed.fetch_add(sent as u64, Ordering::Relaxed);
     }

@@ -6,7 +6,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use pharos_netio::affinity::{allowed_cpus, pin_current_thread};
-use pharos_netio::{Arrival, Batch, Inbox, MAX_SLOTS, Steering, UdpOptions, UdpSocket, Wait, bind_group};
+use pharos_netio::{
+    Arrival, Batch, Came, Inbox, MAX_SLOTS, Steering, UdpOptions, UdpSocket, Wait, bind_group,
+};
 
 /// Against a hang only; nothing here takes more than milliseconds.
 const GUARD: Duration = Duration::from_secs(20);
@@ -245,7 +247,7 @@ fn an_inbox_of_several_sockets_hears_them_all() {
         let start = Instant::now();
         let socket = loop {
             assert!(start.elapsed() < GUARD);
-            if let Some(socket) = inbox.receive(&mut batch).unwrap() {
+            if let Some(Came::Socket(socket)) = inbox.receive(&mut batch).unwrap() {
                 break socket;
             }
         };
@@ -268,7 +270,8 @@ fn a_flood_on_one_socket_does_not_starve_the_other() {
     }
     client.send_to(b"query", quiet).unwrap();
     let mut turns = 1;
-    while inbox.receive(&mut batch).unwrap().map(UdpSocket::local_addr) != Some(quiet) {
+    while !matches!(inbox.receive(&mut batch).unwrap(), Some(Came::Socket(socket)) if socket.local_addr() == quiet)
+    {
         // The flood alone would fill 50 batches.
         assert!(turns < 10);
         turns += 1;

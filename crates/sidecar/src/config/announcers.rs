@@ -373,7 +373,8 @@ mod tests {
 
     #[test]
     fn markers_have_a_prefix_a_network_levels_and_whole_seconds() {
-        let cases: [(fn(&mut LeaseConfig), &str); 7] = [
+        type Break = fn(&mut LeaseConfig);
+        let cases: [(Break, &str); 7] = [
             (|lease| lease.markers.clear(), "has no marker"),
             (|lease| lease.markers[0].length = 32, "leaves no other address"),
             (|lease| lease.markers[0].levels.clear(), "levels that are announced"),
