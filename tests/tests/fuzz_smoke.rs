@@ -122,3 +122,19 @@ fn zones_made_of_octets_are_answered_as_the_model_says() {
         fuzz::image_lookup(&noise(&mut dice, 1000));
     }
 }
+
+#[test]
+fn whatever_a_bgp_neighbour_does_in_any_state_is_survived() {
+    let mut dice = Dice::of_seed(6);
+    for _ in 0..3_000 {
+        fuzz::bgp_session(&noise(&mut dice, 400));
+    }
+}
+
+#[test]
+fn whatever_a_bfd_neighbour_does_is_survived() {
+    let mut dice = Dice::of_seed(7);
+    for _ in 0..3_000 {
+        fuzz::bfd_session(&noise(&mut dice, 400));
+    }
+}

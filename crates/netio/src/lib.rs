@@ -13,6 +13,7 @@
 //! - the sidecar's BGP sessions: [`bgp`] (RFC 2385 signatures, RFC 5082 GTSM, source address);
 //! - the sidecar's `lease` announcer: [`markers`] sets addresses that end by themselves;
 //! - the sidecar's `exec` announcer: [`process`] ends a program with all that it started;
+//! - its BFD thread: [`bfd`] (RFC 5881: TTL 255, source ports) and [`urgency`], which asks for precedence;
 //! - whoever starts: [`lock`] refuses a second instance, which SO_REUSEPORT would let join in silence;
 //!   [`descriptors`] raises what the process may open; [`own_addresses`] tells probes of this host from strangers.
 //!
@@ -56,6 +57,7 @@ compile_error!("pharos-netio speaks to the Linux kernel only");
 mod addresses;
 pub mod affinity;
 mod batch;
+pub mod bfd;
 pub mod bgp;
 mod buffers;
 mod control;
@@ -73,6 +75,7 @@ mod sys;
 pub mod tcp;
 mod udp;
 pub mod xdp;
+pub mod urgency;
 
 pub use addresses::own_addresses;
 pub use batch::{Batch, Datagrams, MAX_SLOTS, Slot, Wait};

@@ -1,6 +1,7 @@
-//! BGP communities (RFC 1997): a 32-bit tag on a route that asks a neighbour for something.
+//! BGP communities (RFC 1997) and large communities (RFC 8092): tags on a route that ask a neighbour for something.
 //!
-//! Written `AS:VALUE` or by the registered names that a node of ours uses. Callers: configuration, routes.
+//! Written `AS:VALUE` or by the registered names that a node of ours uses; large ones `AS:VALUE:VALUE`. Callers:
+//! configuration, routes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -66,9 +67,66 @@ impl fmt::Display for Community {
     }
 }
 
+/// A large community, RFC 8092: room for an AS number of four octets and two values of as many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LargeCommunity {
+    /// The Global Administrator: the AS that gives the values their meaning.
+    pub admin: u32,
+    /// The two Local Data Parts.
+    pub data: [u32; 2],
+}
+
+/// The text is not a large community.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a large community: write AS:VALUE:VALUE with three numbers up to 4294967295")]
+pub struct LargeCommunityError(String);
+
+impl LargeCommunity {
+    /// The large community `admin:first:second`.
+    pub const fn new(admin: u32, first: u32, second: u32) -> Self {
+        Self { admin, data: [first, second] }
+    }
+}
+
+impl FromStr for LargeCommunity {
+    type Err = LargeCommunityError;
+
+    fn from_str(text: &str) -> Result<Self, LargeCommunityError> {
+        let number = |s: &str| match s.bytes().all(|b| b.is_ascii_digit()) {
+            true => s.parse::<u32>().ok(),
+            false => None,
+        };
+        let mut numbers = text.split(':').map(number);
+        match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Some(admin)), Some(Some(first)), Some(Some(second)), None) => {
+                Ok(Self::new(admin, first, second))
+            }
+            _ => Err(LargeCommunityError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for LargeCommunity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, second] = self.data;
+        write!(f, "{}:{first}:{second}", self.admin)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_large_community_is_three_numbers_of_32_bits() {
+        for text in ["64512:1:53", "4294967295:0:4294967295"] {
+            assert_eq!(text.parse::<LargeCommunity>().unwrap().to_string(), text);
+        }
+        for text in ["", "1:2", "1:2:3:4", "1:2:4294967296", "1:-2:3", "a:b:c"] {
+            let message = text.parse::<LargeCommunity>().unwrap_err().to_string();
+            assert!(message.starts_with(&format!("`{text}` is not a large community")), "{message}");
+        }
+    }
 
     #[test]
     fn a_community_reads_as_numbers_or_by_name_and_prints_as_numbers() {

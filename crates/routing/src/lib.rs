@@ -1,5 +1,5 @@
-//! Sans-I/O protocol machines for the routing side of a Pharos node: today an announce-only BGP-4 session
-//! ([`bgp::Session`]), later BFD.
+//! Sans-I/O protocol machines for the routing side of a Pharos node: an announce-only BGP-4 session
+//! ([`bgp::Session`]), and single-hop BFD ([`bfd::Session`]).
 //!
 //! A machine here owns no socket, no clock and no randomness. The caller moves octets and time in by
 //! `step(now, input, out)`, carries out what comes back, and calls again no later than `next_deadline()`.
@@ -13,11 +13,13 @@
 //! [`bgp::Session`] with [`bgp::Received::Report`].
 #![forbid(unsafe_code)]
 
+pub mod bfd;
 pub mod bgp;
 mod community;
+mod jitter;
 mod prefix;
 mod route;
 
-pub use community::{Community, CommunityError};
+pub use community::{Community, CommunityError, LargeCommunity, LargeCommunityError};
 pub use prefix::{Families, Family, Prefix, PrefixError};
-pub use route::{MAX_COMMUNITIES, MAX_PREPENDS, Route, RouteError};
+pub use route::{MAX_COMMUNITIES, MAX_LARGE_COMMUNITIES, MAX_PREPENDS, Route, RouteError};

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::{Community, Family, Prefix};
+use crate::{Community, Family, LargeCommunity, Prefix};
 
 /// More prepends change nothing in practice and make the announcement fragile (long paths are filtered, and a
 /// far-away route leak of ours wins over the real path).
@@ -14,13 +14,17 @@ pub const MAX_PREPENDS: u8 = 3;
 /// So many communities at most, so that an UPDATE with every other attribute always fits 4096 octets.
 pub const MAX_COMMUNITIES: usize = 100;
 
+/// So many large communities at most, for the same reason.
+pub const MAX_LARGE_COMMUNITIES: usize = 50;
+
 /// A route to be announced. The fields may be set freely; [`Route::check`] says whether they can be sent, and
 /// a session does not take a route that cannot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// The destination.
     pub prefix: Prefix,
-    /// Where the neighbour sends packets for the prefix; of the prefix's own family.
+    /// Where the neighbour sends packets for the prefix; of the prefix's own family, or IPv6 for an IPv4 prefix
+    /// where the neighbour offers that too (RFC 8950).
     pub next_hop: IpAddr,
     /// How many times more than once our AS stands in AS_PATH: 0 to [`MAX_PREPENDS`]. Not used on iBGP.
     pub prepends: u8,
@@ -30,12 +34,14 @@ pub struct Route {
     pub local_pref: Option<u32>,
     /// Communities, RFC 1997. Order and repetition do not matter: they are sent sorted and once each.
     pub communities: Vec<Community>,
+    /// Large communities, RFC 8092; sent sorted and once each too.
+    pub large_communities: Vec<LargeCommunity>,
 }
 
 /// Why a route cannot be announced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
-    /// Prefix and next hop are of different families; RFC 8950 is not spoken.
+    /// An IPv6 prefix with an IPv4 next hop, which no RFC has.
     #[error("{prefix}: the next hop {next_hop} is not an address of the same family; set one for {family}")]
     NextHopFamily {
         /// The route's prefix.
@@ -71,18 +77,34 @@ pub enum RouteError {
         /// The number asked for.
         count: usize,
     },
+    /// Too many large communities.
+    #[error("{prefix}: {count} large communities are more than the {MAX_LARGE_COMMUNITIES} that fit")]
+    LargeCommunities {
+        /// The route's prefix.
+        prefix: Prefix,
+        /// The number asked for.
+        count: usize,
+    },
 }
 
 impl Route {
     /// A plain route: no prepends, MED, local preference or communities.
     pub fn new(prefix: Prefix, next_hop: IpAddr) -> Self {
-        Self { prefix, next_hop, prepends: 0, med: None, local_pref: None, communities: Vec::new() }
+        Self {
+            prefix,
+            next_hop,
+            prepends: 0,
+            med: None,
+            local_pref: None,
+            communities: Vec::new(),
+            large_communities: Vec::new(),
+        }
     }
 
     /// Whether the route can be sent.
     pub fn check(&self) -> Result<(), RouteError> {
         let Self { prefix, next_hop, prepends, .. } = *self;
-        if Family::of(next_hop) != prefix.family() {
+        if next_hop.is_ipv4() && prefix.family() == Family::Ipv6 {
             return Err(RouteError::NextHopFamily { prefix, next_hop, family: prefix.family() });
         }
         let unusable = match next_hop {
@@ -99,13 +121,23 @@ impl Route {
         if self.communities.len() > MAX_COMMUNITIES {
             return Err(RouteError::Communities { prefix, count: self.communities.len() });
         }
+        if self.large_communities.len() > MAX_LARGE_COMMUNITIES {
+            return Err(RouteError::LargeCommunities { prefix, count: self.large_communities.len() });
+        }
         Ok(())
+    }
+
+    /// Whether the neighbour must have offered RFC 8950 to be told.
+    pub fn needs_extended_next_hop(&self) -> bool {
+        self.prefix.family() == Family::Ipv4 && self.next_hop.is_ipv6()
     }
 
     /// The same route with its communities sorted and once each, so that equal requests compare equal.
     pub(crate) fn normalized(mut self) -> Self {
         self.communities.sort_unstable();
         self.communities.dedup();
+        self.large_communities.sort_unstable();
+        self.large_communities.dedup();
         self
     }
 }
@@ -126,8 +158,8 @@ mod tests {
         tagged.communities = vec![Community(1); 101];
         for (route, message) in [
             (
-                route("192.0.2.0/24", "fd00::2"),
-                "192.0.2.0/24: the next hop fd00::2 is not an address of the same family; set one for IPv4 unicast",
+                route("2001:db8::/32", "10.0.0.2"),
+                "2001:db8::/32: the next hop 10.0.0.2 is not an address of the same family; set one for IPv6 unicast",
             ),
             (
                 route("2001:db8::/32", "fe80::1"),
@@ -143,5 +175,6 @@ mod tests {
             assert_eq!(route.check().unwrap_err().to_string(), message);
         }
         assert_eq!(route("192.0.2.0/24", "10.0.0.2").check(), Ok(()));
+        assert_eq!(route("192.0.2.0/24", "fd00::2").check(), Ok(()), "RFC 8950");
     }
 }

@@ -276,7 +276,9 @@ fn bird_imports_what_the_node_announces_and_forgets_what_it_withdraws() {
     driver.until("the new attributes", |_| !bird.ask("show route all").contains("BGP.med"));
 
     bird.ask("reload in node");
-    driver.until("the refresh", |d| d.events.contains(&Event::RefreshRequested(Family::Ipv4)));
+    for family in [Family::Ipv4, Family::Ipv6] {
+        driver.until("the refresh", |d| d.events.contains(&Event::RefreshRequested(family)));
+    }
     assert!(bird.ask("show route").contains("192.0.2.0/24"));
 
     driver.step(stop("Wartung in Köln"));

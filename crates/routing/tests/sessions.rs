@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use common::{End, Pair, Side, Wire, node_config, open, prefixes, route, router_config, stop};
 use pharos_routing::bgp::{
-    AsNumbers, Cause, Event, Input, Output, Received, Role, Session, Shutdown, ShutdownKind, State,
+    AsNumbers, Cause, Event, ExtendedNextHop, Input, Output, Peering, PeeringCheck, Received, Role, Session,
+    SessionConfig, Shutdown, ShutdownKind, State,
 };
 use pharos_routing::{Community, Families, Family};
 
@@ -398,7 +399,157 @@ fn a_neighbour_that_asks_but_does_not_read_makes_nothing_grow() {
     assert_eq!(pair.node.sent.len(), before);
     pair.node.step(pair.now, Input::SendProgress);
     pair.settle();
-    assert_eq!(pair.node.sent.len(), before + 1);
+    let sent: Vec<u8> = pair.node.sent_types().split_off(before);
+    assert_eq!(sent, [5, 2, 5], "one refresh between its marks (RFC 7313 §4.1)");
+}
+
+#[test]
+fn a_repetition_stands_between_marks_where_both_speak_rfc_7313_and_bare_where_not() {
+    let mut pair = Pair::established();
+    pair.set_routes([route("192.0.2.0/24")]);
+    pair.node.sent.clear();
+    pair.inject(Side::Node, &common::message(5, &[0, 1, 0, 1]));
+    let bodies: Vec<&[u8]> = pair.node.sent.iter().map(|(_, message)| &message[18..]).collect();
+    assert_eq!((bodies[0], bodies[2]), (&[5, 0, 1, 1, 1][..], &[5, 0, 1, 2, 1][..]));
+    assert_eq!(pair.router.changes().len(), 2, "the marks are no news at the other end");
+
+    let mut old = Session::new(node_config(), Duration::ZERO).unwrap();
+    let mut out = Vec::new();
+    old.set_routes(Duration::ZERO, [route("192.0.2.0/24")], &mut out).unwrap();
+    let open = common::open(4, 64500, 90, [10, 0, 0, 1], &[1, 4, 0, 1, 0, 1, 2, 0]);
+    let (keepalive, refresh) = (common::message(4, &[]), common::message(5, &[0, 1, 0, 1]));
+    for input in [Input::Start, Input::Connected, Input::Received(&open), Input::Received(&keepalive)] {
+        old.step(Duration::ZERO, input, &mut out);
+    }
+    out.clear();
+    old.step(Duration::ZERO, Input::Received(&refresh), &mut out);
+    let sent: Vec<u8> = out
+        .iter()
+        .filter_map(|output| match output {
+            Output::Send(message) => Some(message[18]),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sent, [2]);
+}
+
+#[test]
+fn an_ipv6_next_hop_for_ipv4_is_told_only_where_both_offer_it() {
+    let over_ipv6 = || {
+        let mut route = route("192.0.2.0/24");
+        route.next_hop = "fd00::2".parse().unwrap();
+        route
+    };
+    let extended = |mut config: SessionConfig| {
+        config.extended_next_hop = ExtendedNextHop::Offered;
+        config
+    };
+    let mut pair = Pair::new(extended(node_config()), extended(router_config()));
+    pair.set_routes([over_ipv6()]);
+    pair.start();
+    assert_eq!(pair.router.changes(), ["announced 192.0.2.0/24 via fd00::2, AS path 64512"]);
+    pair.withdraw("192.0.2.0/24");
+    assert_eq!(pair.router.heard(), []);
+
+    let mut pair = Pair::new(extended(node_config()), router_config());
+    pair.set_routes([over_ipv6(), route("198.51.100.0/24")]);
+    pair.start();
+    assert_eq!(pair.router.changes(), ["announced 198.51.100.0/24 via 10.0.0.2, AS path 64512"]);
+    assert_eq!(pair.node.session.adj_rib_out().count(), 1, "what was kept back was not told");
+}
+
+#[test]
+fn roles_that_fit_are_agreed_on_and_mark_routes_for_customers() {
+    let with = |mut config: SessionConfig, peering| {
+        config.peering = Some(peering);
+        config.peering_check = PeeringCheck::Strict;
+        config
+    };
+    let mut pair =
+        Pair::new(with(node_config(), Peering::Provider), with(router_config(), Peering::Customer));
+    pair.set_routes([route("192.0.2.0/24")]);
+    pair.start();
+    assert_eq!(pair.node.session.negotiated().unwrap().peer_role, Some(Peering::Customer));
+    let words = "announced 192.0.2.0/24 via 10.0.0.2, AS path 64512, only to customers says AS 64512";
+    assert_eq!(pair.router.changes(), [words]);
+
+    let mut pair =
+        Pair::new(with(node_config(), Peering::Customer), with(router_config(), Peering::Provider));
+    pair.set_routes([route("192.0.2.0/24")]);
+    pair.start();
+    assert_eq!(pair.router.changes(), ["announced 192.0.2.0/24 via 10.0.0.2, AS path 64512"]);
+}
+
+#[test]
+fn roles_that_do_not_fit_end_the_session_and_a_silent_neighbour_only_in_strict_mode() {
+    let with = |mut config: SessionConfig, peering, check| {
+        (config.peering, config.peering_check) = (Some(peering), check);
+        config
+    };
+    let mut pair = Pair::new(
+        with(node_config(), Peering::Customer, PeeringCheck::Lenient),
+        with(router_config(), Peering::Customer, PeeringCheck::Lenient),
+    );
+    pair.start();
+    let refused = pair.node.notification_sent().or(pair.router.notification_sent()).unwrap();
+    assert_eq!(refused.0.to_string(), "OPEN Message Error/Role Mismatch (2/11)");
+    assert_eq!(refused.1, "we are customer, so the neighbour must be provider, and says that it is customer");
+
+    let lenient = with(node_config(), Peering::Customer, PeeringCheck::Lenient);
+    let mut pair = Pair::new(lenient, router_config());
+    pair.start();
+    assert_eq!(pair.states(), (State::Established, State::Established));
+
+    let strict = with(node_config(), Peering::Customer, PeeringCheck::Strict);
+    let mut pair = Pair::new(strict, router_config());
+    pair.start();
+    let (notification, detail) = pair.node.notification_sent().unwrap();
+    assert_eq!((notification.code, notification.subcode), (2, 11));
+    assert_eq!(detail, "the neighbour says no BGP role; provider is expected");
+}
+
+#[test]
+fn a_dead_path_ends_the_session_as_bfd_says_it() {
+    let mut pair = Pair::established();
+    pair.node.step(pair.now, Input::PathDown { why: "BFD: nothing was heard for 900ms" });
+    pair.settle();
+    assert_eq!(last_notification_words(&pair.router), "Cease/BFD Down (6/10)");
+    let why = "we ended the session: Cease/BFD Down (6/10): BFD: nothing was heard for 900ms";
+    assert_eq!(pair.node.session.last_down().unwrap().to_string(), why);
+    pair.run(10 * SECOND);
+    assert_eq!(pair.states(), (State::Established, State::Established), "it comes back by itself");
+}
+
+#[test]
+fn what_is_wrong_with_routes_that_nobody_uses_is_counted_and_ends_nothing() {
+    let mut pair = Pair::new(node_config(), router_config());
+    pair.start();
+    let broken: [&[u8]; 4] = [
+        &[0, 0, 0, 4, 0x40, 1, 1, 9, 24, 192, 0, 2], // ORIGIN 9
+        &[0, 0, 0, 0, 24, 192, 0, 2],                // no attributes at all
+        &[0, 0, 0, 0, 33, 192, 0, 2, 0, 0],          // a prefix of 33 bits
+        &[0, 0, 0, 3, 0x40, 1, 9],                   // an attribute that runs past the end
+    ];
+    for body in broken {
+        pair.inject(Side::Node, &common::message(2, body));
+    }
+    assert_eq!(pair.states(), (State::Established, State::Established));
+    assert_eq!(pair.node.session.counters().updates_malformed, 3);
+    let words: Vec<String> = pair
+        .node
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Tolerated(fault) => Some(fault.to_string()),
+            _ => None,
+        })
+        .collect();
+    assert!(words[2].starts_with("an UPDATE cannot be read, and its routes are not used"), "{words:?}");
+    // Our own AS in the path of a route that comes back is the router's right.
+    let ours =
+        [0, 0, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 10, 0, 0, 1, 24, 192, 0, 2];
+    pair.inject(Side::Node, &common::message(2, &ours));
+    assert_eq!(pair.node.session.counters().updates_malformed, 3);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Each panics when something does not hold.
 
+mod routing;
 mod stray;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use pharos_zone::scan::{Includes, Record, Source, scan};
 use crate::dice::Dice;
 use crate::random;
 use crate::served::KEY;
+pub use routing::{bfd_session, bgp_session};
 pub use stray::query;
 
 /// Records beyond this are not kept for the comparison of prints: a few lines of $GENERATE make millions.

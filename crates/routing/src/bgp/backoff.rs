@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
+use crate::jitter::Jitter;
+
 /// Doubling pauses with jitter. The numbers are drawn from a seed, so that the same seed gives the same pauses.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     first: Duration,
     cap: Duration,
     failures: u32,
-    random: u64,
+    jitter: Jitter,
 }
 
 impl Backoff {
     pub(crate) fn new(first: Duration, cap: Duration, seed: u64) -> Self {
-        Self { first, cap, failures: 0, random: seed }
+        Self { first, cap, failures: 0, jitter: Jitter::new(seed) }
     }
 
     /// The last session held: the next pause is a first one.
@@ -31,17 +33,7 @@ impl Backoff {
 
     /// 75 to 100 per cent of a time, RFC 4271 §10.
     pub(crate) fn jittered(&mut self, time: Duration) -> Duration {
-        let per_mille = 750 + self.draw() % 251;
-        time.mul_f64(per_mille as f64 / 1000.0)
-    }
-
-    /// SplitMix64: a counter through a mixing function. Even seeds that differ in one bit go separate ways.
-    fn draw(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.jitter.between(time, 750, 1000)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Read by [`super::Session::new`], which refuses what [`SessionConfig::check`] refuses.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -42,6 +43,12 @@ pub struct SessionConfig {
     pub role: Role,
     /// The families that we offer; the session carries those that both sides offer.
     pub families: Families,
+    /// Whether IPv4 routes may have an IPv6 next hop, RFC 8950.
+    pub extended_next_hop: ExtendedNextHop,
+    /// What our AS is to the neighbour's, RFC 9234; `None` says nothing about it.
+    pub peering: Option<Peering>,
+    /// What becomes of a neighbour that says nothing of its own role.
+    pub peering_check: PeeringCheck,
     /// What happens to the routes that the neighbour sends.
     pub received: Received,
     /// Any number, best a different one for each session: the machine has no randomness of its own, and derives
@@ -59,10 +66,94 @@ pub enum Role {
     Passive,
 }
 
+/// Whether IPv4 routes may have an IPv6 next hop, RFC 8950.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtendedNextHop {
+    /// It is offered; such routes are told to a neighbour that offers it too.
+    Offered,
+    /// It is not offered, and such routes are kept back.
+    NotOffered,
+}
+
+/// What our AS is to the neighbour's: a BGP Role of RFC 9234 §4.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peering {
+    /// We are a transit provider of the neighbour.
+    Provider,
+    /// We are a route server, and the neighbour its client.
+    RouteServer,
+    /// The neighbour is a route server, and we are its client.
+    RouteServerClient,
+    /// The neighbour is our transit provider.
+    Customer,
+    /// Neither carries transit for the other.
+    Peer,
+}
+
+/// What becomes of a neighbour that says nothing of its role, RFC 9234 §4.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeeringCheck {
+    /// The session comes about all the same.
+    Lenient,
+    /// It is refused.
+    Strict,
+}
+
+impl Peering {
+    const ALL: [Self; 5] =
+        [Self::Provider, Self::RouteServer, Self::RouteServerClient, Self::Customer, Self::Peer];
+
+    /// The value of the capability.
+    pub(crate) fn octet(self) -> u8 {
+        match self {
+            Self::Provider => 0,
+            Self::RouteServer => 1,
+            Self::RouteServerClient => 2,
+            Self::Customer => 3,
+            Self::Peer => 4,
+        }
+    }
+
+    pub(crate) fn from_octet(octet: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|peering| peering.octet() == octet)
+    }
+
+    /// The role that the other end must have, RFC 9234 §4.2.
+    #[must_use]
+    pub fn counterpart(self) -> Self {
+        match self {
+            Self::Provider => Self::Customer,
+            Self::Customer => Self::Provider,
+            Self::RouteServer => Self::RouteServerClient,
+            Self::RouteServerClient => Self::RouteServer,
+            Self::Peer => Self::Peer,
+        }
+    }
+
+    /// Whether our routes get ONLY_TO_CUSTOMER on the way to such a neighbour, RFC 9234 §5: they must not leave its
+    /// customer cone.
+    pub(crate) fn marks_routes(self) -> bool {
+        matches!(self, Self::Provider | Self::RouteServer | Self::Peer)
+    }
+}
+
+impl fmt::Display for Peering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Provider => "provider",
+            Self::RouteServer => "route server",
+            Self::RouteServerClient => "route-server client",
+            Self::Customer => "customer",
+            Self::Peer => "peer",
+        })
+    }
+}
+
 /// What happens to routes that the neighbour announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
-    /// They are dropped unread: this node is not a router. Only framing is checked.
+    /// They are dropped: this node is not a router. What is wrong with them is counted, and ends the session only
+    /// where the message itself cannot be taken apart.
     Discard,
     /// Each change is reported as [`super::Event::Route`]; nothing is kept. For route collectors.
     Report,
@@ -97,6 +188,9 @@ pub enum ConfigError {
         /// The least possible one.
         min: Duration,
     },
+    /// A role within one AS.
+    #[error("a BGP role is for neighbours of another AS (RFC 9234 §4.1); this one is of ours, AS {0}")]
+    PeeringWithinAs(u32),
     /// Nothing to talk about.
     #[error("no address family is chosen; choose IPv4, IPv6 or both")]
     NoFamilies,
@@ -118,6 +212,9 @@ impl SessionConfig {
             send_hold_time: Duration::from_secs(480),
             role: Role::Active,
             families: Families::BOTH,
+            extended_next_hop: ExtendedNextHop::NotOffered,
+            peering: None,
+            peering_check: PeeringCheck::Lenient,
             received: Received::Discard,
             jitter_seed: u64::from(router_id.to_bits()) << 32 | u64::from(peer_as),
         }
@@ -156,6 +253,9 @@ impl SessionConfig {
         if self.families.is_empty() {
             return Err(ConfigError::NoFamilies);
         }
+        if self.peering.is_some() && self.is_ibgp() {
+            return Err(ConfigError::PeeringWithinAs(self.local_as));
+        }
         Ok(())
     }
 
@@ -174,7 +274,7 @@ mod tests {
         let good = SessionConfig::new(64512, 64500, Ipv4Addr::new(10, 0, 0, 2));
         assert_eq!(good.check(), Ok(()));
         type Change = dyn Fn(&mut SessionConfig);
-        let cases: [(&Change, &str); 9] = [
+        let cases: [(&Change, &str); 10] = [
             (&|c| c.local_as = 0, "AS 0 cannot be our AS number: it is reserved (RFC 7607)"),
             (
                 &|c| c.peer_as = 23456,
@@ -203,6 +303,10 @@ mod tests {
             (
                 &|c| c.connect_retry_max = Duration::from_millis(500),
                 "connect-retry-max of 500ms is not possible: it must be at least 1s",
+            ),
+            (
+                &|c| (c.peer_as, c.peering) = (64512, Some(Peering::Peer)),
+                "a BGP role is for neighbours of another AS (RFC 9234 §4.1); this one is of ours, AS 64512",
             ),
             (&|c| c.families = Families::NONE, "no address family is chosen; choose IPv4, IPv6 or both"),
         ];

@@ -5,8 +5,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use super::config::{ExtendedNextHop, Peering};
 use super::notification::{Notification, Shutdown};
-use crate::{Community, Families, Family, Prefix};
+use crate::{Community, Families, Family, LargeCommunity, Prefix};
 
 /// The states of RFC 4271 §8.2.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,6 +76,11 @@ pub enum Input<'a> {
     /// The transport has taken some of what waited, or all; the send hold timer stops. A driver that still has
     /// octets waiting says [`Input::SendBlocked`] again.
     SendProgress,
+    /// Something else than BGP found that the path to the neighbour is dead: BFD, RFC 5882 §4.
+    PathDown {
+        /// What was found, for people.
+        why: &'a str,
+    },
     /// Time has passed; send it when [`super::Session::next_deadline`] is reached, or at any other time.
     Tick,
     /// The session must end, with a reason for the people at the other end.
@@ -143,6 +149,10 @@ pub struct Negotiated {
     pub as_numbers: AsNumbers,
     /// Whether the neighbour may ask for our routes again.
     pub route_refresh: RouteRefresh,
+    /// Whether IPv4 routes may have an IPv6 next hop, RFC 8950.
+    pub extended_next_hop: ExtendedNextHop,
+    /// What the neighbour's AS says that it is to ours, RFC 9234.
+    pub peer_role: Option<Peering>,
 }
 
 /// The width of AS numbers in AS_PATH, RFC 6793.
@@ -157,6 +167,8 @@ pub enum AsNumbers {
 /// Whether ROUTE-REFRESH was offered by both sides, RFC 2918.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RouteRefresh {
+    /// Both sides offered it with marks around what is repeated, RFC 7313.
+    Enhanced,
     /// Both sides offered it.
     Offered,
     /// The neighbour did not.
@@ -237,6 +249,10 @@ pub struct ReceivedRoute {
     pub local_pref: Option<u32>,
     /// Communities, RFC 1997, in the order received.
     pub communities: Vec<Community>,
+    /// Large communities, RFC 8092, in the order received.
+    pub large_communities: Vec<LargeCommunity>,
+    /// ONLY_TO_CUSTOMER, RFC 9234: the AS that marked the route.
+    pub only_to_customer: Option<u32>,
 }
 
 impl fmt::Display for ReceivedRoute {
@@ -250,6 +266,12 @@ impl fmt::Display for ReceivedRoute {
         }
         for (i, community) in self.communities.iter().enumerate() {
             write!(f, "{}{community}", if i == 0 { ", communities " } else { " " })?;
+        }
+        for (i, community) in self.large_communities.iter().enumerate() {
+            write!(f, "{}{community}", if i == 0 { ", large communities " } else { " " })?;
+        }
+        if let Some(asn) = self.only_to_customer {
+            write!(f, ", only to customers says AS {asn}")?;
         }
         Ok(())
     }
@@ -312,6 +334,8 @@ pub enum Fault {
     TreatedAsWithdraw(String),
     /// An UPDATE with a broken attribute that decides nothing: it was left out (RFC 7606 §2).
     AttributeDiscarded(String),
+    /// An UPDATE whose prefixes cannot be found, among routes that are discarded anyway.
+    Unreadable(String),
     /// A message that is not for us.
     Ignored(String),
     /// A NOTIFICATION's text that is not what RFC 9003 allows; the session was ending anyway.
@@ -323,6 +347,9 @@ impl fmt::Display for Fault {
         match self {
             Self::TreatedAsWithdraw(what) => write!(f, "an UPDATE counts as a withdrawal (RFC 7606): {what}"),
             Self::AttributeDiscarded(what) => write!(f, "an attribute was left out (RFC 7606): {what}"),
+            Self::Unreadable(what) => {
+                write!(f, "an UPDATE cannot be read, and its routes are not used: {what}")
+            }
             Self::Ignored(what) => write!(f, "ignored: {what}"),
             Self::ShutdownText(what) => write!(f, "the shutdown text cannot be read (RFC 9003): {what}"),
         }

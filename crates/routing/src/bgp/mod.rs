@@ -1,6 +1,7 @@
 //! An announce-only BGP-4 speaker's session with one neighbour: RFC 4271, with the multiprotocol extensions of RFC
-//! 4760 for IPv4 and IPv6 unicast, four-octet AS numbers (RFC 6793), communities (RFC 1997), route refresh (RFC
-//! 2918), shutdown texts (RFC 9003), the send hold timer (RFC 9687), and RFC 7606's care for what arrives.
+//! 4760 for IPv4 and IPv6 unicast, IPv6 next hops for IPv4 (RFC 8950), four-octet AS numbers (RFC 6793), communities
+//! (RFC 1997, 8092), route refresh (RFC 2918, 7313), roles (RFC 9234), shutdown texts (RFC 9003), the send hold timer
+//! (RFC 9687), and RFC 7606's care for what arrives.
 //!
 //! The session is the lease on our routes: when it ends, for whatever reason, the neighbour forgets them. That is
 //! why graceful restart is never offered: it would have the neighbour keep the routes of a dead node.
@@ -39,8 +40,9 @@
 //! | OpenConfirm | KEEPALIVE | send all wanted routes, End-of-RIB | Established |
 //! | Established | KEEPALIVE | restart the hold timer | Established |
 //! | Established | UPDATE | restart the hold timer; discard or report | Established |
-//! | Established | UPDATE in which prefixes cannot be found | refuse 3/x | pause |
-//! | Established | ROUTE-REFRESH | send that family's routes again | Established |
+//! | Established | UPDATE that cannot be taken apart; where routes are reported, one in which prefixes cannot be found | refuse 3/x | pause |
+//! | Established | ROUTE-REFRESH | send that family's routes again, between BoRR and EoRR if both speak RFC 7313 | Established |
+//! | Established | ROUTE-REFRESH of a wrong length | refuse 7/1 or 1/2 | pause |
 //! | Established | wanted routes change | send the difference | Established |
 //! | OpenConfirm, Established | a third of the hold time since we last sent | send KEEPALIVE | same |
 //! | OpenConfirm, Established | the hold time has passed in silence | refuse 4/0 | pause |
@@ -49,6 +51,7 @@
 //! | OpenSent, OpenConfirm, Established | NOTIFICATION | close | pause |
 //! | OpenSent, OpenConfirm, Established | Closed | none | pause |
 //! | OpenSent, OpenConfirm, Established | nothing taken by the transport for send-hold-time | refuse 8/0 | pause |
+//! | OpenSent, OpenConfirm, Established | PathDown | refuse 6/10 | pause |
 //! | OpenSent, OpenConfirm, Established | Stop | send Cease with the text, close | Idle, at rest |
 //! | Connect | Stop | close | Idle, at rest |
 //! | Active, Idle (pause) | Stop | none | Idle, at rest |
@@ -67,7 +70,9 @@ mod notification;
 mod rib;
 mod session;
 
-pub use config::{AS_TRANS, ConfigError, Received, Role, SessionConfig};
+pub use config::{
+    AS_TRANS, ConfigError, ExtendedNextHop, Peering, PeeringCheck, Received, Role, SessionConfig,
+};
 pub use event::{
     AsNumbers, AsPath, AsSegment, Cause, Counters, Event, Fault, Input, Negotiated, Origin, Output,
     ReceivedRoute, RouteChange, RouteRefresh, State,

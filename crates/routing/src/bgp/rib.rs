@@ -56,10 +56,16 @@ impl AdjRibOut {
         self.told.values()
     }
 
-    /// The difference in the families that the session carries; it counts as told from here on.
-    pub(crate) fn take_difference(&mut self, families: Families) -> Difference {
+    /// The difference in what the session carries; it counts as told from here on. What it cannot carry any more
+    /// is withdrawn.
+    pub(crate) fn take_difference(
+        &mut self,
+        families: Families,
+        carried: impl Fn(&Route) -> bool,
+    ) -> Difference {
         let mut difference = Difference::default();
-        let gone: Vec<Prefix> = self.told.keys().filter(|p| !self.wanted.contains_key(p)).copied().collect();
+        let stays = |prefix: &Prefix| self.wanted.get(prefix).is_some_and(&carried);
+        let gone: Vec<Prefix> = self.told.keys().filter(|p| !stays(p)).copied().collect();
         for family in families.iter() {
             let of_family: Vec<Prefix> = gone.iter().filter(|p| p.family() == family).copied().collect();
             if !of_family.is_empty() {
@@ -70,7 +76,8 @@ impl AdjRibOut {
             self.told.remove(&prefix);
         }
         for route in self.wanted.values() {
-            if families.contains(route.prefix.family()) && self.told.get(&route.prefix) != Some(route) {
+            let carried = families.contains(route.prefix.family()) && carried(route);
+            if carried && self.told.get(&route.prefix) != Some(route) {
                 match difference.announce.iter_mut().find(|(first, _)| same_attributes(first, route)) {
                     Some((_, prefixes)) => prefixes.push(route.prefix),
                     None => difference.announce.push((route.clone(), vec![route.prefix])),
@@ -86,19 +93,25 @@ impl AdjRibOut {
     }
 }
 
-/// Whether two routes fit one UPDATE. Equal next hops imply equal families.
+/// Whether two routes fit one UPDATE.
 fn same_attributes(a: &Route, b: &Route) -> bool {
-    a.next_hop == b.next_hop
+    a.prefix.family() == b.prefix.family()
+        && a.next_hop == b.next_hop
         && a.prepends == b.prepends
         && a.med == b.med
         && a.local_pref == b.local_pref
         && a.communities == b.communities
+        && a.large_communities == b.large_communities
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Community;
+
+    fn any(_: &Route) -> bool {
+        true
+    }
 
     fn route(prefix: &str) -> Route {
         let prefix: Prefix = prefix.parse().unwrap();
@@ -114,19 +127,19 @@ mod tests {
         let mut rib = AdjRibOut::default();
         rib.insert(route("192.0.2.0/24"));
         rib.remove("192.0.2.0/24".parse().unwrap());
-        assert_eq!(rib.take_difference(Families::BOTH), Difference::default());
+        assert_eq!(rib.take_difference(Families::BOTH, any), Difference::default());
     }
 
     #[test]
     fn the_difference_is_told_once() {
         let mut rib = AdjRibOut::default();
         rib.set([route("192.0.2.0/24"), route("2001:db8::/32")]);
-        assert_eq!(rib.take_difference(Families::BOTH).announce.len(), 2);
+        assert_eq!(rib.take_difference(Families::BOTH, any).announce.len(), 2);
         rib.set([route("2001:db8::/32"), route("192.0.2.0/24")]);
-        assert_eq!(rib.take_difference(Families::BOTH), Difference::default());
+        assert_eq!(rib.take_difference(Families::BOTH, any), Difference::default());
         rib.set([]);
-        assert_eq!(rib.take_difference(Families::BOTH).withdraw.len(), 2);
-        assert_eq!(rib.take_difference(Families::BOTH), Difference::default());
+        assert_eq!(rib.take_difference(Families::BOTH, any).withdraw.len(), 2);
+        assert_eq!(rib.take_difference(Families::BOTH, any), Difference::default());
     }
 
     #[test]
@@ -137,8 +150,12 @@ mod tests {
         let mut likewise = route("198.51.100.0/24");
         likewise.communities = vec![Community(1), Community(2)];
         rib.set([route("192.0.2.0/24"), tagged, likewise]);
-        let groups: Vec<usize> =
-            rib.take_difference(Families::BOTH).announce.iter().map(|(_, prefixes)| prefixes.len()).collect();
+        let groups: Vec<usize> = rib
+            .take_difference(Families::BOTH, any)
+            .announce
+            .iter()
+            .map(|(_, prefixes)| prefixes.len())
+            .collect();
         assert_eq!(groups, [1, 2]);
     }
 
@@ -146,9 +163,20 @@ mod tests {
     fn a_family_that_the_session_lacks_waits() {
         let mut rib = AdjRibOut::default();
         rib.set([route("192.0.2.0/24"), route("2001:db8::/32")]);
-        rib.take_difference(Families::IPV4);
+        rib.take_difference(Families::IPV4, any);
         assert_eq!(rib.told().count(), 1);
         rib.forget();
-        assert_eq!(rib.take_difference(Families::BOTH).announce.len(), 2);
+        assert_eq!(rib.take_difference(Families::BOTH, any).announce.len(), 2);
+    }
+
+    #[test]
+    fn a_route_that_the_session_cannot_carry_any_more_is_withdrawn() {
+        let mut rib = AdjRibOut::default();
+        rib.set([route("192.0.2.0/24")]);
+        rib.take_difference(Families::BOTH, any);
+        let over_ipv6 = Route { next_hop: "fd00::2".parse().unwrap(), ..route("192.0.2.0/24") };
+        rib.set([over_ipv6]);
+        let difference = rib.take_difference(Families::BOTH, |route| !route.needs_extended_next_hop());
+        assert_eq!((difference.withdraw.len(), difference.announce.len()), (1, 0));
     }
 }

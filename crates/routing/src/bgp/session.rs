@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::codec::{Frame, Inbox, Kind, Refusal, read, type_name, write};
-use super::config::{ConfigError, Received, Role, SessionConfig};
+use super::config::{ConfigError, ExtendedNextHop, Peering, PeeringCheck, Received, Role, SessionConfig};
 use super::event::{
     AsNumbers, Cause, Counters, Event, Fault, Input, Negotiated, Output, RouteRefresh, State,
 };
@@ -98,6 +98,11 @@ impl Session {
             }
             Input::SendBlocked => self.counters.inputs_ignored += 1,
             Input::SendProgress => self.blocked_since = None,
+            // RFC 9384: Cease with the subcode that BFD has.
+            Input::PathDown { why } if self.has_connection() => {
+                self.refuse(Refusal::new(notification::CEASE, 10, [], why), out);
+            }
+            Input::PathDown { .. } => self.counters.inputs_ignored += 1,
             Input::Tick => {}
             Input::Stop(shutdown) => self.stop(shutdown, out),
         }
@@ -323,10 +328,20 @@ impl Session {
                 self.counters.updates_received += 1;
                 self.update(&frame.body, link.negotiated, out);
             }
-            (Phase::Established(_), Kind::RouteRefresh) => match read::route_refresh(&frame.body) {
-                Ok(family) => self.refresh = self.refresh.with(family),
-                Err(what) => out.push(Output::Event(Event::Tolerated(Fault::Ignored(what)))),
-            },
+            (Phase::Established(link), Kind::RouteRefresh) => {
+                let enhanced = match link.negotiated.route_refresh {
+                    RouteRefresh::Enhanced => read::Offered::Yes,
+                    RouteRefresh::Offered | RouteRefresh::NotOffered => read::Offered::No,
+                };
+                match read::route_refresh(&frame.body, enhanced) {
+                    Ok(read::Refresh::Wanted(family)) => self.refresh = self.refresh.with(family),
+                    Ok(read::Refresh::Mark) => {}
+                    Ok(read::Refresh::Pointless(what)) => {
+                        out.push(Output::Event(Event::Tolerated(Fault::Ignored(what))));
+                    }
+                    Err(refusal) => self.refuse(refusal, out),
+                }
+            }
             (_, kind) => self.unexpected(kind, out),
         }
     }
@@ -380,6 +395,7 @@ impl Session {
             let detail = format!("we offer {}, the neighbour {}", config.families, open.families);
             return Err(Refusal::new(notification::OPEN, 7, needed(config.families), detail));
         }
+        let peer_role = self.judge_role(open.role)?;
         Ok(Negotiated {
             peer_as: open.asn,
             peer_router_id: open.router_id,
@@ -389,11 +405,41 @@ impl Session {
                 read::Offered::Yes => AsNumbers::FourOctet,
                 read::Offered::No => AsNumbers::TwoOctet,
             },
-            route_refresh: match open.route_refresh {
-                read::Offered::Yes => RouteRefresh::Offered,
-                read::Offered::No => RouteRefresh::NotOffered,
+            route_refresh: match (open.route_refresh, open.enhanced_refresh) {
+                (read::Offered::Yes, read::Offered::Yes) => RouteRefresh::Enhanced,
+                (read::Offered::Yes, read::Offered::No) => RouteRefresh::Offered,
+                (read::Offered::No, _) => RouteRefresh::NotOffered,
             },
+            extended_next_hop: match (config.extended_next_hop, open.extended_next_hop) {
+                (ExtendedNextHop::Offered, read::Offered::Yes) => ExtendedNextHop::Offered,
+                _ => ExtendedNextHop::NotOffered,
+            },
+            peer_role,
         })
+    }
+
+    /// RFC 9234 §4.2: both roles must fit, and in strict mode there must be one.
+    fn judge_role(&self, said: read::Role) -> Result<Option<Peering>, Refusal> {
+        let Some(ours) = self.config.peering else {
+            return Ok(match said {
+                read::Role::Is(peering) => Some(peering),
+                _ => None,
+            });
+        };
+        let expected = ours.counterpart();
+        let detail = match said {
+            read::Role::Is(theirs) if theirs == expected => return Ok(Some(theirs)),
+            read::Role::Unsaid if self.config.peering_check == PeeringCheck::Lenient => return Ok(None),
+            read::Role::Is(theirs) => {
+                format!("we are {ours}, so the neighbour must be {expected}, and says that it is {theirs}")
+            }
+            read::Role::Unsaid => format!("the neighbour says no BGP role; {expected} is expected"),
+            read::Role::Unknown(octet) => {
+                format!("the neighbour says BGP role {octet}, which there is not; {expected} is expected")
+            }
+            read::Role::Several => "the neighbour says several BGP roles".to_owned(),
+        };
+        Err(Refusal::new(notification::OPEN, 11, [], detail))
     }
 
     fn establish(&mut self, link: Link, out: &mut Vec<Output>) {
@@ -409,13 +455,27 @@ impl Session {
     }
 
     fn update(&mut self, body: &[u8], negotiated: Negotiated, out: &mut Vec<Output>) {
-        let read = match self.config.received {
-            Received::Discard => read::update::split(body).map(|_| read::update::Update::default()),
-            Received::Report => read::update::update(body, self.speaker(negotiated), negotiated.families),
-        };
-        match read {
-            Err(refusal) => self.refuse(refusal, out),
-            Ok(update) => {
+        let mut speaker = self.speaker(negotiated);
+        if self.config.received == Received::Discard {
+            // That our own AS stands in a path is no fault of a route that nobody uses. AS 0 stands in none.
+            speaker.local_as = 0;
+        }
+        let read = read::update::update(body, speaker, negotiated.families);
+        match (read, self.config.received) {
+            // Nobody uses these routes, and ours are worth more than the letter of RFC 7606 §5.3 about them.
+            (Err(refusal), Received::Discard) if read::update::split(body).is_ok() => {
+                self.counters.updates_malformed += 1;
+                out.push(Output::Event(Event::Tolerated(Fault::Unreadable(refusal.detail))));
+            }
+            (Err(refusal), _) => self.refuse(refusal, out),
+            (Ok(update), Received::Discard) => {
+                // Nor is that routes of another family came.
+                let broken = |fault: &Fault| !matches!(fault, Fault::Ignored(_));
+                let broken: Vec<Fault> = update.faults.into_iter().filter(broken).collect();
+                self.counters.updates_malformed += u64::from(!broken.is_empty());
+                out.extend(broken.into_iter().map(|fault| Output::Event(Event::Tolerated(fault))));
+            }
+            (Ok(update), Received::Report) => {
                 if !update.faults.is_empty() {
                     self.counters.updates_malformed += 1;
                 }
@@ -431,13 +491,25 @@ impl Session {
             local_as: self.config.local_as,
             ibgp: self.config.is_ibgp(),
             as_numbers: negotiated.as_numbers,
+            extended_next_hop: negotiated.extended_next_hop,
+            only_to_customer: match self.config.peering {
+                Some(peering) if peering.marks_routes() => write::Mark::Set,
+                _ => write::Mark::Unset,
+            },
         }
+    }
+
+    /// Whether the session with `negotiated` can carry a route.
+    fn carries(negotiated: &Negotiated, route: &Route) -> bool {
+        !route.needs_extended_next_hop() || negotiated.extended_next_hop == ExtendedNextHop::Offered
     }
 
     fn send_difference(&mut self, out: &mut Vec<Output>) {
         let Phase::Established(link) = self.phase else { return };
         let speaker = self.speaker(link.negotiated);
-        let difference = self.rib.take_difference(link.negotiated.families);
+        let difference = self
+            .rib
+            .take_difference(link.negotiated.families, |route| Self::carries(&link.negotiated, route));
         let withdrawals =
             difference.withdraw.iter().flat_map(|(family, prefixes)| write::withdrawals(*family, prefixes));
         let announcements = difference
@@ -456,12 +528,23 @@ impl Session {
         if self.refresh.is_empty() || self.blocked_since.is_some() {
             return;
         }
-        let families = std::mem::take(&mut self.refresh);
+        let wanted = std::mem::take(&mut self.refresh);
+        let Phase::Established(link) = self.phase else { return };
+        let families = wanted.common(link.negotiated.families);
+        let enhanced = link.negotiated.route_refresh == RouteRefresh::Enhanced;
+        // RFC 7313 §4.1: what lies between the marks is all that there is.
+        let mark = |session: &mut Self, subtype, out: &mut Vec<Output>| {
+            for family in families.iter().filter(|_| enhanced) {
+                session.send(write::route_refresh(family, subtype), out);
+            }
+        };
+        mark(self, 1, out);
         for family in families.iter() {
             out.push(Output::Event(Event::RefreshRequested(family)));
             self.rib.forget_family(family);
         }
         self.send_difference(out);
+        mark(self, 2, out);
     }
 
     fn run_timers(&mut self, out: &mut Vec<Output>) {

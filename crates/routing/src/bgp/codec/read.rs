@@ -7,7 +7,7 @@ pub(crate) mod update;
 use std::net::Ipv4Addr;
 
 use super::Refusal;
-use crate::bgp::{AS_TRANS, Notification, notification};
+use crate::bgp::{AS_TRANS, Notification, Peering, notification};
 use crate::{Families, Family};
 
 /// What the neighbour says in its OPEN; read, not judged.
@@ -22,6 +22,24 @@ pub(crate) struct Open {
     pub(crate) families: Families,
     pub(crate) four_octet_as: Offered,
     pub(crate) route_refresh: Offered,
+    /// RFC 7313.
+    pub(crate) enhanced_refresh: Offered,
+    /// IPv6 next hops for IPv4 unicast, RFC 8950.
+    pub(crate) extended_next_hop: Offered,
+    /// RFC 9234.
+    pub(crate) role: Role,
+}
+
+/// What the neighbour says of its role, RFC 9234 §4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Role {
+    #[default]
+    Unsaid,
+    Is(Peering),
+    /// A value that the RFC does not have.
+    Unknown(u8),
+    /// Two that differ.
+    Several,
 }
 
 /// Whether a capability was offered.
@@ -51,6 +69,9 @@ pub(crate) fn open(body: &[u8]) -> Result<Open, Refusal> {
         families: Families::NONE,
         four_octet_as: Offered::No,
         route_refresh: Offered::No,
+        enhanced_refresh: Offered::No,
+        extended_next_hop: Offered::No,
+        role: Role::Unsaid,
     };
     let mut offers = Offers::default();
     let (mut parameters, width) = parameters(rest)?;
@@ -71,6 +92,9 @@ pub(crate) fn open(body: &[u8]) -> Result<Open, Refusal> {
         open.four_octet_as = Offered::Yes;
     }
     open.route_refresh = offers.route_refresh.unwrap_or(Offered::No);
+    open.enhanced_refresh = offers.enhanced_refresh.unwrap_or(Offered::No);
+    open.extended_next_hop = offers.extended_next_hop.unwrap_or(Offered::No);
+    open.role = offers.role;
     open.families = offers.families.unwrap_or(Families::IPV4);
     Ok(open)
 }
@@ -80,6 +104,9 @@ struct Offers {
     families: Option<Families>,
     asn: Option<u32>,
     route_refresh: Option<Offered>,
+    enhanced_refresh: Option<Offered>,
+    extended_next_hop: Option<Offered>,
+    role: Role,
 }
 
 /// The width of a length field.
@@ -114,6 +141,14 @@ fn capabilities(mut rest: &[u8], offers: &mut Offers) -> Result<(), Refusal> {
                 }
             }
             Some(([2], _)) => offers.route_refresh = Some(Offered::Yes),
+            Some(([70], _)) => offers.enhanced_refresh = Some(Offered::Yes),
+            Some(([5], value)) if value.len().is_multiple_of(6) => {
+                // RFC 8950 §4: AFI, SAFI and next hop AFI, two octets each. IPv4 unicast over IPv6 is all that we use.
+                if value.chunks_exact(6).any(|triple| triple == [0, 1, 0, 1, 0, 2]) {
+                    offers.extended_next_hop = Some(Offered::Yes);
+                }
+            }
+            Some(([9], &[octet])) => offers.role = offers.role.and(octet),
             Some(([65], &[a, b, c, d])) => offers.asn = Some(u32::from_be_bytes([a, b, c, d])),
             Some(([code @ (1 | 65)], value)) => {
                 return Err(unspecific(&format!("capability {code} is {} octets long, not 4", value.len())));
@@ -122,6 +157,14 @@ fn capabilities(mut rest: &[u8], offers: &mut Offers) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+impl Role {
+    /// This and one capability more: repetitions must agree, RFC 9234 §4.2.
+    fn and(self, octet: u8) -> Self {
+        let said = Peering::from_octet(octet).map_or(Self::Unknown(octet), Self::Is);
+        if self == Self::Unsaid || self == said { said } else { Self::Several }
+    }
 }
 
 /// Judges an OPEN's AS number, for RFC 6793 and RFC 7607.
@@ -149,17 +192,44 @@ pub(crate) fn notification(body: &[u8]) -> Notification {
     }
 }
 
-/// Reads ROUTE-REFRESH, RFC 2918 §3: the family, or in words why it asks for nothing that we have.
-pub(crate) fn route_refresh(body: &[u8]) -> Result<Family, String> {
-    match *body {
-        [a, b, 0, safi] => {
-            let afi = u16::from_be_bytes([a, b]);
-            family(afi, safi).ok_or_else(|| format!("ROUTE-REFRESH for AFI {afi} SAFI {safi}"))
-        }
-        // RFC 7313 §4: a subtype of enhanced route refresh, which was not offered.
-        [_, _, subtype, _] => Err(format!("ROUTE-REFRESH of subtype {subtype}")),
-        _ => Err("ROUTE-REFRESH of another length".to_owned()),
-    }
+/// What a ROUTE-REFRESH comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refresh {
+    /// The neighbour wants all routes of a family again.
+    Wanted(Family),
+    /// A mark around what the neighbour repeats, RFC 7313 §4: its routes are none of our business.
+    Mark,
+    /// It asks for nothing that we have.
+    Pointless(String),
+}
+
+/// Reads ROUTE-REFRESH, RFC 2918 §3 and RFC 7313 §5, which gives the marks' length an error of its own.
+pub(crate) fn route_refresh(body: &[u8], enhanced: Offered) -> Result<Refresh, Refusal> {
+    let &[a, b, subtype, safi] = body else {
+        let len = super::HEADER_LEN + body.len();
+        let detail = format!("ROUTE-REFRESH cannot be {len} octets long");
+        let mark = matches!(body, [_, _, 1 | 2, ..]);
+        return Err(match enhanced {
+            Offered::Yes if mark => {
+                let whole = super::write::frame(super::Kind::RouteRefresh, body);
+                Refusal::new(notification::REFRESH, 1, whole, detail)
+            }
+            _ => {
+                let len = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
+                Refusal::new(notification::HEADER, 2, len, detail)
+            }
+        });
+    };
+    let afi = u16::from_be_bytes([a, b]);
+    Ok(match subtype {
+        0 => match family(afi, safi) {
+            Some(family) => Refresh::Wanted(family),
+            None => Refresh::Pointless(format!("ROUTE-REFRESH for AFI {afi} SAFI {safi}")),
+        },
+        1 | 2 if enhanced == Offered::Yes => Refresh::Mark,
+        // RFC 7313 §5: what is not known is ignored.
+        _ => Refresh::Pointless(format!("ROUTE-REFRESH of subtype {subtype}")),
+    })
 }
 
 fn family(afi: u16, safi: u8) -> Option<Family> {
@@ -259,8 +329,39 @@ mod tests {
 
     #[test]
     fn a_route_refresh_names_a_family_or_is_described() {
-        assert_eq!(route_refresh(&[0, 2, 0, 1]), Ok(Family::Ipv6));
-        assert_eq!(route_refresh(&[0, 1, 0, 128]), Err("ROUTE-REFRESH for AFI 1 SAFI 128".to_owned()));
-        assert_eq!(route_refresh(&[0, 1, 1, 1]), Err("ROUTE-REFRESH of subtype 1".to_owned()));
+        let pointless = |what: &str| Ok(Refresh::Pointless(what.to_owned()));
+        assert_eq!(route_refresh(&[0, 2, 0, 1], Offered::No), Ok(Refresh::Wanted(Family::Ipv6)));
+        assert_eq!(
+            route_refresh(&[0, 1, 0, 128], Offered::No),
+            pointless("ROUTE-REFRESH for AFI 1 SAFI 128")
+        );
+        assert_eq!(route_refresh(&[0, 1, 1, 1], Offered::No), pointless("ROUTE-REFRESH of subtype 1"));
+        assert_eq!(route_refresh(&[0, 1, 2, 1], Offered::Yes), Ok(Refresh::Mark));
+        assert_eq!(route_refresh(&[0, 1, 3, 1], Offered::Yes), pointless("ROUTE-REFRESH of subtype 3"));
+    }
+
+    #[test]
+    fn a_route_refresh_of_a_wrong_length_is_refused_as_the_session_says() {
+        for (body, enhanced, code, subcode) in [
+            (&[0, 1, 1][..], Offered::Yes, 7, 1),
+            (&[0, 1, 1], Offered::No, 1, 2),
+            (&[0; 5], Offered::Yes, 1, 2),
+        ] {
+            let refused = route_refresh(body, enhanced).unwrap_err().notification;
+            assert_eq!((refused.code, refused.subcode), (code, subcode));
+        }
+    }
+
+    #[test]
+    fn roles_marks_and_next_hops_are_read_from_their_capabilities() {
+        let all = [2, 16, 70, 0, 9, 1, 3, 5, 12, 0, 1, 0, 2, 0, 2, 0, 1, 0, 1, 0, 2];
+        let open_of = |parameters: &[u8]| open(&body(parameters)).unwrap();
+        let read = open_of(&[&all[..1], &[19], &all[2..]].concat());
+        assert_eq!((read.enhanced_refresh, read.extended_next_hop), (Offered::Yes, Offered::Yes));
+        assert_eq!(read.role, Role::Is(Peering::Customer));
+        assert_eq!(open_of(&[2, 6, 9, 1, 3, 9, 1, 3]).role, Role::Is(Peering::Customer));
+        assert_eq!(open_of(&[2, 6, 9, 1, 3, 9, 1, 4]).role, Role::Several);
+        assert_eq!(open_of(&[2, 3, 9, 1, 5]).role, Role::Unknown(5));
+        assert_eq!(open_of(&[2, 8, 5, 6, 0, 1, 0, 128, 0, 2]).extended_next_hop, Offered::No);
     }
 }

@@ -2,24 +2,20 @@
 
 use std::net::IpAddr;
 
-use netgauze_bgp_pkt::capabilities::{
-    BgpCapability, FourOctetAsCapability, MultiProtocolExtensionsCapability,
-};
-use netgauze_bgp_pkt::community::Community as WireCommunity;
-use netgauze_bgp_pkt::open::{BgpOpenMessage, BgpOpenMessageParameter};
+use netgauze_bgp_pkt::community::{Community as WireCommunity, LargeCommunity as WireLargeCommunity};
 use netgauze_bgp_pkt::path_attribute::{
-    As2PathSegment, As4Path, As4PathSegment, AsPath, AsPathSegmentType, Communities, LocalPreference,
-    MultiExitDiscriminator, NextHop, Origin, PathAttribute, PathAttributeValue,
+    As2PathSegment, As4Path, As4PathSegment, AsPath, AsPathSegmentType, Communities, LargeCommunities,
+    LocalPreference, MultiExitDiscriminator, NextHop, OnlyToCustomer, Origin, PathAttribute,
+    PathAttributeValue,
 };
-use netgauze_iana::address_family::AddressType;
 use netgauze_parse_utils::WritablePdu;
 
 use super::{HEADER_LEN, Kind};
-use crate::bgp::{AS_TRANS, AsNumbers, Notification, SessionConfig};
+use crate::bgp::{AS_TRANS, AsNumbers, ExtendedNextHop, Notification, SessionConfig};
 use crate::{Family, Prefix, Route};
 
-/// So many prefixes go into one UPDATE. The longest is 17 octets, all attributes together stay under 600, so that
-/// an UPDATE stays under 3200.
+/// So many prefixes go into one UPDATE. The longest is 17 octets, all attributes together stay under 1200, so
+/// that an UPDATE stays under 3800.
 const PREFIXES_PER_UPDATE: usize = 150;
 
 /// What a path must know about the session that it is sent on.
@@ -28,33 +24,51 @@ pub(crate) struct Speaker {
     pub(crate) local_as: u32,
     pub(crate) ibgp: bool,
     pub(crate) as_numbers: AsNumbers,
+    pub(crate) extended_next_hop: ExtendedNextHop,
+    /// Routes are marked as only for customers, RFC 9234 §5.
+    pub(crate) only_to_customer: Mark,
+}
+
+/// Whether routes get ONLY_TO_CUSTOMER.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Set,
+    Unset,
 }
 
 /// OPEN, RFC 4271 §4.2, with all capabilities in one parameter (RFC 5492 §4).
 pub(crate) fn open(config: &SessionConfig) -> Vec<u8> {
-    let mut capabilities: Vec<BgpCapability> = config
-        .families
-        .iter()
-        .map(|family| {
-            let address_type = match family {
-                Family::Ipv4 => AddressType::Ipv4Unicast,
-                Family::Ipv6 => AddressType::Ipv6Unicast,
-            };
-            BgpCapability::MultiProtocolExtensions(MultiProtocolExtensionsCapability::new(address_type))
-        })
-        .collect();
-    capabilities.push(BgpCapability::RouteRefresh);
-    capabilities.push(BgpCapability::FourOctetAs(FourOctetAsCapability::new(config.local_as)));
+    let mut capabilities = Vec::with_capacity(48);
+    for family in config.families.iter() {
+        let [afi, unicast, safi] = family_octets(family);
+        capabilities.extend([1, 4, afi, unicast, 0, safi]);
+    }
+    if config.extended_next_hop == ExtendedNextHop::Offered {
+        // RFC 8950 §4: for AFI 1, SAFI 1 also next hops of AFI 2.
+        capabilities.extend([5, 6, 0, 1, 0, 1, 0, 2]);
+    }
+    // Route refresh and enhanced route refresh have nothing to add: RFC 2918 §2, RFC 7313 §3.
+    capabilities.extend([2, 0, 70, 0]);
+    capabilities.extend([65, 4]);
+    capabilities.extend(config.local_as.to_be_bytes());
+    if let Some(peering) = config.peering {
+        capabilities.extend([9, 1, peering.octet()]);
+    }
     let hold_time = u16::try_from(config.hold_time.as_secs()).unwrap_or(u16::MAX);
-    let message = BgpOpenMessage::new(
-        two_octets(config.local_as),
-        hold_time,
-        config.router_id,
-        [BgpOpenMessageParameter::new_capabilities(capabilities)],
-    );
-    let mut body = Vec::with_capacity(message.len());
-    message.write(&mut body).expect("a vector takes whatever is written to it");
+    let mut body = vec![4];
+    body.extend(two_octets(config.local_as).to_be_bytes());
+    body.extend(hold_time.to_be_bytes());
+    body.extend(config.router_id.octets());
+    let mut parameter = vec![2];
+    counted(&mut parameter, &capabilities);
+    counted(&mut body, &parameter);
     frame(Kind::Open, &body)
+}
+
+/// ROUTE-REFRESH of a subtype: RFC 7313 §3.2.
+pub(crate) fn route_refresh(family: Family, subtype: u8) -> Vec<u8> {
+    let [high, low, safi] = family_octets(family);
+    frame(Kind::RouteRefresh, &[high, low, subtype, safi])
 }
 
 /// KEEPALIVE, RFC 4271 §4.4.
@@ -84,9 +98,10 @@ pub(crate) fn announcements(route: &Route, prefixes: &[Prefix], speaker: Speaker
         .chunks(PREFIXES_PER_UPDATE)
         .map(|prefixes| match route.next_hop {
             IpAddr::V4(_) => update(&[], &attributes(route, speaker), &nlri(prefixes)),
+            // For IPv4 prefixes too, RFC 8950 §3.
             IpAddr::V6(_) => {
                 // RFC 7606 §5.1: MP_REACH_NLRI goes first.
-                let mut octets = mp_reach(route.next_hop, prefixes);
+                let mut octets = mp_reach(route.prefix.family(), route.next_hop, prefixes);
                 octets.extend(attributes(route, speaker));
                 update(&[], &octets, &[])
             }
@@ -136,6 +151,17 @@ fn attributes(route: &Route, speaker: Speaker) -> Vec<u8> {
         let value = PathAttributeValue::As4Path(As4Path::new([segment]));
         attribute(&mut out, Flags::OptionalTransitive, value);
     }
+    if !route.large_communities.is_empty() {
+        let communities: Vec<WireLargeCommunity> = (route.large_communities.iter())
+            .map(|c| WireLargeCommunity::new(c.admin, c.data[0], c.data[1]))
+            .collect();
+        let value = PathAttributeValue::LargeCommunities(LargeCommunities::new(communities));
+        attribute(&mut out, Flags::OptionalTransitive, value);
+    }
+    if speaker.only_to_customer == Mark::Set {
+        let value = PathAttributeValue::OnlyToCustomer(OnlyToCustomer::new(speaker.local_as));
+        attribute(&mut out, Flags::OptionalTransitive, value);
+    }
     out
 }
 
@@ -175,15 +201,19 @@ fn attribute(out: &mut Vec<u8>, flags: Flags, value: PathAttributeValue) {
         Flags::OptionalNonTransitive => (true, false),
     };
     // RFC 4271 §4.3: the extended length is for values of more than 255 octets; only communities get there.
-    let long = matches!(&value, PathAttributeValue::Communities(c) if c.communities().len() > 63);
+    let long = match &value {
+        PathAttributeValue::Communities(c) => c.communities().len() > 63,
+        PathAttributeValue::LargeCommunities(c) => c.communities().len() > 21,
+        _ => false,
+    };
     let attribute = PathAttribute::from(optional, transitive, false, long, value)
         .expect("each attribute is written with the flags that its RFC gives it");
     attribute.write(out).expect("a vector takes whatever is written to it");
 }
 
 /// MP_REACH_NLRI, RFC 4760 §3, with a global next hop alone (RFC 2545 §3).
-fn mp_reach(next_hop: IpAddr, prefixes: &[Prefix]) -> Vec<u8> {
-    let mut value = family_octets(Family::of(next_hop)).to_vec();
+fn mp_reach(family: Family, next_hop: IpAddr, prefixes: &[Prefix]) -> Vec<u8> {
+    let mut value = family_octets(family).to_vec();
     match next_hop {
         IpAddr::V4(a) => counted(&mut value, &a.octets()),
         IpAddr::V6(a) => counted(&mut value, &a.octets()),
@@ -253,7 +283,7 @@ fn length(octets: &[u8]) -> [u8; 2] {
     u16::try_from(octets.len()).unwrap_or(u16::MAX).to_be_bytes()
 }
 
-fn frame(kind: Kind, body: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: Kind, body: &[u8]) -> Vec<u8> {
     let len = HEADER_LEN + body.len();
     debug_assert!(kind.lengths().contains(&len), "a {kind:?} of {len} octets");
     let mut out = vec![0xff; 16];
@@ -266,11 +296,18 @@ fn frame(kind: Kind, body: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Community, Families};
+    use crate::bgp::Peering;
+    use crate::{Community, Families, LargeCommunity};
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
-    const EBGP: Speaker = Speaker { local_as: 64512, ibgp: false, as_numbers: AsNumbers::FourOctet };
+    const EBGP: Speaker = Speaker {
+        local_as: 64512,
+        ibgp: false,
+        as_numbers: AsNumbers::FourOctet,
+        extended_next_hop: ExtendedNextHop::NotOffered,
+        only_to_customer: Mark::Unset,
+    };
 
     fn hex(octets: &[u8]) -> String {
         octets.iter().map(|o| format!("{o:02x}")).collect()
@@ -296,12 +333,12 @@ mod tests {
         let mut config = SessionConfig::new(64512, 64500, Ipv4Addr::new(10, 0, 0, 2));
         config.hold_time = Duration::from_secs(9);
         let expected = octets(&[
-            "0033", "01", // length 51, OPEN
+            "0035", "01", // length 53, OPEN
             "04", "fc00", "0009", "0a000002", // version, my AS, hold time, identifier
-            "16", "02", "14", // 22 octets of parameters: capabilities, 20 octets
+            "18", "02", "16", // 24 octets of parameters: capabilities, 22 octets
             "0104", "0001", "00", "01", // multiprotocol: IPv4 unicast
-            "0104", "0002", "00", "01",   // multiprotocol: IPv6 unicast
-            "0200", // route refresh
+            "0104", "0002", "00", "01", // multiprotocol: IPv6 unicast
+            "0200", "4600", // route refresh, enhanced route refresh
             "4104", "0000fc00", // four-octet AS
         ]);
         assert_eq!(hex(&open(&config)), expected);
@@ -312,10 +349,53 @@ mod tests {
         let mut config = SessionConfig::new(4_200_000_000, 64500, Ipv4Addr::new(10, 0, 0, 2));
         config.families = Families::IPV6;
         let expected = octets(&[
-            "002d", "01", "04", "5ba0", "0009", "0a000002", "10", "02", "0e", "0104", "0002", "00", "01",
-            "0200", "4104", "fa56ea00",
+            "002f", "01", "04", "5ba0", "0009", "0a000002", "12", "02", "10", "0104", "0002", "00", "01",
+            "0200", "4600", "4104", "fa56ea00",
         ]);
         assert_eq!(hex(&open(&config)), expected);
+    }
+
+    #[test]
+    fn open_offers_ipv6_next_hops_for_ipv4_and_says_our_role_when_told_to() {
+        let mut config = SessionConfig::new(64512, 64500, Ipv4Addr::new(10, 0, 0, 2));
+        config.families = Families::IPV4;
+        config.extended_next_hop = ExtendedNextHop::Offered;
+        config.peering = Some(Peering::Customer);
+        let expected = octets(&[
+            "003a", "01", "04", "fc00", "0009", "0a000002", "1d", "02", "1b", "0104", "0001", "00", "01",
+            "0506", "0001", "0001", "0002", "0200", "4600", "4104", "0000fc00", "0901", "03",
+        ]);
+        assert_eq!(hex(&open(&config)), expected);
+    }
+
+    #[test]
+    fn an_ipv4_route_over_an_ipv6_next_hop_is_written_as_mp_reach() {
+        let expected = octets(&[
+            "0040 02 0000 0029",                                     // 41 octets of attributes
+            "800e19 0001 01 10 fd000000000000000000000000000002 00", // MP_REACH_NLRI of AFI 1, next hop fd00::2
+            "18 c00002",                                             // 192.0.2.0/24
+            "400101 00 400206 0201 0000fc00",                        // ORIGIN, AS_PATH
+        ]);
+        assert_eq!(announce(&route("192.0.2.0/24", "fd00::2"), EBGP), expected);
+    }
+
+    #[test]
+    fn large_communities_and_the_mark_for_customers_come_last() {
+        let mut wanted = route("192.0.2.0/24", "10.0.0.2");
+        wanted.large_communities = vec![LargeCommunity::new(4_200_000_000, 1, 53)];
+        let speaker = Speaker { only_to_customer: Mark::Set, ..EBGP };
+        let expected = octets(&[
+            "0045 02 0000 002a 400101 00 400206 0201 0000fc00 400304 0a000002",
+            "c0200c fa56ea00 00000001 00000035", // LARGE_COMMUNITY
+            "c02304 0000fc00",                   // ONLY_TO_CUSTOMER
+            "18 c00002",
+        ]);
+        assert_eq!(announce(&wanted, speaker), expected);
+    }
+
+    #[test]
+    fn the_marks_around_a_refresh_name_their_family() {
+        assert_eq!(hex(&route_refresh(Family::Ipv6, 1)), octets(&["0017", "05", "0002", "01", "01"]));
     }
 
     #[test]
@@ -363,7 +443,7 @@ mod tests {
 
     #[test]
     fn an_old_speaker_gets_as_trans_and_as4_path() {
-        let speaker = Speaker { local_as: 4_200_000_000, as_numbers: AsNumbers::TwoOctet, ibgp: false };
+        let speaker = Speaker { local_as: 4_200_000_000, as_numbers: AsNumbers::TwoOctet, ..EBGP };
         let expected = octets(&[
             "0036", "02", "0000", "001b", "400101", "00", "400204", "0201", "5ba0", "400304", "0a000002",
             "c01106", "0201", "fa56ea00", "18", "c00002",
@@ -395,11 +475,18 @@ mod tests {
 
     #[test]
     fn many_prefixes_with_the_longest_attributes_stay_within_4096_octets() {
-        let speaker = Speaker { local_as: 4_200_000_000, as_numbers: AsNumbers::TwoOctet, ibgp: false };
+        let speaker = Speaker {
+            local_as: 4_200_000_000,
+            as_numbers: AsNumbers::TwoOctet,
+            only_to_customer: Mark::Set,
+            ..EBGP
+        };
         let mut wanted = route("2001:db8::/128", "fd00::2");
         wanted.prepends = crate::MAX_PREPENDS;
         wanted.med = Some(1);
         wanted.communities = (0..crate::MAX_COMMUNITIES).map(|n| Community(n as u32)).collect();
+        wanted.large_communities =
+            (0..crate::MAX_LARGE_COMMUNITIES).map(|n| LargeCommunity::new(n as u32, 0, 0)).collect();
         let prefixes = vec![wanted.prefix; 1000];
         let messages = announcements(&wanted, &prefixes, speaker);
         assert_eq!(messages.len(), 7);

@@ -8,6 +8,7 @@
 //! | MP_REACH_NLRI or MP_UNREACH_NLRI twice, or cut short; next hop of a wrong length | session reset | §3 g, §7.11, §7.12 |
 //! | an attribute that runs past the attributes' end | treat as withdraw | §4 |
 //! | ORIGIN, AS_PATH, NEXT_HOP, MED, COMMUNITIES, internal LOCAL_PREF: malformed, or with wrong flags | treat as withdraw | §3 c, §7 |
+//! | LARGE_COMMUNITY, ONLY_TO_CUSTOMER: malformed | treat as withdraw | RFC 8092 §6, RFC 9234 §5 |
 //! | a mandatory attribute missing | treat as withdraw | §3 d |
 //! | an unknown attribute that says it is well-known | treat as withdraw | §2, for RFC 4271's reset |
 //! | AS4_PATH malformed | attribute discarded | RFC 6793 §6 |
@@ -29,8 +30,10 @@ use netgauze_parse_utils::traits::ParseFromWithOneInput;
 use super::super::Refusal;
 use super::{Width, family, take, taken_by_length};
 use crate::bgp::codec::write::Speaker;
-use crate::bgp::{AsNumbers, AsPath, AsSegment, Fault, Origin, ReceivedRoute, RouteChange, notification};
-use crate::{Community, Families, Family, Prefix};
+use crate::bgp::{
+    AsNumbers, AsPath, AsSegment, ExtendedNextHop, Fault, Origin, ReceivedRoute, RouteChange, notification,
+};
+use crate::{Community, Families, Family, LargeCommunity, Prefix};
 
 const ORIGIN: u8 = 1;
 const AS_PATH: u8 = 2;
@@ -42,6 +45,8 @@ const COMMUNITIES: u8 = 8;
 const MP_REACH_NLRI: u8 = 14;
 const MP_UNREACH_NLRI: u8 = 15;
 const AS4_PATH: u8 = 17;
+const LARGE_COMMUNITY: u8 = 32;
+const ONLY_TO_CUSTOMER: u8 = 35;
 
 /// What an UPDATE says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -152,6 +157,8 @@ struct Attributes {
     med: Option<u32>,
     local_pref: Option<u32>,
     communities: Vec<Community>,
+    large_communities: Vec<LargeCommunity>,
+    only_to_customer: Option<u32>,
     reachable: Option<(IpAddr, Multiprotocol)>,
     unreachable: Option<Multiprotocol>,
 }
@@ -189,7 +196,7 @@ impl Attributes {
             }
             self.seen.push(code);
             match code {
-                MP_REACH_NLRI => self.reachable = Some(mp_reach(value)?),
+                MP_REACH_NLRI => self.reachable = Some(mp_reach(value, speaker.extended_next_hop)?),
                 MP_UNREACH_NLRI => self.unreachable = Some(mp_unreach(value)?),
                 AS4_PATH if speaker.as_numbers == AsNumbers::FourOctet => {}
                 LOCAL_PREF if !speaker.ibgp => {}
@@ -200,6 +207,11 @@ impl Attributes {
                         Err(why) => {
                             broken.get_or_insert(why);
                         }
+                    }
+                }
+                LARGE_COMMUNITY | ONLY_TO_CUSTOMER => {
+                    if let Err(why) = self.plain(code, value) {
+                        broken.get_or_insert(why);
                     }
                 }
                 // The optional bit is clear: the sender holds that every speaker knows this attribute.
@@ -255,6 +267,22 @@ impl Attributes {
         Ok(())
     }
 
+    /// Reads the attributes that are nothing but numbers of 32 bits.
+    fn plain(&mut self, code: u8, value: &[u8]) -> Result<(), String> {
+        let (numbers, rest) = value.as_chunks::<4>();
+        let numbers: Vec<u32> = numbers.iter().map(|&octets| u32::from_be_bytes(octets)).collect();
+        let (triples, over) = numbers.as_chunks::<3>();
+        match (code, numbers.as_slice()) {
+            (ONLY_TO_CUSTOMER, &[asn]) if rest.is_empty() => self.only_to_customer = Some(asn),
+            (LARGE_COMMUNITY, [_, ..]) if over.is_empty() && rest.is_empty() => {
+                self.large_communities =
+                    triples.iter().map(|&[a, b, c]| LargeCommunity::new(a, b, c)).collect();
+            }
+            _ => return Err(format!("{} is malformed: {} octets", attribute_name(code), value.len())),
+        }
+        Ok(())
+    }
+
     /// The attributes as a route whose prefix is still to be set; or why they make none.
     fn route(&self, next_hop: Option<IpAddr>, speaker: Speaker) -> Result<ReceivedRoute, String> {
         let missing = |code| format!("{} is missing", attribute_name(code));
@@ -279,6 +307,8 @@ impl Attributes {
             med: self.med,
             local_pref: self.local_pref,
             communities: self.communities.clone(),
+            large_communities: self.large_communities.clone(),
+            only_to_customer: self.only_to_customer,
         })
     }
 }
@@ -324,8 +354,9 @@ fn merged(narrow: &AsPath, wide: Option<&AsPath>) -> AsPath {
     AsPath(path)
 }
 
-/// MP_REACH_NLRI, RFC 4760 §3.
-fn mp_reach(value: &[u8]) -> Result<(IpAddr, Multiprotocol), Refusal> {
+/// MP_REACH_NLRI, RFC 4760 §3; the next hop of an IPv4 prefix may be an IPv6 address where that was agreed on (RFC
+/// 8950 §3).
+fn mp_reach(value: &[u8], extended: ExtendedNextHop) -> Result<(IpAddr, Multiprotocol), Refusal> {
     let mut rest = value;
     let cut = || Refusal::new(notification::UPDATE, 9, [], "MP_REACH_NLRI is cut short");
     let head =
@@ -335,9 +366,11 @@ fn mp_reach(value: &[u8]) -> Result<(IpAddr, Multiprotocol), Refusal> {
         return Ok((IpAddr::V4(Ipv4Addr::UNSPECIFIED), None));
     };
     let address = match family {
-        Family::Ipv4 => <[u8; 4]>::try_from(next_hop).ok().map(|o| IpAddr::V4(Ipv4Addr::from(o))),
+        Family::Ipv4 if extended == ExtendedNextHop::NotOffered || next_hop.len() == 4 => {
+            <[u8; 4]>::try_from(next_hop).ok().map(|o| IpAddr::V4(Ipv4Addr::from(o)))
+        }
         // RFC 2545 §3: a link-local address may follow the global one.
-        Family::Ipv6 => match next_hop.len() {
+        Family::Ipv4 | Family::Ipv6 => match next_hop.len() {
             16 | 32 => next_hop.first_chunk::<16>().map(|&o| IpAddr::V6(Ipv6Addr::from(o))),
             _ => None,
         },
@@ -398,6 +431,8 @@ fn attribute_name(code: u8) -> String {
         MP_REACH_NLRI => "MP_REACH_NLRI",
         MP_UNREACH_NLRI => "MP_UNREACH_NLRI",
         AS4_PATH => "AS4_PATH",
+        LARGE_COMMUNITY => "LARGE_COMMUNITY",
+        ONLY_TO_CUSTOMER => "ONLY_TO_CUSTOMER",
         code => return format!("attribute {code}"),
     }
     .to_owned()

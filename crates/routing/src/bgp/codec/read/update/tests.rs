@@ -1,8 +1,15 @@
 //! Each row of the table above, and the routes that are right.
 
 use super::*;
+use crate::bgp::codec::write::Mark;
 
-const EBGP: Speaker = Speaker { local_as: 64500, ibgp: false, as_numbers: AsNumbers::FourOctet };
+const EBGP: Speaker = Speaker {
+    local_as: 64500,
+    ibgp: false,
+    as_numbers: AsNumbers::FourOctet,
+    extended_next_hop: ExtendedNextHop::NotOffered,
+    only_to_customer: Mark::Unset,
+};
 
 const ORIGIN_IGP: &[u8] = &[0x40, 1, 1, 0];
 const PATH_64512: &[u8] = &[0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0];
@@ -58,6 +65,31 @@ fn a_plain_announcement_is_read_whole() {
     ]);
     let words = "192.0.2.0/24 via 10.0.0.2, AS path 64512, MED 50, communities 64512:53 65535:65281";
     assert_eq!(ebgp(&octets), announced(words));
+}
+
+#[test]
+fn large_communities_and_the_mark_for_customers_are_read_and_broken_ones_withdraw() {
+    let large = [0xc0, 32, 12, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 53];
+    let words = "192.0.2.0/24 via 10.0.0.2, AS path 64512, large communities 65536:1:53, only to customers says AS 64512";
+    assert_eq!(ebgp(&plus(&[&large, &[0xc0, 35, 4, 0, 0, 0xfc, 0]])), announced(words));
+    assert_withdrawn(&plus(&[&[0xc0, 32, 0]]), EBGP, "LARGE_COMMUNITY is malformed: 0 octets");
+    assert_withdrawn(
+        &plus(&[&[0xc0, 32, 8, 0, 0, 0, 0, 0, 0, 0, 0]]),
+        EBGP,
+        "LARGE_COMMUNITY is malformed: 8 octets",
+    );
+    assert_withdrawn(&plus(&[&[0xc0, 35, 3, 0, 0, 1]]), EBGP, "ONLY_TO_CUSTOMER is malformed: 3 octets");
+}
+
+#[test]
+fn an_ipv6_next_hop_for_ipv4_counts_only_where_it_was_agreed_on() {
+    let mut reach = vec![0x80, 14, 25, 0, 1, 1, 16, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0];
+    reach.extend(NET_192_0_2);
+    let octets = body(&[], &[&reach, ORIGIN_IGP, PATH_64512], &[]);
+    let extended = Speaker { extended_next_hop: ExtendedNextHop::Offered, ..EBGP };
+    assert_eq!(read(&octets, extended, Families::BOTH), announced("192.0.2.0/24 via fd00::2, AS path 64512"));
+    let refused = update(&octets, EBGP, Families::BOTH).unwrap_err();
+    assert_eq!(refused.detail, "MP_REACH_NLRI for IPv4 unicast has a next hop of 16 octets");
 }
 
 #[test]
