@@ -16,7 +16,8 @@ pub(crate) async fn run(args: &cli::Announce) -> Result<(), Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let config = map::sidecar(&loaded)?;
+    let mut config = map::sidecar(&loaded)?;
+    map::md5_keys_of_files(&loaded, &mut config, |path| std::fs::read_to_string(path))?;
     let section = loaded.pharos.sidecar.as_ref();
     let management = section.map(|section| section.management.0);
     let control = section.map(|section| loaded.path(&section.control));

@@ -4,7 +4,9 @@ use crate::cli;
 use crate::failure::Failure;
 use crate::map;
 use crate::print::{remark, say};
-use pharos_ops::config::schema::{Broken, Mode, RequireCookies, SidecarMode};
+use pharos_ops::config::schema::{
+    BgpRole, Broken, Mode, NeighbourSection, RequireCookies, SidecarMode, TtlSecurity,
+};
 use pharos_ops::config::{Loaded, Need};
 use std::fmt::{Display, Write as _};
 
@@ -14,7 +16,8 @@ pub(crate) fn run(args: &cli::CheckConfig) -> Result<(), Failure> {
         map::responder(&loaded)?;
     }
     if loaded.pharos.sidecar.is_some() {
-        map::sidecar(&loaded)?;
+        let mut config = map::sidecar(&loaded)?;
+        map::md5_keys_of_files(&loaded, &mut config, |path| std::fs::read_to_string(path))?;
     }
     for warning in &loaded.warnings {
         remark(&format!("{warning}\n\n"));
@@ -99,12 +102,13 @@ fn describe(loaded: &Loaded) -> String {
             };
             let _ = writeln!(
                 out,
-                "  tell            {} AS{}, {}, {how} {}, hold time {}",
+                "  tell            {} AS{}, {}, {how} {}, hold time {}{}",
                 neighbour.address,
                 neighbour.r#as,
                 list(&neighbour.families),
                 neighbour.port,
-                neighbour.hold_time
+                neighbour.hold_time,
+                particulars(neighbour)
             );
         }
         if let Some(announcers) = &loaded.site.announcers {
@@ -120,6 +124,31 @@ fn describe(loaded: &Loaded) -> String {
         let _ = writeln!(out, "  control         {}", loaded.path(&sidecar.control).display());
     }
     out
+}
+
+/// What is not usual about a neighbour.
+fn particulars(neighbour: &NeighbourSection) -> String {
+    let mut words = Vec::new();
+    let bfd = neighbour.bfd.as_ref().map(|bfd| format!("BFD each {} times {}", bfd.interval, bfd.multiplier));
+    if neighbour.next_hop_ipv4.is_some_and(|hop| hop.0.is_ipv6()) {
+        words.push("IPv6 next hops for IPv4");
+    }
+    if neighbour.md5_key.is_some() || neighbour.md5_key_file.is_some() {
+        words.push("TCP MD5");
+    }
+    if neighbour.ttl_security == TtlSecurity::Neighbour {
+        words.push("TTL check");
+    }
+    if let Some(role) = neighbour.bgp_role {
+        words.push(match role {
+            BgpRole::Provider => "as its provider",
+            BgpRole::Customer => "as its customer",
+            BgpRole::Peer => "as its peer",
+            BgpRole::RouteServer => "as its route server",
+            BgpRole::RouteServerClient => "as client of its route server",
+        });
+    }
+    words.into_iter().map(str::to_owned).chain(bfd).map(|word| format!(", {word}")).collect()
 }
 
 fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {

@@ -7,7 +7,8 @@ use crate::failure::Failure;
 use pharos_netio::lock::LockPlace;
 use pharos_ops::config::Loaded;
 use pharos_ops::config::schema::{
-    self, CookiesSection, Mode, NeighbourSection, RequireCookies, ResponderSection, SidecarMode,
+    self, BeforeSession, BgpRole, BgpRoleCheck, CookiesSection, LevelSection, Mode, NeighbourSection,
+    RequireCookies, ResponderSection, SidecarMode, TtlSecurity,
 };
 use pharos_ops::config::values::{
     Address, Community, CookieSecret, Family, Prefix, Queues, Threads, Verify, Workers,
@@ -159,7 +160,9 @@ pub(crate) fn sidecar(loaded: &Loaded) -> Result<sidecar::Config, Failure> {
             .iter()
             .map(|group| group_config(group, responder))
             .collect::<Result<_, _>>()?,
-        neighbours: site.neighbours.iter().map(|neighbour| neighbour_config(neighbour, local_as)).collect(),
+        neighbours: (site.neighbours.iter())
+            .map(|neighbour| neighbour_config(neighbour, local_as))
+            .collect::<Result<_, _>>()?,
         announcers: announcers::all(loaded),
         probe: sidecar::ProbeConfig {
             interval: section.probe.interval.0,
@@ -215,7 +218,10 @@ fn group_config(
     })
 }
 
-fn neighbour_config(neighbour: &NeighbourSection, local_as: u32) -> sidecar::NeighbourConfig {
+fn neighbour_config(
+    neighbour: &NeighbourSection,
+    local_as: u32,
+) -> Result<sidecar::NeighbourConfig, Failure> {
     let mut config = sidecar::NeighbourConfig::new(neighbour.address.0, neighbour.r#as);
     let any: IpAddr = match neighbour.address.0 {
         IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
@@ -230,18 +236,67 @@ fn neighbour_config(neighbour: &NeighbourSection, local_as: u32) -> sidecar::Nei
     };
     config.source = own;
     config.families = families(neighbour);
-    config.next_hop_ipv4 = neighbour.next_hop_ipv4.and_then(|Address(hop)| match hop {
-        IpAddr::V4(hop) => Some(hop),
-        IpAddr::V6(_) => None,
-    });
+    config.next_hop_ipv4 = neighbour.next_hop_ipv4.map(|Address(hop)| hop);
     config.next_hop_ipv6 = neighbour.next_hop_ipv6.and_then(|Address(hop)| match hop {
         IpAddr::V4(_) => None,
         IpAddr::V6(hop) => Some(hop),
     });
     config.hold_time = neighbour.hold_time.0;
     config.connect_retry = neighbour.connect_retry.0;
-    config.levels = level_map(&neighbour.communities, local_as);
-    config
+    config.levels = levels(neighbour, local_as);
+    config.gtsm = match neighbour.ttl_security {
+        TtlSecurity::None => sidecar::Gtsm::Off,
+        TtlSecurity::Neighbour => sidecar::Gtsm::Neighbour,
+    };
+    if let Some(key) = &neighbour.md5_key {
+        config.md5 = Some(md5_key(&key.0, neighbour)?);
+    }
+    config.bfd = neighbour.bfd.as_ref().map(|bfd| sidecar::BfdConfig {
+        interval: bfd.interval.0,
+        multiplier: bfd.multiplier,
+        before_session: match bfd.before_session {
+            BeforeSession::Optional => sidecar::BeforeSession::Optional,
+            BeforeSession::Required => sidecar::BeforeSession::Required,
+        },
+    });
+    config.peering = neighbour.bgp_role.map(|role| match role {
+        BgpRole::Provider => sidecar::Peering::Provider,
+        BgpRole::Customer => sidecar::Peering::Customer,
+        BgpRole::Peer => sidecar::Peering::Peer,
+        BgpRole::RouteServer => sidecar::Peering::RouteServer,
+        BgpRole::RouteServerClient => sidecar::Peering::RouteServerClient,
+    });
+    config.peering_check = match neighbour.bgp_role_check {
+        BgpRoleCheck::Lenient => sidecar::PeeringCheck::Lenient,
+        BgpRoleCheck::Strict => sidecar::PeeringCheck::Strict,
+    };
+    Ok(config)
+}
+
+fn md5_key(text: &str, neighbour: &NeighbourSection) -> Result<sidecar::Md5Key, Failure> {
+    sidecar::Md5Key::new(text.as_bytes())
+        .map_err(|error| Failure::usage(format!("neighbour {}: {error}", neighbour.address)))
+}
+
+/// Puts the secrets into their neighbours that stand in files of their own: `read` gives a file's text.
+pub(crate) fn md5_keys_of_files(
+    loaded: &Loaded,
+    config: &mut sidecar::Config,
+    read: impl Fn(&Path) -> std::io::Result<String>,
+) -> Result<(), Failure> {
+    for (section, neighbour) in loaded.site.neighbours.iter().zip(&mut config.neighbours) {
+        let Some(file) = &section.md5_key_file else { continue };
+        let path = loaded.path(file);
+        let text = read(&path).map_err(|error| {
+            let what = "cannot read the TCP MD5 secret of neighbour";
+            Failure::failed(format!("{what} {} in {}: {error}", section.address, path.display()))
+                .help("let this process read it, or change `md5-key-file:`")
+        })?;
+        // What stands behind the first line end is no part of it, and no space around it is lost.
+        let secret = text.lines().next().unwrap_or_default();
+        neighbour.md5 = Some(md5_key(secret, section)?);
+    }
+    Ok(())
 }
 
 fn families(neighbour: &NeighbourSection) -> Families {
@@ -251,12 +306,56 @@ fn families(neighbour: &NeighbourSection) -> Families {
     })
 }
 
-/// The communities of the configuration at every level, and one that says the level: LOCAL-AS:100 to :103,
-/// which the router configurations in deploy/ translate. An AS number beyond 16 bits has no such community
+/// What each level is told as: the configuration's own words, else communities that say the level, LOCAL-AS:100 to
+/// :103, which the router configurations in deploy/ translate. An AS number beyond 16 bits has no such community
 /// (RFC 1997 has room for 16 bits only).
+fn levels(neighbour: &NeighbourSection, local_as: u32) -> sidecar::LevelMap {
+    let is_internal = neighbour.r#as == local_as;
+    let own = u16::try_from(local_as).ok();
+    let attributes = |section: &LevelSection, default: LevelDefault| {
+        let mut communities: Vec<_> = neighbour.communities.iter().map(community).collect();
+        match &section.communities {
+            Some(written) => communities.extend(written.iter().map(community)),
+            None => {
+                communities.extend(default.communities);
+                communities.extend(own.map(|own| sidecar::Community::new(own, default.number)));
+            }
+        }
+        let large = neighbour.large_communities.iter().chain(&section.large_communities);
+        sidecar::Attributes {
+            communities,
+            large_communities: large
+                .map(|community| {
+                    let [admin, first, second] = community.0;
+                    sidecar::LargeCommunity::new(admin, first, second)
+                })
+                .collect(),
+            prepends: section.prepend.unwrap_or(if is_internal { 0 } else { default.prepends }),
+            med: section.med,
+            local_pref: is_internal.then_some(section.local_pref.unwrap_or(default.local_pref)),
+        }
+    };
+    let level = |number, prepends, local_pref, communities| LevelDefault {
+        number,
+        prepends,
+        local_pref,
+        communities,
+    };
+    let sections = &neighbour.levels;
+    sidecar::LevelMap {
+        normal: attributes(&sections.normal, level(100, 0, 100, None)),
+        degraded: attributes(&sections.degraded, level(101, 1, 50, None)),
+        last_resort: attributes(&sections.last_resort, level(102, 3, 10, None)),
+        draining: attributes(
+            &sections.draining,
+            level(103, 3, 0, Some(sidecar::Community::GRACEFUL_SHUTDOWN)),
+        ),
+    }
+}
+
+/// The communities of the configuration at every level, and one that says the level: for daemons that announce for us.
 fn level_map(communities: &[Community], local_as: u32) -> sidecar::LevelMap {
-    let communities = communities.iter().map(|community| sidecar::Community(community.0)).collect();
-    let mut levels = sidecar::LevelMap::with_communities(communities);
+    let mut levels = sidecar::LevelMap::with_communities(communities.iter().map(community).collect());
     if let Ok(own) = u16::try_from(local_as) {
         let each = [&mut levels.normal, &mut levels.degraded, &mut levels.last_resort, &mut levels.draining];
         for (attributes, level) in each.into_iter().zip(100..) {
@@ -264,6 +363,19 @@ fn level_map(communities: &[Community], local_as: u32) -> sidecar::LevelMap {
         }
     }
     levels
+}
+
+fn community(written: &Community) -> sidecar::Community {
+    sidecar::Community(written.0)
+}
+
+/// What a level is told as where the configuration says nothing.
+struct LevelDefault {
+    /// The second half of its community.
+    number: u16,
+    prepends: u8,
+    local_pref: u32,
+    communities: Option<sidecar::Community>,
 }
 
 #[cfg(test)]
@@ -393,6 +505,66 @@ sidecar:
     fn an_as_number_beyond_16_bits_has_no_such_community() {
         let config = sidecar(&loaded("wide", 4_200_000_000, "address: 10.0.0.1")).unwrap();
         assert_eq!(config.neighbours.first().unwrap().levels.normal.communities, []);
+    }
+
+    #[test]
+    fn what_a_level_is_told_as_may_be_written() {
+        let written = "address: 10.0.0.1, communities: [no-export], large-communities: [\"1:2:3\"], \
+            levels: {degraded: {communities: [\"64500:80\"], prepend: 2, med: 50, large-communities: [\"4:5:6\"]}}";
+        let config = sidecar(&loaded("written", 64512, written)).unwrap();
+        let levels = &config.neighbours.first().unwrap().levels;
+        let sidecar::Attributes { communities, large_communities, prepends, med, local_pref } =
+            &levels.degraded;
+        assert_eq!(communities, &[sidecar::Community::NO_EXPORT, sidecar::Community::new(64500, 80)]);
+        let large: Vec<String> = large_communities.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            (large.join(" "), *prepends, *med, *local_pref),
+            ("1:2:3 4:5:6".to_owned(), 2, Some(50), None)
+        );
+        assert_eq!((levels.normal.prepends, levels.last_resort.prepends), (0, 3));
+    }
+
+    #[test]
+    fn within_one_as_the_local_preference_says_the_level() {
+        let own = "address: 10.0.0.1, levels: {last-resort: {local-pref: 7}}";
+        let config = sidecar(&loaded("internal", 64500, own)).unwrap();
+        let levels = &config.neighbours.first().unwrap().levels;
+        let each = [&levels.normal, &levels.degraded, &levels.last_resort, &levels.draining];
+        assert_eq!(each.map(|level| level.local_pref), [Some(100), Some(50), Some(7), Some(0)]);
+        assert_eq!(each.map(|level| level.prepends), [0; 4]);
+    }
+
+    #[test]
+    fn protection_and_role_reach_the_session() {
+        let written = "address: \"fd00::1\", next-hop-ipv4: \"fd00::2\", md5-key: \"s3cret\", \
+            ttl-security: neighbour, bgp-role: customer, bgp-role-check: strict";
+        let config = sidecar(&loaded("protected", 64512, written)).unwrap();
+        let neighbour = config.neighbours.first().unwrap();
+        assert_eq!(neighbour.md5, sidecar::Md5Key::new(b"s3cret").ok());
+        assert_eq!(neighbour.gtsm, sidecar::Gtsm::Neighbour);
+        assert_eq!(neighbour.next_hop_ipv4, "fd00::2".parse().ok());
+        assert_eq!(neighbour.peering, Some(sidecar::Peering::Customer));
+        assert_eq!(neighbour.peering_check, sidecar::PeeringCheck::Strict);
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_the_first_line_of_a_file() {
+        let loaded = loaded("file", 64512, "address: 10.0.0.1, md5-key-file: keys/router");
+        let mut config = sidecar(&loaded).unwrap();
+        let read = |path: &Path| match path.to_str() {
+            Some("/etc/pharos/keys/router") => Ok("s3cret\nsecond line\n".to_owned()),
+            _ => Err(std::io::ErrorKind::NotFound.into()),
+        };
+        md5_keys_of_files(&loaded, &mut config, read).unwrap();
+        assert_eq!(config.neighbours.first().unwrap().md5, sidecar::Md5Key::new(b"s3cret").ok());
+        let missing = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+        let said = md5_keys_of_files(&loaded, &mut config, missing).unwrap_err().to_string();
+        assert!(
+            said.contains("cannot read the TCP MD5 secret of neighbour 10.0.0.1 in /etc/pharos/keys/router")
+        );
+        let empty = |_: &Path| Ok(String::new());
+        let said = md5_keys_of_files(&loaded, &mut config, empty).unwrap_err().to_string();
+        assert!(said.contains("1 to 80 octets, this one has 0"), "{said}");
     }
 
     #[test]

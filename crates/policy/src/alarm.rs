@@ -31,6 +31,11 @@ pub enum AlarmId {
         /// The neighbour by the name that its owner gives it.
         neighbour: String,
     },
+    /// BFD with a configured neighbour is not up.
+    BfdDown {
+        /// The neighbour by the name that its owner gives it.
+        neighbour: String,
+    },
     /// The operator has drained this node.
     DrainInForce,
     /// What an announcer observes is not what was decided.
@@ -47,10 +52,11 @@ pub enum AlarmId {
 
 impl AlarmId {
     /// All kinds, for whoever counts them.
-    pub const KINDS: [&'static str; 6] = [
+    pub const KINDS: [&'static str; 7] = [
         "zone-refused",
         "status-unreachable",
         "neighbour-down",
+        "bfd-down",
         "drain-in-force",
         "drift",
         "announcer-failing",
@@ -62,6 +68,7 @@ impl AlarmId {
             Self::ZoneRefused { .. } => "zone-refused",
             Self::StatusUnreachable => "status-unreachable",
             Self::NeighbourDown { .. } => "neighbour-down",
+            Self::BfdDown { .. } => "bfd-down",
             Self::DrainInForce => "drain-in-force",
             Self::Drift { .. } => "drift",
             Self::AnnouncerFailing { .. } => "announcer-failing",
@@ -75,6 +82,7 @@ impl fmt::Display for AlarmId {
             Self::ZoneRefused { zone } => write!(f, "zone {zone} refused"),
             Self::StatusUnreachable => write!(f, "responder status unreachable"),
             Self::NeighbourDown { neighbour } => write!(f, "neighbour {neighbour} down"),
+            Self::BfdDown { neighbour } => write!(f, "BFD with neighbour {neighbour} down"),
             Self::DrainInForce => write!(f, "drain in force"),
             Self::Drift { announcer } => write!(f, "{announcer} drifts"),
             Self::AnnouncerFailing { announcer } => write!(f, "{announcer} fails"),

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+use crate::bfd::Bfd;
 use crate::config::{AnnouncerConfig, Config, Death, Mode, StartError, Way};
 use crate::keeper::{Keeper, View};
 use crate::threads::Stopping;
@@ -159,18 +160,22 @@ impl Announcer {
 pub(crate) struct Bgp {
     drivers: Vec<Driver>,
     listeners: Vec<Listener>,
+    bfd: Bfd,
 }
 
 impl Bgp {
     fn open(config: &Config, keeper: &Arc<Keeper>) -> Result<Self, StartError> {
         let mut listeners = Vec::new();
         let mut drivers = Vec::new();
+        let bfd = Bfd::start(config, keeper.clock)?;
         for (index, neighbour) in config.neighbours.iter().enumerate() {
             let accepted = listen::expect(&mut listeners, neighbour)?;
             let settings = config.session(neighbour);
-            drivers.push(Driver::new(index, neighbour.clone(), settings, accepted, Arc::clone(keeper))?);
+            let mut driver = Driver::new(index, neighbour.clone(), settings, accepted, Arc::clone(keeper))?;
+            driver.follow_bfd(bfd.view(index));
+            drivers.push(driver);
         }
-        Ok(Self { drivers, listeners })
+        Ok(Self { drivers, listeners, bfd })
     }
 
     async fn run(self, stopping: Stopping) {
@@ -190,5 +195,7 @@ impl Bgp {
                 return;
             }
         }
+        // After the sessions have said why they end: a neighbour must not take this for a dead path.
+        self.bfd.stop();
     }
 }

@@ -6,14 +6,16 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use hickory_proto::rr::Name;
 use pharos_netio::bgp::{Gtsm, Md5Key, SessionOptions};
 use pharos_policy::{ConfigError, DrainTime, Fall, GroupConfig, HoldDown, Level, PolicyConfig, Rise, Timing};
-use pharos_routing::bgp::SessionConfig;
-use pharos_routing::{Community, Families, Family, MAX_COMMUNITIES, MAX_PREPENDS};
+use pharos_routing::bgp::{ExtendedNextHop, Peering, PeeringCheck, SessionConfig};
+use pharos_routing::{
+    Community, Families, Family, LargeCommunity, MAX_COMMUNITIES, MAX_LARGE_COMMUNITIES, MAX_PREPENDS,
+};
 use thiserror::Error;
 
 mod announcers;
@@ -128,8 +130,9 @@ pub struct NeighbourConfig {
     pub gtsm: Gtsm,
     /// The families that the session carries.
     pub families: Families,
-    /// The next hop of IPv4 prefixes. `None`: the session's own local address, if that is IPv4.
-    pub next_hop_ipv4: Option<Ipv4Addr>,
+    /// The next hop of IPv4 prefixes; with an IPv6 address the session offers RFC 8950. `None`: the session's own
+    /// local address, if that is IPv4.
+    pub next_hop_ipv4: Option<IpAddr>,
     /// The next hop of IPv6 prefixes. `None`: the session's own local address, if that is IPv6.
     pub next_hop_ipv6: Option<Ipv6Addr>,
     /// The hold time that we propose (RFC 4271 §4.2), whole seconds of at least 3: how long a frozen node
@@ -137,8 +140,41 @@ pub struct NeighbourConfig {
     pub hold_time: Duration,
     /// The first pause after a failed connection; it doubles up to half a minute.
     pub connect_retry: Duration,
+    /// What our AS is to the neighbour's (RFC 9234); never on an iBGP session.
+    pub peering: Option<Peering>,
+    /// What becomes of a neighbour that says no role.
+    pub peering_check: PeeringCheck,
+    /// BFD with this neighbour (RFC 5881), when the router does it too.
+    pub bfd: Option<BfdConfig>,
     /// What a level looks like to this neighbour.
     pub levels: LevelMap,
+}
+
+/// BFD with one neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BfdConfig {
+    /// The interval at which each end sends, once the session is up.
+    pub interval: Duration,
+    /// How many packets in a row may be missed.
+    pub multiplier: u8,
+    /// Whether there is a BGP session without it.
+    pub before_session: BeforeSession,
+}
+
+/// Whether BFD must be up before there is a BGP session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BeforeSession {
+    /// A session comes about without it, and ends when BFD goes down.
+    Optional,
+    /// There is no session until BFD is up.
+    Required,
+}
+
+impl Default for BfdConfig {
+    /// 300 ms times 3, and no session waits for it.
+    fn default() -> Self {
+        Self { interval: Duration::from_millis(300), multiplier: 3, before_session: BeforeSession::Optional }
+    }
 }
 
 /// Who opens the connection to a neighbour.
@@ -171,6 +207,9 @@ impl NeighbourConfig {
             next_hop_ipv6: None,
             hold_time: Duration::from_secs(9),
             connect_retry: Duration::from_secs(1),
+            peering: None,
+            peering_check: PeeringCheck::Lenient,
+            bfd: None,
             levels: LevelMap::default(),
         }
     }
@@ -237,6 +276,8 @@ impl Default for LevelMap {
 pub struct Attributes {
     /// Communities (RFC 1997).
     pub communities: Vec<Community>,
+    /// Large communities (RFC 8092).
+    pub large_communities: Vec<LargeCommunity>,
     /// How many times more than once our AS stands in AS_PATH, at most 3; without effect on iBGP.
     pub prepends: u8,
     /// MULTI_EXIT_DISC: lower wins, compared within one neighbour AS.
@@ -281,6 +322,14 @@ pub enum StartError {
         name: String,
         /// What is wrong.
         source: pharos_routing::bgp::ConfigError,
+    },
+    /// A BFD session that cannot work.
+    #[error("neighbour {name}: {source}")]
+    Bfd {
+        /// The neighbour in question.
+        name: String,
+        /// What is wrong.
+        source: pharos_routing::bfd::ConfigError,
     },
     /// A level map that no session would take.
     #[error("neighbour {name}, level {level}: {why}")]
@@ -397,6 +446,14 @@ impl Config {
             self.session(neighbour)
                 .check()
                 .map_err(|source| StartError::Session { name: name.clone(), source })?;
+            if let Some(BfdConfig { interval, multiplier, .. }) = neighbour.bfd {
+                let settings = pharos_routing::bfd::SessionConfig {
+                    interval,
+                    multiplier,
+                    ..pharos_routing::bfd::SessionConfig::new(NonZeroU32::MIN)
+                };
+                settings.check().map_err(|source| StartError::Bfd { name: name.clone(), source })?;
+            }
             for level in Level::ALL {
                 let Some(why) = neighbour.levels.of(level).and_then(fault) else { continue };
                 return Err(StartError::Attributes { name, level, why });
@@ -434,6 +491,12 @@ impl Config {
         session.connect_retry_max = session.connect_retry_max.max(neighbour.connect_retry);
         session.send_hold_time = session.send_hold_time.max(neighbour.hold_time * 2);
         session.families = neighbour.families;
+        session.extended_next_hop = match neighbour.next_hop_ipv4 {
+            Some(IpAddr::V6(_)) => ExtendedNextHop::Offered,
+            _ => ExtendedNextHop::NotOffered,
+        };
+        session.peering = neighbour.peering;
+        session.peering_check = neighbour.peering_check;
         session.role = match neighbour.role {
             Role::Active { .. } => pharos_routing::bgp::Role::Active,
             Role::Passive { .. } => pharos_routing::bgp::Role::Passive,
@@ -475,7 +538,7 @@ pub(crate) fn zone_name(text: &str) -> Result<Name, String> {
 
 /// What makes attributes impossible, with what is possible.
 fn fault(attributes: &Attributes) -> Option<String> {
-    let Attributes { communities, prepends, .. } = attributes;
+    let Attributes { communities, large_communities, prepends, .. } = attributes;
     if *prepends > MAX_PREPENDS {
         return Some(format!("{prepends} prepends are more than the {MAX_PREPENDS} that make sense"));
     }
@@ -483,6 +546,12 @@ fn fault(attributes: &Attributes) -> Option<String> {
         return Some(format!(
             "{} communities are more than the {MAX_COMMUNITIES} that fit",
             communities.len()
+        ));
+    }
+    if large_communities.len() > MAX_LARGE_COMMUNITIES {
+        return Some(format!(
+            "{} large communities are more than the {MAX_LARGE_COMMUNITIES} that fit",
+            large_communities.len()
         ));
     }
     None

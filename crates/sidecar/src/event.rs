@@ -50,6 +50,20 @@ pub enum Event {
         /// Why.
         cause: String,
     },
+    /// BFD with a neighbour is up.
+    BfdUp {
+        /// The neighbour.
+        neighbour: String,
+        /// How quickly a failure will be seen.
+        text: String,
+    },
+    /// BFD with a neighbour went down.
+    BfdDown {
+        /// The neighbour.
+        neighbour: String,
+        /// Why.
+        cause: String,
+    },
     /// What an announcer observes is not what was decided, against what had been reached, or for longer than
     /// carrying it out takes.
     Drift {
@@ -75,8 +89,8 @@ pub enum Event {
     },
     /// An alarm came into force, or has news.
     AlarmRaised {
-        /// The kind: `zone-refused`, `status-unreachable`, `neighbour-down`, `drain-in-force`, `drift`,
-        /// `announcer-failing`.
+        /// The kind: `zone-refused`, `status-unreachable`, `neighbour-down`, `bfd-down`, `drain-in-force`,
+        /// `drift`, `announcer-failing`.
         kind: String,
         /// What it is about.
         subject: String,
@@ -103,6 +117,8 @@ impl fmt::Display for Event {
             Self::SessionDown { neighbour, cause } => {
                 write!(f, "neighbour {neighbour}: session down: {cause}")
             }
+            Self::BfdUp { neighbour, text } => write!(f, "neighbour {neighbour}: BFD {text}"),
+            Self::BfdDown { neighbour, cause } => write!(f, "neighbour {neighbour}: BFD down: {cause}"),
             Self::Drift { announcer, prefix, wanted, observed, why } => {
                 write!(f, "{announcer}: {prefix} should be {wanted} and is {observed}: {why}")
             }

@@ -19,8 +19,8 @@ use crate::event::Event;
 use crate::keeper::{self, Keeper, Neighbour, View};
 use crate::metrics::Scraped;
 use crate::status::{
-    AlarmStatus, AnnouncerStatus, DriftStatus, MOST_SIGNALS, NeighbourStatus, ObservedStatus, PrefixStatus,
-    Status, StatusMode, TransitionStatus,
+    AlarmStatus, AnnouncerStatus, BfdStatus, DriftStatus, MOST_SIGNALS, NeighbourStatus, ObservedStatus,
+    PrefixStatus, Status, StatusMode, TransitionStatus,
 };
 use crate::threads::Threads;
 use crate::{announcer, probe, responder, watchdog};
@@ -73,6 +73,7 @@ impl Sidecar {
             last_down: None,
             told: Vec::new(),
             drift: Vec::new(),
+            bfd: None,
         };
         let neighbours = config.neighbours.iter().map(neighbour).collect();
         let keeper = Arc::new(Keeper::new(config.policy(), neighbours, announcer::views(&config))?);
@@ -224,6 +225,14 @@ fn neighbour_status(neighbour: &Neighbour, now: Duration) -> NeighbourStatus {
         last_down: neighbour.last_down.clone(),
         told: neighbour.told.clone(),
         drift: drift_status(&neighbour.drift, now),
+        bfd: neighbour.bfd.map(|bfd| BfdStatus {
+            state: bfd.state.name().to_owned(),
+            state_age_seconds: now.saturating_sub(bfd.since).as_secs_f64(),
+            text: bfd.to_string(),
+            detection_seconds: bfd.detection_time.as_secs_f64(),
+            interval_seconds: bfd.send_interval.as_secs_f64(),
+            flaps: bfd.counters.flaps,
+        }),
     }
 }
 

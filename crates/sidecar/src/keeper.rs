@@ -21,6 +21,7 @@ use pharos_routing::bgp::State as SessionState;
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::announcer::drift::Drift;
+use crate::bfd::View as BfdView;
 use crate::clock::Clock;
 use crate::config::Mode;
 use crate::event::Event;
@@ -45,6 +46,8 @@ pub(crate) struct Neighbour {
     pub(crate) last_down: Option<String>,
     pub(crate) told: Vec<String>,
     pub(crate) drift: Vec<Drift>,
+    /// `None` where BFD is not configured.
+    pub(crate) bfd: Option<BfdView>,
 }
 
 /// What is known about an announcer that is not our own BGP speaker.
@@ -263,6 +266,8 @@ fn log(event: &Event) {
         Event::Signal { signal, from, to, text } => tracing::info!(signal, %from, %to, text, "signal"),
         Event::SessionUp { neighbour, text } => tracing::info!(neighbour, text, "session up"),
         Event::SessionDown { neighbour, cause } => tracing::warn!(neighbour, cause, "session down"),
+        Event::BfdUp { neighbour, text } => tracing::info!(neighbour, text, "BFD up"),
+        Event::BfdDown { neighbour, cause } => tracing::warn!(neighbour, cause, "BFD down"),
         Event::Drift { announcer, prefix, wanted, observed, why } => {
             tracing::warn!(announcer, %prefix, wanted, observed, why, "drift");
         }

@@ -23,7 +23,8 @@
 //! # Threads
 //!
 //! Probing, BGP, each kind of other announcer, and keeping time have a thread with a runtime of their own, so
-//! that neither a busy management endpoint nor each other can make a hold timer or a probe late. Another ends the process, and
+//! that neither a busy management endpoint nor each other can make a hold timer or a probe late; BFD has one without a
+//! runtime. A last one ends the process, and
 //! with it the sessions, when the keeper no longer runs: nobody else would withdraw what is announced.
 //! [`Sidecar::start`] makes the
 //! threads and returns; it needs no runtime of the caller's, and [`Handle`] works from anywhere.
@@ -36,6 +37,7 @@
 #![forbid(unsafe_code)]
 
 mod announcer;
+mod bfd;
 mod clock;
 pub mod config;
 pub mod event;
@@ -49,8 +51,8 @@ mod threads;
 mod watchdog;
 
 pub use config::{
-    AnnouncerConfig, Attributes, BirdConfig, Config, Death, ExecConfig, LeaseConfig, LevelMap, MarkerConfig,
-    Mode, NeighbourConfig, ObserveConfig, ProbeConfig, Reload, Role, StartError, StatusConfig, Way,
+    AnnouncerConfig, Attributes, BeforeSession, BfdConfig, BirdConfig, Config, Death, ExecConfig, LeaseConfig, LevelMap,
+    MarkerConfig, Mode, NeighbourConfig, ObserveConfig, ProbeConfig, Reload, Role, StartError, StatusConfig, Way,
 };
 pub use event::Event;
 pub use handle::{Handle, Sidecar, WhyError};
@@ -58,5 +60,6 @@ pub use pharos_netio::bgp::{Gtsm, Md5Key};
 pub use pharos_policy::{
     Degrade, DrainTime, Explanation, Fall, Family, GroupConfig, HoldDown, Level, Prefix, Rise,
 };
-pub use pharos_routing::{Community, Families};
+pub use pharos_routing::bgp::{Peering, PeeringCheck};
+pub use pharos_routing::{Community, Families, LargeCommunity};
 pub use status::Status;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pharos_policy::{Family, Level, Prefix, Transport};
+use pharos_routing::bfd::State as BfdState;
 use pharos_routing::bgp::State as SessionState;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -51,6 +52,8 @@ pub(crate) struct Metrics {
     probe_seconds: HistogramVec,
     session: IntGaugeVec,
     session_flaps: IntCounterVec,
+    bfd: IntGaugeVec,
+    bfd_flaps: IntCounterVec,
     alarms: IntGaugeVec,
     drift: GaugeVec,
     actions: IntCounterVec,
@@ -107,6 +110,16 @@ impl Metrics {
                 "Established sessions lost since the start.",
                 &["neighbour", "remote_as"],
             ),
+            bfd: gauge(
+                "pharos_sidecar_bfd_up",
+                "1 while BFD with the neighbour is up.",
+                &["neighbour", "remote_as"],
+            ),
+            bfd_flaps: counter(
+                "pharos_sidecar_bfd_flaps_total",
+                "Times that BFD with the neighbour was lost since the start.",
+                &["neighbour", "remote_as"],
+            ),
             alarms: gauge("pharos_sidecar_alarms", "Alarms in force.", &["kind"]),
             drift: GaugeVec::new(
                 Opts::new(
@@ -156,7 +169,12 @@ impl Metrics {
         self.actions.with_label_values(&[name, result]).inc();
     }
 
-    fn collectors(&self) -> [&dyn Collector; 10] {
+    /// BFD was lost.
+    pub(crate) fn bfd_flap(&self, name: &str, remote_as: u32) {
+        self.bfd_flaps.with_label_values(&[name, remote_as.to_string().as_str()]).inc();
+    }
+
+    fn collectors(&self) -> [&dyn Collector; 12] {
         [
             &self.level,
             &self.hold_down_left,
@@ -165,6 +183,8 @@ impl Metrics {
             &self.probe_seconds,
             &self.session,
             &self.session_flaps,
+            &self.bfd,
+            &self.bfd_flaps,
             &self.alarms,
             &self.drift,
             &self.actions,
@@ -193,6 +213,12 @@ impl Scraped {
             let labels = [neighbour.name.as_str(), remote_as.as_str()];
             let up = i64::from(neighbour.state == Some(SessionState::Established));
             metrics.session.with_label_values(&labels).set(up);
+            if let Some(bfd) = neighbour.bfd {
+                let up = i64::from(bfd.state == BfdState::Up);
+                metrics.bfd.with_label_values(&labels).set(up);
+                // Makes the series exist from the start, so that a first loss is an increase from zero.
+                metrics.bfd_flaps.with_label_values(&labels);
+            }
         }
         let prefixes: Vec<_> = state.policy.levels().map(|(prefix, _)| prefix).collect();
         let neighbours = (state.neighbours.iter()).map(|it| (format!("bgp {}", it.name), &it.drift));

@@ -95,6 +95,25 @@ pub struct NeighbourStatus {
     pub told: Vec<String>,
     /// What the neighbour should know and does not, or the reverse; empty when all is as decided.
     pub drift: Vec<DriftStatus>,
+    /// BFD with it; `None` where it is not configured, or in a dry run.
+    pub bfd: Option<BfdStatus>,
+}
+
+/// BFD with one neighbour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BfdStatus {
+    /// The session's state as RFC 5880 names it.
+    pub state: String,
+    /// How long it has been in that state.
+    pub state_age_seconds: f64,
+    /// State and cause in words.
+    pub text: String,
+    /// How long the neighbour may be silent.
+    pub detection_seconds: f64,
+    /// The interval at which this end sends.
+    pub interval_seconds: f64,
+    /// How often the session was lost.
+    pub flaps: u64,
 }
 
 /// One announcer that is not our own BGP speaker.
@@ -152,8 +171,8 @@ impl fmt::Display for DriftStatus {
 /// One alarm in force.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlarmStatus {
-    /// The kind: `zone-refused`, `status-unreachable`, `neighbour-down`, `drain-in-force`, `drift`,
-    /// `announcer-failing`.
+    /// The kind: `zone-refused`, `status-unreachable`, `neighbour-down`, `bfd-down`, `drain-in-force`,
+    /// `drift`, `announcer-failing`.
     pub kind: String,
     /// What it is about.
     pub subject: String,
@@ -208,6 +227,10 @@ impl fmt::Display for Status {
             writeln!(f, " for {}, lost {} times", age(neighbour.state_age_seconds), neighbour.flaps)?;
             if let Some(cause) = neighbour.last_down.as_ref().filter(|_| neighbour.agreed.is_none()) {
                 writeln!(f, "    {cause}")?;
+            }
+            if let Some(bfd) = &neighbour.bfd {
+                let BfdStatus { text, state_age_seconds, flaps, .. } = bfd;
+                writeln!(f, "    BFD {text}, for {}, lost {flaps} times", age(*state_age_seconds))?;
             }
             for line in &neighbour.told {
                 writeln!(f, "    told {line}")?;

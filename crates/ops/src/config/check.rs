@@ -3,9 +3,10 @@
 //! Everything here is a pure function of the parsed files; the sources come along only to say where. Every
 //! finding of a run is reported, so that a file is mended in one go.
 
+mod neighbours;
+
 use super::schema::{
-    GroupSection, NeighbourSection, PharosFile, ProbeSection, ResponderSection, SiteFile, TcpSection,
-    XdpCopy, XdpMode,
+    GroupSection, PharosFile, ProbeSection, ResponderSection, SiteFile, TcpSection, XdpCopy, XdpMode,
 };
 use super::values::{Family, Prefix};
 use super::{Diagnostic, Need, Severity, Source};
@@ -390,111 +391,10 @@ impl Checker<'_> {
             }
         }
     }
-
-    fn neighbours(&mut self, pharos: &PharosFile, site: &SiteFile) {
-        let mut seen = HashSet::new();
-        for (index, neighbour) in site.neighbours.iter().enumerate() {
-            if !seen.insert((neighbour.address, neighbour.port)) {
-                self.error(
-                    In::Site,
-                    &neighbour_path(index, "address"),
-                    format!("neighbour {} is listed twice", neighbour.address),
-                    "keep one of them",
-                );
-            }
-        }
-        let groups = pharos.sidecar.iter().flat_map(|sidecar| &sidecar.groups);
-        let needed: BTreeSet<Family> = groups.flat_map(|group| &group.prefixes).map(Prefix::family).collect();
-        for (index, neighbour) in site.neighbours.iter().enumerate() {
-            self.neighbour(index, neighbour, &needed);
-        }
-        for family in needed {
-            if !site.neighbours.is_empty() && site.neighbours.iter().all(|n| !n.families.contains(&family)) {
-                self.warning(
-                    In::Site,
-                    &[Key("neighbours")],
-                    format!("no neighbour takes {family} routes, but a group has {family} prefixes"),
-                    format!("add {family} to a neighbour's `families:`"),
-                );
-            }
-        }
-    }
-
-    fn neighbour(&mut self, index: usize, neighbour: &NeighbourSection, needed: &BTreeSet<Family>) {
-        let at = |key| neighbour_path(index, key);
-        if neighbour.r#as == 0 {
-            self.error(
-                In::Site,
-                &at("as"),
-                "`as` is 0, which RFC 7607 reserves",
-                "write the neighbour's AS number",
-            );
-        }
-        if neighbour.port == 0 {
-            self.error(In::Site, &at("port"), "`port` is 0", "write 1 to 65535; BGP's own port is 179");
-        }
-        if neighbour.families.is_empty() {
-            self.error(In::Site, &at("families"), "`families` is empty", "write ipv4, ipv6 or both");
-        }
-        let hops = [
-            (Family::Ipv4, "next-hop-ipv4", neighbour.next_hop_ipv4),
-            (Family::Ipv6, "next-hop-ipv6", neighbour.next_hop_ipv6),
-        ];
-        for (family, key, next_hop) in hops {
-            let is_implied = family == Family::of(neighbour.address.0);
-            let is_needed = neighbour.families.contains(&family) && needed.contains(&family);
-            match next_hop {
-                None if is_needed && !is_implied => self.error(
-                    In::Site,
-                    &at("families"),
-                    format!("neighbour {} takes {family} routes, but has no `{key}`", neighbour.address),
-                    format!("add `{key}:` with this node's address, or leave {family} out of `families:`"),
-                ),
-                Some(hop) if Family::of(hop.0) != family || hop.0.is_unspecified() => self.error(
-                    In::Site,
-                    &at(key),
-                    format!("`{key}` is {hop}, which is no {family} next hop"),
-                    format!("write this node's {family} address as the neighbour reaches it"),
-                ),
-                _ => {}
-            }
-        }
-        let hold = neighbour.hold_time.0;
-        // RFC 4271 §4.2: the hold time is zero or at least three seconds, in 16 bits of whole seconds.
-        let whole = hold.subsec_nanos() == 0 && (3..=65_535).contains(&hold.as_secs());
-        if !hold.is_zero() && !whole {
-            self.error(
-                In::Site,
-                &at("hold-time"),
-                format!("`hold-time` is {}", neighbour.hold_time),
-                "write 3s to 65535s in whole seconds, or 0s for none (RFC 4271 §4.2); the default is 9s",
-            );
-        }
-        if hold.is_zero() {
-            self.warning(
-                In::Site,
-                &at("hold-time"),
-                "`hold-time` is 0s: a frozen node would keep its route until TCP gives up",
-                "write a hold time, like 9s",
-            );
-        }
-        if !(Duration::from_millis(100)..=Duration::from_secs(600)).contains(&neighbour.connect_retry.0) {
-            self.error(
-                In::Site,
-                &at("connect-retry"),
-                format!("`connect-retry` is {}", neighbour.connect_retry),
-                "write 100ms to 10m; the default is 1s",
-            );
-        }
-    }
 }
 
 fn group_path(index: usize, key: Step<'_>) -> [Step<'_>; 4] {
     [Key("sidecar"), Key("groups"), Item(index), key]
-}
-
-fn neighbour_path(index: usize, key: &'static str) -> [Step<'static>; 3] {
-    [Key("neighbours"), Item(index), Key(key)]
 }
 
 /// Whether some address of this family is probed for the group.

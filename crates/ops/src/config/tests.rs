@@ -240,8 +240,68 @@ fn a_neighbour_without_the_next_hop_of_its_family_is_refused() {
     |     ^
   help: add `next-hop-ipv6:` with this node's address, or leave ipv6 out of `families:`"#;
     assert_eq!(error, expected);
-    let error = site_with("next-hop-ipv4: 10.0.0.2", "next-hop-ipv4: \"fd00::2\"");
-    assert!(error.contains("`next-hop-ipv4` is fd00::2, which is no ipv4 next hop"), "{error}");
+    let error = site_with("next-hop-ipv4: 10.0.0.2", "next-hop-ipv4: \"fe80::2\"");
+    assert!(error.contains("`next-hop-ipv4` is fe80::2, which is no ipv4 next hop"), "{error}");
+    let error = site_with("next-hop-ipv6: \"fd00::2\"", "next-hop-ipv6: 10.0.0.2");
+    assert!(error.contains("`next-hop-ipv6` is 10.0.0.2, which is no ipv6 next hop"), "{error}");
+    let extended = SITE.replace("next-hop-ipv4: 10.0.0.2", "next-hop-ipv4: \"fd00::2\"");
+    assert!(try_load(PHAROS, &extended, Need::Sidecar).is_ok(), "RFC 8950");
+}
+
+#[test]
+fn what_a_neighbour_is_told_as_has_bounds_and_reasons() {
+    let with = |more: &str| site_with("    hold-time: 9s\n", &format!("    hold-time: 9s\n    {more}\n"));
+    let error = with("levels: {degraded: {prepend: 4}}");
+    assert!(error.contains("site.yaml:13:25: error: `prepend` is 4"), "{error}");
+    let error = with("levels: {degraded: {local-pref: 50}}");
+    assert!(error.contains("never sent to others (RFC 4271 §5.1.5)"), "{error}");
+    let error = with("levels: {degraded: {prepends: 1}}");
+    assert!(error.contains("unknown key `prepends`") && error.contains("write `prepend`?"), "{error}");
+    let error = with("levels: {worse: {}}");
+    assert!(error.contains("unknown key `worse`") && error.contains("last-resort"), "{error}");
+    let error = with("levels: {degraded: {communities: [64512]}}");
+    assert!(error.contains("is not a community"), "{error}");
+    let error = with("large-communities: [\"1:2\"]");
+    assert!(error.contains("write three numbers"), "{error}");
+    let internal = SITE.replace("as: 64500", "as: 64512");
+    let more = internal.replace("hold-time: 9s", "hold-time: 9s\n    levels: {degraded: {prepend: 1}}");
+    let error = try_load(PHAROS, &more, Need::Present).unwrap_err();
+    assert!(error.contains("`prepend` does nothing within one AS"), "{error}");
+}
+
+#[test]
+fn roles_are_between_ases_and_a_check_needs_one() {
+    let with = |more: &str| site_with("    hold-time: 9s\n", &format!("    hold-time: 9s\n    {more}\n"));
+    let error = with("bgp-role-check: strict");
+    assert!(error.contains("there is no `bgp-role` to compare"), "{error}");
+    let error = with("bgp-role: friend");
+    assert!(error.contains("route-server-client"), "{error}");
+    let internal = SITE.replace("as: 64500", "as: 64512").replace("hold-time: 9s", "bgp-role: peer");
+    let error = try_load(PHAROS, &internal, Need::Present).unwrap_err();
+    assert!(error.contains("of our own AS, and roles are between ASes"), "{error}");
+}
+
+#[test]
+fn a_secret_is_a_quoted_text_that_no_finding_shows() {
+    let with = |more: &str| site_with("    hold-time: 9s\n", &format!("    hold-time: 9s\n    {more}\n"));
+    let error = with("md5-key: 12345");
+    assert!(error.contains("md5-key") && error.contains("in quotes") && !error.contains("12345"), "{error}");
+    let error = with("md5-key: \"\"");
+    assert!(
+        error.contains("this secret has 0 octets; write 1 to 80") || error.contains("1 to 80"),
+        "{error}"
+    );
+    let error =
+        with("{md5-key: hunter2, md5-key-file: x}".trim_matches(['{', '}']).replace(", ", "\n    ").as_str());
+    assert!(error.contains("has both `md5-key` and `md5-key-file`") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn bfd_has_bounds() {
+    let with = |more: &str| site_with("    hold-time: 9s\n", &format!("    hold-time: 9s\n    {more}\n"));
+    assert!(with("bfd: {interval: 5ms}").contains("write 10ms to 10s; the default is 300ms"));
+    assert!(with("bfd: {multiplier: 1}").contains("one lost packet would be a dead path"));
+    assert!(with("bfd: {before-session: maybe}").contains("optional"));
 }
 
 #[test]

@@ -74,6 +74,7 @@ deserialize_from_text!(
     Marker,
     RouterId,
     Community,
+    LargeCommunity,
     Workers,
     Threads,
     Verify,
@@ -348,6 +349,14 @@ pub struct Community(pub u32);
 impl FromStr for Community {
     type Err = Refusal;
     fn from_str(text: &str) -> Result<Self, Refusal> {
+        // The registered names that a node has use for; blackhole (RFC 7999) would discard its own traffic.
+        match text {
+            "no-export" => return Ok(Self(0xffff_ff01)),
+            "no-advertise" => return Ok(Self(0xffff_ff02)),
+            "no-peer" => return Ok(Self(0xffff_ff04)),
+            "graceful-shutdown" => return Ok(Self(0xffff_0000)),
+            _ => {}
+        }
         let halves = text.split_once(':').and_then(|(high, low)| {
             Some((u32::from(high.parse::<u16>().ok()?), u32::from(low.parse::<u16>().ok()?)))
         });
@@ -355,7 +364,8 @@ impl FromStr for Community {
             Some((high, low)) => Ok(Self(high << 16 | low)),
             None => refuse(
                 format!("\"{text}\" is not a community"),
-                "write two numbers from 0 to 65535 in quotes, like \"64512:53\"",
+                "write two numbers from 0 to 65535 in quotes, like \"64512:53\", or no-export, no-advertise, no-peer or \
+                 graceful-shutdown",
             ),
         }
     }
@@ -364,6 +374,92 @@ impl FromStr for Community {
 impl fmt::Display for Community {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}:{}", self.0 >> 16, self.0 & 0xffff)
+    }
+}
+
+/// A large community (RFC 8092), three 32-bit numbers like `4200000000:1:53`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LargeCommunity(pub [u32; 3]);
+
+impl FromStr for LargeCommunity {
+    type Err = Refusal;
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        let mut numbers = text.split(':').map(|number| number.parse::<u32>().ok());
+        match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Some(a)), Some(Some(b)), Some(Some(c)), None) => Ok(Self([a, b, c])),
+            _ => refuse(
+                format!("\"{text}\" is not a large community"),
+                "write three numbers from 0 to 4294967295 in quotes, like \"4200000000:1:53\"",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for LargeCommunity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c] = self.0;
+        write!(out, "{a}:{b}:{c}")
+    }
+}
+
+/// The secret of TCP MD5 signatures (RFC 2385). It is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Md5Secret(pub String);
+
+impl FromStr for Md5Secret {
+    type Err = Refusal;
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        // TCP_MD5SIG_MAXKEYLEN of the kernel.
+        if (1..=80).contains(&text.len()) {
+            return Ok(Self(text.to_owned()));
+        }
+        refuse(
+            format!("this secret has {} octets", text.len()),
+            "write 1 to 80 octets, as the router has them",
+        )
+    }
+}
+
+impl<'de> Deserialize<'de> for Md5Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Quoted)
+    }
+}
+
+/// Takes a text as it is written and no number, whose leading zeros would be lost.
+struct Quoted;
+
+impl Visitor<'_> for Quoted {
+    type Value = Md5Secret;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a text in quotes")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Md5Secret, E> {
+        text.parse().map_err(|refused: Refusal| refusal(&refused.what, &refused.remedy))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Md5Secret, E> {
+        Err(refusal("this is a number, whose writing would be lost", "write the secret in quotes"))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Md5Secret, E> {
+        self.visit_u64(0)
+    }
+
+    fn visit_u128<E: serde::de::Error>(self, _: u128) -> Result<Md5Secret, E> {
+        self.visit_u64(0)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Md5Secret, E> {
+        self.visit_u64(0)
+    }
+}
+
+impl fmt::Debug for Md5Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Md5Secret")
     }
 }
 
@@ -660,5 +756,25 @@ mod tests {
     fn a_community_is_two_halves() {
         assert_eq!("64512:53".parse::<Community>().unwrap().0, 64512 << 16 | 53);
         assert!(words::<Community>("64512").contains("two numbers"));
+        assert_eq!("no-export".parse::<Community>().unwrap().to_string(), "65535:65281");
+        assert!(words::<Community>("blackhole").contains("no-export"));
+    }
+
+    #[test]
+    fn a_large_community_is_three_numbers() {
+        assert_eq!("4200000000:1:53".parse::<LargeCommunity>().unwrap().to_string(), "4200000000:1:53");
+        for wrong in ["1:2", "1:2:3:4", "1:2:4294967296"] {
+            assert!(words::<LargeCommunity>(wrong).contains("three numbers"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_md5_secret_has_a_length_that_the_kernel_takes_and_is_never_printed() {
+        let secret: Md5Secret = "s3cret".parse().unwrap();
+        assert_eq!(format!("{secret:?}"), "Md5Secret");
+        assert!("k".repeat(80).parse::<Md5Secret>().is_ok());
+        for octets in [0, 81] {
+            assert!(words::<Md5Secret>(&"k".repeat(octets)).contains("1 to 80 octets"));
+        }
     }
 }

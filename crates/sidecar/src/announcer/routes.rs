@@ -42,6 +42,7 @@ pub(super) fn wanted(
         let Ok(told) = pharos_routing::Prefix::new(prefix.address(), prefix.length()) else { continue };
         let mut route = Route::new(told, next_hop);
         route.communities.clone_from(&attributes.communities);
+        route.large_communities.clone_from(&attributes.large_communities);
         route.prepends = attributes.prepends;
         route.med = attributes.med;
         route.local_pref = attributes.local_pref;
@@ -56,7 +57,7 @@ pub(super) fn wanted(
 /// The configured next hop, else the session's own address where it is of the family.
 fn next_hop(neighbour: &NeighbourConfig, family: Family, local: Option<IpAddr>) -> Option<IpAddr> {
     let configured = match family {
-        Family::Ipv4 => neighbour.next_hop_ipv4.map(IpAddr::V4),
+        Family::Ipv4 => neighbour.next_hop_ipv4,
         Family::Ipv6 => neighbour.next_hop_ipv6.map(IpAddr::V6),
     };
     configured.or_else(|| local.filter(|local| Family::of(*local) == family))
@@ -106,6 +107,10 @@ pub(super) fn line(route: &Route) -> String {
     if !route.communities.is_empty() {
         let texts: Vec<_> = route.communities.iter().map(ToString::to_string).collect();
         line += &format!(" communities {}", texts.join(" "));
+    }
+    if !route.large_communities.is_empty() {
+        let texts: Vec<_> = route.large_communities.iter().map(ToString::to_string).collect();
+        line += &format!(" large communities {}", texts.join(" "));
     }
     line
 }

@@ -11,8 +11,10 @@ use std::time::Duration;
 use pharos_policy::policy::Input as PolicyInput;
 use pharos_policy::{AlarmId, Prefix};
 use pharos_routing::Route;
+use pharos_routing::bfd::{Cause as BfdCause, State as BfdState};
 use pharos_routing::bgp::{
-    self, Cause, Input, Negotiated, Output, Session, SessionConfig, Shutdown, ShutdownKind, State,
+    self, Cause, ExtendedNextHop, Input, Negotiated, Output, Session, SessionConfig, Shutdown, ShutdownKind,
+    State,
 };
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -22,7 +24,8 @@ use super::drift::Kind;
 use super::link::{Connection, Link, News, Read, Sent};
 use super::report::Reporter;
 use super::routes;
-use crate::config::{NeighbourConfig, Role, StartError};
+use crate::bfd::View as BfdView;
+use crate::config::{BeforeSession, NeighbourConfig, Role, StartError};
 use crate::event::Event;
 use crate::keeper::{Keeper, Levels};
 use crate::threads::Stopping;
@@ -56,6 +59,10 @@ pub(super) struct Driver {
     /// When a neighbour that was never up is called down.
     patience: Option<Duration>,
     last: Option<Cause>,
+    /// What BFD sees, and what it saw when this driver looked last.
+    bfd: Option<(watch::Receiver<BfdView>, BfdView)>,
+    /// When a neighbour whose BFD was never up is told of.
+    bfd_patience: Option<Duration>,
 }
 
 /// Whether the session is up, as far as people were told.
@@ -71,6 +78,7 @@ enum Woken {
     Levels,
     Deadline,
     Accepted(TcpStream),
+    Bfd(BfdNews),
     Link(News),
 }
 
@@ -104,8 +112,19 @@ impl Driver {
             standing: Standing::Down,
             patience: Some(now + FIRST_PATIENCE),
             last: None,
+            bfd: None,
+            bfd_patience: None,
             keeper,
         })
+    }
+
+    /// Lets the session depend on what BFD finds.
+    pub(super) fn follow_bfd(&mut self, view: Option<watch::Receiver<BfdView>>) {
+        self.bfd_patience = view.as_ref().and(self.patience);
+        self.bfd = view.map(|mut view| {
+            let seen = *view.borrow_and_update();
+            (view, seen)
+        });
     }
 
     /// Drives the session until the order to stop; then withdraws, says goodbye with the order's text, and
@@ -120,6 +139,8 @@ impl Driver {
                 Woken::Levels => self.follow_levels(),
                 Woken::Deadline => self.tick(),
                 Woken::Accepted(stream) => self.accept(stream),
+                Woken::Bfd(BfdNews::Changed) => self.bfd_changed(),
+                Woken::Bfd(BfdNews::Gone) => self.bfd_gone(),
                 Woken::Link(News::Connected(stream)) => self.connected(stream),
                 Woken::Link(News::ConnectFailed(why)) => {
                     self.link = Link::None;
@@ -135,7 +156,8 @@ impl Driver {
     async fn wake(&mut self, stopping: &mut Stopping) -> Woken {
         let clock = self.keeper.clock;
         let latest = clock.now() + LONGEST_SLEEP;
-        let deadlines = [self.session.next_deadline(), self.patience, self.reporter.next_deadline()];
+        let reports = self.reporter.next_deadline();
+        let deadlines = [self.session.next_deadline(), self.patience, self.bfd_patience, reports];
         let deadlines = deadlines.into_iter().flatten();
         let timer = tokio::time::sleep_until(clock.instant(deadlines.fold(latest, Duration::min)));
         let passive = matches!(self.config.role, Role::Passive { .. });
@@ -144,6 +166,7 @@ impl Driver {
             // The keeper outlives every driver, which holds it.
             Ok(()) = self.levels.changed() => Woken::Levels,
             Some(stream) = self.accepted.recv(), if passive => Woken::Accepted(stream),
+            news = bfd_news(&mut self.bfd) => Woken::Bfd(news),
             news = self.link.news() => Woken::Link(news),
             Some(_) = self.farewells.join_next(), if !self.farewells.is_empty() => Woken::Deadline,
             () = timer => Woken::Deadline,
@@ -159,7 +182,65 @@ impl Driver {
             };
             self.alarm(text);
         }
+        if self.bfd_patience.is_some_and(|until| until <= self.keeper.clock.now()) {
+            self.bfd_patience = None;
+            self.bfd_alarm("not up since the start".to_owned());
+        }
         self.step(Input::Tick);
+    }
+
+    /// BFD has news: RFC 5882 §4.
+    fn bfd_changed(&mut self) {
+        let Some((view, seen)) = &mut self.bfd else { return };
+        let new = *view.borrow_and_update();
+        let old = std::mem::replace(seen, new);
+        let lost = new.counters.flaps > old.counters.flaps;
+        if lost {
+            let text = new.lost.map_or_else(String::new, |cause| cause.to_string());
+            self.bfd_patience = None;
+            self.keeper.metrics.bfd_flap(&self.name, self.config.remote_as);
+            let event = Event::BfdDown { neighbour: self.name.clone(), cause: text.clone() };
+            self.keeper.neighbour(self.index, Some(event), |_| {});
+            self.bfd_alarm(text.clone());
+            // One that went down and is up again already has lost its path all the same.
+            if new.lost.is_some_and(BfdCause::is_failure) {
+                self.step(Input::PathDown { why: &format!("BFD: {text}") });
+            }
+        }
+        if new.state == BfdState::Up && (lost || old.state != BfdState::Up) {
+            self.bfd_patience = None;
+            let event = Event::BfdUp { neighbour: self.name.clone(), text: new.to_string() };
+            self.keeper.neighbour(self.index, Some(event), |_| {});
+            self.keeper.take(PolicyInput::Clear { alarm: self.bfd_alarm_id() });
+            if self.waits_for_bfd() && self.session.state() == State::Idle {
+                self.step(Input::Start);
+            }
+        }
+    }
+
+    /// The thread has ended before this driver: a fault of ours, and no reason to drop a route.
+    fn bfd_gone(&mut self) {
+        self.bfd = None;
+        self.bfd_alarm("the BFD thread has ended; restart this process".to_owned());
+    }
+
+    fn bfd_alarm(&self, text: String) {
+        self.keeper.take(PolicyInput::Raise { alarm: self.bfd_alarm_id(), text });
+    }
+
+    fn bfd_alarm_id(&self) -> AlarmId {
+        AlarmId::BfdDown { neighbour: self.name.clone() }
+    }
+
+    /// Whether there may be no session without BFD.
+    fn waits_for_bfd(&self) -> bool {
+        self.config.bfd.is_some_and(|bfd| bfd.before_session == BeforeSession::Required)
+    }
+
+    /// Why there may be no session yet.
+    fn held_back(&self) -> Option<String> {
+        let (_, seen) = self.bfd.as_ref().filter(|(_, seen)| seen.state != BfdState::Up)?;
+        self.waits_for_bfd().then(|| format!("the session waits for BFD, which is {seen}"))
     }
 
     /// Wants the routes that the levels in force ask for.
@@ -181,7 +262,7 @@ impl Driver {
     }
 
     fn accept(&mut self, stream: TcpStream) {
-        if self.session.accepts_connection() {
+        if self.session.accepts_connection() && self.held_back().is_none() {
             self.connected(stream);
         } else {
             let mut refused = Connection::new(stream);
@@ -247,6 +328,9 @@ impl Driver {
 
     fn connect(&mut self) {
         let Role::Active { port } = self.config.role else { return };
+        if let Some(why) = self.held_back() {
+            return self.step(Input::ConnectFailed { why: &why });
+        }
         let address = SocketAddr::new(self.config.address, port);
         self.link = Link::connect(address, self.config.socket_options());
     }
@@ -335,6 +419,7 @@ impl Driver {
             view.agreed = agreed;
             view.told = lines;
             view.drift = drift;
+            view.bfd = self.bfd.as_ref().map(|(_, seen)| *seen);
         });
     }
 
@@ -345,13 +430,44 @@ impl Driver {
             Some(negotiated) if !negotiated.families.contains(family) => {
                 (format!("the neighbour does not take {family}"), Kind::Astray)
             }
+            Some(negotiated)
+                if route.needs_extended_next_hop()
+                    && negotiated.extended_next_hop == ExtendedNextHop::NotOffered =>
+            {
+                let why = "the neighbour does not take IPv6 next hops for IPv4, RFC 8950";
+                (why.to_owned(), Kind::Astray)
+            }
             _ if state == State::Established => ("it is being told".to_owned(), Kind::Closing),
             _ => (format!("session {state}"), Kind::Explained),
         }
     }
 }
 
+/// What became of waiting for BFD.
+enum BfdNews {
+    Changed,
+    Gone,
+}
+
+/// Waits for news of BFD; for ever where there is none.
+async fn bfd_news(bfd: &mut Option<(watch::Receiver<BfdView>, BfdView)>) -> BfdNews {
+    match bfd {
+        Some((view, _)) => match view.changed().await {
+            Ok(()) => BfdNews::Changed,
+            Err(_) => BfdNews::Gone,
+        },
+        None => std::future::pending().await,
+    }
+}
+
 fn agreed(negotiated: &Negotiated) -> String {
     let Negotiated { peer_as, peer_router_id, hold_time, families, .. } = negotiated;
-    format!("AS {peer_as}, router id {peer_router_id}, hold time {hold_time:?}, {families}")
+    let mut text = format!("AS {peer_as}, router id {peer_router_id}, hold time {hold_time:?}, {families}");
+    if negotiated.extended_next_hop == ExtendedNextHop::Offered {
+        text += ", IPv6 next hops for IPv4";
+    }
+    if let Some(role) = negotiated.peer_role {
+        text += &format!(", the neighbour is {role}");
+    }
+    text
 }

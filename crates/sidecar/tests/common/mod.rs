@@ -83,7 +83,7 @@ pub(crate) fn status(address: SocketAddr) -> StatusConfig {
 pub(crate) fn active(router: SocketAddr) -> NeighbourConfig {
     NeighbourConfig {
         role: Role::Active { port: router.port() },
-        next_hop_ipv4: Some(Ipv4Addr::new(10, 0, 0, 2)),
+        next_hop_ipv4: Some(Ipv4Addr::new(10, 0, 0, 2).into()),
         next_hop_ipv6: Some("fd00::2".parse().unwrap()),
         connect_retry: Duration::from_millis(20),
         levels: LevelMap::with_communities(vec![Community::new(64512, 53)]),
