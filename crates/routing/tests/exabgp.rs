@@ -155,8 +155,11 @@ impl Drop for Running {
     }
 }
 
+/// A path attribute: its code, its flags, its value.
+type Attribute = (u8, u8, Vec<u8>);
+
 /// The attributes of an UPDATE by code, without the bit for the length's width, and its prefixes as octets.
-fn parts(update: &[u8]) -> (BTreeSet<(u8, u8, Vec<u8>)>, Vec<u8>) {
+fn parts(update: &[u8]) -> (BTreeSet<Attribute>, Vec<u8>) {
     let two = |at: usize| usize::from(u16::from_be_bytes([update[at], update[at + 1]]));
     let withdrawn = two(19);
     let attributes_at = 19 + 2 + withdrawn;

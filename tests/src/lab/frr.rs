@@ -14,12 +14,22 @@ use std::process::Command;
 pub struct Frr {
     bgpd: Daemon,
     zebra: Daemon,
+    others: Vec<Daemon>,
     sockets: PathBuf,
 }
 
 impl Frr {
     /// Starts both inside `namespace`, bgpd on the configuration `text`, and waits until they answer.
     pub fn start(namespace: &Namespace, workspace: &Workspace, text: &str) -> Self {
+        Self::start_with(namespace, workspace, text, &[])
+    }
+
+    /// The same with bfdd, which gets its sessions from bgpd and so comes before it.
+    pub fn start_with_bfd(namespace: &Namespace, workspace: &Workspace, text: &str) -> Self {
+        Self::start_with(namespace, workspace, text, &["bfdd"])
+    }
+
+    fn start_with(namespace: &Namespace, workspace: &Workspace, text: &str, more: &[&str]) -> Self {
         let name = format!("frr-{}", namespace.name());
         let sockets = workspace.join(&name);
         fs::create_dir_all(&sockets).expect("the lab's own directory can be written");
@@ -30,7 +40,8 @@ impl Frr {
         let zserv = sockets.join("zserv.api");
         let start = |daemon: &str, config: &Path| {
             let pid = sockets.join(format!("{daemon}.pid"));
-            let args = [
+            let control = sockets.join("bfdd.sock");
+            let mut args = vec![
                 "--config_file",
                 utf8(config),
                 "--pid_file",
@@ -44,6 +55,9 @@ impl Frr {
                 "--log",
                 "stdout",
             ];
+            if daemon == "bfdd" {
+                args.extend(["--bfdctl", utf8(&control)]);
+            }
             let log = workspace.join(&format!("{name}-{daemon}.log"));
             namespace.start(daemon, &Path::new("/usr/lib/frr").join(daemon), &args, &log)
         };
@@ -52,13 +66,23 @@ impl Frr {
             zebra.assert_running();
             zserv.exists()
         });
+        let mut others = Vec::new();
+        for daemon in more {
+            let mut other = start(daemon, &zebra_config);
+            let vty = sockets.join(format!("{daemon}.vty"));
+            wait_until("another daemon opens its socket", || {
+                other.assert_running();
+                vty.exists()
+            });
+            others.push(other);
+        }
         let mut bgpd = start("bgpd", &bgpd_config);
         let vty = sockets.join("bgpd.vty");
         wait_until("bgpd opens its socket", || {
             bgpd.assert_running();
             vty.exists()
         });
-        Self { bgpd, zebra, sockets }
+        Self { bgpd, zebra, others, sockets }
     }
 
     /// What vtysh says to one command.
@@ -93,6 +117,11 @@ impl Frr {
                 .and_then(serde_json::Value::as_u64)
                 .unwrap_or(100),
         )
+    }
+
+    /// bfdd's process, where there is one.
+    pub fn bfdd(&self) -> Option<&Daemon> {
+        self.others.first()
     }
 
     /// bgpd's and zebra's processes.

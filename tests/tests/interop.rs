@@ -1,0 +1,339 @@
+//! The sidecar's BGP and BFD against the routers of others, each in a namespace of its own: BIRD, FRR, GoBGP and ExaBGP
+//! hold sessions over IPv4 and IPv6 and learn both families; passwords, TTL checks, roles and IPv6 next hops agree with
+//! theirs; and with BFD a frozen process is seen from both sides.
+//!
+//! Nothing here judges a time: times are printed. That it was BFD which saw something, and not the hold timer, is
+//! told by what each side says.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common {
+    pub(crate) mod stage;
+}
+
+use common::stage::{NEXT_HOPS, PREFIXES, Stage};
+use pharos_tests::lab::{Bird, Daemon, Frr, observe, print_time, wait_for, wait_until};
+use rustix::process::Signal;
+use std::path::Path;
+use std::time::Instant;
+
+const SECRET: &str = "an0ther-s3cret";
+
+/// The neighbours of most tests: over IPv4 with a password and the TTL check, and over IPv6 with IPv6 next hops for
+/// both families.
+fn neighbours(more4: &str, more6: &str) -> String {
+    format!(
+        "neighbours:
+  - address: 10.0.0.1
+    as: 64500
+    {NEXT_HOPS}
+    md5-key: \"{SECRET}\"
+    ttl-security: neighbour
+    communities: [no-export]
+    large-communities: [\"64512:1:53\"]
+    connect-retry: 100ms
+    {more4}
+  - address: \"fd00::1\"
+    as: 64500
+    next-hop-ipv4: \"fd00::2\"
+    connect-retry: 100ms
+    {more6}
+"
+    )
+}
+
+const BFD: &str = "bfd: {interval: 100ms, multiplier: 3}";
+
+fn bird_config(more4: &str, more6: &str) -> String {
+    format!(
+        "log stderr all;
+router id 10.0.0.1;
+protocol device {{}}
+protocol direct {{ ipv4; ipv6; }}
+protocol bfd {{ interface \"node\" {{ min rx interval 100 ms; min tx interval 100 ms; idle tx interval 1 s; multiplier 3; }}; }}
+protocol bgp over4 {{
+  local 10.0.0.1 as 64500; neighbor 10.0.0.2 as 64512;
+  passive on; hold time 30; error wait time 1, 1; password \"{SECRET}\"; ttl security on; {more4}
+  ipv4 {{ import all; export none; }};
+  ipv6 {{ import all; export none; }};
+}}
+protocol bgp over6 {{
+  local fd00::1 as 64500; neighbor fd00::2 as 64512;
+  passive on; hold time 30; error wait time 1, 1; {more6}
+  ipv4 {{ import all; export none; extended next hop on; }};
+  ipv6 {{ import all; export none; }};
+}}
+"
+    )
+}
+
+/// What BIRD has from one of its sessions.
+fn bird_routes(bird: &Bird, protocol: &str) -> String {
+    bird.ask(&format!("show route protocol {protocol} all")).join("\n")
+}
+
+#[test]
+#[ignore = "needs root and BIRD"]
+fn bird_learns_both_families_over_both_and_agrees_on_everything() {
+    let mut stage = Stage::new(&neighbours("", "bgp-role: customer\n    bgp-role-check: strict"));
+    let bird = Bird::start(&stage.router, &stage.workspace, &bird_config("", "local role provider;"));
+    stage.start();
+    for (protocol, via4) in [("over4", "BGP.next_hop: 10.0.0.2"), ("over6", "BGP.next_hop: fd00::2")] {
+        wait_until("BIRD has both routes", || {
+            let routes = bird_routes(&bird, protocol);
+            PREFIXES.iter().all(|prefix| routes.contains(prefix))
+        });
+        let routes = bird_routes(&bird, protocol);
+        assert!(routes.contains(via4) && routes.contains("BGP.next_hop: fd00::2"), "{routes}");
+    }
+    let routes = bird_routes(&bird, "over4");
+    assert!(routes.contains("BGP.community: (64512,100) (65535,65281)"), "{routes}");
+    assert!(routes.contains("BGP.large_community: (64512, 1, 53)"), "{routes}");
+    let sessions = bird.ask("show protocols all over6").join("\n");
+    assert!(sessions.contains("Extended next hop") && sessions.contains("Role: customer"), "{sessions}");
+
+    // ROUTE-REFRESH: everything again, and nothing is missing afterwards.
+    bird.ask("reload in over6");
+    wait_until("the sidecar hears the request", || {
+        stage.sidecar().log().contains("the neighbour asked for our routes again")
+    });
+    assert!(bird_routes(&bird, "over6").contains("192.0.2.0/24"));
+
+    let status = stage.status_text();
+    assert!(status.contains("IPv6 next hops for IPv4, the neighbour is provider"), "{status}");
+    // What BIRD's operator says when it shuts a session down, and what ours says (RFC 9003).
+    bird.ask("disable over6 \"power work, back at 04:00\"");
+    wait_until("the reason is shown", || {
+        stage
+            .status_text()
+            .contains("Administrative Shutdown (6/2): \u{201c}power work, back at 04:00\u{201d}")
+    });
+    stage.sidecar().signal(Signal::TERM);
+    wait_until("BIRD is told why", || {
+        bird.ask("show protocols all over4").join("\n").contains("sidecar is stopping")
+    });
+}
+
+#[test]
+#[ignore = "needs root and BIRD"]
+fn what_does_not_agree_is_refused_with_a_reason_that_people_see() {
+    let mut stage = Stage::new(&neighbours("", "bgp-role: peer"));
+    let config = bird_config("", "local role provider;").replace(SECRET, "wrong");
+    let _bird = Bird::start(&stage.router, &stage.workspace, &config);
+    stage.start();
+    wait_until("the roles are refused", || {
+        let status = stage.status_text();
+        status.contains("Role Mismatch (2/11)")
+    });
+    // A wrong password looks like nobody: the kernel drops what is not signed with it.
+    wait_until("a neighbour with another password stays down", || {
+        let status = stage.neighbour("10.0.0.1").unwrap_or_default();
+        status.to_string().contains("did not accept a connection within")
+    });
+    assert!(stage.alarms().iter().filter(|kind| *kind == "neighbour-down").count() == 2);
+}
+
+fn frr_config(more4: &str) -> String {
+    format!(
+        "!
+router bgp 64500
+ bgp router-id 10.0.0.1
+ no bgp ebgp-requires-policy
+ no bgp default ipv4-unicast
+ no bgp network import-check
+ neighbor 10.0.0.2 remote-as 64512
+ neighbor 10.0.0.2 password {SECRET}
+ neighbor 10.0.0.2 ttl-security hops 1
+ neighbor 10.0.0.2 passive
+ {more4}
+ neighbor fd00::2 remote-as 64512
+ neighbor fd00::2 passive
+ neighbor fd00::2 capability extended-nexthop
+ neighbor fd00::2 local-role provider
+ address-family ipv4 unicast
+  neighbor 10.0.0.2 activate
+  neighbor fd00::2 activate
+ exit-address-family
+ address-family ipv6 unicast
+  neighbor 10.0.0.2 activate
+  neighbor fd00::2 activate
+ exit-address-family
+exit
+"
+    )
+}
+
+/// What bgpd has for a prefix: the next hops of its paths.
+fn frr_next_hops(frr: &Frr, prefix: &str) -> Vec<String> {
+    let entry = frr.entry(prefix);
+    let paths = entry.get("paths").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+    let mut hops: Vec<String> =
+        paths.iter().filter_map(|path| Some(path.pointer("/nexthops/0/ip")?.as_str()?.to_owned())).collect();
+    hops.sort();
+    hops
+}
+
+#[test]
+#[ignore = "needs root and FRR"]
+fn frr_learns_both_families_over_both_and_agrees_on_everything() {
+    let config = neighbours("", "bgp-role: customer");
+    let mut stage = Stage::new(&config);
+    let frr = Frr::start(&stage.router, &stage.workspace, &frr_config(""));
+    stage.start();
+    wait_until("FRR has both routes twice", || {
+        frr_next_hops(&frr, PREFIXES[0]) == ["10.0.0.2", "fd00::2"]
+            && frr_next_hops(&frr, PREFIXES[1]) == ["fd00::2", "fd00::2"]
+    });
+    let entry = frr.entry(PREFIXES[0]).to_string();
+    assert!(entry.contains("64512:100 no-export") && entry.contains("64512:1:53"), "{entry}");
+    let status = stage.status_text();
+    assert!(status.contains("IPv6 next hops for IPv4, the neighbour is provider"), "{status}");
+    frr.ask("clear bgp fd00::2 soft in");
+    wait_until("the sidecar hears the request", || {
+        stage.sidecar().log().contains("the neighbour asked for our routes again")
+    });
+    wait_until("nothing is missing afterwards", || {
+        frr_next_hops(&frr, PREFIXES[0]) == ["10.0.0.2", "fd00::2"]
+    });
+}
+
+#[test]
+#[ignore = "needs root and GoBGP"]
+fn gobgp_learns_both_families_over_both() {
+    let neighbours = "neighbours:
+  - {address: 10.0.0.1, as: 64500, next-hop-ipv4: 10.0.0.2, next-hop-ipv6: \"fd00::2\", md5-key: secret, connect-retry: 100ms}
+  - {address: \"fd00::1\", as: 64500, next-hop-ipv4: 10.0.0.2, next-hop-ipv6: \"fd00::2\", connect-retry: 100ms}
+";
+    let mut stage = Stage::new(neighbours);
+    let family = |name: &str| {
+        format!("[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = \"{name}\"\n")
+    };
+    let neighbour = |address: &str, password: &str| {
+        format!(
+            "[[neighbors]]\n[neighbors.config]\nneighbor-address = \"{address}\"\npeer-as = 64512\n{password}\n\
+             [neighbors.transport.config]\npassive-mode = true\n{}{}",
+            family("ipv4-unicast"),
+            family("ipv6-unicast")
+        )
+    };
+    let config = format!(
+        "[global.config]\nas = 64500\nrouter-id = \"10.0.0.1\"\n{}{}",
+        neighbour("10.0.0.2", "auth-password = \"secret\""),
+        neighbour("fd00::2", "")
+    );
+    let file = stage.workspace.write("gobgpd.conf", &config);
+    let log = stage.workspace.join("gobgpd.log");
+    let arguments = ["-f", file.to_str().unwrap(), "--api-hosts", "127.0.0.1:50051"];
+    let _gobgpd: Daemon = stage.router.start("gobgpd", Path::new("gobgpd"), &arguments, &log);
+    stage.start();
+    let table = |family: &str| {
+        let output =
+            stage.router.command("gobgp").args(["global", "rib", "-a", family, "-j"]).output().unwrap();
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap_or_default()
+    };
+    for (family, prefix) in [("ipv4", PREFIXES[0]), ("ipv6", PREFIXES[1])] {
+        wait_until("GoBGP has the route from both sessions", || {
+            table(family)
+                .get(prefix)
+                .and_then(serde_json::Value::as_array)
+                .is_some_and(|paths| paths.len() == 2)
+        });
+    }
+    let words = table("ipv4").to_string();
+    assert!(words.contains("10.0.0.2"), "{words}");
+}
+
+#[test]
+#[ignore = "needs root and ExaBGP"]
+fn exabgp_connects_to_a_sidecar_that_waits_and_reads_both_families() {
+    let neighbours = "neighbours:
+  - {address: 10.0.0.1, as: 64500, mode: passive, local-address: 10.0.0.2, md5-key: secret, next-hop-ipv6: \"fd00::2\"}
+  - {address: \"fd00::1\", as: 64500, mode: passive, local-address: \"fd00::2\", next-hop-ipv4: 10.0.0.2}
+";
+    let mut stage = Stage::new(neighbours);
+    let heard = stage.workspace.join("heard.json");
+    let neighbour = |far: &str, near: &str, md5: &str| {
+        format!(
+            "neighbor {far} {{ router-id 10.0.0.1; local-address {near}; local-as 64500; peer-as 64512; hold-time 30; {md5}
+               family {{ ipv4 unicast; ipv6 unicast; }} api {{ processes [ log ]; receive {{ parsed; update; }} }} }}\n"
+        )
+    };
+    let config = format!(
+        "process log {{ run /bin/sh -c \"cat > {}\"; encoder json; }}\n{}{}",
+        heard.display(),
+        neighbour("10.0.0.2", "10.0.0.1", "md5-password secret;"),
+        neighbour("fd00::2", "fd00::1", "")
+    );
+    let file = stage.workspace.write("exabgp.conf", &config);
+    stage.start();
+    let log = stage.workspace.join("exabgp.log");
+    let arguments = ["exabgp.daemon.drop=false", "exabgp.api.cli=false", "exabgp", file.to_str().unwrap()];
+    let _exabgp: Daemon = stage.router.start("exabgp", Path::new("/usr/bin/env"), &arguments, &log);
+    wait_until("ExaBGP has both routes from both sessions", || {
+        let heard = std::fs::read_to_string(&heard).unwrap_or_default();
+        let from = |address: &str| {
+            let said: Vec<&str> =
+                heard.lines().filter(|line| line.contains(&format!("\"peer\": \"{address}\""))).collect();
+            PREFIXES.iter().all(|prefix| said.iter().any(|line| line.contains(prefix)))
+        };
+        from("10.0.0.2") && from("fd00::2")
+    });
+}
+
+/// Freezes the sidecar and then the router, and prints when each side saw it.
+fn freeze_both(stage: &mut Stage, router: u32, has_route: &dyn Fn() -> bool) {
+    wait_until("BFD is up", || {
+        stage.neighbour("10.0.0.1").is_some_and(|n| n.pointer("/bfd/state").is_some_and(|s| s == "Up"))
+    });
+    wait_until("the route is there", has_route);
+    stage.sidecar().signal(Signal::STOP);
+    let since = Instant::now();
+    observe(since, &mut [("SIGSTOP sidecar -> route gone at the router", &mut || !has_route())]);
+    stage.sidecar().signal(Signal::CONT);
+    wait_until("the sidecar hears that the neighbour was down", || {
+        stage.sidecar().log().contains("the neighbour is down: control detection time expired")
+    });
+    let back = wait_until("the route comes back", has_route);
+    print_time("SIGCONT sidecar -> route back", back);
+    wait_until("BFD is up again", || {
+        stage.neighbour("10.0.0.1").is_some_and(|n| n.pointer("/bfd/state").is_some_and(|s| s == "Up"))
+    });
+
+    let pid = rustix::process::Pid::from_raw(i32::try_from(router).unwrap()).unwrap();
+    rustix::process::kill_process(pid, Signal::STOP).unwrap();
+    let since = Instant::now();
+    let (cause, _) = wait_for("the sidecar says that BFD is down", || {
+        let neighbour = stage.neighbour("10.0.0.1")?;
+        let cause = neighbour.get("last_down")?.as_str()?.to_owned();
+        cause.contains("we ended the session: Cease/BFD Down (6/10)").then_some(cause)
+    });
+    print_time("SIGSTOP router's BFD -> session ended by the sidecar", since.elapsed());
+    rustix::process::kill_process(pid, Signal::CONT).unwrap();
+    assert!(cause.contains("nothing was heard for"), "{cause}");
+    wait_until("the alarm is raised", || stage.alarms().contains(&"bfd-down".to_owned()) || has_route());
+    wait_until("the route comes back", has_route);
+}
+
+#[test]
+#[ignore = "needs root and BIRD"]
+fn with_bird_a_frozen_process_is_seen_by_bfd_from_both_sides() {
+    let mut stage = Stage::new(&neighbours(BFD, ""));
+    let mut bird = Bird::start(&stage.router, &stage.workspace, &bird_config("bfd on;", ""));
+    stage.start();
+    let pid = bird.daemon().pid();
+    let has = |bird: &Bird| bird_routes(bird, "over4").contains(PREFIXES[0]);
+    freeze_both(&mut stage, pid, &|| has(&bird));
+}
+
+#[test]
+#[ignore = "needs root and FRR"]
+fn with_frr_a_frozen_process_is_seen_by_bfd_from_both_sides() {
+    // With its TTL check FRR 8.4 takes a neighbour for one beyond a router, and speaks multihop BFD on another port.
+    let mut stage = Stage::new(&neighbours(BFD, "").replace("ttl-security: neighbour", "ttl-security: none"));
+    let frr_config =
+        frr_config("neighbor 10.0.0.2 bfd 3 100 100").replace(" neighbor 10.0.0.2 ttl-security hops 1\n", "");
+    let frr = Frr::start_with_bfd(&stage.router, &stage.workspace, &frr_config);
+    let bfdd = frr.bfdd().expect("it was started").pid();
+    stage.start();
+    let has = |frr: &Frr| frr_next_hops(frr, PREFIXES[0]).contains(&"10.0.0.2".to_owned());
+    freeze_both(&mut stage, bfdd, &|| has(&frr));
+}
