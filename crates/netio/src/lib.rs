@@ -74,8 +74,8 @@ mod report;
 mod sys;
 pub mod tcp;
 mod udp;
-pub mod xdp;
 pub mod urgency;
+pub mod xdp;
 
 pub use addresses::own_addresses;
 pub use batch::{Batch, Datagrams, MAX_SLOTS, Slot, Wait};

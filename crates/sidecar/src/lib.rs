@@ -51,8 +51,9 @@ mod threads;
 mod watchdog;
 
 pub use config::{
-    AnnouncerConfig, Attributes, BeforeSession, BfdConfig, BirdConfig, Config, Death, ExecConfig, LeaseConfig, LevelMap,
-    MarkerConfig, Mode, NeighbourConfig, ObserveConfig, ProbeConfig, Reload, Role, StartError, StatusConfig, Way,
+    AnnouncerConfig, Attributes, BeforeSession, BfdConfig, BirdConfig, Config, Death, ExecConfig,
+    LeaseConfig, LevelMap, MarkerConfig, Mode, NeighbourConfig, ObserveConfig, ProbeConfig, Reload, Role,
+    StartError, StatusConfig, Way,
 };
 pub use event::Event;
 pub use handle::{Handle, Sidecar, WhyError};

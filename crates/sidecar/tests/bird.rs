@@ -38,7 +38,7 @@ fn with(responder: &FakeResponder, bird: BirdConfig) -> Config {
     let mut config = config(&[V4], vec![responder.address], Vec::new());
     config.probe.timeout = Duration::from_millis(500);
     let name = "bird".to_owned();
-    config.announcers = vec![AnnouncerConfig { name, mode: Mode::Announce, way: Way::Bird(bird) }];
+    config.announcers = vec![AnnouncerConfig { name, mode: Mode::Announce, way: Way::Bird(Box::new(bird)) }];
     config
 }
 

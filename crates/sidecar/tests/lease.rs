@@ -200,7 +200,11 @@ fn a_sidecar_of_its_own() {
             retry: Duration::from_millis(200),
             death: Death::Lease,
         };
-        announcers.push(AnnouncerConfig { name: "bird".into(), mode: Mode::Announce, way: Way::Bird(bird) });
+        announcers.push(AnnouncerConfig {
+            name: "bird".into(),
+            mode: Mode::Announce,
+            way: Way::Bird(Box::new(bird)),
+        });
     }
     let _sidecar = Running::start(with(&responders, announcers));
     // Until whoever has started it is gone.

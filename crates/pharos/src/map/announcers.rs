@@ -46,7 +46,7 @@ fn bird(section: &BirdSection, local_as: u32) -> sidecar::AnnouncerConfig {
     sidecar::AnnouncerConfig {
         name: "bird".to_owned(),
         mode: super::mode(section.mode),
-        way: sidecar::Way::Bird(sidecar::BirdConfig {
+        way: sidecar::Way::Bird(Box::new(sidecar::BirdConfig {
             control: section.control.clone(),
             include: section.include.clone(),
             levels: super::level_map(&section.communities, local_as),
@@ -61,7 +61,7 @@ fn bird(section: &BirdSection, local_as: u32) -> sidecar::AnnouncerConfig {
                 Death::Lease => sidecar::Death::Lease,
                 Death::Stay => sidecar::Death::Stay,
             },
-        }),
+        })),
     }
 }
 

@@ -25,7 +25,7 @@ pub struct AnnouncerConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// By a BIRD on this host.
-    Bird(BirdConfig),
+    Bird(Box<BirdConfig>),
     /// By marker addresses on which a routing daemon's routes depend.
     Lease(LeaseConfig),
     /// By running a program for each change.
@@ -405,7 +405,7 @@ mod tests {
 
     #[test]
     fn birds_routes_end_with_a_marker_unless_it_is_said_that_they_stay() {
-        let mut bird = BirdConfig {
+        let mut bird = Box::new(BirdConfig {
             control: "/run/bird/bird.ctl".into(),
             include: "/var/lib/pharos/bird.conf".into(),
             levels: LevelMap::default(),
@@ -414,7 +414,7 @@ mod tests {
             look: Duration::from_secs(1),
             retry: Duration::from_secs(1),
             death: Death::Lease,
-        };
+        });
         let said = fault_of(Way::Bird(bird.clone()));
         assert!(said.contains("nothing would end the route of 192.0.2.0/24 when the sidecar dies"), "{said}");
         bird.death = Death::Stay;

@@ -2,7 +2,8 @@
 
 use super::{AnnouncersSection, DefaultDoc, OptionDoc, every_default, period_ms};
 use crate::config::values::{
-    Address, Community, Endpoint, Family, Interface, Label, LargeCommunity, Md5Secret, Period, Queues, RouterId,
+    Address, Community, Endpoint, Family, Interface, Label, LargeCommunity, Md5Secret, Period, Queues,
+    RouterId,
 };
 use serde::Deserialize;
 use std::path::PathBuf;
