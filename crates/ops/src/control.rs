@@ -36,9 +36,43 @@ pub enum Request {
         prefix: String,
     },
     /// Take the node out of service gently (sidecar).
-    Drain(Order),
+    Drain {
+        /// How long it stays announced, asking for no traffic; as configured if absent.
+        within: Option<Duration>,
+        /// When the drain ends by itself; never if absent.
+        lasts: Option<Duration>,
+        /// Who and why.
+        order: Order,
+    },
     /// Put it back (sidecar).
     Undrain(Order),
+    /// Keep levels as they are (sidecar).
+    Hold {
+        /// `all`, a group or a prefix.
+        target: String,
+        /// When that ends by itself.
+        lasts: Duration,
+        /// Who and why.
+        order: Order,
+    },
+    /// Give prefixes a level (sidecar).
+    Force {
+        /// `all`, a group or a prefix.
+        target: String,
+        /// The level's name.
+        level: String,
+        /// When that ends by itself.
+        lasts: Duration,
+        /// Who and why.
+        order: Order,
+    },
+    /// Take back what was held or forced (sidecar).
+    Release {
+        /// `all`, a group or a prefix.
+        target: String,
+        /// Who and why.
+        order: Order,
+    },
 }
 
 /// Who wants something, and why; both are shown wherever the state is explained.
@@ -51,7 +85,7 @@ pub struct Order {
 }
 
 /// The commands, as a refusal lists them.
-const COMMANDS: &str = "status, reload, why, drain, undrain";
+const COMMANDS: &str = "status, reload, why, drain, undrain, hold, force, release";
 
 impl Request {
     /// Reads a request line.
@@ -85,8 +119,30 @@ impl Request {
                     return Err(Reply::refused("why needs a prefix", remedy));
                 }
             },
-            "drain" => (Self::Drain(Order::of(&object)?), &["text", "author"]),
+            "drain" => {
+                let within = seconds_of(&object, "within_seconds")?;
+                let lasts = seconds_of(&object, "lasts_seconds")?;
+                let drain = Self::Drain { within, lasts, order: Order::of(&object)? };
+                (drain, &["within_seconds", "lasts_seconds", "text", "author"])
+            }
             "undrain" => (Self::Undrain(Order::of(&object)?), &["text", "author"]),
+            "hold" => {
+                let (target, lasts) = (target_of(&object)?, lasts_of(&object)?);
+                let hold = Self::Hold { target, lasts, order: Order::of(&object)? };
+                (hold, &["target", "lasts_seconds", "text", "author"])
+            }
+            "force" => {
+                let (target, lasts) = (target_of(&object)?, lasts_of(&object)?);
+                let Some(level) = text_of(&object, "level")? else {
+                    return Err(Reply::refused("force needs a level", "add \"level\", like \"degraded\""));
+                };
+                let force = Self::Force { target, level, lasts, order: Order::of(&object)? };
+                (force, &["target", "level", "lasts_seconds", "text", "author"])
+            }
+            "release" => {
+                let release = Self::Release { target: target_of(&object)?, order: Order::of(&object)? };
+                (release, &["target", "text", "author"])
+            }
             other => {
                 let what = format!("there is no command \"{}\"", shortened(other));
                 return Err(Reply::refused(what, format!("the commands are {COMMANDS}")));
@@ -105,16 +161,53 @@ impl Request {
 
     /// The request as a line, without its line break.
     pub fn to_line(&self) -> String {
-        let order = |command: &str, order: &Order| json!({"command": command, "text": order.text, "author": order.author});
-        match self {
+        let object = match self {
             Self::Status => json!({"command": "status"}),
             Self::Reload => json!({"command": "reload"}),
             Self::Why { prefix } => json!({"command": "why", "prefix": prefix}),
-            Self::Drain(why) => order("drain", why),
-            Self::Undrain(why) => order("undrain", why),
+            Self::Drain { within, lasts, .. } => {
+                let mut drain = json!({"command": "drain"});
+                for (key, time) in [("within_seconds", within), ("lasts_seconds", lasts)] {
+                    if let Some(time) = time {
+                        drain[key] = time.as_secs_f64().into();
+                    }
+                }
+                drain
+            }
+            Self::Undrain(_) => json!({"command": "undrain"}),
+            Self::Hold { target, lasts, .. } => {
+                json!({"command": "hold", "target": target, "lasts_seconds": lasts.as_secs_f64()})
+            }
+            Self::Force { target, level, lasts, .. } => {
+                let lasts = lasts.as_secs_f64();
+                json!({"command": "force", "target": target, "level": level, "lasts_seconds": lasts})
+            }
+            Self::Release { target, .. } => json!({"command": "release", "target": target}),
+        };
+        match self.order() {
+            Some(order) => signed(object, order),
+            None => object,
         }
         .to_string()
     }
+
+    /// Who wants it and why, where that is told.
+    fn order(&self) -> Option<&Order> {
+        match self {
+            Self::Status | Self::Reload | Self::Why { .. } => None,
+            Self::Undrain(order)
+            | Self::Drain { order, .. }
+            | Self::Hold { order, .. }
+            | Self::Force { order, .. }
+            | Self::Release { order, .. } => Some(order),
+        }
+    }
+}
+
+fn signed(mut object: Value, order: &Order) -> Value {
+    object["text"] = order.text.as_str().into();
+    object["author"] = order.author.as_str().into();
+    object
 }
 
 /// The keys of an object as they stand in the text, each as often as it is written.
@@ -159,6 +252,26 @@ fn text_of(object: &Map<String, Value>, key: &str) -> Result<Option<String>, Rep
             Err(Reply::refused(what, format!("write \"{key}\":\"...\"")))
         }
     }
+}
+
+/// A time in seconds. What no time can be is refused here, so that nobody later has to wonder.
+fn seconds_of(object: &Map<String, Value>, key: &str) -> Result<Option<Duration>, Reply> {
+    let Some(value) = object.get(key) else { return Ok(None) };
+    let time = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.map(Some).ok_or_else(|| {
+        Reply::refused(format!("\"{key}\" is no time"), format!("write \"{key}\":3600, in seconds"))
+    })
+}
+
+fn lasts_of(object: &Map<String, Value>) -> Result<Duration, Reply> {
+    let what = "how long it lasts is missing";
+    seconds_of(object, "lasts_seconds")?
+        .ok_or_else(|| Reply::refused(what, "add \"lasts_seconds\", like 3600"))
+}
+
+fn target_of(object: &Map<String, Value>) -> Result<String, Reply> {
+    let remedy = "add \"target\": \"all\", a group or a prefix";
+    text_of(object, "target")?.ok_or_else(|| Reply::refused("the target is missing", remedy))
 }
 
 /// What a stranger wrote is quoted back to a bounded length and without control characters.

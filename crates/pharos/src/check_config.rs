@@ -89,6 +89,17 @@ fn describe(loaded: &Loaded) -> String {
             let _ =
                 writeln!(out, "    while         {} is answered on {}", list(&group.required), list(&probed));
         }
+        for anchor in &sidecar.anchors {
+            let _ = writeln!(out, "  announce        {}  (anchor: whatever its health)", anchor.prefix);
+        }
+        let alone = map::without_anchor(sidecar);
+        if !alone.is_empty() {
+            let _ = writeln!(
+                out,
+                "    hint          no anchor covers {}: a fault common to all nodes leaves them unreachable",
+                list(alone)
+            );
+        }
         let probe = &sidecar.probe;
         let _ = writeln!(
             out,
@@ -119,6 +130,13 @@ fn describe(loaded: &Loaded) -> String {
         }
         if sidecar.mode == SidecarMode::DryRun {
             let _ = writeln!(out, "  but tell nobody: mode is dry-run");
+        }
+        let state = map::state_directory(loaded, sidecar);
+        let _ = writeln!(out, "  state           {}", state.display());
+        if sidecar.record_megabytes > 0 {
+            let path = map::record(loaded, sidecar);
+            let size = sidecar.record_megabytes;
+            let _ = writeln!(out, "  record          {}, {size} megabytes", path.display());
         }
         let _ = writeln!(out, "  management      http://{}", sidecar.management);
         let _ = writeln!(out, "  control         {}", loaded.path(&sidecar.control).display());

@@ -4,8 +4,10 @@
 //! with examples that work as written.
 
 use clap::{Args, Parser, Subcommand};
+use pharos_ops::config::values::Period;
 use pharos_ops::logging::Format;
 use pharos_responder::AnyPolicy;
+use pharos_sidecar::Level;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -53,6 +55,7 @@ pub(crate) enum Command {
     Announce(Announce),
     Demo(Demo),
     CheckConfig(CheckConfig),
+    Simulate(Simulate),
     #[command(subcommand)]
     Zone(Zone),
     Explain(Explain),
@@ -64,6 +67,9 @@ pub(crate) enum Command {
     Why(Why),
     Drain(Drain),
     Undrain(Undrain),
+    Hold(Hold),
+    Force(Force),
+    Release(Release),
     Reload(Reload),
 }
 
@@ -137,7 +143,7 @@ Examples:
 pub(crate) struct Demo {
     /// End after this time, like 20s or 2m.
     #[arg(long = "for", value_name = "TIME")]
-    pub(crate) duration: Option<pharos_ops::config::values::Period>,
+    pub(crate) duration: Option<Period>,
     /// Port to answer on; 0 takes any that is free [default: 5300, or any when that is taken].
     #[arg(long, value_name = "PORT")]
     pub(crate) port: Option<u16>,
@@ -157,6 +163,27 @@ Examples:
 pub(crate) struct CheckConfig {
     #[command(flatten)]
     pub(crate) files: Files,
+}
+
+/// Say what this configuration would have done with signals that sidecars recorded.
+///
+/// Each trace is one node's. Prints every change of level with its cause; for the traces of several nodes also whether
+/// all of them had withdrawn a prefix at any moment, which makes the exit code 1. Asks no running process.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos simulate /var/lib/pharos                              what happened here
+  pharos simulate signals.jsonl --config lab/                  and with other settings?
+  pharos simulate ams.jsonl fra.jsonl lhr.jsonl --json         would it have emptied the world?")]
+pub(crate) struct Simulate {
+    /// Files of recorded signals, or state directories that hold one; FILE.1 is read before FILE.
+    #[arg(value_name = "TRACE", required = true)]
+    pub(crate) traces: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Check zone files, or print them in canonical form, without serving them.
@@ -339,8 +366,15 @@ pub(crate) struct Order {
 #[command(after_help = "\
 Examples:
   pharos drain --text 'kernel update'
+  pharos drain --within 1m --for 4h --text 'new disks'
   pharos undrain --text 'done'")]
 pub(crate) struct Drain {
+    /// How long it stays announced, asking for no traffic [default: `drain-time` of the configuration].
+    #[arg(long, value_name = "TIME")]
+    pub(crate) within: Option<Period>,
+    /// End the drain after this time [default: when `pharos undrain` says so].
+    #[arg(long = "for", value_name = "TIME")]
+    pub(crate) lasts: Option<Period>,
     #[command(flatten)]
     pub(crate) order: Order,
     #[command(flatten)]
@@ -353,6 +387,70 @@ pub(crate) struct Drain {
 Example:
   pharos undrain --text 'done'")]
 pub(crate) struct Undrain {
+    #[command(flatten)]
+    pub(crate) order: Order,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+/// Keep levels as they are: neither better nor worse, save that what cannot answer is withdrawn.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos hold --for 2h --text 'upstream is flapping'
+  pharos hold 192.0.2.0/24 --for 30m
+  pharos release")]
+pub(crate) struct Hold {
+    /// `all`, a group or a prefix.
+    #[arg(value_name = "TARGET", default_value = "all")]
+    pub(crate) target: String,
+    /// When it ends by itself, after 31 days at most.
+    #[arg(long = "for", value_name = "TIME", default_value = "1h")]
+    pub(crate) lasts: Period,
+    #[command(flatten)]
+    pub(crate) order: Order,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+/// Give prefixes a level, as long as this node can answer.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos force 192.0.2.0/24 degraded --for 1h --text 'congested uplink'
+  pharos force all withdrawn --for 10m
+  pharos release")]
+pub(crate) struct Force {
+    /// `all`, a group or a prefix.
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: String,
+    /// normal, degraded, last-resort, draining or withdrawn.
+    #[arg(value_name = "LEVEL", value_parser = level)]
+    pub(crate) level: Level,
+    /// When it ends by itself, after 31 days at most.
+    #[arg(long = "for", value_name = "TIME", default_value = "1h")]
+    pub(crate) lasts: Period,
+    #[command(flatten)]
+    pub(crate) order: Order,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    let levels = || format!("write one of: {}", Level::ALL.map(Level::name).join(", "));
+    Level::ALL.into_iter().find(|level| level.name() == text).ok_or_else(levels)
+}
+
+/// Take back what was held or forced.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos release --text 'stable again'
+  pharos release 192.0.2.0/24")]
+pub(crate) struct Release {
+    /// `all`, a group or a prefix; with it goes what is narrower.
+    #[arg(value_name = "TARGET", default_value = "all")]
+    pub(crate) target: String,
     #[command(flatten)]
     pub(crate) order: Order,
     #[command(flatten)]

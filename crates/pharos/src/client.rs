@@ -142,7 +142,11 @@ pub(crate) async fn why(args: &cli::Why) -> Result<(), Failure> {
 
 /// `pharos drain`.
 pub(crate) async fn drain(args: &cli::Drain) -> Result<(), Failure> {
-    let request = Request::Drain(args.order.clone().into());
+    let request = Request::Drain {
+        within: args.within.map(|time| time.0),
+        lasts: args.lasts.map(|time| time.0),
+        order: args.order.clone().into(),
+    };
     let result = ask(Process::Sidecar, &args.socket, &request, WAIT).await?;
     tell(&args.socket, &result, "draining: `pharos status` shows how far it is, `pharos undrain` ends it");
     Ok(())
@@ -153,6 +157,39 @@ pub(crate) async fn undrain(args: &cli::Undrain) -> Result<(), Failure> {
     let request = Request::Undrain(args.order.clone().into());
     let result = ask(Process::Sidecar, &args.socket, &request, WAIT).await?;
     tell(&args.socket, &result, "no longer drained: the routes return as their signals deserve");
+    Ok(())
+}
+
+/// `pharos hold`.
+pub(crate) async fn hold(args: &cli::Hold) -> Result<(), Failure> {
+    let target = args.target.clone();
+    let request = Request::Hold { target, lasts: args.lasts.0, order: args.order.clone().into() };
+    let result = ask(Process::Sidecar, &args.socket, &request, WAIT).await?;
+    let words =
+        format!("held for {}: only what cannot answer is withdrawn; `pharos release` ends it", args.lasts);
+    tell(&args.socket, &result, &words);
+    Ok(())
+}
+
+/// `pharos force`.
+pub(crate) async fn force(args: &cli::Force) -> Result<(), Failure> {
+    let (target, level) = (args.target.clone(), args.level.name().to_owned());
+    let request = Request::Force { target, level, lasts: args.lasts.0, order: args.order.clone().into() };
+    let result = ask(Process::Sidecar, &args.socket, &request, WAIT).await?;
+    let words = format!(
+        "forced to {} for {}, while it can answer; `pharos release` ends it",
+        args.level.name(),
+        args.lasts
+    );
+    tell(&args.socket, &result, &words);
+    Ok(())
+}
+
+/// `pharos release`.
+pub(crate) async fn release(args: &cli::Release) -> Result<(), Failure> {
+    let request = Request::Release { target: args.target.clone(), order: args.order.clone().into() };
+    let result = ask(Process::Sidecar, &args.socket, &request, WAIT).await?;
+    tell(&args.socket, &result, "released: levels are what their signals have earned meanwhile");
     Ok(())
 }
 

@@ -20,6 +20,7 @@ mod orders;
 mod print;
 mod serve;
 mod service;
+mod simulate;
 mod view;
 mod zone;
 
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::CheckConfig(args) => check_config::run(args),
+        Command::Simulate(args) => simulate::run(args),
         Command::Zone(Zone::Check(args)) => zone::check(args),
         Command::Zone(Zone::Print(args)) => zone::print(args),
         Command::Explain(args) => explain::run(args),
@@ -72,6 +74,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Why(args) => on_runtime(client::why(args)),
         Command::Drain(args) => on_runtime(client::drain(args)),
         Command::Undrain(args) => on_runtime(client::undrain(args)),
+        Command::Hold(args) => on_runtime(client::hold(args)),
+        Command::Force(args) => on_runtime(client::force(args)),
+        Command::Release(args) => on_runtime(client::release(args)),
         Command::Reload(args) => on_runtime(client::reload(args)),
     }
 }

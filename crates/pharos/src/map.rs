@@ -8,7 +8,7 @@ use pharos_netio::lock::LockPlace;
 use pharos_ops::config::Loaded;
 use pharos_ops::config::schema::{
     self, BeforeSession, BgpRole, BgpRoleCheck, CookiesSection, LevelSection, Mode, NeighbourSection,
-    RequireCookies, ResponderSection, SidecarMode, TtlSecurity,
+    RequireCookies, ResponderSection, SidecarMode, SidecarSection, TtlSecurity,
 };
 use pharos_ops::config::values::{
     Address, Community, CookieSecret, Family, Prefix, Queues, Threads, Verify, Workers,
@@ -19,7 +19,7 @@ use pharos_sidecar as sidecar;
 use pharos_wire::Name;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 mod announcers;
 
@@ -173,8 +173,14 @@ pub(crate) fn sidecar(loaded: &Loaded) -> Result<sidecar::Config, Failure> {
         },
         hold_down: sidecar::HoldDown::new(section.hold_down.0),
         drain_time: sidecar::DrainTime(section.drain_time.0),
+        rules: rules(section)?,
         status: responder.map(|responder| sidecar::StatusConfig::new(responder.management.0)),
         mode: mode(section.mode),
+        state: Some(state_directory(loaded, section)),
+        record: (section.record_megabytes > 0).then(|| sidecar::RecordConfig {
+            path: record(loaded, section),
+            octets: u64::from(section.record_megabytes) * 1_000_000,
+        }),
     };
     config
         .check()
@@ -198,22 +204,71 @@ pub(crate) fn probed(group: &schema::GroupSection, responder: Option<&ResponderS
     listen.filter(|address| group.prefixes.iter().any(|prefix| prefix.contains(address.ip()))).collect()
 }
 
+/// The file into which signals are recorded.
+pub(crate) fn record(loaded: &Loaded, section: &SidecarSection) -> PathBuf {
+    let named = section.record.as_ref().map(|path| loaded.path(path));
+    named.unwrap_or_else(|| state_directory(loaded, section).join("signals.jsonl"))
+}
+
+/// The groups' prefixes that no anchor covers.
+pub(crate) fn without_anchor(section: &SidecarSection) -> Vec<&Prefix> {
+    let covered = |prefix: &&Prefix| section.anchors.iter().any(|anchor| anchor.prefix.covers(prefix));
+    section.groups.iter().flat_map(|group| &group.prefixes).filter(|prefix| !covered(prefix)).collect()
+}
+
+/// Where the sidecar keeps what has to survive its restart. A control socket outside /run is that of somebody who
+/// tries something, and whose words are not those of this machine's service.
+pub(crate) fn state_directory(loaded: &Loaded, section: &SidecarSection) -> PathBuf {
+    if let Some(state) = &section.state {
+        return loaded.path(state);
+    }
+    let control = loaded.path(&section.control);
+    match control.parent() {
+        Some(directory) if !control.starts_with("/run") => directory.to_owned(),
+        _ => PathBuf::from("/var/lib/pharos"),
+    }
+}
+
+fn prefix_of(prefix: &Prefix) -> Result<sidecar::Prefix, Failure> {
+    sidecar::Prefix::new(prefix.address(), prefix.length_bits())
+        .map_err(|error| Failure::usage(format!("prefix {prefix}: {error}")))
+}
+
+fn rules(section: &SidecarSection) -> Result<sidecar::Rules, Failure> {
+    let anchor = |anchor: &schema::AnchorSection| {
+        let drain = match anchor.drain {
+            schema::AnchorDrain::Stays => sidecar::AnchorDrain::Stays,
+            schema::AnchorDrain::Follows => sidecar::AnchorDrain::Follows,
+        };
+        Ok(sidecar::AnchorConfig { prefix: prefix_of(&anchor.prefix)?, drain })
+    };
+    let mut returns = sidecar::ReturnCap::default();
+    returns.most = NonZeroU32::new(section.returns_per_hour.into()).unwrap_or(returns.most);
+    let anchors = section.anchors.iter().map(anchor).collect::<Result<_, Failure>>()?;
+    Ok(sidecar::Rules { anchors, returns, linger: sidecar::Linger(section.linger.0) })
+}
+
 fn group_config(
     group: &schema::GroupSection,
     responder: Option<&ResponderSection>,
 ) -> Result<sidecar::GroupConfig, Failure> {
-    let prefix = |prefix: &Prefix| {
-        sidecar::Prefix::new(prefix.address(), prefix.length_bits())
-            .map_err(|error| Failure::usage(format!("prefix {prefix}: {error}")))
-    };
     Ok(sidecar::GroupConfig {
         name: group.name.0.clone(),
-        prefixes: group.prefixes.iter().map(prefix).collect::<Result<_, _>>()?,
+        prefixes: group.prefixes.iter().map(prefix_of).collect::<Result<_, _>>()?,
         required_zones: group.required.iter().map(|zone| zone.0.clone()).collect(),
         addresses: probed(group, responder),
         degrade: match group.degrade {
             schema::Degrade::Allowed => sidecar::Degrade::Allowed,
             schema::Degrade::Never => sidecar::Degrade::Off,
+        },
+        expired: match group.expired {
+            schema::Expired::LastResort => sidecar::OnExpiry::LastResort,
+            schema::Expired::Withdraw => sidecar::OnExpiry::Withdraw,
+        },
+        overload: match group.overload {
+            schema::Overload::Hold => sidecar::OnOverload::Hold,
+            schema::Overload::Degrade => sidecar::OnOverload::Degrade,
+            schema::Overload::Withdraw => sidecar::OnOverload::Withdraw,
         },
     })
 }

@@ -10,8 +10,9 @@ use pharos_ops::control::{Reply, Request};
 use pharos_ops::http::{self, Page, Readiness, Routes};
 use pharos_ops::logging;
 use pharos_responder::{Handle as ResponderHandle, Responder, StatusFilter};
-use pharos_sidecar::{Handle as SidecarHandle, Sidecar};
+use pharos_sidecar::{Handle as SidecarHandle, Level, Sidecar, WordError};
 use prometheus::Registry;
+use serde_json::json;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -150,7 +151,12 @@ async fn answer_for_responder(handle: ResponderHandle, request: Request) -> Repl
             tokio::task::spawn_blocking(status).await.unwrap_or_else(|error| broke_off(&error))
         }
         Request::Reload => reload(handle).await,
-        Request::Why { .. } | Request::Drain(_) | Request::Undrain(_) => Reply::refused(
+        Request::Why { .. }
+        | Request::Drain { .. }
+        | Request::Undrain(_)
+        | Request::Hold { .. }
+        | Request::Force { .. }
+        | Request::Release { .. } => Reply::refused(
             "this is the responder; routes are the sidecar's",
             "ask the sidecar's control socket; the responder knows status and reload",
         ),
@@ -160,7 +166,7 @@ async fn answer_for_responder(handle: ResponderHandle, request: Request) -> Repl
 /// Reads the zones anew and reports; shared by the control socket, SIGHUP and the demo.
 pub(crate) async fn reload(handle: ResponderHandle) -> Reply {
     match tokio::task::spawn_blocking(move || handle.reload()).await {
-        Ok(Ok(report)) => Reply::done(&serde_json::json!({
+        Ok(Ok(report)) => Reply::done(&json!({
             "summary": report.to_string(),
             "refused": report.refused.len(),
             "not_loaded": report.refused.iter().filter(|zone| zone.keeps_serial.is_none()).count(),
@@ -239,17 +245,47 @@ async fn answer_for_sidecar(handle: SidecarHandle, request: Request) -> Reply {
                 Reply::refused(error.to_string(), "name a configured prefix; `pharos status` lists them")
             }
         },
-        Request::Drain(order) => {
-            handle.drain(&order.text, &order.author);
-            Reply::done(&serde_json::json!({"draining": true}))
+        Request::Drain { within, lasts, order } => {
+            taken(handle.drain(&order.text, &order.author, within, lasts), || json!({"draining": true}))
         }
         Request::Undrain(order) => {
             handle.undrain(&order.text, &order.author);
-            Reply::done(&serde_json::json!({"draining": false}))
+            Reply::done(&json!({"draining": false}))
+        }
+        Request::Hold { target, lasts, order } => {
+            let outcome = handle.hold(&target, lasts, &order.text, &order.author);
+            taken(outcome, || json!({"held": target}))
+        }
+        Request::Force { target, level, lasts, order } => {
+            let Some(level) = Level::ALL.into_iter().find(|known| known.name() == level) else {
+                let levels = Level::ALL.map(Level::name).join(", ");
+                return Reply::refused("there is no such level", format!("the levels are {levels}"));
+            };
+            let outcome = handle.force(&target, level, lasts, &order.text, &order.author);
+            taken(outcome, || json!({"forced": target, "level": level}))
+        }
+        Request::Release { target, order } => {
+            let outcome = handle.release(&target, &order.text, &order.author);
+            taken(outcome, || json!({"released": target}))
         }
         Request::Reload => Reply::refused(
             "this is the sidecar; zones are the responder's",
             "ask the responder's control socket; the sidecar reads its configuration when it starts",
         ),
     }
+}
+
+/// The reply to an operator's word.
+fn taken(outcome: Result<(), WordError>, done: impl FnOnce() -> serde_json::Value) -> Reply {
+    let remedy = match &outcome {
+        Ok(()) => return Reply::done(&done()),
+        Err(WordError::Syntax(_) | WordError::NotConfigured { .. }) => {
+            "name `all`, a configured group or a configured prefix; `pharos status` lists them"
+        }
+        Err(WordError::TooLong { .. }) => {
+            "name a shorter time; what should last longer belongs into the configuration"
+        }
+        Err(WordError::NothingToRelease { .. }) => "`pharos status` lists what is in force",
+    };
+    Reply::refused(outcome.err().map(|error| error.to_string()).unwrap_or_default(), remedy)
 }

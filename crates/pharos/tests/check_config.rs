@@ -54,8 +54,11 @@ node a.ams
 `pharos announce` would
   announce        192.0.2.0/24, 2001:db8:53::/48  (group main)
     while         example.com. is answered on 192.0.2.53:53, [2001:db8:53::53]:53
+    hint          no anchor covers 192.0.2.0/24, 2001:db8:53::/48: a fault common to all nodes leaves them unreachable
   probe           every 250ms, withdraw after 2 failures, announce after 3 successes and 10s
   tell            10.0.0.1 AS64500, ipv4, ipv6, connecting to port 179, hold time 9s
+  state           /var/lib/pharos
+  record          /var/lib/pharos/signals.jsonl, 64 megabytes
   management      http://127.0.0.1:9154
   control         /run/pharos/sidecar.sock
 

@@ -1,4 +1,4 @@
-//! Alarms: things that a person should know and that move no route.
+//! Alarms: things that a person should know. An alarm by itself moves no route.
 //!
 //! Data faults live here, because they tend to hit all POPs at once: a refused push leaves the last good
 //! data answering, and if each POP withdrew for it, the service would vanish. An alarm is raised when it was
@@ -16,16 +16,29 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::kind::{Kind, SignalId};
+use crate::operator::Target;
+use crate::prefix::Prefix;
+
 /// What an alarm is about; at most one per subject is in force.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "alarm", rename_all = "kebab-case")]
 pub enum AlarmId {
     /// New data of a zone were refused; the last good data, if any, keep answering.
     ZoneRefused {
         /// The zone's name.
         zone: String,
     },
-    /// The responder's status cannot be read: zone alarms and the serial comparison are blind.
+    /// The responder's status cannot be read: whatever it would tell is not known.
     StatusUnreachable,
+    /// A signal is not as it should be. Raised by the policy itself; probes and zones have none, since their
+    /// routes say it.
+    Signal {
+        /// The signal in question.
+        signal: SignalId,
+    },
     /// A configured neighbour has no established session.
     NeighbourDown {
         /// The neighbour by the name that its owner gives it.
@@ -48,18 +61,46 @@ pub enum AlarmId {
         /// The announcer by the name that its owner gives it.
         announcer: String,
     },
+    /// Real queries still come for a prefix although the drain time is over.
+    DrainIgnored {
+        /// The prefix in question.
+        prefix: Prefix,
+    },
+    /// The operator holds or forces levels.
+    WordInForce {
+        /// Of what.
+        target: Target,
+    },
+    /// The operator's words could not be written down: a restart would forget them.
+    WordsNotSaved,
+    /// Signals are not being recorded.
+    NotRecording,
 }
 
 impl AlarmId {
     /// All kinds, for whoever counts them.
-    pub const KINDS: [&'static str; 7] = [
+    pub const KINDS: [&'static str; 21] = [
         "zone-refused",
         "status-unreachable",
         "neighbour-down",
         "bfd-down",
         "drain-in-force",
+        "drain-ignored",
+        "word-in-force",
+        "words-not-saved",
+        "not-recording",
         "drift",
         "announcer-failing",
+        "slow",
+        "wire",
+        "address",
+        "default-route",
+        "heartbeats",
+        "overload",
+        "data-age",
+        "signatures",
+        "traffic",
+        "clock",
     ];
 
     /// The kind of the alarm in metrics and JSON.
@@ -67,11 +108,25 @@ impl AlarmId {
         match self {
             Self::ZoneRefused { .. } => "zone-refused",
             Self::StatusUnreachable => "status-unreachable",
+            Self::Signal { signal } => signal.kind().name(),
             Self::NeighbourDown { .. } => "neighbour-down",
             Self::BfdDown { .. } => "bfd-down",
             Self::DrainInForce => "drain-in-force",
             Self::Drift { .. } => "drift",
             Self::AnnouncerFailing { .. } => "announcer-failing",
+            Self::DrainIgnored { .. } => "drain-ignored",
+            Self::WordInForce { .. } => "word-in-force",
+            Self::WordsNotSaved => "words-not-saved",
+            Self::NotRecording => "not-recording",
+        }
+    }
+
+    /// The alarm that a signal raises while it is not as it should be; `None` for those that raise none.
+    pub(crate) fn of(signal: &SignalId) -> Option<Self> {
+        match signal.kind() {
+            Kind::Probe | Kind::Zone | Kind::Ready => None,
+            Kind::Status => Some(Self::StatusUnreachable),
+            _ => Some(Self::Signal { signal: signal.clone() }),
         }
     }
 }
@@ -81,11 +136,16 @@ impl fmt::Display for AlarmId {
         match self {
             Self::ZoneRefused { zone } => write!(f, "zone {zone} refused"),
             Self::StatusUnreachable => write!(f, "responder status unreachable"),
+            Self::Signal { signal } => write!(f, "{signal}"),
             Self::NeighbourDown { neighbour } => write!(f, "neighbour {neighbour} down"),
             Self::BfdDown { neighbour } => write!(f, "BFD with neighbour {neighbour} down"),
             Self::DrainInForce => write!(f, "drain in force"),
             Self::Drift { announcer } => write!(f, "{announcer} drifts"),
             Self::AnnouncerFailing { announcer } => write!(f, "{announcer} fails"),
+            Self::DrainIgnored { prefix } => write!(f, "drain of {prefix} ignored"),
+            Self::WordInForce { target } => write!(f, "operator's word on {target}"),
+            Self::WordsNotSaved => write!(f, "operator's words not saved"),
+            Self::NotRecording => write!(f, "signals not recorded"),
         }
     }
 }
@@ -162,5 +222,26 @@ mod tests {
         assert_eq!(alarms.iter().next().unwrap().since, AT(1), "the age goes on");
         assert_eq!(alarms.clear(&id).unwrap().text, "a:9:1: no NS");
         assert_eq!(alarms.clear(&id), None);
+    }
+
+    #[test]
+    fn every_signal_that_raises_an_alarm_has_its_kind_in_the_list() {
+        let signals = [
+            SignalId::Heartbeats,
+            SignalId::Overload,
+            SignalId::Clock,
+            SignalId::Status,
+            SignalId::Slow { address: "192.0.2.53:53".parse().unwrap() },
+            SignalId::Wire { address: "192.0.2.53:53".parse().unwrap() },
+            SignalId::Address { ip: "192.0.2.53".parse().unwrap() },
+            SignalId::DefaultRoute { family: crate::Family::Ipv6 },
+            SignalId::DataAge { group: "main".into() },
+            SignalId::Signatures { group: "main".into() },
+            SignalId::Traffic { prefix: "192.0.2.0/24".parse().unwrap() },
+        ];
+        for signal in signals {
+            let alarm = AlarmId::of(&signal).unwrap();
+            assert!(AlarmId::KINDS.contains(&alarm.kind()), "{alarm:?}");
+        }
     }
 }

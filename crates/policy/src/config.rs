@@ -3,11 +3,15 @@
 //! Plain values without defaults of their own beyond [`HoldDown::new`]; where settings come from is the
 //! caller's business.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::kind::{Kind, Watch};
+use crate::level::Level;
 use crate::prefix::{Family, Prefix};
 use crate::signal::Timing;
 
@@ -16,20 +20,26 @@ use crate::signal::Timing;
 pub struct PolicyConfig {
     /// The groups; a prefix belongs to exactly one.
     pub groups: Vec<GroupConfig>,
+    /// Prefixes that health never gates.
+    pub anchors: Vec<AnchorConfig>,
     /// How single probes become the verdict on an address and transport.
     pub probe: Timing,
     /// How single probes become the verdict on one required zone; its silence bound must allow for the
     /// rotation in which many zones are probed.
     pub zone: Timing,
-    /// How single fetches become the verdict on the responder's status endpoint; `None` where it has none.
-    pub status: Option<Timing>,
+    /// What else is watched. A kind that is not in here has no signals: nobody would observe them.
+    pub watched: BTreeMap<Kind, Watch>,
     /// The wait before a better level is taken.
     pub hold_down: HoldDown,
+    /// How often a prefix may get better.
+    pub returns: ReturnCap,
     /// The wait before a worse level that is still announced is taken; a withdrawal never waits. As long as
     /// one transport may notice a death after the other.
     pub grace: Duration,
     /// How long a drained node stays announced at level draining before it withdraws.
     pub drain_time: DrainTime,
+    /// How long a drained node has to go on answering after its routes are gone.
+    pub linger: Linger,
 }
 
 /// A group ties services to prefixes.
@@ -45,6 +55,77 @@ pub struct GroupConfig {
     pub addresses: Vec<SocketAddr>,
     /// Whether the group may ask for less traffic while it still answers.
     pub degrade: Degrade,
+    /// What becomes of the group when its signatures have expired.
+    pub expired: OnExpiry,
+    /// What becomes of the group under overload.
+    pub overload: OnOverload,
+}
+
+/// A prefix that health never gates: a less-specific one that covers prefixes of groups.
+///
+/// It is announced from the start, so that when something common to all nodes withdraws every specific route,
+/// queries still arrive somewhere and are answered as well as that somewhere can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnchorConfig {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// Whether a drain of the node moves it.
+    pub drain: AnchorDrain,
+}
+
+/// Whether a drain of the node moves an anchor; a level forced on the very prefix always does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AnchorDrain {
+    /// No: while the specific routes are announced elsewhere the anchor draws no traffic, and a drain of all
+    /// nodes by mistake leaves it standing.
+    #[default]
+    Stays,
+    /// It drains with the others.
+    Follows,
+}
+
+/// What becomes of a group when its signatures have expired, where the clock is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnExpiry {
+    /// Level last-resort: signatures expire everywhere at once when signing is what broke, and clients that
+    /// do not validate are still served.
+    #[default]
+    LastResort,
+    /// Withdrawn: for groups that rather go unanswered than bogus. If signing breaks, all nodes withdraw.
+    Withdraw,
+}
+
+impl OnExpiry {
+    /// The level that it asks for.
+    pub const fn asks(self) -> Level {
+        match self {
+            Self::LastResort => Level::LastResort,
+            Self::Withdraw => Level::Withdrawn,
+        }
+    }
+}
+
+/// What becomes of a group whose node drops queries although all of it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnOverload {
+    /// Nothing but an alarm: this node absorbs what it can, and the flood stays here.
+    #[default]
+    Hold,
+    /// One step: level degraded, after the grace.
+    Degrade,
+    /// Withdrawn, after the grace: the flood moves to the next node.
+    Withdraw,
+}
+
+impl OnOverload {
+    /// The level that it asks for.
+    pub const fn asks(self) -> Level {
+        match self {
+            Self::Hold => Level::Normal,
+            Self::Degrade => Level::Degraded,
+            Self::Withdraw => Level::Withdrawn,
+        }
+    }
 }
 
 /// Whether a group may take the level *degraded*.
@@ -79,6 +160,36 @@ impl HoldDown {
     /// `base` at first and after a single fall, at most 16 times that, forgotten after 64 times that.
     pub fn new(base: Duration) -> Self {
         Self { first: base, base, max: base * 16, forget: base * 64 }
+    }
+}
+
+/// How often a prefix may get better within a time: the last bound on what a node that flaps sends into the
+/// world, when its faults come too slowly for the hold-down. Leaving is never bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReturnCap {
+    /// So many times at most; at least one.
+    pub most: NonZeroU32,
+    /// Within any such time.
+    pub within: Duration,
+}
+
+impl Default for ReturnCap {
+    /// Ten an hour: above what a bad night's single faults take, far below what neighbours damp.
+    fn default() -> Self {
+        const TEN: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+        Self { most: TEN, within: Duration::from_secs(3600) }
+    }
+}
+
+/// How long a drained node has to go on answering after its routes are gone, at least; and while real queries
+/// still come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Linger(pub Duration);
+
+impl Default for Linger {
+    /// Two minutes: longer than the slowest networks take to forget a withdrawn route (path hunting).
+    fn default() -> Self {
+        Self(Duration::from_secs(120))
     }
 }
 
@@ -134,7 +245,7 @@ pub enum ConfigError {
         family: Family,
     },
     /// Two groups, or one group twice, claim a prefix.
-    #[error("prefix {prefix} is configured twice; a prefix belongs to one group")]
+    #[error("prefix {prefix} is configured twice; a prefix belongs to one group, or is one anchor")]
     DuplicatePrefix {
         /// The prefix in question.
         prefix: Prefix,
@@ -147,8 +258,8 @@ impl PolicyConfig {
         if self.groups.is_empty() {
             return Err(ConfigError::NoGroups);
         }
-        let mut names = std::collections::BTreeSet::new();
-        let mut prefixes = std::collections::BTreeSet::new();
+        let mut names = BTreeSet::new();
+        let mut prefixes = BTreeSet::new();
         for group in &self.groups {
             let name = || group.name.clone();
             if !names.insert(&group.name) {
@@ -168,6 +279,11 @@ impl PolicyConfig {
                 if !group.addresses.iter().any(|address| Family::of(address.ip()) == family) {
                     return Err(ConfigError::NoAddress { group: name(), prefix, family });
                 }
+            }
+        }
+        for anchor in &self.anchors {
+            if !prefixes.insert(anchor.prefix) {
+                return Err(ConfigError::DuplicatePrefix { prefix: anchor.prefix });
             }
         }
         Ok(())

@@ -39,10 +39,23 @@ pub struct Explanation {
     /// How long a return waits at present; grows with every fall in short succession.
     #[serde(rename = "hold_down_seconds", with = "seconds")]
     pub hold_down: Duration,
+    /// How many returns are counted, and how many may be.
+    pub returns: ReturnsView,
     /// What would change the level, and when: never empty.
     pub next_changes: Vec<NextChange>,
     /// The last transitions, newest first, at most [`HISTORY`](crate::preference::HISTORY).
     pub history: Vec<Transition>,
+}
+
+/// The cap on returns as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReturnsView {
+    /// Returns within the time that counts.
+    pub counted: usize,
+    /// So many may be.
+    pub most: u32,
+    /// The time that counts.
+    pub within_seconds: f64,
 }
 
 /// One reason for a level.
@@ -74,12 +87,13 @@ pub struct SignalView {
 }
 
 impl SignalView {
-    /// A sort key that puts the worst first: bad, unknown, good.
+    /// A sort key that puts the worst first: bad, unknown, warned, good.
     pub fn severity(&self) -> u8 {
         match self.health {
-            Health::Bad => 0,
+            Health::Bad | Health::Expired => 0,
             Health::Unknown => 1,
-            Health::Good => 2,
+            Health::Warned => 2,
+            Health::Good => 3,
         }
     }
 }
@@ -129,6 +143,9 @@ impl fmt::Display for Explanation {
             Some(left) => writeln!(f, "hold-down {} ({} left)", Age(self.hold_down), Age(left))?,
             None => writeln!(f, "hold-down {}, none running", Age(self.hold_down))?,
         }
+        let ReturnsView { counted, most, within_seconds } = self.returns;
+        let within = Age(Duration::try_from_secs_f64(within_seconds).unwrap_or_default());
+        writeln!(f, "returns {counted} of {most} within {within}")?;
         writeln!(f, "signals")?;
         for signal in &self.signals {
             writeln!(f, "  {signal}")?;
@@ -246,6 +263,7 @@ mod tests {
             hold_down_left: None,
             grace_left: None,
             hold_down: Duration::from_secs(10),
+            returns: ReturnsView { counted: 1, most: 10, within_seconds: 3600.0 },
             next_changes: vec![NextChange { to: Level::Normal, after: None, when: "probes pass".into() }],
             history: vec![Transition {
                 age: Duration::from_millis(12_300),

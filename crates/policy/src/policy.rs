@@ -2,7 +2,8 @@
 //!
 //! Called by the sidecar for every probe result, status fetch, session change and operator's command, and at
 //! [`next_deadline`](Policy::next_deadline). Its outputs are changes only; the levels in force can be read at
-//! any time.
+//! any time. What a signal asks for stands in `policy/asks.rs`, the operator's words in `policy/command.rs`,
+//! explanations in `policy/why.rs`.
 //!
 //! # Transition table
 //!
@@ -10,18 +11,18 @@
 //! |---|---|
 //! | observation of a configured signal | the signal's machine; a changed verdict is judged for its prefixes |
 //! | address and transport turn bad | its zone signals are lost with it, so that readiness is earned anew |
+//! | the same, explained by overload | its zone signals keep their verdicts: nobody looked |
+//! | a signal turns warned, bad or expired | its alarm, if the kind has one |
+//! | a signal turns good or unknown | that alarm is over |
+//! | traffic next to none at level normal, for its grace | an alarm |
 //! | observation of anything else | nothing |
 //! | raise or clear an alarm | the alarm's table; no prefix is touched |
-//! | status turns bad or good | alarm raised or cleared; no prefix is touched |
-//! | drain | every prefix capped at draining, at withdrawn after the drain time; an alarm stands |
-//! | drain while drained | text and author replaced; the deadline stays |
-//! | undrain | cap and alarm gone |
-//! | tick | silence, hold-downs and the drain time are looked at |
+//! | drain, undrain, hold, force, release | the tables of [`operator`](crate::operator) |
+//! | tick | silence, graces, hold-downs, ends of words and the drain are looked at |
 //!
 //! Everything else changes nothing, time going backwards included.
 
-use std::collections::HashMap;
-use std::fmt;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,93 +30,25 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::alarm::{Alarm, AlarmId, Alarms, Effect};
-use crate::config::{ConfigError, Degrade, GroupConfig, PolicyConfig};
+use crate::config::{AnchorDrain, ConfigError, GroupConfig, PolicyConfig};
 use crate::explain::SignalView;
+use crate::kind::{Kind, SignalId, Transport};
 use crate::level::Level;
-use crate::preference::Preference;
+use crate::operator::{Operator, Target};
+use crate::preference::{Pace, Preference};
 use crate::prefix::{Family, Prefix};
 use crate::signal::{self, Health, Observation, Signal, Timing};
+use crate::trace::Standing;
 
+mod asks;
+mod command;
 mod why;
 
-/// A transport of DNS that is probed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    /// Datagrams: what nearly all clients use, so without it the node cannot answer.
-    Udp,
-    /// Streams (RFC 7766): what clients need for large answers, so without it the node is degraded.
-    Tcp,
-}
-
-impl Transport {
-    /// Both, the more important one first.
-    pub const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
-
-    /// The name in metrics and JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-        }
-    }
-
-    /// The level that a prefix deserves while this transport is bad.
-    const fn asks(self) -> Level {
-        match self {
-            Self::Udp => Level::Withdrawn,
-            Self::Tcp => Level::Degraded,
-        }
-    }
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Udp => "UDP",
-            Self::Tcp => "TCP",
-        })
-    }
-}
-
-/// What a signal watches.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SignalId {
-    /// Whether anybody answers there by that transport, and whether it is this node.
-    Probe {
-        /// The anycast address and port.
-        address: SocketAddr,
-        /// The transport.
-        transport: Transport,
-    },
-    /// Whether a required zone is answered there with authority and the expected serial.
-    Zone {
-        /// The anycast address and port.
-        address: SocketAddr,
-        /// The transport.
-        transport: Transport,
-        /// The zone as the group's configuration names it.
-        zone: Arc<str>,
-    },
-    /// Whether the responder's status endpoint can be read. Information and alarm, never a route change.
-    Status,
-    /// Whether the responder calls itself ready. Information: the probes decide.
-    Ready,
-}
-
-impl fmt::Display for SignalId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Probe { address, transport } => write!(f, "{transport} probe of {address}"),
-            Self::Zone { address, transport, zone } => write!(f, "zone {zone} over {transport} at {address}"),
-            Self::Status => f.write_str("responder's status"),
-            Self::Ready => f.write_str("responder's readiness"),
-        }
-    }
-}
+pub use command::{DrainView, WordView};
 
 /// What can happen to a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "input", rename_all = "kebab-case")]
 pub enum Input {
     /// Time passed.
     Tick,
@@ -144,9 +77,48 @@ pub enum Input {
         text: String,
         /// Who.
         author: String,
+        /// How long the node stays announced at level draining, if not as configured.
+        #[serde(default)]
+        within: Option<Duration>,
+        /// When the drain ends by itself, in the policy's time.
+        #[serde(default)]
+        expires: Option<Duration>,
     },
     /// The operator wants the traffic back.
     Undrain {
+        /// Why, in the operator's words.
+        text: String,
+        /// Who.
+        author: String,
+    },
+    /// The operator wants no change: neither better nor worse, save that what cannot answer is withdrawn.
+    Hold {
+        /// Of what.
+        target: Target,
+        /// When that ends, in the policy's time.
+        expires: Duration,
+        /// Why, in the operator's words.
+        text: String,
+        /// Who.
+        author: String,
+    },
+    /// The operator wants a level, as long as the node can answer.
+    Force {
+        /// Of what.
+        target: Target,
+        /// The level.
+        level: Level,
+        /// When that ends, in the policy's time.
+        expires: Duration,
+        /// Why, in the operator's words.
+        text: String,
+        /// Who.
+        author: String,
+    },
+    /// The operator takes back what was held or forced.
+    Release {
+        /// Of what.
+        target: Target,
         /// Why, in the operator's words.
         text: String,
         /// Who.
@@ -161,7 +133,7 @@ pub enum Output {
     Level {
         /// The prefix.
         prefix: Prefix,
-        /// Its group.
+        /// Its group; `anchor` for an anchor.
         group: String,
         /// The level before.
         from: Level,
@@ -185,25 +157,38 @@ pub enum Output {
     AlarmRaised(Alarm),
     /// An alarm is over.
     AlarmCleared(Alarm),
+    /// The operator's words are others than before, or a drain is further: time to write them down.
+    WordsChanged,
 }
 
-/// The operator's word that traffic shall go.
-#[derive(Clone, Debug)]
-struct Drain {
-    since: Duration,
-    withdraw_at: Duration,
-    text: String,
-    author: String,
+/// What a prefix is to this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// A prefix of the group with this index.
+    Service(usize),
+    /// A prefix that health never gates.
+    Anchor(AnchorDrain),
 }
 
 /// One prefix with its place in the configuration.
 #[derive(Clone, Debug)]
 struct Route {
     prefix: Prefix,
-    group: usize,
-    /// Indices of the probe and zone signals that it needs.
+    role: Role,
+    /// Indices of the signals that may ask something of it.
     needs: Vec<usize>,
+    /// The signal of its real traffic, if that is watched.
+    traffic: Option<usize>,
+    /// Whether its traffic has gone in the present drain.
+    gone: Gone,
     preference: Preference,
+}
+
+/// Whether a drained prefix has lost its traffic before the drain time was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gone {
+    No,
+    Yes,
 }
 
 /// The policy of one node.
@@ -215,12 +200,17 @@ pub struct Policy {
     index: HashMap<SignalId, usize>,
     routes: Vec<Route>,
     alarms: Alarms,
-    drain: Option<Drain>,
+    operator: Operator,
+    /// Probes that are bad and whose zones are not lost, because overload explains it.
+    excused: BTreeSet<usize>,
     clock: Duration,
 }
 
+/// The group that outputs and explanations name for an anchor.
+pub const ANCHOR: &str = "anchor";
+
 impl Policy {
-    /// A node of which nothing is known: every prefix withdrawn.
+    /// A node of which nothing is known: every prefix withdrawn, every anchor announced.
     pub fn new(now: Duration, config: PolicyConfig) -> Result<Self, ConfigError> {
         config.check()?;
         let mut policy = Self {
@@ -229,22 +219,40 @@ impl Policy {
             index: HashMap::new(),
             routes: Vec::new(),
             alarms: Alarms::default(),
-            drain: None,
+            operator: Operator::default(),
+            excused: BTreeSet::new(),
             clock: now,
             config,
         };
-        if let Some(timing) = policy.config.status {
-            policy.add_signal(now, SignalId::Status, timing);
-            policy.add_signal(now, SignalId::Ready, timing);
-        }
+        policy.add_watched(now, SignalId::Status);
+        policy.add_watched(now, SignalId::Ready);
+        policy.add_watched(now, SignalId::Clock);
+        let pace = policy.pace();
         for (group, settings) in policy.config.groups.clone().iter().enumerate() {
             for &prefix in &settings.prefixes {
                 let needs = policy.needs(now, prefix, settings);
-                let preference = Preference::new(now, policy.config.hold_down, policy.config.grace);
-                policy.routes.push(Route { prefix, group, needs, preference });
+                let traffic = policy.add_watched(now, SignalId::Traffic { prefix });
+                let role = Role::Service(group);
+                let preference = Preference::new(now, pace);
+                policy.routes.push(Route { prefix, role, needs, traffic, gone: Gone::No, preference });
             }
         }
+        for anchor in policy.config.anchors.clone() {
+            policy.routes.push(Route {
+                prefix: anchor.prefix,
+                role: Role::Anchor(anchor.drain),
+                needs: Vec::new(),
+                traffic: None,
+                gone: Gone::No,
+                preference: Preference::anchored(now, pace),
+            });
+        }
         Ok(policy)
+    }
+
+    fn pace(&self) -> Pace {
+        let PolicyConfig { hold_down, returns, grace, .. } = self.config;
+        Pace { hold_down, returns, grace }
     }
 
     fn needs(&mut self, now: Duration, prefix: Prefix, group: &GroupConfig) -> Vec<usize> {
@@ -255,6 +263,7 @@ impl Policy {
         };
         let addresses: Vec<SocketAddr> = if within.is_empty() { same_family() } else { within };
         let (probe, zone_timing) = (self.config.probe, self.config.zone);
+        let name: Arc<str> = Arc::from(group.name.as_str());
         let mut needs = Vec::new();
         for address in addresses {
             for transport in Transport::ALL {
@@ -265,10 +274,28 @@ impl Policy {
                     needs.push(self.add_signal(now, signal, zone_timing));
                 }
             }
+            needs.extend(self.add_watched(now, SignalId::Slow { address }));
+            needs.extend(self.add_watched(now, SignalId::Wire { address }));
+            needs.extend(self.add_watched(now, SignalId::Address { ip: address.ip() }));
+        }
+        for signal in [
+            SignalId::DefaultRoute { family: prefix.family() },
+            SignalId::Heartbeats,
+            SignalId::Overload,
+            SignalId::DataAge { group: Arc::clone(&name) },
+            SignalId::Signatures { group: name },
+        ] {
+            needs.extend(self.add_watched(now, signal));
         }
         needs.sort_unstable();
         needs.dedup();
         needs
+    }
+
+    /// Adds a signal whose kind is watched.
+    fn add_watched(&mut self, now: Duration, id: SignalId) -> Option<usize> {
+        let timing = self.config.watched.get(&id.kind())?.timing;
+        Some(self.add_signal(now, id, timing))
     }
 
     fn add_signal(&mut self, now: Duration, id: SignalId, timing: Timing) -> usize {
@@ -276,7 +303,7 @@ impl Policy {
             return index;
         }
         let index = self.signals.len();
-        self.signals.push(Signal::new(now, timing));
+        self.signals.push(Signal::new(now, timing, id.kind().silence()));
         self.ids.push(id.clone());
         self.index.insert(id, index);
         index
@@ -286,6 +313,7 @@ impl Policy {
     pub fn step(&mut self, now: Duration, input: Input, outputs: &mut Vec<Output>) {
         self.clock = self.clock.max(now);
         self.silence(outputs);
+        let mut said = self.expire(outputs);
         match input {
             Input::Tick => {}
             Input::Observe { signal, observation } => {
@@ -295,23 +323,22 @@ impl Policy {
             }
             Input::Raise { alarm, text } => self.raise(&alarm, &text, outputs),
             Input::Clear { alarm } => self.clear(&alarm, outputs),
-            Input::Drain { text, author } => self.drain(text, author, outputs),
-            Input::Undrain { text, author } => {
-                let cause = format!("undrained by {author}: {text}");
-                self.drain = None;
-                self.clear(&AlarmId::DrainInForce, outputs);
-                self.judge(Some(&cause), outputs);
-                return;
-            }
+            word => said = self.command(word, outputs).or(said),
         }
-        self.judge(None, outputs);
+        self.hold_excused_to_it(outputs);
+        self.follow_drain();
+        self.judge(said.as_deref(), outputs);
+        self.finish_drain(outputs);
+        self.watch_traffic(outputs);
     }
 
     /// Lets every signal whose deadline has passed count its silence.
     fn silence(&mut self, outputs: &mut Vec<Output>) {
         for index in 0..self.signals.len() {
             if self.signals[index].next_deadline().is_some_and(|deadline| deadline <= self.clock) {
-                self.feed(index, signal::Input::Tick, outputs);
+                let unseen = self.is_unseen(index);
+                let input = if unseen { signal::Input::Excused } else { signal::Input::Tick };
+                self.feed(index, input, outputs);
             }
         }
     }
@@ -322,20 +349,39 @@ impl Policy {
         let (id, why) = (self.ids[index].clone(), self.signals[index].why().to_owned());
         // A thousand zones that go with their address, or are good from the start, are no thousand events.
         let at_first = from == Health::Unknown && to == Health::Good;
-        if !(lost || at_first && matches!(id, SignalId::Zone { .. })) {
+        if !(lost || at_first && id.kind() == Kind::Zone) {
             outputs.push(Output::Signal { signal: id.clone(), from, to, text: why.clone() });
         }
-        match (id, to) {
-            (SignalId::Probe { address, transport }, Health::Bad) => {
-                self.lose_zones(address, transport, &why, outputs);
+        if id.kind() == Kind::Probe && to.is_bad() {
+            // Whether overload excuses it is looked at when all of this step is known.
+            self.excused.insert(index);
+        }
+        if let Some(alarm) = AlarmId::of(&id).filter(|_| id.kind() != Kind::Traffic) {
+            match to {
+                Health::Warned | Health::Bad | Health::Expired => self.raise(&alarm, &why, outputs),
+                Health::Good | Health::Unknown => self.clear(&alarm, outputs),
             }
-            (SignalId::Status, Health::Bad) => self.raise(&AlarmId::StatusUnreachable, &why, outputs),
-            (SignalId::Status, Health::Good) => self.clear(&AlarmId::StatusUnreachable, outputs),
-            _ => {}
         }
     }
 
-    /// What answered may come back as a new process that has not loaded everything.
+    /// Whatever is bad without excuse has lost its zones: what answered may come back as a new process that
+    /// has not loaded everything.
+    fn hold_excused_to_it(&mut self, outputs: &mut Vec<Output>) {
+        for index in self.excused.clone() {
+            let bad = self.signals[index].health().is_bad();
+            if bad && self.is_excused(index) {
+                continue;
+            }
+            self.excused.remove(&index);
+            if let SignalId::Probe { address, transport } = self.ids[index]
+                && bad
+            {
+                let why = self.signals[index].why().to_owned();
+                self.lose_zones(address, transport, &why, outputs);
+            }
+        }
+    }
+
     fn lose_zones(&mut self, at: SocketAddr, by: Transport, why: &str, outputs: &mut Vec<Output>) {
         for index in 0..self.ids.len() {
             match &self.ids[index] {
@@ -357,33 +403,21 @@ impl Policy {
         outputs.extend(self.alarms.clear(id).map(Output::AlarmCleared));
     }
 
-    fn drain(&mut self, text: String, author: String, outputs: &mut Vec<Output>) {
-        let alarm = format!("drained by {author}: {text}");
-        self.raise(&AlarmId::DrainInForce, &alarm, outputs);
-        let since = self.drain.as_ref().map_or(self.clock, |drain| drain.since);
-        let withdraw_at = since.saturating_add(self.config.drain_time.0);
-        self.drain = Some(Drain { since, withdraw_at, text, author });
-    }
-
     /// Brings every prefix to the level that it wants and has earned.
-    fn judge(&mut self, operator: Option<&str>, outputs: &mut Vec<Output>) {
+    fn judge(&mut self, said: Option<&str>, outputs: &mut Vec<Output>) {
         for index in 0..self.routes.len() {
-            let wanted = self.wanted(&self.routes[index]);
-            let cap = self.cap();
             let route = &self.routes[index];
+            let (wish, word) = (self.wish(route), self.word(route));
             // Steps that change nothing are the rule; words are only made for those that might.
-            let quiet = route.preference.wanted() == wanted
-                && route.preference.earned() == wanted
-                && route.preference.level() == wanted.max(cap);
-            if quiet {
+            if route.preference.is_settled(wish, word) {
                 continue;
             }
-            let cause = self.cause(route, wanted, cap, operator);
+            let cause = self.cause(route, wish, word, said);
             let route = &mut self.routes[index];
-            if let Some(change) = route.preference.step(self.clock, wanted, cap, &cause) {
+            if let Some(change) = route.preference.step(self.clock, wish, word, &cause) {
                 outputs.push(Output::Level {
                     prefix: route.prefix,
-                    group: self.config.groups[route.group].name.clone(),
+                    group: self.group_name(self.routes[index].role).to_owned(),
                     from: change.from,
                     to: change.to,
                     cause,
@@ -392,46 +426,89 @@ impl Policy {
         }
     }
 
-    /// The worst that any needed signal asks for.
-    fn wanted(&self, route: &Route) -> Level {
-        let asks = |&index: &usize| self.asks(route, index);
-        route.needs.iter().map(asks).max().unwrap_or(Level::Withdrawn)
-    }
-
-    fn asks(&self, route: &Route, index: usize) -> Level {
-        let (SignalId::Probe { transport, .. } | SignalId::Zone { transport, .. }) = &self.ids[index] else {
-            return Level::Normal;
-        };
-        match self.signals[index].health() {
-            Health::Good => Level::Normal,
-            Health::Unknown => Level::Withdrawn,
-            Health::Bad => match (transport.asks(), self.config.groups[route.group].degrade) {
-                (Level::Degraded, Degrade::Off) => Level::Normal,
-                (level, _) => level,
-            },
+    /// Real traffic that does not come although all is well is an alarm, and only that.
+    fn watch_traffic(&mut self, outputs: &mut Vec<Output>) {
+        for index in 0..self.routes.len() {
+            let route = &self.routes[index];
+            let Some(signal) = route.traffic else { continue };
+            let alarm = AlarmId::Signal { signal: self.ids[signal].clone() };
+            match self.quiet_since(route) {
+                Some(since) if since.saturating_add(self.grace(Kind::Traffic)) <= self.clock => {
+                    let text = format!("announced at level normal, yet {}", self.signals[signal].why());
+                    self.raise(&alarm, &text, outputs);
+                }
+                Some(_) => {}
+                None => self.clear(&alarm, outputs),
+            }
         }
     }
 
-    /// The best level that the operator allows.
-    fn cap(&self) -> Level {
-        match &self.drain {
-            None => Level::Normal,
-            Some(drain) if self.clock < drain.withdraw_at => Level::Draining,
-            Some(_) => Level::Withdrawn,
-        }
+    /// Since when a prefix has been at level normal with next to no traffic.
+    fn quiet_since(&self, route: &Route) -> Option<Duration> {
+        let traffic = &self.signals[route.traffic?];
+        let quiet = traffic.health() == Health::Bad && route.preference.level() == Level::Normal;
+        quiet.then(|| traffic.since().max(route.preference.since()))
+    }
+
+    fn grace(&self, kind: Kind) -> Duration {
+        self.config.watched.get(&kind).map_or(Duration::ZERO, |watch| watch.grace)
     }
 
     /// When time alone may next change something.
     pub fn next_deadline(&self) -> Option<Duration> {
         let silence = self.signals.iter().filter_map(Signal::next_deadline);
+        let graces = (0..self.signals.len()).filter_map(|index| self.grace_end(index));
         let hold_downs = self.routes.iter().filter_map(|route| route.preference.next_deadline());
-        let drain = self.drain.iter().map(|drain| drain.withdraw_at).filter(|at| *at > self.clock);
-        silence.chain(hold_downs).chain(drain).min()
+        let quiet = self.routes.iter().filter_map(|route| {
+            let end = self.quiet_since(route)?.saturating_add(self.grace(Kind::Traffic));
+            (end > self.clock).then_some(end)
+        });
+        let words = self.operator.next_deadline().into_iter().chain(self.drain_deadline());
+        silence.chain(graces).chain(hold_downs).chain(quiet).chain(words).min()
     }
 
-    /// Every prefix with its level in force, in the order of the configuration.
+    /// Every prefix with its level in force, in the order of the configuration, anchors last.
     pub fn levels(&self) -> impl Iterator<Item = (Prefix, Level)> + '_ {
         self.routes.iter().map(|route| (route.prefix, route.preference.level()))
+    }
+
+    /// Every prefix of a group with what it has earned, words aside.
+    pub(crate) fn earned(&self) -> impl Iterator<Item = (Prefix, Level)> + '_ {
+        let services = self.routes.iter().filter(|route| matches!(route.role, Role::Service(_)));
+        services.map(|route| (route.prefix, route.preference.earned()))
+    }
+
+    /// Every signal that has a verdict, with its reason.
+    pub(crate) fn verdicts(&self) -> Vec<(SignalId, Health, String)> {
+        let all = self.ids.iter().zip(&self.signals);
+        let known = all.filter(|(_, signal)| signal.health() != Health::Unknown);
+        known.map(|(id, signal)| (id.clone(), signal.health(), signal.why().to_owned())).collect()
+    }
+
+    /// Takes over how another policy stood, in place of a start: for replays that begin in the middle. What
+    /// is not configured here is left out.
+    pub(crate) fn assume(
+        &mut self,
+        now: Duration,
+        unix: Duration,
+        standing: &Standing,
+        outputs: &mut Vec<Output>,
+    ) {
+        self.clock = self.clock.max(now);
+        for (id, health, why) in &standing.signals {
+            if let Some(&index) = self.index.get(id) {
+                self.signals[index].assume(self.clock, *health, why.clone());
+            }
+        }
+        let pace = self.pace();
+        for (prefix, level) in &standing.levels {
+            let service =
+                |route: &&mut Route| route.prefix == *prefix && matches!(route.role, Role::Service(_));
+            if let Some(route) = self.routes.iter_mut().find(service) {
+                route.preference = Preference::starting_at(*level, self.clock, pace);
+            }
+        }
+        self.restore(now, unix, standing.words.clone(), outputs);
     }
 
     /// The level in force of one prefix; `None` if it is not configured.
@@ -439,9 +516,16 @@ impl Policy {
         self.route(prefix).map(|route| route.preference.level())
     }
 
-    /// The group of a prefix; `None` if it is not configured.
+    /// The group of a prefix, [`ANCHOR`] for an anchor; `None` if it is not configured.
     pub fn group(&self, prefix: Prefix) -> Option<&str> {
-        self.route(prefix).map(|route| self.config.groups[route.group].name.as_str())
+        self.route(prefix).map(|route| self.group_name(route.role))
+    }
+
+    fn group_name(&self, role: Role) -> &str {
+        match role {
+            Role::Service(group) => &self.config.groups[group].name,
+            Role::Anchor(_) => ANCHOR,
+        }
     }
 
     /// What is left of a prefix' hold-down, if one runs.
@@ -453,11 +537,15 @@ impl Policy {
         self.routes.iter().find(|route| route.prefix == prefix)
     }
 
-    /// Every signal that some prefix needs, with its verdict.
+    /// Every probe and zone signal that some prefix needs, with its verdict.
     pub fn needed(&self) -> impl Iterator<Item = (&SignalId, Health)> {
-        let needed = |id: &SignalId| matches!(id, SignalId::Probe { .. } | SignalId::Zone { .. });
         let all = self.ids.iter().zip(&self.signals);
-        all.filter(move |(id, _)| needed(id)).map(|(id, signal)| (id, signal.health()))
+        all.filter(|(id, _)| id.kind().gates()).map(|(id, signal)| (id, signal.health()))
+    }
+
+    /// Every signal that somebody has to observe: what the observers ask at the start.
+    pub fn observed(&self) -> impl Iterator<Item = &SignalId> {
+        self.ids.iter()
     }
 
     /// Every signal as it stands.

@@ -3,14 +3,25 @@
 //! The signals of a prefix together *want* a level. What is *earned* follows a wish to withdraw at once, a
 //! wish to be less preferred after a short grace, and a better wish only after it has held for the hold-down.
 //! A wish in between counts for what it is, so that a prefix that wavers between normal and degraded still
-//! returns as degraded. The operator's *cap* lies over both: it takes effect and goes at once, because an
-//! intent does not flap, while what is earned goes on being judged underneath.
+//! returns as degraded.
+//!
+//! The operator's words lie over it. A *cap* (a drain) makes the level no better than it says. A *standing*
+//! level (a hold, a forced level) replaces what is earned, save that a prefix which cannot answer is withdrawn
+//! all the same: a second machine of the same table earns being *able*, from nothing but the signals that mean
+//! "cannot answer". Words take effect and go at once, because an intent does not flap, while both machines go
+//! on judging underneath.
+//!
+//! | standing | able | level in force |
+//! |---|---|---|
+//! | none | any | the worse of earned and cap |
+//! | L | yes | the worse of L and cap |
+//! | L | no | withdrawn |
 //!
 //! The grace is there for the order of things: a process that dies is noticed by one transport a moment
 //! before the other, and when it returns, likewise. Without it each death and each return would be two
 //! changes at every router of the world instead of one. It never stands before a withdrawal.
 //!
-//! # Transition table (of the earned level; the level in force is the worse of earned and cap)
+//! # Transition table (of what is earned)
 //!
 //! | wanted, against earned | then |
 //! |---|---|
@@ -19,6 +30,7 @@
 //! | worse but announced, for the grace | earned = wanted |
 //! | equal | nothing |
 //! | better, for less than the hold-down | nothing; next deadline is the end of the hold-down |
+//! | better, returns used up | nothing; next deadline is when the oldest of them is no longer counted |
 //! | at least L, for the hold-down, L better than earned | earned = L, the best such L |
 //! | the same, and the hold-down of a still better level ends within the grace | that is waited for |
 //!
@@ -29,7 +41,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::config::HoldDown;
+use crate::config::{HoldDown, ReturnCap};
 use crate::explain::Transition;
 use crate::level::Level;
 
@@ -45,35 +57,50 @@ pub struct Change {
     pub to: Level,
 }
 
+/// How quickly levels may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// The wait before a better level.
+    pub hold_down: HoldDown,
+    /// How often there may be a better one.
+    pub returns: ReturnCap,
+    /// The wait before a worse level that is still announced.
+    pub grace: Duration,
+}
+
+/// What the signals of a prefix ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// All of them.
+    pub all: Level,
+    /// Those alone that mean "cannot answer".
+    pub able: Level,
+}
+
+/// What the operator has said about a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// A drain: no better than this.
+    pub cap: Level,
+    /// A hold or a forced level: this instead of what is earned, as long as the prefix can answer.
+    pub standing: Option<Level>,
+}
+
+impl Word {
+    /// Nothing said.
+    pub const NONE: Self = Self { cap: Level::Normal, standing: None };
+}
+
 /// The machine of one prefix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preference {
-    hold_down: HoldDown,
-    grace: Duration,
-    /// The hold-down at present.
-    hold: Duration,
-    /// Falls in short succession.
-    falls: u32,
-    course: Course,
-    last_fall: Option<Duration>,
-    wanted: Level,
-    earned: Level,
-    cap: Level,
+    all: Earning,
+    able: Earning,
+    word: Word,
     level: Level,
     since: Duration,
-    /// Since when the wish has been worse than what is earned.
-    worse: Option<Duration>,
-    /// By rank of a level: since when the wish has been at least that good.
-    at_least: [Option<Duration>; Level::ALL.len()],
     history: VecDeque<Past>,
     clock: Duration,
-}
-
-/// Which way the earned level went last: what tells a new fall from one that goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Course {
-    Risen,
-    Fallen,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -86,48 +113,39 @@ struct Past {
 
 impl Preference {
     /// A prefix that is withdrawn and has earned nothing.
-    pub fn new(now: Duration, hold_down: HoldDown, grace: Duration) -> Self {
-        let mut at_least = [None; Level::ALL.len()];
-        at_least[Level::Withdrawn.rank()] = Some(now);
+    pub fn new(now: Duration, pace: Pace) -> Self {
+        Self::starting_at(Level::Withdrawn, now, pace)
+    }
+
+    /// A prefix that is announced from the start.
+    pub fn anchored(now: Duration, pace: Pace) -> Self {
+        Self::starting_at(Level::Normal, now, pace)
+    }
+
+    /// A prefix that has earned `level`: where a replay begins in the middle.
+    pub(crate) fn starting_at(level: Level, now: Duration, pace: Pace) -> Self {
+        let able = if level == Level::Withdrawn { Level::Withdrawn } else { Level::Normal };
         Self {
-            hold_down,
-            grace,
-            hold: hold_down.first,
-            falls: 0,
-            course: Course::Fallen,
-            last_fall: None,
-            wanted: Level::Withdrawn,
-            earned: Level::Withdrawn,
-            cap: Level::Normal,
-            level: Level::Withdrawn,
+            all: Earning::new(level, now, pace),
+            able: Earning::new(able, now, pace),
+            word: Word::NONE,
+            level,
             since: now,
-            worse: None,
-            at_least,
             history: VecDeque::new(),
             clock: now,
         }
     }
 
-    /// Takes what the signals want and the operator's cap, each with its reason; returns the change of the
-    /// level in force, if there is one. Also to be called at [`next_deadline`](Self::next_deadline).
-    pub fn step(&mut self, now: Duration, wanted: Level, cap: Level, cause: &str) -> Option<Change> {
+    /// Takes what the signals want and what the operator has said, with the reason for a change; returns the
+    /// change of the level in force, if there is one. Also to be called at
+    /// [`next_deadline`](Self::next_deadline).
+    pub fn step(&mut self, now: Duration, wish: Wish, word: Word, cause: &str) -> Option<Change> {
         self.clock = self.clock.max(now);
-        self.wanted = wanted;
-        self.cap = cap;
-        for (level, since) in Level::ALL.into_iter().zip(&mut self.at_least) {
-            *since = if level >= wanted { since.or(Some(self.clock)) } else { None };
-        }
-        self.worse = if wanted > self.earned { self.worse.or(Some(self.clock)) } else { None };
-        if self.worsens().is_some_and(|end| end <= self.clock) {
-            self.fall(wanted);
-        } else if let Some((level, end)) = self.upcoming()
-            && end <= self.clock
-        {
-            self.earned = level;
-            self.course = Course::Risen;
-        }
+        self.all.step(self.clock, wish.all);
+        self.able.step(self.clock, wish.able);
+        self.word = word;
         let from = self.level;
-        self.level = self.earned.max(cap);
+        self.level = self.in_force();
         if self.level == from {
             return None;
         }
@@ -140,50 +158,27 @@ impl Preference {
         Some(Change { from, to: self.level })
     }
 
-    /// When the earned level follows a worse wish.
-    fn worsens(&self) -> Option<Duration> {
-        let since = self.worse?;
-        Some(if self.wanted.is_announced() { since.saturating_add(self.grace) } else { since })
+    fn in_force(&self) -> Level {
+        self.uncapped().max(self.word.cap)
     }
 
-    fn fall(&mut self, to: Level) {
-        if self.course == Course::Risen {
-            let calm = self.last_fall.map(|at| self.clock.saturating_sub(at));
-            if calm.is_none_or(|calm| calm >= self.hold_down.forget) {
-                self.falls = 0;
-            }
-            self.falls = self.falls.saturating_add(1);
-            self.last_fall = Some(self.clock);
-            let doubled = 2u32.saturating_pow(self.falls - 1);
-            // A cap below the base would shorten the wait of a prefix that flaps.
-            let most = self.hold_down.max.max(self.hold_down.base);
-            self.hold = self.hold_down.base.saturating_mul(doubled).min(most);
-        }
-        self.course = Course::Fallen;
-        self.earned = to;
-        self.worse = None;
+    /// Whether a step with these would change nothing but the time: the rule, for which no words are made.
+    pub(crate) fn is_settled(&self, wish: Wish, word: Word) -> bool {
+        let settled = |earning: &Earning, wish| earning.wanted == wish && earning.earned == wish;
+        settled(&self.all, wish.all)
+            && settled(&self.able, wish.able)
+            && self.word == word
+            && self.level == self.in_force()
     }
 
-    /// The better level that comes next if the wish stays as it is, and when: the first to end its
-    /// hold-down, or a better one that ends its own within the grace after that.
-    fn upcoming(&self) -> Option<(Level, Duration)> {
-        let first = self.waiting().map(|(_, end)| end).min()?;
-        self.waiting().find(|(_, end)| *end <= first.saturating_add(self.grace))
-    }
-
-    /// Levels better than the earned one that the wish reaches, best first, each with its hold-down's end.
-    fn waiting(&self) -> impl Iterator<Item = (Level, Duration)> {
-        Level::ALL
-            .into_iter()
-            .zip(self.at_least)
-            .take_while(|(level, _)| *level < self.earned)
-            .filter_map(|(level, since)| Some((level, since?.saturating_add(self.hold))))
-    }
-
-    /// When a hold-down or a grace ends.
+    /// When a hold-down, a grace or the wait for a return ends.
     pub fn next_deadline(&self) -> Option<Duration> {
-        let better = self.upcoming().map(|(_, end)| end);
-        [better, self.worsens()].into_iter().flatten().min()
+        [self.all.next_deadline(), self.able.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// The machine whose steps move the level in force at present.
+    fn ruling(&self) -> &Earning {
+        if self.word.standing.is_some() { &self.able } else { &self.all }
     }
 
     /// The level in force.
@@ -196,31 +191,66 @@ impl Preference {
         self.since
     }
 
-    /// What the signals have earned, the operator's cap aside.
+    /// What the signals have earned, the operator's words aside.
     pub fn earned(&self) -> Level {
-        self.earned
+        self.all.earned
+    }
+
+    /// Whether it is withdrawn for want of answers, or not yet back from that.
+    pub fn is_able(&self) -> bool {
+        self.able.earned != Level::Withdrawn
     }
 
     /// What the signals want, the hold-down aside.
     pub fn wanted(&self) -> Level {
-        self.wanted
+        self.all.wanted
+    }
+
+    /// The level that would be in force without the cap of a drain.
+    pub fn uncapped(&self) -> Level {
+        match self.word.standing {
+            None => self.all.earned,
+            Some(_) if !self.is_able() => Level::Withdrawn,
+            Some(level) => level,
+        }
     }
 
     /// The hold-down at present.
     pub fn hold_down(&self) -> Duration {
-        self.hold
+        self.ruling().hold
+    }
+
+    /// Returns that are counted at present.
+    pub fn returns(&self, now: Duration) -> usize {
+        let now = self.clock.max(now);
+        let ruling = self.ruling();
+        ruling.rises.iter().filter(|at| at.saturating_add(ruling.pace.returns.within) > now).count()
     }
 
     /// The better level that only waits, and how much longer.
     pub fn hold_down_left(&self, now: Duration) -> Option<(Level, Duration)> {
-        let (level, end) = self.upcoming()?;
-        Some((level, end.saturating_sub(self.clock.max(now))))
+        let (level, end) = self.ruling().upcoming()?;
+        Some((self.as_standing(level), end.saturating_sub(self.clock.max(now))))
     }
 
     /// The worse level that only waits, and how much longer.
     pub fn grace_left(&self, now: Duration) -> Option<(Level, Duration)> {
-        let end = self.worsens()?;
-        Some((self.wanted, end.saturating_sub(self.clock.max(now))))
+        let end = self.ruling().worsens()?;
+        Some((self.ruling().wanted, end.saturating_sub(self.clock.max(now))))
+    }
+
+    /// What a level of the ruling machine comes to.
+    fn as_standing(&self, level: Level) -> Level {
+        match self.word.standing {
+            Some(standing) if level != Level::Withdrawn => standing,
+            _ => level,
+        }
+    }
+
+    /// Everything that its future depends on, free of the time of day and bounded: for searches over states.
+    #[cfg(test)]
+    pub(crate) fn shape(&self) -> impl std::fmt::Debug + use<> {
+        (self.all.shape(), self.able.shape(), self.word, self.level)
     }
 
     /// The last transitions, newest first, with their age at `now`.
@@ -236,18 +266,189 @@ impl Preference {
     }
 }
 
+/// One machine that earns: the table above.
+#[derive(Clone, Debug, PartialEq)]
+struct Earning {
+    pace: Pace,
+    /// The hold-down at present.
+    hold: Duration,
+    /// Falls in short succession.
+    falls: u32,
+    course: Course,
+    last_fall: Option<Duration>,
+    wanted: Level,
+    earned: Level,
+    /// Since when the wish has been worse than what is earned.
+    worse: Option<Duration>,
+    /// By rank of a level: since when the wish has been at least that good.
+    at_least: [Option<Duration>; Level::ALL.len()],
+    /// The last times that it got better, oldest first; as many as may be counted.
+    rises: VecDeque<Duration>,
+    clock: Duration,
+}
+
+/// Which way the earned level went last: what tells a new fall from one that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    Risen,
+    Fallen,
+}
+
+impl Earning {
+    fn new(earned: Level, now: Duration, pace: Pace) -> Self {
+        let since = |level: Level| (level >= earned).then_some(now);
+        Self {
+            pace,
+            hold: pace.hold_down.first,
+            falls: 0,
+            course: if earned == Level::Withdrawn { Course::Fallen } else { Course::Risen },
+            last_fall: None,
+            wanted: earned,
+            earned,
+            worse: None,
+            at_least: Level::ALL.map(since),
+            rises: VecDeque::new(),
+            clock: now,
+        }
+    }
+
+    fn step(&mut self, clock: Duration, wanted: Level) {
+        self.clock = clock;
+        self.wanted = wanted;
+        for (level, since) in Level::ALL.into_iter().zip(&mut self.at_least) {
+            *since = if level >= wanted { since.or(Some(clock)) } else { None };
+        }
+        self.worse = if wanted > self.earned { self.worse.or(Some(clock)) } else { None };
+        if self.worsens().is_some_and(|end| end <= clock) {
+            self.fall(wanted);
+        } else if let Some((level, end)) = self.upcoming()
+            && end <= clock
+        {
+            self.rise(level);
+        }
+    }
+
+    #[cfg(test)]
+    fn shape(&self) -> impl std::fmt::Debug + use<> {
+        let HoldDown { first, base, max, forget } = self.pace.hold_down;
+        let age = |at: Duration, most: Duration| self.clock.saturating_sub(at).min(most);
+        let longest = first.max(base).max(max);
+        let within = self.pace.returns.within;
+        let counted = self.rises.iter().map(|at| age(*at, within)).filter(|age| *age < within);
+        let calm = self.last_fall.map(|at| age(at, forget)).filter(|calm| *calm < forget);
+        (
+            (self.wanted, self.earned, self.hold, self.course),
+            // Falls beyond those that reach the longest hold-down change nothing, and none after a calm.
+            calm.map(|calm| (calm, self.falls.min(16))),
+            self.worse.map(|at| age(at, self.pace.grace)),
+            self.at_least.map(|since| since.map(|at| age(at, longest))),
+            counted.collect::<Vec<_>>(),
+        )
+    }
+
+    /// When the earned level follows a worse wish.
+    fn worsens(&self) -> Option<Duration> {
+        let since = self.worse?;
+        Some(if self.wanted.is_announced() { since.saturating_add(self.pace.grace) } else { since })
+    }
+
+    fn fall(&mut self, to: Level) {
+        if self.course == Course::Risen {
+            let HoldDown { base, max, forget, .. } = self.pace.hold_down;
+            let calm = self.last_fall.map(|at| self.clock.saturating_sub(at));
+            if calm.is_none_or(|calm| calm >= forget) {
+                self.falls = 0;
+            }
+            self.falls = self.falls.saturating_add(1);
+            self.last_fall = Some(self.clock);
+            let doubled = 2u32.saturating_pow(self.falls - 1);
+            // A cap below the base would shorten the wait of a prefix that flaps.
+            self.hold = base.saturating_mul(doubled).min(max.max(base));
+        }
+        self.course = Course::Fallen;
+        self.earned = to;
+        self.worse = None;
+    }
+
+    fn rise(&mut self, to: Level) {
+        self.earned = to;
+        self.course = Course::Risen;
+        if self.rises.len() >= self.most() {
+            self.rises.pop_front();
+        }
+        self.rises.push_back(self.clock);
+    }
+
+    fn most(&self) -> usize {
+        usize::try_from(self.pace.returns.most.get()).unwrap_or(usize::MAX)
+    }
+
+    /// When it may get better again: once the oldest of as many returns as may be is no longer counted.
+    fn may_rise(&self) -> Duration {
+        match self.rises.front() {
+            Some(oldest) if self.rises.len() >= self.most() => {
+                oldest.saturating_add(self.pace.returns.within)
+            }
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// The better level that comes next if the wish stays as it is, and when: the first to end its
+    /// hold-down, or a better one that ends its own within the grace after that.
+    fn upcoming(&self) -> Option<(Level, Duration)> {
+        let first = self.waiting().map(|(_, end)| end).min()?;
+        self.waiting().find(|(_, end)| *end <= first.saturating_add(self.pace.grace))
+    }
+
+    /// Levels better than the earned one that the wish reaches, best first, each with the end of its wait.
+    fn waiting(&self) -> impl Iterator<Item = (Level, Duration)> {
+        let may_rise = self.may_rise();
+        Level::ALL
+            .into_iter()
+            .zip(self.at_least)
+            .take_while(|(level, _)| *level < self.earned)
+            .filter_map(move |(level, since)| Some((level, since?.saturating_add(self.hold).max(may_rise))))
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        let better = self.upcoming().map(|(_, end)| end);
+        [better, self.worsens()].into_iter().flatten().min()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::num::NonZeroU32;
 
     const S: fn(u64) -> Duration = Duration::from_secs;
 
+    fn hold_down() -> HoldDown {
+        HoldDown { first: S(5), base: S(10), max: S(35), forget: S(1000) }
+    }
+
+    fn pace(hold_down: HoldDown, grace: u64) -> Pace {
+        let returns = ReturnCap { most: NonZeroU32::new(1000).unwrap(), within: S(3600) };
+        Pace { hold_down, returns, grace: S(grace) }
+    }
+
     fn prefix() -> Preference {
-        Preference::new(S(0), HoldDown { first: S(5), base: S(10), max: S(35), forget: S(1000) }, S(0))
+        Preference::new(S(0), pace(hold_down(), 0))
+    }
+
+    /// What it wants where only the able withdraw.
+    fn wants(level: Level) -> Wish {
+        let able = if level == Level::Withdrawn { level } else { Level::Normal };
+        Wish { all: level, able }
     }
 
     fn wish(prefix: &mut Preference, at: u64, wanted: Level) -> Level {
-        prefix.step(S(at), wanted, Level::Normal, "a wish");
+        prefix.step(S(at), wants(wanted), Word::NONE, "a wish");
+        prefix.level()
+    }
+
+    fn under(prefix: &mut Preference, at: u64, wanted: Level, word: Word) -> Level {
+        prefix.step(S(at), wants(wanted), word, "a word");
         prefix.level()
     }
 
@@ -307,21 +508,18 @@ mod tests {
         let mut prefix = prefix();
         wish(&mut prefix, 0, Level::Normal);
         wish(&mut prefix, 5, Level::Normal);
-        prefix.step(S(6), Level::Normal, Level::Draining, "drained");
-        assert_eq!(prefix.level(), Level::Draining);
-        prefix.step(S(16), Level::Normal, Level::Withdrawn, "drained");
-        assert_eq!(prefix.level(), Level::Withdrawn);
-        prefix.step(S(17), Level::Normal, Level::Normal, "undrained");
-        assert_eq!(prefix.level(), Level::Normal);
-        prefix.step(S(18), Level::Withdrawn, Level::Draining, "drained and dead");
-        prefix.step(S(19), Level::Normal, Level::Normal, "undrained");
-        assert_eq!(prefix.level(), Level::Withdrawn, "a return after a fault is still earned");
+        let cap = |cap| Word { cap, standing: None };
+        assert_eq!(under(&mut prefix, 6, Level::Normal, cap(Level::Draining)), Level::Draining);
+        assert_eq!(under(&mut prefix, 16, Level::Normal, cap(Level::Withdrawn)), Level::Withdrawn);
+        assert_eq!(wish(&mut prefix, 17, Level::Normal), Level::Normal);
+        under(&mut prefix, 18, Level::Withdrawn, cap(Level::Draining));
+        let level = wish(&mut prefix, 19, Level::Normal);
+        assert_eq!(level, Level::Withdrawn, "a return after a fault is still earned");
     }
 
     #[test]
     fn a_death_that_is_noticed_piece_by_piece_is_one_fall_and_one_return() {
-        let hold_down = HoldDown { first: S(5), base: S(10), max: S(35), forget: S(1000) };
-        let mut prefix = Preference::new(S(0), hold_down, S(2));
+        let mut prefix = Preference::new(S(0), pace(hold_down(), 2));
         wish(&mut prefix, 0, Level::Degraded);
         wish(&mut prefix, 1, Level::Normal);
         assert_eq!(wish(&mut prefix, 5, Level::Normal), Level::Withdrawn, "normal is only a moment away");
@@ -338,7 +536,7 @@ mod tests {
 
     #[test]
     fn after_the_grace_a_worse_level_is_taken_and_getting_worse_still_is_the_same_fall() {
-        let mut prefix = Preference::new(S(0), HoldDown::new(S(10)), S(2));
+        let mut prefix = Preference::new(S(0), pace(HoldDown::new(S(10)), 2));
         wish(&mut prefix, 0, Level::Normal);
         wish(&mut prefix, 10, Level::Normal);
         wish(&mut prefix, 20, Level::Degraded);
@@ -349,7 +547,7 @@ mod tests {
 
     #[test]
     fn the_history_is_bounded_and_newest_first() {
-        let mut prefix = Preference::new(S(0), HoldDown::new(S(0)), S(0));
+        let mut prefix = Preference::new(S(0), pace(HoldDown::new(S(0)), 0));
         for at in 0..200 {
             wish(&mut prefix, at, if at % 2 == 0 { Level::Normal } else { Level::Withdrawn });
         }
@@ -365,5 +563,43 @@ mod tests {
         let before = prefix.clone();
         wish(&mut prefix, 0, Level::Normal);
         assert_eq!(prefix, before);
+    }
+
+    #[test]
+    fn a_standing_level_waits_for_nothing_and_gives_way_only_to_what_cannot_answer() {
+        let mut prefix = prefix();
+        wish(&mut prefix, 0, Level::Normal);
+        wish(&mut prefix, 5, Level::Normal);
+        let word = Word { cap: Level::Normal, standing: Some(Level::Normal) };
+        assert_eq!(under(&mut prefix, 6, Level::Degraded, word), Level::Normal);
+        prefix.step(S(7), Wish { all: Level::Withdrawn, able: Level::Normal }, word, "expired");
+        assert_eq!(prefix.level(), Level::Normal, "data faults are what a hold is for");
+        assert_eq!(under(&mut prefix, 8, Level::Withdrawn, word), Level::Withdrawn);
+        assert_eq!(under(&mut prefix, 9, Level::Degraded, word), Level::Withdrawn);
+        assert_eq!(prefix.hold_down_left(S(9)), Some((Level::Normal, S(10))));
+        assert_eq!(
+            under(&mut prefix, 19, Level::Degraded, word),
+            Level::Normal,
+            "it returns to the level held"
+        );
+        assert_eq!(wish(&mut prefix, 20, Level::Degraded), Level::Degraded, "and then to what is earned");
+    }
+
+    #[test]
+    fn returns_used_up_wait_until_the_oldest_is_no_longer_counted_and_leaving_never_does() {
+        let returns = ReturnCap { most: NonZeroU32::new(2).unwrap(), within: S(100) };
+        let hold_down = HoldDown { first: S(1), base: S(1), max: S(1), forget: S(1) };
+        let mut prefix = Preference::new(S(0), Pace { hold_down, returns, grace: S(0) });
+        wish(&mut prefix, 0, Level::Normal);
+        assert_eq!(wish(&mut prefix, 1, Level::Normal), Level::Normal);
+        assert_eq!(wish(&mut prefix, 10, Level::Withdrawn), Level::Withdrawn);
+        wish(&mut prefix, 11, Level::Normal);
+        assert_eq!(wish(&mut prefix, 12, Level::Normal), Level::Normal);
+        assert_eq!(prefix.returns(S(12)), 2);
+        assert_eq!(wish(&mut prefix, 20, Level::Withdrawn), Level::Withdrawn);
+        wish(&mut prefix, 21, Level::Normal);
+        assert_eq!(prefix.next_deadline(), Some(S(101)));
+        assert_eq!(wish(&mut prefix, 100, Level::Normal), Level::Withdrawn);
+        assert_eq!(wish(&mut prefix, 101, Level::Normal), Level::Normal);
     }
 }

@@ -1,19 +1,26 @@
 //! One signal: from single observations to a verdict that can be trusted.
 //!
 //! A signal watches one thing by one means, for example an address by UDP. Single observations may be noise,
-//! so a verdict changes only after several in a row; but silence is no excuse: no observation within a bound
-//! counts as failing, since a watcher that died has nothing good to report.
+//! so a verdict changes only after several in a row. Observations have grades, from a pass over a warning and
+//! a failure to the worst that can be, and so have verdicts: `fall` observations in a row that are at least so
+//! bad make it so bad, `rise` in a row that are at most so bad make it no worse than that.
+//!
+//! What silence means depends on who is silent. A prober that died has nothing good to report, so the silence
+//! of a probe [counts as failing](Silence::Fails). What somebody else tells (the responder's status, the
+//! kernel's tables) is [forgotten](Silence::Forgotten): the probes go on judging without it.
 //!
 //! # Transition table
 //!
 //! | health | input | then |
 //! |---|---|---|
 //! | unknown | `rise` passes in a row | good |
-//! | unknown, good | `fall` fails in a row | bad |
-//! | unknown, good | silent for `stale` | bad |
-//! | unknown, good | lost | bad |
-//! | bad | `rise` passes in a row | good |
-//! | bad | silent for `stale`, or lost | bad; passes so far are forgotten |
+//! | any but that | `fall` in a row at least at a worse grade | the verdict of that grade |
+//! | warned, bad, expired | `rise` in a row at most at a better grade | the verdict of that grade |
+//! | unknown, good, warned | silent for `stale`, silence fails | bad |
+//! | any but unknown | silent for `stale`, silence is forgotten | unknown |
+//! | any but bad | lost | bad |
+//! | any | silent for `stale`, or lost | runs so far are forgotten |
+//! | any | excused | silence counts from now on, nothing else |
 //!
 //! Everything else changes nothing, time going backwards included: `now` is read as the latest ever given.
 
@@ -75,16 +82,29 @@ pub struct Timing {
     pub stale: Duration,
 }
 
+/// What silence means for a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// It counts as failing: whoever should look may be dead.
+    Fails,
+    /// The verdict is forgotten: somebody else would have to tell, and nothing can be made of that.
+    Forgotten,
+}
+
 /// The verdict on a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
-    /// Not enough seen since the start.
+    /// Not enough seen since the start, or too long ago.
     Unknown,
     /// Passing.
     Good,
+    /// Passing, and a person should look before that ends: signatures that expire within days.
+    Warned,
     /// Failing, or silent.
     Bad,
+    /// Failing as badly as it can: signatures that have expired.
+    Expired,
 }
 
 impl Health {
@@ -93,8 +113,15 @@ impl Health {
         match self {
             Self::Unknown => "unknown",
             Self::Good => "good",
+            Self::Warned => "warned",
             Self::Bad => "bad",
+            Self::Expired => "expired",
         }
+    }
+
+    /// Whether what is watched is not as it should be: bad or expired.
+    pub const fn is_bad(self) -> bool {
+        matches!(self, Self::Bad | Self::Expired)
     }
 }
 
@@ -104,23 +131,52 @@ impl fmt::Display for Health {
     }
 }
 
-/// One observation: whether it was good, and what was seen, in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One observation: how good it was, and what was seen, in words.
+///
+/// The text of a verdict goes into logs and alarms: it should say the same as long as the same is the case
+/// (`expires within 7 d`, not the seconds that are left).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Observation {
     /// As it should be; the text says what was seen: `serial 7`.
     Pass(String),
+    /// As it should be for now; the text says what is coming.
+    Warn(String),
     /// Not as it should be; the text says why: `connection refused by 192.0.2.53:53 over TCP`.
     Fail(String),
+    /// Nothing came back in time: a failure like any other, unless overload explains it.
+    Unanswered(String),
+    /// As bad as it can be.
+    Expired(String),
 }
+
+/// Grades of observations: a pass is 0, a warning 1, a failure 2, the worst 3.
+const GRADES: usize = 4;
 
 impl Observation {
     /// What was seen.
     pub fn text(&self) -> &str {
         match self {
-            Self::Pass(text) | Self::Fail(text) => text,
+            Self::Pass(text)
+            | Self::Warn(text)
+            | Self::Fail(text)
+            | Self::Unanswered(text)
+            | Self::Expired(text) => text,
+        }
+    }
+
+    const fn grade(&self) -> usize {
+        match self {
+            Self::Pass(_) => 0,
+            Self::Warn(_) => 1,
+            Self::Fail(_) | Self::Unanswered(_) => 2,
+            Self::Expired(_) => 3,
         }
     }
 }
+
+/// The verdict of each grade.
+const VERDICTS: [Health; GRADES] = [Health::Good, Health::Warned, Health::Bad, Health::Expired];
 
 /// What can happen to a signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +187,8 @@ pub enum Input {
     Observed(Observation),
     /// What this signal stands on is gone, for the reason given; what was seen before counts no more.
     Lost(String),
+    /// It could not be looked at, for a reason that speaks for nothing.
+    Excused,
 }
 
 /// A change of verdict.
@@ -146,38 +204,54 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signal {
     timing: Timing,
+    silence: Silence,
     health: Health,
     since: Duration,
+    /// Since when it has been bad or worse.
+    ill: Option<Duration>,
     /// Why the verdict is what it is: the observation, silence or loss that made it.
     why: String,
-    passes: u32,
-    fails: u32,
+    /// By grade: observations in a row that were at least so bad.
+    at_least: [u32; GRADES],
+    /// By grade: observations in a row that were better.
+    better: [u32; GRADES],
+    /// Whether all that speaks against it since it was good is that nothing came back in time.
+    blame: Blame,
     last: Option<(Duration, Observation)>,
     /// When silence began to count: the start, or the last observation.
     heard: Duration,
-    silence: Silence,
+    ear: Ear,
     clock: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Silence {
+enum Ear {
     Waiting,
     Counted,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blame {
+    UnansweredOnly,
+    Seen,
+}
+
 impl Signal {
     /// A signal of which nothing is known yet.
-    pub fn new(now: Duration, timing: Timing) -> Self {
+    pub fn new(now: Duration, timing: Timing, silence: Silence) -> Self {
         Self {
             timing,
+            silence,
             health: Health::Unknown,
             since: now,
+            ill: None,
             why: "nothing seen yet".to_owned(),
-            passes: 0,
-            fails: 0,
+            at_least: [0; GRADES],
+            better: [0; GRADES],
+            blame: Blame::Seen,
             last: None,
             heard: now,
-            silence: Silence::Waiting,
+            ear: Ear::Waiting,
             clock: now,
         }
     }
@@ -186,12 +260,18 @@ impl Signal {
     pub fn step(&mut self, now: Duration, input: Input) -> Option<Change> {
         self.clock = self.clock.max(now);
         let from = self.health;
+        if input == Input::Excused {
+            self.heard = self.clock;
+            self.ear = Ear::Waiting;
+            return None;
+        }
         self.count_silence();
         match input {
-            Input::Tick => {}
+            Input::Tick | Input::Excused => {}
             Input::Observed(observation) => self.observe(observation),
             Input::Lost(text) => {
                 self.forget_runs();
+                self.blame = Blame::Seen;
                 if self.health != Health::Bad {
                     self.become_(Health::Bad, text);
                 }
@@ -200,58 +280,93 @@ impl Signal {
         (self.health != from).then_some(Change { from, to: self.health })
     }
 
+    /// Takes a verdict over from somebody who knew: for replays that begin in the middle.
+    pub(crate) fn assume(&mut self, now: Duration, health: Health, why: String) {
+        self.clock = self.clock.max(now);
+        self.heard = self.clock;
+        self.ear = Ear::Waiting;
+        self.blame = if health == Health::Good { Blame::UnansweredOnly } else { Blame::Seen };
+        self.become_(health, why);
+    }
+
     fn count_silence(&mut self) {
-        if self.silence == Silence::Counted || self.clock < self.heard.saturating_add(self.timing.stale) {
+        if self.ear == Ear::Counted || self.clock < self.heard.saturating_add(self.timing.stale) {
             return;
         }
-        self.silence = Silence::Counted;
+        self.ear = Ear::Counted;
         self.forget_runs();
-        if self.health != Health::Bad {
-            self.become_(Health::Bad, format!("nothing seen for {} s", self.timing.stale.as_secs_f64()));
+        let why = || format!("nothing seen for {} s", self.timing.stale.as_secs_f64());
+        match self.silence {
+            Silence::Fails => {
+                self.blame = Blame::Seen;
+                if !self.health.is_bad() {
+                    self.become_(Health::Bad, why());
+                }
+            }
+            Silence::Forgotten if self.health != Health::Unknown => self.become_(Health::Unknown, why()),
+            Silence::Forgotten => {}
         }
     }
 
     fn observe(&mut self, observation: Observation) {
         self.heard = self.clock;
-        self.silence = Silence::Waiting;
-        match &observation {
-            Observation::Pass(text) => {
-                self.fails = 0;
-                self.passes = self.passes.saturating_add(1);
-                if self.health != Health::Good && self.passes >= self.timing.rise.count() {
-                    self.become_(Health::Good, text.clone());
-                }
-            }
-            Observation::Fail(text) => {
-                self.passes = 0;
-                self.fails = self.fails.saturating_add(1);
-                if self.health != Health::Bad && self.fails >= self.timing.fall.count() {
-                    self.become_(Health::Bad, text.clone());
-                } else if self.health == Health::Bad {
-                    // The freshest failure explains a bad signal better than the one that made it bad.
-                    self.why.clone_from(text);
-                }
-            }
+        self.ear = Ear::Waiting;
+        let grade = observation.grade();
+        for at in 1..GRADES {
+            let (more, none) = if grade >= at {
+                (&mut self.at_least[at], &mut self.better[at])
+            } else {
+                (&mut self.better[at], &mut self.at_least[at])
+            };
+            *more = more.saturating_add(1);
+            *none = 0;
+        }
+        match observation {
+            Observation::Fail(_) | Observation::Expired(_) => self.blame = Blame::Seen,
+            Observation::Unanswered(_) | Observation::Warn(_) | Observation::Pass(_) => {}
+        }
+        if let Some(verdict) = self.verdict() {
+            self.become_(verdict, observation.text().to_owned());
+        } else if self.health.is_bad() && grade > 0 {
+            // The freshest failure explains a bad signal better than the one that made it bad.
+            observation.text().clone_into(&mut self.why);
+        }
+        if self.health == Health::Good && grade == 0 {
+            self.blame = Blame::UnansweredOnly;
         }
         self.last = Some((self.clock, observation));
+    }
+
+    /// The verdict that the runs give, if it is another one.
+    fn verdict(&self) -> Option<Health> {
+        let (fall, rise) = (self.timing.fall.count(), self.timing.rise.count());
+        let now = VERDICTS.into_iter().position(|verdict| verdict == self.health);
+        let worse = (1..GRADES).rev().find(|&grade| self.at_least[grade] >= fall);
+        if let Some(grade) = worse.filter(|&grade| now.is_none_or(|now| grade > now)) {
+            return Some(VERDICTS[grade]);
+        }
+        // Of what is unknown only passes make something: a warning is one by falling to it.
+        let improvable = now.unwrap_or(1);
+        (0..improvable).find(|&grade| self.better[grade + 1] >= rise).map(|grade| VERDICTS[grade])
     }
 
     fn become_(&mut self, health: Health, why: String) {
         self.health = health;
         self.since = self.clock;
+        self.ill = if health.is_bad() { self.ill.or(Some(self.clock)) } else { None };
         self.why = why;
     }
 
     fn forget_runs(&mut self) {
-        self.passes = 0;
-        self.fails = 0;
+        self.at_least = [0; GRADES];
+        self.better = [0; GRADES];
     }
 
     /// When silence would next count.
     pub fn next_deadline(&self) -> Option<Duration> {
-        match self.silence {
-            Silence::Waiting => Some(self.heard.saturating_add(self.timing.stale)),
-            Silence::Counted => None,
+        match self.ear {
+            Ear::Waiting => Some(self.heard.saturating_add(self.timing.stale)),
+            Ear::Counted => None,
         }
     }
 
@@ -260,20 +375,59 @@ impl Signal {
         self.health
     }
 
+    /// Since when the verdict stands.
+    pub fn since(&self) -> Duration {
+        self.since
+    }
+
+    /// Since when it has been bad, whether or not it got still worse.
+    pub fn ill_since(&self) -> Option<Duration> {
+        self.ill
+    }
+
+    /// Whether the last that was seen is as it should be, even if that is not yet believed.
+    pub fn passed_last(&self) -> bool {
+        matches!(self.last, Some((_, Observation::Pass(_))))
+    }
+
+    /// Whether all that speaks against it, since it was last good, is that nothing came back in time: what
+    /// overload may explain. A refusal, a wrong answer, silence of the prober or a loss are more than that.
+    pub fn is_merely_unanswered(&self) -> bool {
+        self.blame == Blame::UnansweredOnly
+    }
+
     /// Why the verdict is what it is; never empty.
     pub fn why(&self) -> &str {
         &self.why
+    }
+
+    /// Everything that its future depends on, free of the time of day and bounded: for searches over states.
+    #[cfg(test)]
+    pub(crate) fn shape(&self, grace: Duration) -> impl std::fmt::Debug + use<> {
+        let Timing { fall, rise, stale } = self.timing;
+        let age = |at: Duration, most: Duration| self.clock.saturating_sub(at).min(most);
+        (
+            self.health,
+            self.at_least.map(|run| run.min(fall.count())),
+            self.better.map(|run| run.min(rise.count())),
+            self.blame,
+            (self.ear, age(self.heard, stale)),
+            self.ill.map(|at| age(at, grace)),
+            self.passed_last(),
+        )
     }
 
     /// Everything about the signal for a person to read, under the name that its owner gives it.
     pub fn view(&self, now: Duration, name: String) -> SignalView {
         let now = self.clock.max(now);
         let Timing { fall, rise, .. } = self.timing;
+        let (fails, passes) = (self.at_least[1], self.better[1]);
         let progress = match self.health {
-            Health::Good if self.fails > 0 => format!("{} of {} failures", self.fails, fall.count()),
+            Health::Unknown | Health::Good if fails > 0 => format!("{fails} of {} failures", fall.count()),
             Health::Good => String::new(),
-            Health::Unknown if self.fails > 0 => format!("{} of {} failures", self.fails, fall.count()),
-            Health::Unknown | Health::Bad => format!("{} of {} passes", self.passes, rise.count()),
+            Health::Unknown | Health::Warned | Health::Bad | Health::Expired => {
+                format!("{} of {} passes", passes.min(rise.count()), rise.count())
+            }
         };
         let last = self.last.as_ref();
         SignalView {
@@ -293,9 +447,10 @@ mod tests {
 
     const STALE: Duration = Duration::from_secs(3);
     const MS: fn(u64) -> Duration = Duration::from_millis;
+    const TIMING: Timing = Timing { fall: Fall::new(2), rise: Rise::new(3), stale: STALE };
 
     fn signal() -> Signal {
-        Signal::new(MS(0), Timing { fall: Fall::new(2), rise: Rise::new(3), stale: STALE })
+        Signal::new(MS(0), TIMING, Silence::Fails)
     }
 
     fn pass() -> Input {
@@ -374,5 +529,59 @@ mod tests {
         assert_eq!(signal, before);
         signal.step(MS(0), pass());
         assert_eq!(signal.next_deadline(), before.next_deadline(), "an earlier now is the latest now");
+    }
+
+    fn seen(signal: &mut Signal, at: u64, observation: fn(String) -> Observation) -> Health {
+        signal.step(MS(at), Input::Observed(observation("seen".into())));
+        signal.health()
+    }
+
+    #[test]
+    fn a_verdict_follows_the_grade_that_enough_observations_in_a_row_reach() {
+        let mut signal = good();
+        assert_eq!(seen(&mut signal, 4, Observation::Expired), Health::Good);
+        assert_eq!(seen(&mut signal, 5, Observation::Warn), Health::Warned, "both are at least a warning");
+        assert_eq!(seen(&mut signal, 6, Observation::Expired), Health::Warned);
+        assert_eq!(seen(&mut signal, 7, Observation::Expired), Health::Expired);
+        assert_eq!(seen(&mut signal, 8, Observation::Warn), Health::Expired);
+        assert_eq!(seen(&mut signal, 9, Observation::Fail), Health::Expired);
+        assert_eq!(seen(&mut signal, 10, Observation::Warn), Health::Bad, "three were at most bad");
+        assert_eq!(seen(&mut signal, 11, Observation::Warn), Health::Bad);
+        assert_eq!(seen(&mut signal, 12, Observation::Warn), Health::Warned);
+    }
+
+    #[test]
+    fn what_is_only_told_is_forgotten_when_its_teller_falls_silent() {
+        let mut signal = Signal::new(MS(0), TIMING, Silence::Forgotten);
+        for at in [1, 2] {
+            seen(&mut signal, at, Observation::Fail);
+        }
+        assert_eq!(signal.health(), Health::Bad);
+        let change = signal.step(MS(2) + STALE, Input::Tick);
+        assert_eq!(change, Some(Change { from: Health::Bad, to: Health::Unknown }));
+    }
+
+    #[test]
+    fn only_what_was_good_and_then_met_nothing_but_silence_on_the_line_is_merely_unanswered() {
+        let mut signal = good();
+        seen(&mut signal, 4, Observation::Unanswered);
+        seen(&mut signal, 5, Observation::Unanswered);
+        assert_eq!(signal.health(), Health::Bad);
+        assert!(signal.is_merely_unanswered());
+        seen(&mut signal, 6, Observation::Fail);
+        seen(&mut signal, 7, Observation::Unanswered);
+        assert!(!signal.is_merely_unanswered(), "a refusal is remembered until it is good again");
+        let mut never_good = super::tests::signal();
+        seen(&mut never_good, 1, Observation::Unanswered);
+        seen(&mut never_good, 2, Observation::Unanswered);
+        assert!(!never_good.is_merely_unanswered());
+    }
+
+    #[test]
+    fn an_excuse_moves_the_deadline_of_silence_and_nothing_else() {
+        let mut signal = good();
+        assert_eq!(signal.step(MS(2_000), Input::Excused), None);
+        assert_eq!(signal.next_deadline(), Some(MS(2_000) + STALE));
+        assert_eq!(signal.health(), Health::Good);
     }
 }

@@ -4,14 +4,18 @@
 //! and columns are the binary's business. Called by [`Sidecar::start`](crate::Sidecar::start) and by
 //! `pharos check-config`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hickory_proto::rr::Name;
 use pharos_netio::bgp::{Gtsm, Md5Key, SessionOptions};
-use pharos_policy::{ConfigError, DrainTime, Fall, GroupConfig, HoldDown, Level, PolicyConfig, Rise, Timing};
+use pharos_policy::{
+    AnchorConfig, ConfigError, DrainTime, Fall, GroupConfig, HoldDown, Kind, Level, Linger, PolicyConfig,
+    ReturnCap, Rise, Timing, Watch,
+};
 use pharos_routing::bgp::{ExtendedNextHop, Peering, PeeringCheck, SessionConfig};
 use pharos_routing::{
     Community, Families, Family, LargeCommunity, MAX_COMMUNITIES, MAX_LARGE_COMMUNITIES, MAX_PREPENDS,
@@ -50,11 +54,37 @@ pub struct Config {
     pub hold_down: HoldDown,
     /// How long a drained node stays announced at level draining.
     pub drain_time: DrainTime,
+    /// What else the policy holds to.
+    pub rules: Rules,
     /// The responder's status endpoint; `None` where the responder has none (serials and refusals are then
     /// not known, and no alarm says so).
     pub status: Option<StatusConfig>,
     /// Whether decisions are carried out.
     pub mode: Mode,
+    /// The directory for what has to survive a restart; `None` where nothing has to.
+    pub state: Option<PathBuf>,
+    /// Where signals are recorded; `None` where they are not.
+    pub record: Option<RecordConfig>,
+}
+
+/// Where signals are recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordConfig {
+    /// The file; the one before it has the same name and `.1`.
+    pub path: PathBuf,
+    /// How many octets both may have together.
+    pub octets: u64,
+}
+
+/// What the policy holds to beside its groups and hold-downs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Prefixes that health never gates.
+    pub anchors: Vec<AnchorConfig>,
+    /// How often a prefix may get better.
+    pub returns: ReturnCap,
+    /// How long a drained node goes on answering at least.
+    pub linger: Linger,
 }
 
 /// Whether decisions are carried out.
@@ -504,28 +534,39 @@ impl Config {
         session
     }
 
-    /// What the policy is told.
-    pub(crate) fn policy(&self) -> PolicyConfig {
+    /// What the policy is told; also for those who replay what another policy heard.
+    pub fn policy(&self) -> PolicyConfig {
         let ProbeConfig { interval, timeout, fall, rise, zones_per_round } = self.probe;
         // A live prober is heard each interval, or each timeout when the responder hangs; ten of them without
         // a word mean that the prober itself is stuck. Three seconds forgive a starved machine.
         let stale = (interval.max(timeout) * 10).max(Duration::from_secs(3));
         let zones: usize = self.groups.iter().map(|group| group.required_zones.len()).sum();
         let rounds = u32::try_from(zones.div_ceil(zones_per_round.get())).unwrap_or(u32::MAX);
-        let status = self.status.map(|status| {
-            let stale = (status.interval + status.timeout) * 3;
-            Timing { fall: Fall::new(2), rise: Rise::new(1), stale }
-        });
         PolicyConfig {
             groups: self.groups.clone(),
+            anchors: self.rules.anchors.clone(),
             probe: Timing { fall, rise, stale },
             zone: Timing { fall, rise, stale: stale.saturating_mul(rounds.max(1)) },
-            status,
+            watched: self.watched(),
             hold_down: self.hold_down,
+            returns: self.rules.returns,
             // One transport notices a death at most a fall's rounds after the other.
             grace: interval.max(timeout).saturating_mul(fall.count().saturating_add(1)),
             drain_time: self.drain_time,
+            linger: self.rules.linger,
         }
+    }
+
+    /// What is watched beside probes and zones: whatever somebody here observes.
+    fn watched(&self) -> BTreeMap<Kind, Watch> {
+        let mut watched = BTreeMap::new();
+        if let Some(status) = self.status {
+            let stale = (status.interval + status.timeout) * 3;
+            for kind in [Kind::Status, Kind::Ready] {
+                watched.insert(kind, kind.watch(stale));
+            }
+        }
+        watched
     }
 }
 

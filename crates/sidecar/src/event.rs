@@ -89,8 +89,7 @@ pub enum Event {
     },
     /// An alarm came into force, or has news.
     AlarmRaised {
-        /// The kind: `zone-refused`, `status-unreachable`, `neighbour-down`, `bfd-down`, `drain-in-force`,
-        /// `drift`, `announcer-failing`.
+        /// The kind: one of [`AlarmId::KINDS`](pharos_policy::AlarmId::KINDS).
         kind: String,
         /// What it is about.
         subject: String,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pharos_policy::explain::{Explanation, SignalView};
 use pharos_policy::policy::Input;
-use pharos_policy::{Health, Prefix, PrefixError};
+use pharos_policy::{Health, Level, Prefix, PrefixError, Target};
 use thiserror::Error;
 use tokio::sync::broadcast;
 
@@ -23,7 +23,8 @@ use crate::status::{
     PrefixStatus, Status, StatusMode, TransitionStatus,
 };
 use crate::threads::Threads;
-use crate::{announcer, probe, responder, watchdog};
+use crate::words::{self, Book};
+use crate::{announcer, probe, record, responder, watchdog};
 
 /// The start of a sidecar; what runs is reached by its [`Handle`].
 #[derive(Debug)]
@@ -53,6 +54,39 @@ pub enum WhyError {
     },
 }
 
+/// Why a word is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum WordError {
+    /// Neither `all`, nor a group, nor a prefix.
+    #[error(transparent)]
+    Syntax(#[from] PrefixError),
+    /// Nothing of that name is configured.
+    #[error("{target} is not configured; there are {configured}")]
+    NotConfigured {
+        /// What was named.
+        target: Target,
+        /// What could have been, separated by commas.
+        configured: String,
+    },
+    /// A word for ever is a change of the configuration.
+    #[error("{lasts:?} is longer than a word may last, which is {LONGEST_WORD:?}")]
+    TooLong {
+        /// What was asked for.
+        lasts: Duration,
+    },
+    /// There is nothing to take back.
+    #[error("nothing on {target} is held or forced; in force are {in_force}")]
+    NothingToRelease {
+        /// What was named.
+        target: Target,
+        /// What could have been, separated by commas.
+        in_force: String,
+    },
+}
+
+/// A month. Whoever wants it longer wants another configuration, or none of us.
+pub const LONGEST_WORD: Duration = Duration::from_secs(31 * 86_400);
+
 impl Sidecar {
     /// Starts probing, deciding and announcing. Everything begins withdrawn. Spawns its own threads; the
     /// caller needs no runtime.
@@ -76,7 +110,13 @@ impl Sidecar {
             bfd: None,
         };
         let neighbours = config.neighbours.iter().map(neighbour).collect();
-        let keeper = Arc::new(Keeper::new(config.policy(), neighbours, announcer::views(&config))?);
+        let recording = config.record.clone().map(|settings| record::pair(settings, config.nsid.clone()));
+        let (recorder, tape) = recording.unzip();
+        let keeper = Arc::new(Keeper::new(config.policy(), neighbours, announcer::views(&config), recorder)?);
+        let book = config.state.as_deref().map(Book::in_directory);
+        if let Some(book) = &book {
+            book.recall(&keeper);
+        }
         let announcers = announcer::open(&config, &keeper)?;
         let required = config.groups.iter().flat_map(|group| group.required_zones.clone());
         let (responder, serials) = responder::client(Arc::clone(&keeper), config.status, required);
@@ -96,6 +136,14 @@ impl Sidecar {
         threads.spawn("pharos-probe", threads.stopping().or(probing))?;
         let watching = watchdog::run(Arc::clone(&keeper));
         threads.spawn("pharos-watch", threads.stopping().or(watching))?;
+        if let Some(book) = book {
+            let keeping = words::keep(Arc::clone(&keeper), book, threads.stopping());
+            threads.spawn("pharos-words", keeping)?;
+        }
+        if let Some(tape) = tape {
+            let recording = record::run(Arc::clone(&keeper), tape, threads.stopping());
+            threads.spawn("pharos-record", recording)?;
+        }
         Ok(Handle { config, keeper, threads })
     }
 }
@@ -119,6 +167,8 @@ impl Handle {
             mode: status_mode(self.config.mode),
             uptime_seconds: now.as_secs_f64(),
             prefixes: state.policy.levels().filter_map(explain).map(prefix_status).collect(),
+            drain: state.policy.drain_view(now),
+            words: state.policy.word_views(now),
             neighbours: state.neighbours.iter().map(|neighbour| neighbour_status(neighbour, now)).collect(),
             announcers: state.announcers.iter().map(|view| announcer_status(view, now)).collect(),
             alarms: (state.policy.alarms())
@@ -153,15 +203,89 @@ impl Handle {
         })
     }
 
-    /// Takes the traffic away: level draining at once, withdrawn after the drain time. Draining twice
-    /// replaces text and author.
-    pub fn drain(&self, text: &str, author: &str) {
-        self.keeper.take(Input::Drain { text: text.to_owned(), author: author.to_owned() });
+    /// Takes the traffic away: level draining at once, withdrawn after the drain time, or after `within` if
+    /// that is given. Draining twice replaces text and author. With `lasts` the drain ends by itself.
+    pub fn drain(
+        &self,
+        text: &str,
+        author: &str,
+        within: Option<Duration>,
+        lasts: Option<Duration>,
+    ) -> Result<(), WordError> {
+        if let Some(lasts) = lasts.filter(|lasts| *lasts > LONGEST_WORD) {
+            return Err(WordError::TooLong { lasts });
+        }
+        let expires = lasts.map(|lasts| self.after(lasts));
+        let (text, author) = (text.to_owned(), author.to_owned());
+        self.keeper.take(Input::Drain { text, author, within, expires });
+        Ok(())
     }
 
     /// Ends a drain; prefixes return at once to what their signals have earned meanwhile.
     pub fn undrain(&self, text: &str, author: &str) {
         self.keeper.take(Input::Undrain { text: text.to_owned(), author: author.to_owned() });
+    }
+
+    /// Keeps the levels in force, of `all`, a group or a prefix, for as long as `lasts`: neither better nor
+    /// worse, save that what cannot answer is withdrawn.
+    pub fn hold(&self, target: &str, lasts: Duration, text: &str, author: &str) -> Result<(), WordError> {
+        let target = self.known(target)?;
+        let expires = self.end_of(lasts)?;
+        let (text, author) = (text.to_owned(), author.to_owned());
+        self.keeper.take(Input::Hold { target, expires, text, author });
+        Ok(())
+    }
+
+    /// Gives `all`, a group or a prefix a level for as long as `lasts`, while it can answer.
+    pub fn force(
+        &self,
+        target: &str,
+        level: Level,
+        lasts: Duration,
+        text: &str,
+        author: &str,
+    ) -> Result<(), WordError> {
+        let target = self.known(target)?;
+        let expires = self.end_of(lasts)?;
+        let (text, author) = (text.to_owned(), author.to_owned());
+        self.keeper.take(Input::Force { target, level, expires, text, author });
+        Ok(())
+    }
+
+    /// Takes back what was held or forced: of a target and all that is narrower than it.
+    pub fn release(&self, target: &str, text: &str, author: &str) -> Result<(), WordError> {
+        let target = self.known(target)?;
+        {
+            let state = self.keeper.state();
+            if !state.policy.would_release(&target) {
+                let views = state.policy.word_views(self.keeper.clock.now());
+                let in_force: Vec<_> = views.iter().map(|view| view.target.to_string()).collect();
+                let in_force = if in_force.is_empty() { "none".to_owned() } else { in_force.join(", ") };
+                return Err(WordError::NothingToRelease { target, in_force });
+            }
+        }
+        self.keeper.take(Input::Release { target, text: text.to_owned(), author: author.to_owned() });
+        Ok(())
+    }
+
+    fn known(&self, target: &str) -> Result<Target, WordError> {
+        let target: Target = target.parse()?;
+        if self.keeper.state().policy.knows(&target) {
+            return Ok(target);
+        }
+        let groups = self.config.groups.iter().map(|group| group.name.clone());
+        let prefixes =
+            self.keeper.state().policy.levels().map(|(prefix, _)| prefix.to_string()).collect::<Vec<_>>();
+        let all = std::iter::once("all".to_owned()).chain(groups).chain(prefixes);
+        Err(WordError::NotConfigured { target, configured: all.collect::<Vec<_>>().join(", ") })
+    }
+
+    fn end_of(&self, lasts: Duration) -> Result<Duration, WordError> {
+        if lasts > LONGEST_WORD { Err(WordError::TooLong { lasts }) } else { Ok(self.after(lasts)) }
+    }
+
+    fn after(&self, lasts: Duration) -> Duration {
+        self.keeper.clock.now().saturating_add(lasts)
     }
 
     /// Events from now on.

@@ -16,7 +16,8 @@ use pharos_policy::alarm::Alarm;
 use pharos_policy::explain::Explanation;
 use pharos_policy::policy::{Input, Output, Policy};
 use pharos_policy::preference::HISTORY;
-use pharos_policy::{ConfigError, Health, Level, PolicyConfig, Prefix};
+use pharos_policy::trace::Standing;
+use pharos_policy::{ConfigError, Health, Level, PolicyConfig, Prefix, Saved};
 use pharos_routing::bgp::State as SessionState;
 use tokio::sync::{Notify, broadcast, watch};
 
@@ -26,6 +27,7 @@ use crate::clock::Clock;
 use crate::config::Mode;
 use crate::event::Event;
 use crate::metrics::Metrics;
+use crate::record::Recorder;
 
 /// Events that a slow watcher may lag behind before it misses some; a night of flapping fits.
 const EVENTS: usize = 1024;
@@ -85,6 +87,7 @@ pub(crate) struct State {
     pub(crate) neighbours: Vec<Neighbour>,
     pub(crate) announcers: Vec<View>,
     pub(crate) transitions: VecDeque<Past>,
+    recorder: Option<Recorder>,
 }
 
 /// The one owner of the policy.
@@ -96,6 +99,7 @@ pub(crate) struct Keeper {
     events: broadcast::Sender<Event>,
     levels: watch::Sender<Levels>,
     stepped: Notify,
+    words: Notify,
     /// When the ticker last ran, in milliseconds of the clock.
     ticked_ms: AtomicU64,
 }
@@ -106,6 +110,7 @@ impl Keeper {
         policy: PolicyConfig,
         neighbours: Vec<Neighbour>,
         announcers: Vec<View>,
+        recorder: Option<Recorder>,
     ) -> Result<Self, ConfigError> {
         let clock = Clock::start();
         let policy = Policy::new(clock.now(), policy)?;
@@ -113,10 +118,17 @@ impl Keeper {
         Ok(Self {
             clock,
             metrics: Metrics::new(),
-            state: Mutex::new(State { policy, neighbours, announcers, transitions: VecDeque::new() }),
+            state: Mutex::new(State {
+                policy,
+                neighbours,
+                announcers,
+                transitions: VecDeque::new(),
+                recorder,
+            }),
             events: broadcast::Sender::new(EVENTS),
             levels: watch::Sender::new(levels),
             stepped: Notify::new(),
+            words: Notify::new(),
             ticked_ms: AtomicU64::new(0),
         })
     }
@@ -129,18 +141,64 @@ impl Keeper {
 
     /// Takes an observation or a command, and publishes what came of it.
     pub(crate) fn take(&self, input: Input) {
+        self.step(|state, now, outputs| {
+            if let Some(recorder) = &mut state.recorder {
+                recorder.heard(now, &input);
+            }
+            state.policy.step(now, input, outputs);
+        });
+    }
+
+    /// How the policy stands, and when that was; `unix` is the wall clock.
+    pub(crate) fn standing(&self, unix: Duration) -> (Duration, Standing) {
+        let state = self.state();
+        let now = self.clock.now();
+        (now, state.policy.standing_now(now, unix))
+    }
+
+    /// Inputs that the recorder could not hand over since this was last asked.
+    pub(crate) fn take_lost_notes(&self) -> u64 {
+        self.state().recorder.as_mut().map_or(0, Recorder::take_lost)
+    }
+
+    /// So many inputs were handed over and not written.
+    pub(crate) fn lost_notes(&self, count: u64) {
+        if let Some(recorder) = &mut self.state().recorder {
+            recorder.lose(count);
+        }
+    }
+
+    /// Takes back the operator's words of before a restart; `unix` is the wall clock.
+    pub(crate) fn restore(&self, unix: Duration, saved: Saved) {
+        self.step(|state, now, outputs| state.policy.restore(now, unix, saved, outputs));
+    }
+
+    /// The operator's words, to be written down; `unix` is the wall clock.
+    pub(crate) fn saved(&self, unix: Duration) -> Saved {
+        self.state().policy.saved(self.clock.now(), unix)
+    }
+
+    /// Waits until the operator's words are others than when it last returned.
+    pub(crate) async fn words_changed(&self) {
+        self.words.notified().await;
+    }
+
+    fn step(&self, step: impl FnOnce(&mut State, Duration, &mut Vec<Output>)) {
         let mut outputs = Vec::new();
         let mut events = Vec::new();
         {
             let mut state = self.state();
             // Read under the lock, so that the policy sees its inputs in the order of their times.
             let now = self.clock.now();
-            state.policy.step(now, input, &mut outputs);
+            step(&mut state, now, &mut outputs);
+            if let Some(recorder) = &mut state.recorder {
+                outputs.iter().for_each(|output| recorder.made(now, output));
+            }
             if outputs.iter().any(|output| matches!(output, Output::Level { .. })) {
                 self.levels.send_replace(state.policy.levels().collect());
             }
             for output in outputs {
-                events.push(self.publish(&mut state, now, output));
+                events.extend(self.publish(&mut state, now, output));
             }
         }
         self.stepped.notify_one();
@@ -150,7 +208,7 @@ impl Keeper {
     }
 
     /// Remembers and counts an output, and tells the watchers; logging is left for after the lock.
-    fn publish(&self, state: &mut State, now: Duration, output: Output) -> Event {
+    fn publish(&self, state: &mut State, now: Duration, output: Output) -> Option<Event> {
         let event = match output {
             Output::Level { prefix, group, from, to, cause } => {
                 self.metrics.transition(prefix, from, to);
@@ -167,10 +225,14 @@ impl Keeper {
             Output::AlarmCleared(Alarm { id, .. }) => {
                 Event::AlarmCleared { kind: id.kind().to_owned(), subject: id.to_string() }
             }
+            Output::WordsChanged => {
+                self.words.notify_one();
+                return None;
+            }
         };
         // Nobody listening is not an error.
         let _ = self.events.send(event.clone());
-        event
+        Some(event)
     }
 
     /// Changes what is known about a neighbour; `event` is published with it.
@@ -260,7 +322,9 @@ fn log(event: &Event) {
         Event::Route { prefix, group, from, to, cause } => {
             tracing::info!(%prefix, group, %from, %to, cause, "route");
         }
-        Event::Signal { signal, from, to, text } if *to == Health::Bad => {
+        Event::Signal { signal, from, to, text }
+            if matches!(to, Health::Warned | Health::Bad | Health::Expired) =>
+        {
             tracing::warn!(signal, %from, %to, text, "signal");
         }
         Event::Signal { signal, from, to, text } => tracing::info!(signal, %from, %to, text, "signal"),

@@ -15,6 +15,8 @@
 //!   encoded and decoded by hickory-proto, so that a bug in our own codec cannot hide from its own check;
 //! * the responder's `/status`: expected serials, and alarms for refused zones;
 //! * the keeper: owns the policy and the clock, and publishes what changes;
+//! * the recorder: everything that the policy hears goes into a bounded pair of files, for replays;
+//! * the words: what the operator said is written down and survives a restart;
 //! * the announcers: each reconciles what it observes with what was decided, and reports drift. Our own BGP
 //!   speaker has one session per neighbour. The session is the lease: when this process dies, the kernel
 //!   closes it and the route goes. There is no graceful restart. What the death of this process means to the
@@ -25,13 +27,14 @@
 //! Probing, BGP, each kind of other announcer, and keeping time have a thread with a runtime of their own, so
 //! that neither a busy management endpoint nor each other can make a hold timer or a probe late; BFD has one without a
 //! runtime. A last one ends the process, and
-//! with it the sessions, when the keeper no longer runs: nobody else would withdraw what is announced.
+//! with it the sessions, when the keeper no longer runs: nobody else would withdraw what is announced. Two more
+//! write files, so that a disk that hangs makes nothing late.
 //! [`Sidecar::start`] makes the
 //! threads and returns; it needs no runtime of the caller's, and [`Handle`] works from anywhere.
 //!
 //! # Not there yet
 //!
-//! A drain is forgotten when the sidecar restarts: it returns as healthy as it finds itself. Probes are not
+//! Probes are not
 //! pinned to each CPU in turn, so with steering by CPU a stuck worker among several is the responder's own
 //! business to notice. The wire probe and BFD are to come.
 #![forbid(unsafe_code)]
@@ -45,22 +48,32 @@ mod handle;
 mod keeper;
 mod metrics;
 mod probe;
+mod record;
 mod responder;
 pub mod status;
 mod threads;
 mod watchdog;
+mod words;
 
 pub use config::{
     AnnouncerConfig, Attributes, BeforeSession, BfdConfig, BirdConfig, Config, Death, ExecConfig,
-    LeaseConfig, LevelMap, MarkerConfig, Mode, NeighbourConfig, ObserveConfig, ProbeConfig, Reload, Role,
-    StartError, StatusConfig, Way,
+    LeaseConfig, LevelMap, MarkerConfig, Mode, NeighbourConfig, ObserveConfig, ProbeConfig, RecordConfig,
+    Reload, Role, Rules, StartError, StatusConfig, Way,
 };
 pub use event::Event;
-pub use handle::{Handle, Sidecar, WhyError};
+pub use handle::{Handle, LONGEST_WORD, Sidecar, WhyError, WordError};
 pub use pharos_netio::bgp::{Gtsm, Md5Key};
 pub use pharos_policy::{
-    Degrade, DrainTime, Explanation, Fall, Family, GroupConfig, HoldDown, Level, Prefix, Rise,
+    AnchorConfig, AnchorDrain, Degrade, DrainTime, Explanation, Fall, Family, GroupConfig, HoldDown, Level,
+    Linger, OnExpiry, OnOverload, Prefix, ReturnCap, Rise, Target,
 };
 pub use pharos_routing::bgp::{Peering, PeeringCheck};
 pub use pharos_routing::{Community, Families, LargeCommunity};
 pub use status::Status;
+
+/// What was recorded, and how to replay it.
+pub mod trace {
+    pub use crate::record::older;
+    pub use pharos_policy::replay::{Empty, Moved, Replay, World};
+    pub use pharos_policy::trace::{Line, VERSION};
+}

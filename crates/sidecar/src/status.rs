@@ -7,7 +7,7 @@
 use std::fmt;
 
 use pharos_policy::explain::{Age, NextChange, Reason, SignalView};
-use pharos_policy::{Level, Prefix};
+use pharos_policy::{DrainPhase, DrainView, Level, Prefix, WordView};
 use serde::{Deserialize, Serialize};
 
 /// Signals that are listed at most, those that are not good first; a group may require thousands of zones.
@@ -30,6 +30,12 @@ pub struct Status {
     pub uptime_seconds: f64,
     /// Every configured prefix.
     pub prefixes: Vec<PrefixStatus>,
+    /// The drain in force.
+    #[serde(default)]
+    pub drain: Option<DrainView>,
+    /// Holds and forced levels in force.
+    #[serde(default)]
+    pub words: Vec<WordView>,
     /// Every configured neighbour.
     pub neighbours: Vec<NeighbourStatus>,
     /// Every other announcer.
@@ -171,8 +177,7 @@ impl fmt::Display for DriftStatus {
 /// One alarm in force.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlarmStatus {
-    /// The kind: `zone-refused`, `status-unreachable`, `neighbour-down`, `bfd-down`, `drain-in-force`,
-    /// `drift`, `announcer-failing`.
+    /// The kind: one of [`AlarmId::KINDS`](pharos_policy::AlarmId::KINDS).
     pub kind: String,
     /// What it is about.
     pub subject: String,
@@ -221,6 +226,7 @@ impl fmt::Display for Status {
             write!(f, "  {:<22} {:<11} {:>7}", prefix.prefix, prefix.level, age(prefix.level_age_seconds))?;
             writeln!(f, "  {}", prefix.reasons.first().map_or("", |reason| &reason.text))?;
         }
+        self.write_words(f)?;
         writeln!(f, "\nneighbours")?;
         for neighbour in &self.neighbours {
             write!(f, "  {} AS{} {}", neighbour.name, neighbour.remote_as, neighbour.state)?;
@@ -282,6 +288,37 @@ impl fmt::Display for AnnouncerStatus {
         }
         for line in &self.said {
             writeln!(f, "    said {line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Status {
+    fn write_words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.drain.is_none() && self.words.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "\noperator")?;
+        if let Some(drain) = &self.drain {
+            write!(f, "  drained {} ago {}", age(drain.age_seconds), drain.words)?;
+            match drain.phase {
+                DrainPhase::Draining => {
+                    let left = age(drain.withdraw_after_seconds.unwrap_or_default());
+                    writeln!(f, "; withdrawn in {left} at the latest")?;
+                }
+                DrainPhase::Lingering => {
+                    let left = age(drain.linger_left_seconds.unwrap_or_default());
+                    writeln!(f, "; withdrawn, keep answering for {left} at least and while queries come")?;
+                }
+                DrainPhase::Done => writeln!(f, "; withdrawn, this node may stop")?,
+            }
+            if let Some(left) = drain.expires_after_seconds {
+                writeln!(f, "    ends by itself in {}", age(left))?;
+            }
+        }
+        for word in &self.words {
+            let (said, left) = (age(word.age_seconds), age(word.expires_after_seconds));
+            writeln!(f, "  {} {} {said} ago {}, for {left} more", word.target, word.what, word.words)?;
         }
         Ok(())
     }

@@ -94,7 +94,7 @@ fn metrics_status_and_why_agree() {
     assert_eq!(sidecar.0.ready(), Ok(()));
     let registry = Registry::new();
     sidecar.0.register(&registry).unwrap();
-    sidecar.0.drain("to see it", "ada");
+    sidecar.0.drain("to see it", "ada", None, None).unwrap();
     sidecar.until_level(V4, "withdrawn");
 
     let mut text = Vec::new();

@@ -129,7 +129,7 @@ fn a_drained_node_asks_to_be_avoided_then_withdraws_and_returns_on_a_word() {
     let sidecar = Running::start(config(&[V4], vec![responder.address], vec![active(router.address)]));
     router.until_known(V4);
 
-    sidecar.0.drain("new disks", "ada");
+    sidecar.0.drain("new disks", "ada", None, None).unwrap();
     assert_eq!(sidecar.alarms(), ["drain in force: drained by ada: new disks"]);
     router.until_gone(V4);
     let avoided = |seen: &common::collector::Seen| seen.log.iter().any(|line| line.contains(" 65535:0"));

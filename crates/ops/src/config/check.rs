@@ -6,7 +6,8 @@
 mod neighbours;
 
 use super::schema::{
-    GroupSection, PharosFile, ProbeSection, ResponderSection, SiteFile, TcpSection, XdpCopy, XdpMode,
+    GroupSection, PharosFile, ProbeSection, ResponderSection, SidecarSection, SiteFile, TcpSection, XdpCopy,
+    XdpMode,
 };
 use super::values::{Family, Prefix};
 use super::{Diagnostic, Need, Severity, Source};
@@ -276,14 +277,43 @@ impl Checker<'_> {
                 "write at most 1h; the default is 10s",
             );
         }
-        if sidecar.drain_time.0 > Duration::from_secs(86_400) {
-            let what = format!("`drain-time` is {}", sidecar.drain_time);
-            self.error(
-                In::Pharos,
-                &[Key("sidecar"), Key("drain-time")],
-                what,
-                "write at most 24h; the default is 10s",
-            );
+        for (key, time, remedy) in [
+            ("drain-time", &sidecar.drain_time, "write at most 24h; the default is 10s"),
+            ("linger", &sidecar.linger, "write at most 24h; the default is 2m"),
+        ] {
+            if time.0 > Duration::from_secs(86_400) {
+                self.error(In::Pharos, &[Key("sidecar"), Key(key)], format!("`{key}` is {time}"), remedy);
+            }
+        }
+        for (key, number, least, most) in [
+            ("returns-per-hour", sidecar.returns_per_hour, 1, 1000),
+            ("record-megabytes", sidecar.record_megabytes, 0, 10_000),
+        ] {
+            if !(least..=most).contains(&number) {
+                let remedy = format!("write {least} to {most}");
+                self.error(In::Pharos, &[Key("sidecar"), Key(key)], format!("`{key}` is {number}"), remedy);
+            }
+        }
+        self.anchors(sidecar);
+    }
+
+    fn anchors(&mut self, sidecar: &SidecarSection) {
+        let mut seen = HashSet::new();
+        for (index, anchor) in sidecar.anchors.iter().enumerate() {
+            let path = [Key("sidecar"), Key("anchors"), Item(index), Key("prefix")];
+            let prefix = anchor.prefix;
+            if let Some(group) = sidecar.groups.iter().find(|group| group.prefixes.contains(&prefix)) {
+                let what = format!("{prefix} is already in group `{}`", group.name);
+                let remedy = "an anchor is a less-specific prefix, which covers those of groups";
+                self.error(In::Pharos, &path, what, remedy);
+            } else if !seen.insert(prefix) {
+                self.error(In::Pharos, &path, format!("anchor {prefix} is listed twice"), "keep one of them");
+            } else if !sidecar.groups.iter().flat_map(|group| &group.prefixes).any(|it| prefix.covers(it)) {
+                let what = format!("anchor {prefix} covers no group's prefix");
+                let remedy =
+                    "it draws traffic that nobody here answers: name one that covers a group's prefix";
+                self.warning(In::Pharos, &path, what, remedy);
+            }
         }
     }
 

@@ -119,6 +119,7 @@ pub fn all_options() -> impl Iterator<Item = &'static OptionDoc> {
         .chain(ZoneEntry::OPTIONS)
         .chain(SidecarSection::OPTIONS)
         .chain(GroupSection::OPTIONS)
+        .chain(AnchorSection::OPTIONS)
         .chain(ProbeSection::OPTIONS)
         .chain(SiteFile::OPTIONS)
         .chain(XdpSection::OPTIONS)

@@ -156,6 +156,11 @@ impl Prefix {
     pub fn contains(&self, address: IpAddr) -> bool {
         Family::of(address) == self.family() && masked(address, self.length_bits) == self.address
     }
+
+    /// Whether all of `other` lies inside, and more beside it.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.length_bits < other.length_bits && self.contains(other.address)
+    }
 }
 
 fn masked(address: IpAddr, length_bits: u8) -> IpAddr {

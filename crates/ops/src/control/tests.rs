@@ -68,7 +68,7 @@ async fn each_bad_request_is_told_what_is_wrong_and_the_next_good_one_is_answere
     let scratch = Scratch::new("bad");
     let path = scratch.socket();
     let _stop = start(&path);
-    let cases: [(&[u8], &str); 9] = [
+    let cases: [(&[u8], &str); 11] = [
         (
             b"reload please",
             r#"{"error":"the request is not JSON: expected value at line 1 column 1","ok":false,"remedy":"send one JSON object on one line, like {\"command\":\"status\"}"}"#,
@@ -79,11 +79,11 @@ async fn each_bad_request_is_told_what_is_wrong_and_the_next_good_one_is_answere
         ),
         (
             b"{}",
-            r#"{"error":"the request has no \"command\"","ok":false,"remedy":"the commands are status, reload, why, drain, undrain"}"#,
+            r#"{"error":"the request has no \"command\"","ok":false,"remedy":"the commands are status, reload, why, drain, undrain, hold, force, release"}"#,
         ),
         (
             b"{\"command\":\"explode\"}",
-            r#"{"error":"there is no command \"explode\"","ok":false,"remedy":"the commands are status, reload, why, drain, undrain"}"#,
+            r#"{"error":"there is no command \"explode\"","ok":false,"remedy":"the commands are status, reload, why, drain, undrain, hold, force, release"}"#,
         ),
         (
             b"{\"command\":\"why\"}",
@@ -95,11 +95,19 @@ async fn each_bad_request_is_told_what_is_wrong_and_the_next_good_one_is_answere
         ),
         (
             b"{\"command\":\"drain\",\"reason\":\"x\"}",
-            r#"{"error":"drain has no key \"reason\"","ok":false,"remedy":"besides \"command\" its keys are: text, author"}"#,
+            r#"{"error":"drain has no key \"reason\"","ok":false,"remedy":"besides \"command\" its keys are: within_seconds, lasts_seconds, text, author"}"#,
         ),
         (
             b"{\"command\":\"drain\",\"text\":\"x\",\"text\":\"y\"}",
             r#"{"error":"the request has \"text\" twice","ok":false,"remedy":"keep one of them"}"#,
+        ),
+        (
+            b"{\"command\":\"hold\",\"target\":\"all\"}",
+            r#"{"error":"how long it lasts is missing","ok":false,"remedy":"add \"lasts_seconds\", like 3600"}"#,
+        ),
+        (
+            b"{\"command\":\"hold\",\"target\":\"all\",\"lasts_seconds\":-1}",
+            r#"{"error":"\"lasts_seconds\" is no time","ok":false,"remedy":"write \"lasts_seconds\":3600, in seconds"}"#,
         ),
         (
             b"\xff\xfe\x00",
@@ -244,9 +252,19 @@ async fn a_client_is_told_when_nobody_answers_or_the_process_refuses() {
 fn requests_and_replies_survive_their_lines() {
     let order = Order { text: "kernel \"update\"\n".to_owned(), author: "ops".to_owned() };
     let why = Request::Why { prefix: "2001:db8::/32".to_owned() };
-    for request in
-        [Request::Status, Request::Reload, why, Request::Drain(order.clone()), Request::Undrain(order)]
-    {
+    let (target, lasts) = ("main".to_owned(), Duration::from_secs(3600));
+    let level = "degraded".to_owned();
+    for request in [
+        Request::Status,
+        Request::Reload,
+        why,
+        Request::Drain { within: None, lasts: Some(lasts), order: order.clone() },
+        Request::Drain { within: Some(Duration::from_millis(1500)), lasts: None, order: order.clone() },
+        Request::Undrain(order.clone()),
+        Request::Hold { target: target.clone(), lasts, order: order.clone() },
+        Request::Force { target: target.clone(), level, lasts, order: order.clone() },
+        Request::Release { target, order },
+    ] {
         assert!(!request.to_line().contains('\n'));
         assert_eq!(Request::parse(request.to_line().as_bytes()), Ok(request));
     }

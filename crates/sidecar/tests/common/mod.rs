@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use pharos_sidecar::{
     Community, Config, Degrade, DrainTime, Fall, GroupConfig, Handle, HoldDown, LevelMap, Mode,
-    NeighbourConfig, ProbeConfig, Rise, Role, Sidecar, StatusConfig,
+    NeighbourConfig, OnExpiry, OnOverload, ProbeConfig, Rise, Role, Rules, Sidecar, StatusConfig,
 };
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
@@ -56,6 +56,8 @@ pub(crate) fn config(
             required_zones: vec!["example.com".into()],
             addresses,
             degrade: Degrade::Allowed,
+            expired: OnExpiry::default(),
+            overload: OnOverload::default(),
         }],
         neighbours,
         announcers: Vec::new(),
@@ -69,8 +71,11 @@ pub(crate) fn config(
         },
         hold_down: HoldDown::new(Duration::from_millis(50)),
         drain_time: DrainTime(Duration::from_millis(200)),
+        rules: Rules::default(),
         status: None,
         mode: Mode::Announce,
+        state: None,
+        record: None,
     }
 }
 

@@ -11,7 +11,7 @@ section! {
         /// Where HTTP serves /metrics, /livez, /readyz and /status.
         #[serde(default = "sidecar_management")]
         management: Endpoint, write "ADDRESS:PORT", Value("127.0.0.1:9154");
-        /// The unix socket by which `pharos status`, `why`, `drain` and `undrain` reach the sidecar. File
+        /// The unix socket by which `pharos status`, `why`, `drain`, `hold` and the like reach the sidecar. File
         /// permissions decide who may: mode 0660.
         #[serde(default = "sidecar_control")]
         control: PathBuf, write "path", Value("/run/pharos/sidecar.sock");
@@ -29,6 +29,29 @@ section! {
         /// routes are withdrawn.
         #[serde(default = "drain_time")]
         drain_time: Period, write "duration, at most 24h", Value("10s");
+        /// How long a drained node has to go on answering after its routes are gone, at least: those who have not
+        /// heard still ask. `pharos status` then says that it may stop, once no real queries come any more.
+        #[serde(default = "linger")]
+        linger: Period, write "duration, at most 24h", Value("2m");
+        /// How often a prefix may return or get better within an hour. Leaving is never bounded.
+        #[serde(default = "returns_per_hour")]
+        returns_per_hour: u16, write "1 to 1000", Value("10");
+        /// Less-specific prefixes that cover those of the groups and that health never gates: announced as long as
+        /// the sidecar lives, so that a fault common to all nodes leaves no address unreachable. Recommended.
+        #[serde(default)]
+        anchors: Vec<AnchorSection>, write "list of sections", Described("none");
+        /// The directory in which the sidecar keeps what has to survive its restart: the operator's words, and the
+        /// recorded signals.
+        #[serde(default)]
+        state: Option<PathBuf>, write "path",
+            Described("/var/lib/pharos if the control socket is in /run, else the control socket's directory");
+        /// The file into which everything that the policy hears is recorded, for `pharos simulate`. When it is half
+        /// of its size, it is renamed to the same name with `.1` and begun anew.
+        #[serde(default)]
+        record: Option<PathBuf>, write "path", Described("signals.jsonl in the state directory");
+        /// So many megabytes are recorded at most, in both files together; with 0 nothing is.
+        #[serde(default = "record_megabytes")]
+        record_megabytes: u16, write "0 to 10000", Value("64");
         /// Whether decisions are carried out: dry-run decides and reports everything, and tells nobody.
         #[serde(default = "announcing")]
         mode: SidecarMode, write "announce or dry-run", Value("announce");
@@ -53,6 +76,27 @@ section! {
         /// an ECMP router, where one degraded node would send the whole site's traffic to the others.
         #[serde(default = "degrade")]
         degrade: Degrade, write "allowed or never", Value("allowed");
+        /// What becomes of the group when its signatures have expired. Signing tends to break everywhere at once:
+        /// with withdraw, all nodes then withdraw.
+        #[serde(default = "expired")]
+        expired: Expired, write "last-resort or withdraw", Value("last-resort");
+        /// What becomes of the group while queries are dropped although every worker runs. With hold this node
+        /// absorbs what it can; with degrade it asks for less after a minute; with withdraw the flood goes to the
+        /// next node.
+        #[serde(default = "overload")]
+        overload: Overload, write "hold, degrade or withdraw", Value("hold");
+    }
+}
+
+section! {
+    /// A prefix that health never gates.
+    AnchorSection at "sidecar.anchors[]" {
+        /// The prefix.
+        prefix: Prefix, write "PREFIX/LENGTH", Required;
+        /// Whether it drains with the node. One that stays draws no traffic while other nodes announce the specific
+        /// prefixes.
+        #[serde(default = "anchor_drain")]
+        drain: AnchorDrain, write "stays or follows", Value("stays");
     }
 }
 
@@ -94,6 +138,38 @@ pub enum Degrade {
     Never,
 }
 
+/// What becomes of a group whose signatures have expired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expired {
+    /// Only if nobody else is left.
+    LastResort,
+    /// Not announced.
+    Withdraw,
+}
+
+/// What becomes of a group under overload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overload {
+    /// Nothing but an alarm.
+    Hold,
+    /// One step less traffic is asked for.
+    Degrade,
+    /// Not announced.
+    Withdraw,
+}
+
+/// Whether an anchor drains with the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnchorDrain {
+    /// It stays.
+    Stays,
+    /// It drains.
+    Follows,
+}
+
 fn sidecar_management() -> Endpoint {
     loopback(9154)
 }
@@ -108,6 +184,30 @@ fn hold_down() -> Period {
 
 fn drain_time() -> Period {
     period_ms(10_000)
+}
+
+fn linger() -> Period {
+    period_ms(120_000)
+}
+
+fn returns_per_hour() -> u16 {
+    10
+}
+
+fn record_megabytes() -> u16 {
+    64
+}
+
+fn expired() -> Expired {
+    Expired::LastResort
+}
+
+fn overload() -> Overload {
+    Overload::Hold
+}
+
+fn anchor_drain() -> AnchorDrain {
+    AnchorDrain::Stays
 }
 
 fn announcing() -> SidecarMode {

@@ -1,0 +1,144 @@
+//! What the signals ask of a prefix, and what spares it.
+//!
+//! One signal asks one level of one prefix. A bad one may be *spared* for a reason that the explanation names:
+//!
+//! | spared because | which signals | until |
+//! |---|---|---|
+//! | its grace runs | kinds that have one | the grace ends |
+//! | the clock is wrong | data-age, signatures | the clock is good again |
+//! | overload explains it | UDP and TCP probes, merely unanswered, and the zones that nobody could ask | see below |
+//! | degrade is off for the group | whatever asks for degraded or last-resort | never |
+//!
+//! Overload explains a probe that nobody answers while drops rise, every worker goes round its loop, and the
+//! responder's status tells so: all three are required, freshly. Once the drops have ended, a probe that is
+//! answered again has its time to be believed. If the status falls silent, or a heartbeat
+//! stops, or one probe is refused, the explanation is gone and the prefix is withdrawn in that same step. So a
+//! flood alone empties no POP, and a responder that hangs in a flood is withdrawn once its status has failed.
+
+use std::time::Duration;
+
+use super::{Policy, Role, Route};
+use crate::config::{Degrade, GroupConfig};
+use crate::kind::{Kind, SignalId};
+use crate::level::Level;
+use crate::preference::Wish;
+use crate::signal::Health;
+
+/// What one signal asks of one prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ask {
+    pub(super) level: Level,
+    /// Why a signal that is bad asks for nothing.
+    pub(super) spared: Option<Spared>,
+}
+
+/// Why a bad signal asks for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spared {
+    /// It has not been bad for long enough; the end of its grace.
+    Grace(Duration),
+    /// The clock by which it is judged is wrong.
+    Clock,
+    /// The node drops queries, and does what it can.
+    Overload,
+    /// The group asks for no less than everything, or is withdrawn.
+    DegradeOff,
+    /// Its kind, or the group's choice, makes an alarm of it and no more.
+    AlarmOnly,
+}
+
+impl Ask {
+    const NOTHING: Self = Self { level: Level::Normal, spared: None };
+
+    const fn spared(why: Spared) -> Self {
+        Self { level: Level::Normal, spared: Some(why) }
+    }
+}
+
+impl Policy {
+    /// The worst that any signal asks for, and the worst of those that mean "cannot answer".
+    pub(super) fn wish(&self, route: &Route) -> Wish {
+        if let Role::Anchor(_) = route.role {
+            return Wish { all: Level::Normal, able: Level::Normal };
+        }
+        let mut wish = Wish { all: Level::Normal, able: Level::Normal };
+        for &index in &route.needs {
+            let level = self.asks(route, index).level;
+            wish.all = wish.all.max(level);
+            if level == Level::Withdrawn && self.ids[index].kind().means_cannot_answer() {
+                wish.able = Level::Withdrawn;
+            }
+        }
+        wish
+    }
+
+    /// What one signal asks of one prefix.
+    pub(super) fn asks(&self, route: &Route, index: usize) -> Ask {
+        let Role::Service(group) = route.role else { return Ask::NOTHING };
+        let (id, group) = (&self.ids[index], &self.config.groups[group]);
+        match self.signals[index].health() {
+            Health::Good | Health::Warned => Ask::NOTHING,
+            Health::Unknown if id.kind().gates() => Ask { level: Level::Withdrawn, spared: None },
+            Health::Unknown => Ask::NOTHING,
+            Health::Bad | Health::Expired => self.bad_asks(group, id, index),
+        }
+    }
+
+    fn bad_asks(&self, group: &GroupConfig, id: &SignalId, index: usize) -> Ask {
+        if id.kind().needs_clock() && self.is_bad(&SignalId::Clock) {
+            return Ask::spared(Spared::Clock);
+        }
+        if self.is_excused(index) {
+            return Ask::spared(Spared::Overload);
+        }
+        if let Some(end) = self.grace_end(index) {
+            return Ask::spared(Spared::Grace(end));
+        }
+        let ceiling = id.ceiling(group);
+        let level = match (id, self.signals[index].health()) {
+            (SignalId::Signatures { .. }, Health::Bad) => Level::Degraded.min(ceiling),
+            _ => ceiling,
+        };
+        match (level, group.degrade) {
+            (Level::Normal, _) => Ask::spared(Spared::AlarmOnly),
+            (Level::Degraded | Level::LastResort, Degrade::Off) => Ask::spared(Spared::DegradeOff),
+            (level, _) => Ask { level, spared: None },
+        }
+    }
+
+    /// When a bad signal's grace ends, if it has not yet.
+    pub(super) fn grace_end(&self, index: usize) -> Option<Duration> {
+        let kind = self.ids[index].kind();
+        let ill = self.signals[index].ill_since().filter(|_| kind.asks())?;
+        let end = ill.saturating_add(self.grace(kind));
+        (end > self.clock).then_some(end)
+    }
+
+    /// Whether overload explains that this probe is unanswered, or did until it began to be answered again.
+    pub(super) fn is_excused(&self, index: usize) -> bool {
+        let signal = &self.signals[index];
+        let recovers = || self.excused.contains(&index) && signal.passed_last();
+        self.ids[index].kind() == Kind::Probe
+            && signal.is_merely_unanswered()
+            && self.is_told_to_run()
+            && (self.is_bad(&SignalId::Overload) || recovers())
+    }
+
+    /// Whether this is a zone that nobody could ask for, because overload swallows its probe.
+    pub(super) fn is_unseen(&self, index: usize) -> bool {
+        let SignalId::Zone { address, transport, .. } = self.ids[index] else { return false };
+        let probe = SignalId::Probe { address, transport };
+        let excused = |&probe: &usize| self.signals[probe].health().is_bad() && self.is_excused(probe);
+        self.signals[index].health() == Health::Good && self.index.get(&probe).is_some_and(excused)
+    }
+
+    /// Whether the responder itself says, freshly, that all of it runs.
+    fn is_told_to_run(&self) -> bool {
+        let good = |id: &SignalId| self.health(id) == Some(Health::Good);
+        good(&SignalId::Heartbeats) && good(&SignalId::Status)
+    }
+
+    fn is_bad(&self, id: &SignalId) -> bool {
+        self.health(id).is_some_and(Health::is_bad)
+    }
+}

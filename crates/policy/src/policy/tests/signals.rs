@@ -1,0 +1,283 @@
+//! What each kind of signal asks for, one by one, and what spares it.
+
+use super::*;
+use crate::alarm::AlarmId;
+use crate::config::PolicyConfig;
+
+/// The bench with every kind watched, by counts of two and three and short graces.
+pub(super) fn wide(degrade: Degrade, expired: OnExpiry, overload: OnOverload) -> PolicyConfig {
+    let mut config = settings(degrade);
+    config.groups[0].expired = expired;
+    config.groups[0].overload = overload;
+    let timing = config.probe;
+    let watch = |kind: Kind| {
+        let fall = if matches!(kind, Kind::Overload | Kind::Heartbeats) { Fall::new(1) } else { timing.fall };
+        // What is only told may be silent for a while.
+        let stale = if kind == Kind::Status { STALE } else { STALE * 4 };
+        let grace = if kind.asks() && !kind.means_cannot_answer() { GRACE * 2 } else { Duration::ZERO };
+        (kind, Watch { timing: Timing { fall, stale, ..timing }, grace })
+    };
+    config.watched = Kind::ALL.into_iter().filter(|kind| !kind.gates()).map(watch).collect();
+    config
+}
+
+fn announced(config: PolicyConfig) -> Bench {
+    let policy = Policy::new(Duration::ZERO, config).unwrap();
+    let mut bench = Bench { policy, now: Duration::ZERO, outputs: Vec::new() };
+    for _ in 0..13 {
+        bench.round();
+        bench.told(&[]);
+    }
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+    bench.outputs.clear();
+    bench
+}
+
+fn usual() -> Bench {
+    announced(wide(Degrade::Allowed, OnExpiry::default(), OnOverload::default()))
+}
+
+impl Bench {
+    /// Every signal but probes and zones passes, save those given.
+    fn told(&mut self, otherwise: &[(SignalId, Observation)]) {
+        let all: Vec<_> = self.policy.observed().filter(|id| !id.kind().gates()).cloned().collect();
+        for signal in all {
+            let other = otherwise.iter().find(|(id, _)| *id == signal);
+            let observation =
+                other.map_or_else(|| Observation::Pass("good".into()), |(_, seen)| seen.clone());
+            self.input(Input::Observe { signal, observation });
+        }
+    }
+
+    /// Rounds in which every probe passes and these signals are as given.
+    fn rounds(&mut self, count: u32, otherwise: &[(SignalId, Observation)]) {
+        for _ in 0..count {
+            self.round();
+            self.told(otherwise);
+        }
+    }
+
+    fn alarmed(&self, signal: &SignalId) -> bool {
+        let id = AlarmId::Signal { signal: signal.clone() };
+        self.policy.alarms().any(|alarm| alarm.id == id)
+    }
+
+    fn reasons(&self) -> String {
+        self.why(V4).reasons.iter().map(|reason| format!("{}: {}\n", reason.asks, reason.text)).collect()
+    }
+}
+
+fn fail() -> Observation {
+    Observation::Fail("broken".into())
+}
+
+fn group() -> Arc<str> {
+    Arc::from("main")
+}
+
+#[test]
+fn what_may_only_degrade_is_an_alarm_first_and_degrades_after_its_grace() {
+    let cases = [
+        SignalId::Slow { address: address_of(V4) },
+        SignalId::Wire { address: address_of(V4) },
+        SignalId::DefaultRoute { family: Family::Ipv4 },
+    ];
+    for signal in cases {
+        let mut bench = usual();
+        bench.rounds(2, &[(signal.clone(), fail())]);
+        assert!(bench.alarmed(&signal), "{signal}");
+        assert_eq!(bench.levels(), [Level::Normal; 2], "{signal} has its grace");
+        assert!(bench.reasons().contains("asks for nothing for"), "{}", bench.reasons());
+        assert!(
+            bench.why(V4).next_changes.iter().any(|next| next.to == Level::Degraded && next.after.is_some())
+        );
+        bench.rounds(4, &[(signal.clone(), fail())]);
+        assert_eq!(bench.levels(), [Level::Degraded, Level::Normal], "{signal}");
+        bench.rounds(30, &[(signal.clone(), fail())]);
+        assert_eq!(bench.levels(), [Level::Degraded, Level::Normal], "{signal} never withdraws");
+        bench.rounds(14, &[]);
+        assert_eq!(bench.levels(), [Level::Normal; 2]);
+        assert!(!bench.alarmed(&signal));
+    }
+}
+
+#[test]
+fn data_too_old_degrade_the_group_and_no_more() {
+    let mut bench = usual();
+    let old = [(SignalId::DataAge { group: group() }, fail())];
+    bench.rounds(60, &old);
+    assert_eq!(bench.levels(), [Level::Degraded; 2]);
+}
+
+#[test]
+fn signatures_go_from_an_alarm_over_degraded_to_last_resort() {
+    let signal = SignalId::Signatures { group: group() };
+    let mut bench = usual();
+    bench.rounds(2, &[(signal.clone(), Observation::Warn("expire within 7 d".into()))]);
+    assert!(bench.alarmed(&signal));
+    bench.rounds(10, &[(signal.clone(), Observation::Warn("expire within 7 d".into()))]);
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+    assert!(bench.reasons().contains("expire within 7 d"));
+    bench.rounds(10, &[(signal.clone(), Observation::Fail("expire within 1 d".into()))]);
+    assert_eq!(bench.levels(), [Level::Degraded; 2]);
+    bench.rounds(10, &[(signal.clone(), Observation::Expired("have expired".into()))]);
+    assert_eq!(bench.levels(), [Level::LastResort; 2]);
+}
+
+#[test]
+fn expired_signatures_withdraw_only_where_the_group_says_so() {
+    let signal = SignalId::Signatures { group: group() };
+    let mut bench = announced(wide(Degrade::Allowed, OnExpiry::Withdraw, OnOverload::default()));
+    bench.rounds(10, &[(signal.clone(), Observation::Fail("expire within 1 d".into()))]);
+    assert_eq!(bench.levels(), [Level::Degraded; 2]);
+    bench.rounds(5, &[(signal.clone(), Observation::Expired("have expired".into()))]);
+    assert_eq!(bench.levels(), [Level::Withdrawn; 2]);
+}
+
+#[test]
+fn a_clock_that_cannot_be_believed_silences_what_is_judged_by_it() {
+    let mut bench = usual();
+    let wrong = [
+        (SignalId::Clock, fail()),
+        (SignalId::Signatures { group: group() }, Observation::Expired("have expired".into())),
+        (SignalId::DataAge { group: group() }, fail()),
+    ];
+    bench.rounds(20, &wrong);
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+    assert!(bench.alarmed(&SignalId::Clock));
+    assert!(bench.reasons().contains("ignored while this host's clock is wrong"), "{}", bench.reasons());
+    bench.rounds(20, &wrong[1..]);
+    assert_eq!(bench.levels(), [Level::LastResort; 2], "once the clock is right, they count");
+}
+
+#[test]
+fn a_missing_address_and_a_stuck_worker_withdraw_at_once() {
+    let mut bench = usual();
+    let missing = SignalId::Address { ip: address_of(V4).ip() };
+    bench.fail(missing.clone());
+    bench.fail(missing.clone());
+    assert_eq!(bench.levels(), [Level::Withdrawn, Level::Normal]);
+    assert!(bench.alarmed(&missing));
+    let mut bench = usual();
+    bench.fail(SignalId::Heartbeats);
+    assert_eq!(bench.levels(), [Level::Withdrawn; 2]);
+}
+
+#[test]
+fn a_status_that_falls_silent_withdraws_nobody_and_forgets_what_it_told() {
+    let mut bench = usual();
+    bench.rounds(10, &[(SignalId::DataAge { group: group() }, fail())]);
+    assert_eq!(bench.levels(), [Level::Degraded; 2]);
+    for _ in 0..40 {
+        bench.round();
+    }
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+    let alarms: Vec<_> = bench.policy.alarms().map(|alarm| alarm.id.clone()).collect();
+    assert_eq!(alarms, [AlarmId::StatusUnreachable]);
+    assert_eq!(bench.policy.health(&SignalId::Heartbeats), Some(Health::Unknown));
+}
+
+#[test]
+fn overload_is_an_alarm_and_a_step_or_a_withdrawal_only_by_choice() {
+    let flood = [(SignalId::Overload, fail())];
+    for (choice, level) in [
+        (OnOverload::Hold, Level::Normal),
+        (OnOverload::Degrade, Level::Degraded),
+        (OnOverload::Withdraw, Level::Withdrawn),
+    ] {
+        let mut bench = announced(wide(Degrade::Allowed, OnExpiry::default(), choice));
+        bench.rounds(2, &flood);
+        assert_eq!(bench.levels(), [Level::Normal; 2], "there is a grace");
+        bench.rounds(20, &flood);
+        assert_eq!(bench.levels(), [level; 2]);
+        assert!(bench.alarmed(&SignalId::Overload));
+    }
+}
+
+/// One round in which the flood swallows every probe.
+fn swallowed(bench: &mut Bench, otherwise: &[(SignalId, Observation)]) {
+    bench.now += Duration::from_secs(1);
+    bench.told(otherwise);
+    let probes: Vec<_> =
+        bench.policy.needed().map(|(id, _)| id.clone()).filter(|id| id.kind() == Kind::Probe).collect();
+    for signal in probes {
+        let observation = Observation::Unanswered("no answer within 200ms".into());
+        bench.input(Input::Observe { signal, observation });
+    }
+}
+
+#[test]
+fn a_flood_that_swallows_the_probes_withdraws_nobody_while_every_worker_runs() {
+    let flood = [(SignalId::Overload, fail())];
+    let mut bench = usual();
+    for _ in 0..30 {
+        swallowed(&mut bench, &flood);
+        assert_eq!(bench.levels(), [Level::Normal; 2]);
+    }
+    assert!(bench.reasons().contains("overload explains it"), "{}", bench.reasons());
+    bench.rounds(5, &[]);
+    assert_eq!(bench.levels(), [Level::Normal; 2], "and nothing happens when it ends");
+}
+
+#[test]
+fn a_hang_in_a_flood_withdraws_as_soon_as_a_heartbeat_or_the_status_says_so() {
+    let flood = (SignalId::Overload, fail());
+    for other in [SignalId::Heartbeats, SignalId::Status] {
+        let mut bench = usual();
+        for _ in 0..5 {
+            swallowed(&mut bench, std::slice::from_ref(&flood));
+        }
+        swallowed(&mut bench, &[flood.clone(), (other.clone(), fail())]);
+        swallowed(&mut bench, &[flood.clone(), (other.clone(), fail())]);
+        assert_eq!(bench.levels(), [Level::Withdrawn; 2], "{other}");
+        assert_eq!(
+            bench.policy.health(&zone(V4, Transport::Udp)),
+            Some(Health::Bad),
+            "readiness is earned anew"
+        );
+    }
+}
+
+#[test]
+fn a_refused_probe_in_a_flood_withdraws_at_once() {
+    let flood = [(SignalId::Overload, fail())];
+    let mut bench = usual();
+    for _ in 0..5 {
+        swallowed(&mut bench, &flood);
+    }
+    bench.fail(probe(V4, Transport::Udp));
+    assert_eq!(bench.levels(), [Level::Withdrawn, Level::Normal]);
+}
+
+#[test]
+fn next_to_no_traffic_is_an_alarm_at_level_normal_and_only_there() {
+    let traffic = SignalId::Traffic { prefix: V4.parse().unwrap() };
+    let mut bench = usual();
+    bench.rounds(10, &[(traffic.clone(), fail())]);
+    assert!(bench.alarmed(&traffic));
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+    let text = bench.policy.alarms().next().unwrap().text.clone();
+    assert_eq!(text, "announced at level normal, yet broken");
+    bench.rounds(10, &[(traffic.clone(), fail()), (SignalId::DataAge { group: group() }, fail())]);
+    assert_eq!(bench.levels(), [Level::Degraded; 2]);
+    assert!(!bench.alarmed(&traffic), "who asks for less must not wonder that less comes");
+}
+
+#[test]
+fn an_anchor_stands_from_the_start_and_through_everything() {
+    let mut config = wide(Degrade::Allowed, OnExpiry::default(), OnOverload::default());
+    let prefix: Prefix = "192.0.2.0/23".parse().unwrap();
+    config.anchors = vec![AnchorConfig { prefix, drain: AnchorDrain::Stays }];
+    let policy = Policy::new(Duration::ZERO, config).unwrap();
+    let mut bench = Bench { policy, now: Duration::ZERO, outputs: Vec::new() };
+    assert_eq!(bench.policy.level(prefix), Some(Level::Normal));
+    bench.fail(probe(V4, Transport::Udp));
+    bench.fail(SignalId::Heartbeats);
+    bench.input(drain("by mistake, everywhere", "ada"));
+    bench.now += DRAIN;
+    bench.input(Input::Tick);
+    assert_eq!(bench.policy.level(prefix), Some(Level::Normal));
+    let why = bench.policy.explain(prefix, bench.now).unwrap();
+    assert_eq!((why.group.as_str(), why.reasons.len()), ("anchor", 1));
+    assert!(why.reasons[0].text.starts_with("anchor: announced while the sidecar lives"));
+}

@@ -1,0 +1,206 @@
+//! The operator's words: that they do what they say, end when they should, and survive a restart.
+
+use super::*;
+use crate::alarm::AlarmId;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const UNIX: Duration = Duration::from_secs(1_795_000_000);
+
+fn hold(bench: &Bench, target: Target) -> Input {
+    Input::Hold { target, expires: bench.now + HOUR, text: "upstream flaps".into(), author: "ada".into() }
+}
+
+fn force(bench: &Bench, target: Target, level: Level) -> Input {
+    let (text, author) = ("congestion".into(), "bob".into());
+    Input::Force { target, level, expires: bench.now + HOUR, text, author }
+}
+
+fn release(target: Target) -> Input {
+    Input::Release { target, text: "done".into(), author: "ada".into() }
+}
+
+fn only(prefix: &str) -> Target {
+    Target::Prefix(prefix.parse().unwrap())
+}
+
+#[test]
+fn a_hold_keeps_degradation_and_improvement_away_but_not_a_withdrawal() {
+    let mut bench = Bench::announced(Degrade::Allowed);
+    let word = hold(&bench, Target::All);
+    bench.input(word);
+    let tcp = [probe(V4, Transport::Tcp), zone(V4, Transport::Tcp)];
+    for _ in 0..10 {
+        bench.round_but(&tcp);
+        assert_eq!(bench.levels(), [Level::Normal; 2]);
+    }
+    let why = bench.why(V4);
+    assert!(why.reasons.iter().any(|reason| reason.text.contains("the operator's word stands")), "{why}");
+    let udp = [probe(V4, Transport::Udp)];
+    bench.round_but(&udp);
+    bench.round_but(&udp);
+    assert_eq!(bench.levels(), [Level::Withdrawn, Level::Normal]);
+    for _ in 0..13 {
+        bench.round_but(&tcp);
+    }
+    assert_eq!(bench.levels(), [Level::Normal; 2], "it returns to the level that is held, and earns it");
+    assert!(bench.why(V4).history[0].cause.contains("held by ada: upstream flaps"));
+    bench.input(release(Target::All));
+    assert_eq!(bench.levels(), [Level::Degraded, Level::Normal]);
+    assert_eq!(bench.why(V4).history[0].cause, "released by ada: done");
+}
+
+#[test]
+fn a_forced_level_is_in_force_at_once_and_ends_by_itself() {
+    let mut bench = Bench::announced(Degrade::Allowed);
+    let word = force(&bench, only(V6), Level::LastResort);
+    bench.input(word);
+    assert_eq!(bench.levels(), [Level::Normal, Level::LastResort]);
+    assert!(bench.policy.alarms().any(|alarm| alarm.id == AlarmId::WordInForce { target: only(V6) }));
+    let views = bench.policy.word_views(bench.now);
+    assert_eq!((views.len(), views[0].what.as_str()), (1, "forced to last-resort"));
+    let ends = bench.why(V6).next_changes.into_iter().find(|next| next.to == Level::Normal).unwrap();
+    assert_eq!(ends.after, Some(HOUR));
+    bench.now += HOUR - Duration::from_secs(20);
+    for _ in 0..21 {
+        bench.round();
+    }
+    // The probes were silent for most of the hour; what counts is who speaks last.
+    assert!(bench.policy.word_views(bench.now).is_empty());
+    assert!(bench.policy.alarms().all(|alarm| alarm.id.kind() != "word-in-force"));
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+}
+
+#[test]
+fn no_forced_level_keeps_a_node_that_cannot_answer() {
+    let mut bench = Bench::announced(Degrade::Allowed);
+    let word = force(&bench, Target::All, Level::Normal);
+    bench.input(word);
+    bench.fail(probe(V4, Transport::Udp));
+    bench.fail(probe(V4, Transport::Udp));
+    assert_eq!(bench.levels(), [Level::Withdrawn, Level::Normal]);
+    assert!(bench.why(V4).history[0].cause.contains("no answer"), "the fault is the cause, not the word");
+}
+
+#[test]
+fn the_most_specific_word_counts_and_a_release_takes_what_is_narrower_along() {
+    let mut bench = Bench::announced(Degrade::Allowed);
+    for word in [
+        force(&bench, Target::All, Level::Degraded),
+        force(&bench, Target::Group("main".into()), Level::LastResort),
+        force(&bench, only(V6), Level::Draining),
+    ] {
+        bench.input(word);
+    }
+    assert_eq!(bench.levels(), [Level::LastResort, Level::Draining]);
+    assert!(!bench.policy.would_release(&only(V4)));
+    bench.input(release(Target::Group("main".into())));
+    assert_eq!(bench.levels(), [Level::Degraded; 2]);
+    bench.input(release(Target::All));
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+    assert!(!bench.policy.knows(&only("203.0.113.0/24")));
+    assert!(!bench.policy.knows(&Target::Group("other".into())));
+}
+
+fn with_traffic() -> Bench {
+    let mut config = settings(Degrade::Allowed);
+    let watch = Kind::Traffic.watch(Duration::from_secs(60));
+    config.watched.insert(Kind::Traffic, watch);
+    let policy = Policy::new(Duration::ZERO, config).unwrap();
+    let mut bench = Bench { policy, now: Duration::ZERO, outputs: Vec::new() };
+    for _ in 0..13 {
+        bench.round();
+        for prefix in [V4, V6] {
+            bench.pass(traffic(prefix));
+        }
+    }
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+    bench
+}
+
+fn traffic(prefix: &str) -> SignalId {
+    SignalId::Traffic { prefix: prefix.parse().unwrap() }
+}
+
+#[test]
+fn a_drained_prefix_leaves_when_its_traffic_has_gone_and_the_node_may_stop_after_the_linger() {
+    let mut bench = with_traffic();
+    bench.input(drain("new disks", "ada"));
+    assert_eq!(bench.levels(), [Level::Draining; 2]);
+    for _ in 0..3 {
+        bench.fail(traffic(V4));
+    }
+    assert_eq!(bench.levels(), [Level::Withdrawn, Level::Draining]);
+    let cause = &bench.why(V4).history[0].cause;
+    assert_eq!(cause, "next to no traffic any more, drained by ada: new disks");
+    bench.pass(traffic(V4));
+    bench.pass(traffic(V4));
+    assert_eq!(bench.levels()[0], Level::Withdrawn, "what comes late brings no route back");
+    for _ in 0..5 {
+        bench.round();
+    }
+    assert_eq!(bench.levels(), [Level::Withdrawn; 2]);
+    let phase = |bench: &Bench| bench.policy.drain_view(bench.now).unwrap().phase;
+    assert_eq!(phase(&bench), DrainPhase::Lingering);
+    for _ in 0..20 {
+        bench.round();
+    }
+    assert_eq!(phase(&bench), DrainPhase::Lingering, "real queries still come");
+    let ignored = |prefix: &str| AlarmId::DrainIgnored { prefix: prefix.parse().unwrap() };
+    assert!(bench.policy.alarms().any(|alarm| alarm.id == ignored(V6)));
+    for prefix in [V4, V6] {
+        for _ in 0..3 {
+            bench.fail(traffic(prefix));
+        }
+    }
+    assert_eq!(phase(&bench), DrainPhase::Done);
+    assert!(bench.policy.alarms().all(|alarm| alarm.id.kind() != "drain-ignored"));
+    assert!(bench.why(V4).reasons[0].text.starts_with("drained (done) "));
+}
+
+#[test]
+fn a_drain_may_have_its_own_time_and_end() {
+    let mut bench = Bench::announced(Degrade::Allowed);
+    let (within, expires) = (Some(Duration::from_secs(2)), Some(bench.now + Duration::from_secs(8)));
+    bench.input(Input::Drain { text: "fan".into(), author: "bob".into(), within, expires });
+    bench.round();
+    assert_eq!(bench.levels(), [Level::Draining; 2]);
+    bench.round();
+    assert_eq!(bench.levels(), [Level::Withdrawn; 2]);
+    for _ in 0..6 {
+        bench.round();
+    }
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+    assert_eq!(bench.why(V4).history[0].cause, "the drain by bob: fan has ended by itself");
+}
+
+#[test]
+fn words_survive_a_restart_with_what_they_have_left() {
+    let mut bench = Bench::announced(Degrade::Allowed);
+    let word = hold(&bench, only(V6));
+    bench.input(word);
+    bench.input(drain("new disks", "ada"));
+    bench.now += DRAIN;
+    bench.input(Input::Tick);
+    let saved = bench.policy.saved(bench.now, UNIX);
+    let text = serde_json::to_string(&saved).unwrap();
+
+    let mut anew = Bench::new(Degrade::Allowed);
+    let later = UNIX + Duration::from_secs(60);
+    let saved = serde_json::from_str(&text).unwrap();
+    anew.policy.restore(Duration::ZERO, later, saved, &mut anew.outputs);
+    for _ in 0..20 {
+        anew.round();
+        assert_eq!(anew.levels(), [Level::Withdrawn; 2], "drained is drained");
+    }
+    let view = anew.policy.drain_view(anew.now).unwrap();
+    assert_eq!((view.phase, view.age_seconds), (DrainPhase::Done, 85.0));
+    anew.input(Input::Undrain { text: "done".into(), author: "ada".into() });
+    assert_eq!(anew.levels(), [Level::Normal; 2]);
+    let left = anew.policy.word_views(anew.now)[0].expires_after_seconds;
+    assert_eq!(left, 3600.0 - 5.0 - 60.0 - 20.0);
+    anew.round_but(&[probe(V6, Transport::Tcp)]);
+    for _ in 0..5 {
+        anew.round_but(&[probe(V6, Transport::Tcp)]);
+    }
+    assert_eq!(anew.levels(), [Level::Normal; 2], "and the hold holds what it held");
+}

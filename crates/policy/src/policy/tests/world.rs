@@ -1,0 +1,440 @@
+//! Three POPs, every order of events: an exhaustive search over the very machines.
+//!
+//! No node knows of another, so nothing that one does can save the world; what keeps all of them from leaving
+//! at once is that the faults which hit all of them at once may not withdraw. This searches for an order of
+//! events that proves the opposite.
+//!
+//! 1. One POP is a [`Policy`] together with its facts: does it run, how old are its data and signatures, is it
+//!    flooded. Each event changes facts; then a second passes, in which everything is observed as the facts
+//!    have it. Starting from a new policy, every state that any sequence of events reaches is visited; two
+//!    states are one if their [shape](Signal::shape) is, which holds all that their future depends on.
+//! 2. States of a POP that no sequence of events can tell apart, by whether it runs and whether it announces,
+//!    are merged (Moore's partition refinement). This loses nothing, and leaves few.
+//! 3. The world is three of these, and which is which makes no difference. Events hit one POP or all. Every reachable world is visited, breadth first,
+//!    so that what is found has the shortest possible story.
+//!
+//! That the search can find something is proved by wrong settings, which it must find out.
+
+use super::*;
+use crate::alarm::AlarmId;
+use crate::config::PolicyConfig;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+
+const SECOND: Duration = Duration::from_secs(1);
+const POPS: usize = 3;
+
+/// What can happen to a POP; after each, a second passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    /// Nothing but time.
+    Wait,
+    /// A push is refused; the last good data stay.
+    RefusedPush,
+    /// A push is good: data and signatures are fresh.
+    GoodPush,
+    /// The data are too old.
+    DataOld,
+    /// Signatures expire within a day.
+    SignaturesNear,
+    /// Signatures have expired.
+    SignaturesExpired,
+    /// A flood swallows what its probes ask.
+    Flood,
+    /// The flood is over.
+    Calm,
+    /// The responder dies.
+    Kill,
+    /// The responder runs.
+    Start,
+}
+
+impl Event {
+    const ALL: [Self; 10] = [
+        Self::Wait,
+        Self::RefusedPush,
+        Self::GoodPush,
+        Self::DataOld,
+        Self::SignaturesNear,
+        Self::SignaturesExpired,
+        Self::Flood,
+        Self::Calm,
+        Self::Kill,
+        Self::Start,
+    ];
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Runs {
+    Yes,
+    No,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Age {
+    Fresh,
+    Near,
+    Over,
+}
+
+/// What is the case at a POP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Facts {
+    responder: Runs,
+    flood: Runs,
+    data: Age,
+    signatures: Age,
+}
+
+impl Facts {
+    fn after(self, event: Event) -> Self {
+        match event {
+            Event::Wait | Event::RefusedPush => self,
+            Event::GoodPush => Self { data: Age::Fresh, signatures: Age::Fresh, ..self },
+            Event::DataOld => Self { data: Age::Over, ..self },
+            Event::SignaturesNear => Self { signatures: Age::Near, ..self },
+            Event::SignaturesExpired => Self { signatures: Age::Over, ..self },
+            Event::Flood => Self { flood: Runs::Yes, ..self },
+            Event::Calm => Self { flood: Runs::No, ..self },
+            Event::Kill => Self { responder: Runs::No, ..self },
+            Event::Start => Self { responder: Runs::Yes, ..self },
+        }
+    }
+}
+
+/// One POP.
+#[derive(Clone)]
+struct Pop {
+    policy: Policy,
+    now: Duration,
+    facts: Facts,
+}
+
+impl Pop {
+    fn new(config: PolicyConfig) -> Self {
+        let facts = Facts { responder: Runs::Yes, flood: Runs::No, data: Age::Fresh, signatures: Age::Fresh };
+        Self { policy: Policy::new(Duration::ZERO, config).unwrap(), now: Duration::ZERO, facts }
+    }
+
+    fn see(&mut self, signal: SignalId, observation: Observation) {
+        self.policy.step(self.now, Input::Observe { signal, observation }, &mut Vec::new());
+    }
+
+    /// What happens, and the second after it.
+    fn after(&self, event: Event) -> Self {
+        let mut next = self.clone();
+        next.now += SECOND;
+        next.facts = next.facts.after(event);
+        let alarm = AlarmId::ZoneRefused { zone: "example.com.".into() };
+        let push = match event {
+            Event::RefusedPush => Input::Raise { alarm, text: "refused".into() },
+            Event::GoodPush => Input::Clear { alarm },
+            _ => Input::Tick,
+        };
+        next.policy.step(next.now, push, &mut Vec::new());
+        next.look();
+        next
+    }
+
+    /// Every observer looks once: first at the status, then at the answers.
+    fn look(&mut self) {
+        let Facts { responder, data, signatures, .. } = self.facts;
+        // A flood comes by the route.
+        let flood = if self.announces() { self.facts.flood } else { Runs::No };
+        let (good, bad) = (|| Observation::Pass("good".into()), || Observation::Fail("bad".into()));
+        let group: Arc<str> = Arc::from("main");
+        if responder == Runs::Yes {
+            self.see(SignalId::Status, good());
+            self.see(SignalId::Heartbeats, good());
+            self.see(SignalId::Overload, if flood == Runs::Yes { bad() } else { good() });
+            self.see(
+                SignalId::DataAge { group: Arc::clone(&group) },
+                if data == Age::Fresh { good() } else { bad() },
+            );
+            self.see(
+                SignalId::Signatures { group },
+                match signatures {
+                    Age::Fresh => good(),
+                    Age::Near => bad(),
+                    Age::Over => Observation::Expired("expired".into()),
+                },
+            );
+        } else {
+            self.see(SignalId::Status, bad());
+        }
+        for transport in Transport::ALL {
+            let seen = match (responder, flood) {
+                (Runs::No, _) => bad(),
+                (Runs::Yes, Runs::Yes) => Observation::Unanswered("no answer".into()),
+                (Runs::Yes, Runs::No) => good(),
+            };
+            let answered = matches!(seen, Observation::Pass(_));
+            self.see(probe(V4, transport), seen);
+            if answered {
+                self.see(zone(V4, transport), good());
+            }
+        }
+    }
+
+    fn announces(&self) -> bool {
+        self.policy.levels().any(|(_, level)| level.is_announced())
+    }
+
+    fn runs(&self) -> bool {
+        self.facts.responder == Runs::Yes
+    }
+
+    /// All that its future depends on.
+    fn shape(&self) -> String {
+        let signals = self.policy.ids.iter().zip(&self.policy.signals);
+        let signals: Vec<_> =
+            signals.map(|(id, signal)| signal.shape(self.policy.grace(id.kind()))).collect();
+        let routes: Vec<_> = self.policy.routes.iter().map(|route| route.preference.shape()).collect();
+        format!("{:?} {signals:?} {routes:?} {:?}", self.facts, self.policy.excused)
+    }
+}
+
+/// Settings in which a few seconds are a long time, so that there are few states.
+fn small() -> PolicyConfig {
+    let mut config = super::signals::wide(Degrade::Allowed, OnExpiry::default(), OnOverload::default());
+    config.groups[0].prefixes.truncate(1);
+    config.groups[0].addresses.truncate(1);
+    let timing = Timing { fall: Fall::new(1), rise: Rise::new(1), stale: SECOND * 3 };
+    config.probe = timing;
+    config.zone = timing;
+    for kind in
+        [Kind::Slow, Kind::Wire, Kind::Address, Kind::DefaultRoute, Kind::Traffic, Kind::Clock, Kind::Ready]
+    {
+        config.watched.remove(&kind);
+    }
+    for watch in config.watched.values_mut() {
+        *watch = Watch { timing, grace: watch.grace.min(SECOND) };
+    }
+    // Drops are over for a while before that is believed, as they are with the usual settings.
+    if let Some(overload) = config.watched.get_mut(&Kind::Overload) {
+        overload.timing.rise = Rise::new(2);
+    }
+    config.hold_down = HoldDown { first: SECOND, base: SECOND, max: SECOND, forget: SECOND };
+    config.returns = ReturnCap { most: NonZeroU32::MAX, within: SECOND };
+    config.grace = Duration::ZERO;
+    config
+}
+
+/// All states of a POP: where each event leads, whether it runs, whether it announces.
+#[derive(Debug)]
+struct Graph {
+    next: Vec<[usize; Event::ALL.len()]>,
+    runs: Vec<bool>,
+    announces: Vec<bool>,
+}
+
+impl Graph {
+    /// Every state that any sequence of these events reaches.
+    fn of(config: &PolicyConfig, events: &[Event]) -> Self {
+        let mut graph = Self { next: Vec::new(), runs: Vec::new(), announces: Vec::new() };
+        let mut known = BTreeMap::new();
+        let mut waiting = VecDeque::new();
+        graph.number(Pop::new(config.clone()), &mut known, &mut waiting);
+        while let Some((index, pop)) = waiting.pop_front() {
+            for &event in events {
+                let next = graph.number(pop.after(event), &mut known, &mut waiting);
+                graph.next[index][Self::way(event)] = next;
+            }
+            assert!(graph.next.len() < 200_000, "the shapes do not repeat");
+        }
+        graph
+    }
+
+    fn number(
+        &mut self,
+        pop: Pop,
+        known: &mut BTreeMap<String, usize>,
+        waiting: &mut VecDeque<(usize, Pop)>,
+    ) -> usize {
+        let fresh = known.len();
+        let index = *known.entry(pop.shape()).or_insert(fresh);
+        if index == fresh {
+            self.next.push([0; Event::ALL.len()]);
+            self.runs.push(pop.runs());
+            self.announces.push(pop.announces());
+            waiting.push_back((index, pop));
+        }
+        index
+    }
+
+    /// The same with states merged that no sequence of events can tell apart.
+    fn merged(&self) -> Self {
+        let seen = |index: usize| (self.runs[index], self.announces[index]);
+        let mut classes: Vec<usize> = Vec::new();
+        let mut count = 0;
+        loop {
+            let mut names = BTreeMap::new();
+            let refined: Vec<usize> = (0..self.next.len())
+                .map(|index| {
+                    let own = classes.get(index).copied();
+                    let ways = self.next[index].map(|next| classes.get(next).copied());
+                    let fresh = names.len();
+                    *names.entry((seen(index), own, ways)).or_insert(fresh)
+                })
+                .collect();
+            classes = refined;
+            if names.len() == count {
+                break;
+            }
+            count = names.len();
+        }
+        let mut merged = Self {
+            next: vec![[0; Event::ALL.len()]; count],
+            runs: vec![false; count],
+            announces: vec![false; count],
+        };
+        for (index, &class) in classes.iter().enumerate() {
+            merged.next[class] = self.next[index].map(|next| classes[next]);
+            (merged.runs[class], merged.announces[class]) = seen(index);
+        }
+        // The start keeps its place: it is the first to be named.
+        assert_eq!(classes[0], 0);
+        merged
+    }
+
+    fn way(event: Event) -> usize {
+        Event::ALL.iter().position(|known| *known == event).unwrap()
+    }
+
+    fn after(&self, state: usize, event: Event) -> usize {
+        self.next[state][Self::way(event)]
+    }
+
+    /// Where it ends when nothing more happens: the states of the cycle that waiting leads to.
+    fn in_the_end(&self, mut state: usize) -> Vec<usize> {
+        let mut passed = Vec::new();
+        loop {
+            if let Some(begin) = passed.iter().position(|&before| before == state) {
+                return passed.split_off(begin);
+            }
+            passed.push(state);
+            state = self.after(state, Event::Wait);
+        }
+    }
+}
+
+/// Whom an event hits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hits {
+    All,
+    One(usize),
+}
+
+type World = [usize; POPS];
+type Story = Vec<(Event, Hits)>;
+
+/// Visits every world that these events reach from one in which all POPs are settled and announce; gives the
+/// shortest story of one that is `wrong`, and how many worlds there are.
+fn search(graph: &Graph, events: &[Event], wrong: impl Fn(&World) -> bool) -> (Option<Story>, usize) {
+    let settled = graph.in_the_end(0)[0];
+    assert!(graph.announces[settled] && graph.runs[settled]);
+    let start = [settled; POPS];
+    let mut came: BTreeMap<World, Option<(World, Event, Hits)>> = BTreeMap::from([(start, None)]);
+    let mut waiting = VecDeque::from([start]);
+    let everyone = [Hits::All, Hits::One(0), Hits::One(1), Hits::One(2)];
+    while let Some(world) = waiting.pop_front() {
+        if wrong(&world) {
+            let mut story = Vec::new();
+            let mut at = world;
+            while let Some((before, event, hits)) = came[&at] {
+                story.push((event, hits));
+                at = before;
+            }
+            story.reverse();
+            return (Some(story), came.len());
+        }
+        for &event in events {
+            for hits in everyone {
+                let mut next = world;
+                for (pop, state) in next.iter_mut().enumerate() {
+                    let hit = hits == Hits::All || hits == Hits::One(pop);
+                    *state = graph.after(*state, if hit { event } else { Event::Wait });
+                }
+                // Which POP is which makes no difference.
+                next.sort_unstable();
+                if let std::collections::btree_map::Entry::Vacant(place) = came.entry(next) {
+                    place.insert(Some((world, event, hits)));
+                    waiting.push_back(next);
+                }
+            }
+        }
+    }
+    (None, came.len())
+}
+
+fn told(story: &Story) -> String {
+    story.iter().fold(String::new(), |mut text, (event, hits)| {
+        let _ = match hits {
+            Hits::All => writeln!(text, "{event:?} at all POPs"),
+            Hits::One(_) => writeln!(text, "{event:?} at one POP"),
+        };
+        text
+    })
+}
+
+/// Everything but the death of a responder: pushes, data faults and overloads.
+const HARMLESS: [Event; 8] = [
+    Event::Wait,
+    Event::RefusedPush,
+    Event::GoodPush,
+    Event::DataOld,
+    Event::SignaturesNear,
+    Event::SignaturesExpired,
+    Event::Flood,
+    Event::Calm,
+];
+
+#[test]
+fn no_order_of_pushes_data_faults_and_overloads_withdraws_any_of_three_pops() {
+    let graph = Graph::of(&small(), &HARMLESS).merged();
+    let withdrawn = |world: &World| world.iter().any(|&state| !graph.announces[state]);
+    let (story, worlds) = search(&graph, &HARMLESS, withdrawn);
+    println!("{} states of a POP, {worlds} worlds", graph.next.len());
+    assert_eq!(story.as_ref().map(told), None);
+}
+
+/// Deaths included. A POP that can answer serves in the end, whatever happened to it: so in no world, whatever
+/// happened to the others, does everything stay withdrawn while one can answer.
+#[test]
+fn whatever_happens_a_pop_that_can_answer_serves_in_the_end() {
+    let graph = Graph::of(&small(), &Event::ALL);
+    println!("{} states of a POP", graph.next.len());
+    assert!(graph.next.len() > 100, "the search went somewhere");
+    for state in (0..graph.next.len()).filter(|&state| graph.runs[state]) {
+        let end = graph.in_the_end(state);
+        assert!(end.iter().all(|&at| graph.runs[at] && graph.announces[at]), "from state {state}");
+    }
+}
+
+/// The search must find what is wrong with these settings, and tell the shortest story of it.
+#[test]
+fn settings_that_empty_the_world_are_found_and_told() {
+    let empty_of = |config: &PolicyConfig| {
+        let graph = Graph::of(config, &HARMLESS).merged();
+        let empty = |world: &World| world.iter().all(|&state| graph.runs[state] && !graph.announces[state]);
+        search(&graph, &HARMLESS, empty).0.as_ref().map(told)
+    };
+    let mut config = small();
+    config.groups[0].expired = OnExpiry::Withdraw;
+    let story = empty_of(&config).expect("signatures that expire everywhere empty the world");
+    println!("with expired: withdraw\n{story}");
+    assert!(story.contains("SignaturesExpired at all POPs"), "{story}");
+
+    let mut config = small();
+    config.groups[0].overload = OnOverload::Withdraw;
+    let story = empty_of(&config).expect("a flood that moves on empties the world");
+    println!("with overload: withdraw\n{story}");
+    assert!(story.starts_with("Flood at all POPs\n"), "{story}");
+
+    let mut config = small();
+    // Without its status nobody can tell a flood from a hang.
+    config.watched.remove(&Kind::Heartbeats);
+    let story = empty_of(&config).expect("a flood looks like death without heartbeats");
+    println!("without heartbeats\n{story}");
+    assert_eq!(story, "Flood at all POPs\n");
+}

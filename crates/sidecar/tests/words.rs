@@ -1,0 +1,169 @@
+//! What has to survive the sidecar: the operator's words, and the recorded signals.
+
+mod common;
+
+use std::fs;
+use std::io::BufRead as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use common::{FakeResponder, LOCALHOST, Running, V4, config, until};
+use pharos_sidecar::trace::{Line, Replay, older};
+use pharos_sidecar::{Config, Level, Mode, RecordConfig, WordError};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A directory that goes with its test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("pharos-sidecar-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn settings(responder: SocketAddr, state: &Path) -> Config {
+    let mut settings = config(&[V4], vec![responder], Vec::new());
+    settings.mode = Mode::DryRun;
+    settings.state = Some(state.to_owned());
+    settings
+}
+
+fn kept(scratch: &Scratch) -> String {
+    fs::read_to_string(scratch.0.join("words.json")).unwrap_or_default()
+}
+
+#[test]
+fn a_drain_and_a_forced_level_survive_a_restart_and_end_on_a_word() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let scratch = Scratch::new("words");
+    let sidecar = Running::start(settings(responder.address, &scratch.0));
+    sidecar.until_level(V4, "normal");
+    sidecar.0.force(V4, Level::LastResort, HOUR, "congestion", "bob").unwrap();
+    assert_eq!(sidecar.0.why(V4).unwrap().level, Level::LastResort);
+    sidecar.0.drain("new disks", "ada", None, None).unwrap();
+    sidecar.until_level(V4, "withdrawn");
+    until("both words are written down, and that it is withdrawn", || {
+        let text = kept(&scratch);
+        let all = text.contains("congestion") && text.contains("new disks");
+        (all && !text.contains("\"left_unix_ms\": null")).then_some(())
+    });
+    drop(sidecar);
+
+    let sidecar = Running::start(settings(responder.address, &scratch.0));
+    let status = sidecar.0.status();
+    let drain = status.drain.expect("the drain is in force from the start");
+    assert_eq!((drain.words.author.as_str(), drain.words.text.as_str()), ("ada", "new disks"));
+    assert_eq!(status.words[0].what, "forced to last-resort");
+    let mut alarms = sidecar.alarms();
+    alarms.sort();
+    let word = format!("operator's word on {V4}: forced to last-resort by bob: congestion");
+    assert_eq!(alarms, ["drain in force: drained by ada: new disks".to_owned(), word]);
+    until("it would be announced", || {
+        let why = sidecar.0.why(V4).unwrap();
+        why.next_changes.iter().find(|change| change.to == Level::LastResort).cloned()
+    });
+    sidecar.0.undrain("done", "ada");
+    assert_eq!(sidecar.0.why(V4).unwrap().level, Level::LastResort);
+    sidecar.0.release("all", "done", "bob").unwrap();
+    assert_eq!(sidecar.0.why(V4).unwrap().level, Level::Normal);
+    until("no word is written down", || {
+        let text = kept(&scratch);
+        (!text.contains("congestion") && !text.contains("new disks")).then_some(())
+    });
+}
+
+#[test]
+fn words_on_what_is_not_there_are_refused_by_name() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let scratch = Scratch::new("refused");
+    let sidecar = Running::start(settings(responder.address, &scratch.0));
+    let refused = |result: Result<(), WordError>| result.unwrap_err().to_string();
+    assert_eq!(
+        refused(sidecar.0.hold("203.0.113.0/24", HOUR, "", "ada")),
+        format!("203.0.113.0/24 is not configured; there are all, main, {V4}")
+    );
+    assert!(refused(sidecar.0.hold("192.0.2.1/24", HOUR, "", "ada")).contains("host bits"));
+    let long = refused(sidecar.0.force("main", Level::Normal, HOUR * 24 * 400, "", "ada"));
+    assert!(long.contains("longer than a word may last"), "{long}");
+    assert_eq!(
+        refused(sidecar.0.release("main", "", "ada")),
+        "nothing on group main is held or forced; in force are none"
+    );
+    assert_eq!(kept(&scratch), "");
+}
+
+#[test]
+fn words_that_cannot_be_written_are_an_alarm_until_they_can() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let scratch = Scratch::new("unwritten");
+    // A file where the directory should be.
+    fs::write(&scratch.0, "").unwrap();
+    let sidecar = Running::start(settings(responder.address, &scratch.0));
+    sidecar.until_level(V4, "normal");
+    let before = sidecar.alarms();
+    assert!(before.iter().any(|alarm| alarm.starts_with("operator's words not saved")), "{before:?}");
+    sidecar.0.hold("all", HOUR, "quiet", "ada").unwrap();
+    until("an alarm says so", || {
+        sidecar.alarms().iter().any(|alarm| alarm.contains("a restart would forget them")).then_some(())
+    });
+    fs::remove_file(&scratch.0).unwrap();
+    until("it is written after all", || {
+        let silent = sidecar.alarms().iter().all(|alarm| !alarm.starts_with("operator's words not saved"));
+        (silent && kept(&scratch).contains("quiet")).then_some(())
+    });
+}
+
+/// What a replay of these files through `settings` does, as levels.
+fn replayed(path: &Path, settings: &Config) -> (Vec<String>, usize) {
+    let mut replay = Replay::new(settings.policy()).unwrap();
+    for file in [older(path), path.to_owned()] {
+        let Ok(file) = fs::File::open(file) else { continue };
+        for line in std::io::BufReader::new(file).lines() {
+            replay.take(serde_json::from_str::<Line>(&line.unwrap()).unwrap()).unwrap();
+        }
+    }
+    let moved = replay.moved().iter().map(|moved| format!("{} -> {}", moved.from, moved.to)).collect();
+    (moved, replay.really_moved())
+}
+
+#[test]
+fn what_was_recorded_replays_to_what_was_done_over_files_that_change() {
+    let mut responder = FakeResponder::start(LOCALHOST).unwrap();
+    let scratch = Scratch::new("recorded");
+    let path = scratch.0.join("signals.jsonl");
+    let mut settings = settings(responder.address, &scratch.0);
+    settings.record = Some(RecordConfig { path: path.clone(), octets: 20_000 });
+    let sidecar = Running::start(settings.clone());
+    sidecar.until_level(V4, "normal");
+    responder.kill();
+    sidecar.until_level(V4, "withdrawn");
+    responder.revive();
+    sidecar.until_level(V4, "normal");
+    until("the first file is full", || older(&path).exists().then_some(()));
+    sidecar.0.drain("new disks", "ada", None, None).unwrap();
+    sidecar.until_level(V4, "withdrawn");
+    let history = sidecar.0.why(V4).unwrap().history.len();
+    drop(sidecar);
+    let (moved, really) = replayed(&path, &settings);
+    // The files may have changed more than once, and the oldest is let go.
+    let lived = [
+        "withdrawn -> normal",
+        "normal -> withdrawn",
+        "withdrawn -> normal",
+        "normal -> draining",
+        "draining -> withdrawn",
+    ];
+    assert_eq!(history, lived.len());
+    assert!(lived.ends_with(&moved.iter().map(String::as_str).collect::<Vec<_>>()), "{moved:?}");
+    assert!(moved.len() >= 2 && moved.len() == really, "{moved:?}, really {really}");
+}
