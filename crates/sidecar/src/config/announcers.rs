@@ -311,14 +311,19 @@ mod tests {
                 required_zones: vec!["example.com".into()],
                 addresses: vec!["127.0.0.1:53".parse().unwrap()],
                 degrade: pharos_policy::Degrade::Allowed,
+                expired: pharos_policy::OnExpiry::default(),
+                overload: pharos_policy::OnOverload::default(),
             }],
             neighbours: Vec::new(),
             announcers: Vec::new(),
             probe: crate::ProbeConfig::default(),
             hold_down: pharos_policy::HoldDown::new(Duration::from_secs(10)),
             drain_time: pharos_policy::DrainTime::default(),
+            rules: crate::Rules::default(),
             status: None,
             mode: Mode::Announce,
+            state: None,
+            record: None,
         };
         config.announcers.push(AnnouncerConfig { name: "x".into(), mode: Mode::Announce, way });
         config
