@@ -10,9 +10,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use pharos_answer::answer;
 use pharos_answer::{AnyPolicy, Context, Cookies, DropReason, Job, Kind, Require, Secret};
 use pharos_answer::{Silent, Transport, Truncation, Verdict};
+use pharos_answer::{answer, look_up};
 use pharos_testkit::fuzz::VARIED;
 use pharos_testkit::{Ask, CLIENT, Dice, Served, mutate};
 use pharos_tests::differential::queries::{Palette, Transport as Way};
@@ -267,11 +267,11 @@ fn odd_messages() -> Vec<(&'static str, Vec<u8>, Outcome)> {
 /// Every way in which the responder answers one message: at once, and in passes.
 fn run(served: &Served, context: &Context, message: &[u8], out: &mut [u8], job: &mut Job) -> (Verdict, u64) {
     let mut verdicts = [None; 2];
+    let mut batch = [Job::default(), Job::default()];
     let count = allocations(|| {
         verdicts[0] = Some(answer(job, served.set(), context, CLIENT, message, out, &mut Silent));
-        job.read(served.set(), message);
-        job.warm(served.set());
-        verdicts[1] = Some(job.write(served.set(), context, CLIENT, message, out, &mut Silent));
+        look_up(&mut batch, served.set(), |_| message);
+        verdicts[1] = Some(batch[1].write(served.set(), context, CLIENT, message, out, &mut Silent));
     });
     assert_eq!(verdicts[0], verdicts[1], "in passes or at once");
     (verdicts[0].unwrap(), count)

@@ -19,7 +19,8 @@ const MAX_PROOFS: usize = MAX_ALIASES + 3;
 
 /// The nodes whose NSEC or NSEC3 records belong into the reply.
 pub(crate) struct Proofs<'s> {
-    nodes: [Option<Node<'s>>; MAX_PROOFS],
+    /// None before the first one: most replies prove nothing, and need not pay for the room.
+    nodes: Option<[Option<Node<'s>>; MAX_PROOFS]>,
     count: usize,
 }
 
@@ -36,11 +37,11 @@ pub(crate) struct Missing<'s, 'n> {
 
 impl<'s> Proofs<'s> {
     pub(crate) const fn none() -> Self {
-        Self { nodes: [None; MAX_PROOFS], count: 0 }
+        Self { nodes: None, count: 0 }
     }
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = Node<'s>> + '_ {
-        self.nodes.iter().take(self.count).flatten().copied()
+        self.nodes.iter().flatten().take(self.count).flatten().copied()
     }
 
     /// The name does not exist, nor does a wildcard that could have stood for it (RFC 4035 §3.1.3.2, RFC 5155
@@ -149,7 +150,7 @@ impl<'s> Proofs<'s> {
         if self.nodes().any(|known| known == node) {
             return;
         }
-        if let Some(slot) = self.nodes.get_mut(self.count) {
+        if let Some(slot) = self.nodes.get_or_insert([None; MAX_PROOFS]).get_mut(self.count) {
             *slot = Some(node);
             self.count += 1;
         }

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use pharos_wire::edns::Asked;
+use pharos_wire::hash::HashedName;
 use pharos_wire::{Class, Malformed, Opcode, Query, Rcode, Rtype};
-use pharos_zonedb::{ZoneSet, ZoneState};
+use pharos_zonedb::{ZoneImage, ZoneSet, ZoneState};
 
 use crate::chaos::chaos;
 use crate::context::Context;
@@ -20,8 +21,41 @@ use crate::verdict::{DropReason, Kind, Replied, Verdict};
 pub struct Job {
     query: Query,
     shape: Option<Malformed>,
+    /// Whether zones are to be asked: the name is hashed then.
+    asks_zones: bool,
     /// Index of the enclosing zone and the label at which its apex starts.
     zone: Option<(usize, usize)>,
+}
+
+/// All passes but the last over the messages of a batch, one for each job: what one look-up waits for in memory is
+/// loaded while others go on. [`Job::write`] then finds it near.
+///
+/// Among many zones the way to a name is long: slot, zone, image, bucket, node, each known only from the one before.
+/// There each gets a pass of its own; among few all but the last two are in the nearest cache anyway.
+#[inline]
+pub fn look_up<'m>(jobs: &mut [Job], zones: &ZoneSet, message: impl Fn(usize) -> &'m [u8]) {
+    if jobs.len() > 1 && zones.is_wide() {
+        for (index, job) in jobs.iter_mut().enumerate() {
+            job.parse(zones, message(index));
+            if job.asks_zones {
+                zones.warm_slot(&job.query.qname);
+            }
+        }
+        for job in jobs.iter().filter(|job| job.asks_zones) {
+            zones.warm_zone(&job.query.qname);
+        }
+        for job in jobs.iter_mut().filter(|job| job.asks_zones) {
+            job.find(zones, |image, _| image.warm());
+        }
+        jobs.iter().for_each(|job| job.with_image(zones, |image, name| image.warm_table(name)));
+    } else {
+        for (index, job) in jobs.iter_mut().enumerate() {
+            job.read(zones, message(index));
+        }
+    }
+    if jobs.len() > 1 {
+        jobs.iter().for_each(|job| job.with_image(zones, |image, name| image.warm_node(name)));
+    }
 }
 
 /// Answers one message, which came from `client`: all passes in one call.
@@ -40,34 +74,48 @@ pub fn answer<O: Observer>(
 }
 
 impl Job {
-    /// First pass: reads the message, finds its zone, and asks for the first line of memory that the look-up needs.
+    /// Reads the message, finds its zone, and asks for the first line of memory that the look-up needs.
     #[inline]
     pub fn read(&mut self, zones: &ZoneSet, message: &[u8]) {
+        self.parse(zones, message);
+        if self.asks_zones {
+            self.find(zones, |image, name| image.warm_table(name));
+        }
+    }
+
+    /// Reads the message, and hashes the name for which zones will be asked.
+    #[inline]
+    fn parse(&mut self, zones: &ZoneSet, message: &[u8]) {
         self.zone = None;
         self.shape = self.query.read(message).err();
         // What no zone will be asked for is not worth the hashing: other opcodes, other versions of EDNS.
-        if self.shape.is_none()
+        self.asks_zones = self.shape.is_none()
             && self.query.qclass == Class::IN
             && self.query.opcode() == Opcode::QUERY
-            && self.query.edns.is_none_or(|edns| edns.version == 0)
-        {
+            && self.query.edns.is_none_or(|edns| edns.version == 0);
+        if self.asks_zones {
             self.query.qname.hash(zones.key());
-            if let Some(found) = zone_of(zones, &self.query.qname, self.query.qtype) {
-                self.zone = Some((found.zone, found.apex_label));
-                if let ZoneState::Live(image) = found.state {
-                    image.warm_table(&self.query.qname);
-                }
+        }
+    }
+
+    /// Finds the zone that encloses the name, and shows its image if it has one.
+    #[inline]
+    fn find(&mut self, zones: &ZoneSet, show: impl FnOnce(&ZoneImage, &HashedName)) {
+        if let Some(found) = zone_of(zones, &self.query.qname, self.query.qtype) {
+            self.zone = Some((found.zone, found.apex_label));
+            if let ZoneState::Live(image) = found.state {
+                show(image, &self.query.qname);
             }
         }
     }
 
-    /// Second pass: asks for the node at which the look-up probably ends.
+    /// Shows the image of the zone that was found.
     #[inline]
-    pub fn warm(&self, zones: &ZoneSet) {
+    fn with_image(&self, zones: &ZoneSet, show: impl FnOnce(&ZoneImage, &HashedName)) {
         if let Some((zone, _)) = self.zone
             && let Some((_, ZoneState::Live(image))) = zones.zones().get(zone)
         {
-            image.warm_node(&self.query.qname);
+            show(image, &self.query.qname);
         }
     }
 

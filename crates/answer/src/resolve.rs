@@ -59,14 +59,21 @@ enum Next {
     Alias,
 }
 
-/// What aliases left behind: names, so that a loop is seen, and DNAMEs, so that none is repeated.
+/// What aliases left behind.
 struct Chain<'s> {
-    names: [u64; MAX_ALIASES],
     followed: usize,
-    /// Each with the place of its target in the reply.
-    dnames: [Option<(Node<'s>, usize)>; MAX_ALIASES],
+    /// None before the first alias: most names are none, and need not pay for the room.
+    trail: Option<Trail<'s>>,
     /// What the authority section must prove, if the client wants proofs.
     proofs: Proofs<'s>,
+}
+
+/// Names, so that a loop is seen, and DNAMEs, so that none is repeated.
+#[derive(Default)]
+struct Trail<'s> {
+    names: [u64; MAX_ALIASES],
+    /// Each with the place of its target in the reply.
+    dnames: [Option<(Node<'s>, usize)>; MAX_ALIASES],
 }
 
 impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
@@ -77,12 +84,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
             self.note(Step::NotLoaded);
             return (Rcode::SERVFAIL, Kind::Error);
         };
-        let mut chain = Chain {
-            names: [0; MAX_ALIASES],
-            followed: 0,
-            dnames: [None; MAX_ALIASES],
-            proofs: Proofs::none(),
-        };
+        let mut chain = Chain { followed: 0, trail: None, proofs: Proofs::none() };
         match self.name(image, zone.apex_label, &mut chain) {
             Next::Done(rcode, kind) => (rcode, kind),
             Next::Alias => self.follow(&mut chain),
@@ -94,7 +96,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
         let so_far = (Rcode::NOERROR, Kind::Answer);
         loop {
             self.name.hash(self.zones.key());
-            let known = chain.names.iter().take(chain.followed).any(|&hash| hash == self.name.suffix_hash(0));
+            let known = chain.has_passed(self.name);
             if known || chain.followed >= MAX_ALIASES || self.reply.len() > LINKABLE {
                 let bound = if chain.followed >= MAX_ALIASES { End::Bound } else { End::Length };
                 self.note(Step::ChainEnds(if known { End::Loop } else { bound }));
@@ -250,17 +252,14 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
         let Some(record) = rrset.records().next() else { return done };
         let owner_octets = self.name.suffix_octets(label);
         let target = record.rdata();
-        let known = chain.dnames.iter().flatten().find(|(known, _)| *known == node).map(|&(_, place)| place);
-        let place = match known {
+        let place = match chain.place_of_dname(node) {
             Some(place) => place,
             None => match self.put(Section::Answer, owner_octets, &rrset, rrset.ttl) {
                 Fit::At(start) => start + RDATA,
                 Fit::TooLong => return done,
             },
         };
-        if let Some(slot) = chain.dnames.get_mut(chain.followed) {
-            *slot = Some((node, place));
-        }
+        chain.note_dname(node, place);
         let prefix = self.name.octets() - owner_octets;
         if prefix + target.len() > MAX_OCTETS {
             self.note(Step::NameTooLong);
@@ -545,12 +544,32 @@ impl<'s> Chain<'s> {
     /// (RFC 2181 §5).
     #[inline]
     fn has_dname_of(&self, node: Node<'s>, rtype: Rtype) -> bool {
-        rtype == Rtype::DNAME && self.dnames.iter().flatten().any(|(known, _)| *known == node)
+        rtype == Rtype::DNAME && self.place_of_dname(node).is_some()
+    }
+
+    /// Where the target of a node's DNAME stands in the reply, if that led here.
+    fn place_of_dname(&self, node: Node<'s>) -> Option<usize> {
+        let mut dnames = self.trail.iter().flat_map(|trail| &trail.dnames).flatten();
+        dnames.find(|(known, _)| *known == node).map(|&(_, place)| place)
+    }
+
+    /// Remembers that a node's DNAME, whose target stands there in the reply, leads on.
+    fn note_dname(&mut self, node: Node<'s>, place: usize) {
+        let trail = self.trail.get_or_insert_default();
+        if let Some(slot) = trail.dnames.get_mut(self.followed) {
+            *slot = Some((node, place));
+        }
+    }
+
+    /// Whether the name was at hand before.
+    fn has_passed(&self, name: &HashedName) -> bool {
+        let names = self.trail.iter().flat_map(|trail| &trail.names).take(self.followed);
+        names.into_iter().any(|&hash| hash == name.suffix_hash(0))
     }
 
     /// Remembers the name at hand, which is about to be left for an alias' target.
     fn pass(&mut self, name: &HashedName) {
-        if let Some(slot) = self.names.get_mut(self.followed) {
+        if let Some(slot) = self.trail.get_or_insert_default().names.get_mut(self.followed) {
             *slot = name.suffix_hash(0);
         }
         self.followed += 1;

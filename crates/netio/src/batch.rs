@@ -8,9 +8,9 @@
 //! It refuses to spin and to wait without bound: what the kernel will not send is counted in a [`SendReport`]
 //! and dropped, as UDP may (the resolver asks again).
 //!
-//! The message headers that the kernel wants are built on the stack for each call rather than kept: they hold
-//! pointers, and building them anew keeps every borrow visible to the compiler. 64 of them take about 100 ns,
-//! under 2 ns a query when it matters, which is when batches are full.
+//! The message headers that the kernel wants hold pointers, so they are filled anew for each call, which keeps every
+//! borrow visible to the compiler; only their memory is kept. And only as many are filled as datagrams may be expected
+//! ([`Batch::receive`]): all 64 take longer than the answer to a query that comes alone.
 
 use std::io;
 use std::net::IpAddr;
@@ -60,6 +60,9 @@ pub trait Datagrams {
     fn slot(&mut self, index: usize) -> Option<Slot<'_>>;
 }
 
+/// The fewest datagrams that a receive asks for, where the batch has room for as many.
+const FEWEST: usize = 8;
+
 /// What is known of one slot besides its octets.
 #[derive(Clone, Copy, Default)]
 struct Meta {
@@ -73,12 +76,17 @@ struct Meta {
 /// The reusable buffers of a batch of datagrams, allocated once.
 pub struct Batch {
     received: usize,
+    /// How many datagrams the last receive brought, also after they have been sent.
+    last_received: usize,
     bound: Option<IpAddr>,
     queries: Buffers,
     replies: Buffers,
     names: Box<[Name]>,
     controls: Box<[Control]>,
     metas: Box<[Meta]>,
+    /// Filled for each call, and not read after it.
+    headers: Box<[libc::mmsghdr]>,
+    parts: Box<[libc::iovec]>,
 }
 
 impl Batch {
@@ -88,12 +96,15 @@ impl Batch {
         let slots = slots.clamp(1, MAX_SLOTS);
         Self {
             received: 0,
+            last_received: slots,
             bound: None,
             queries: Buffers::new(slots, query_octets),
             replies: Buffers::new(slots, reply_octets),
             names: vec![EMPTY_NAME; slots].into_boxed_slice(),
             controls: vec![Control::default(); slots].into_boxed_slice(),
             metas: vec![Meta::default(); slots].into_boxed_slice(),
+            headers: vec![EMPTY_HEADER; slots].into_boxed_slice(),
+            parts: vec![EMPTY_PART; slots].into_boxed_slice(),
         }
     }
 
@@ -114,6 +125,9 @@ impl Batch {
 
     /// Receives up to [`Self::capacity`] datagrams with one recvmmsg, forgetting the previous ones, and says
     /// how many came. 0 means that nothing came in time, or that a signal interrupted the wait.
+    ///
+    /// It asks for twice as many as came the last time, and at least for a few, so that a burst after a silence takes
+    /// some calls more, and a batch is full only while datagrams keep coming.
     pub fn receive(&mut self, socket: &UdpSocket, wait: Wait) -> io::Result<usize> {
         self.received = 0;
         let (bound, control_octets) = match socket.reply_source() {
@@ -121,10 +135,10 @@ impl Batch {
             ReplySource::PacketInfo => (None, Control::OCTETS),
         };
         self.bound = bound;
-        let mut parts = [EMPTY_PART; MAX_SLOTS];
-        let mut headers = [EMPTY_HEADER; MAX_SLOTS];
+        let slots = self.metas.len().min((2 * self.last_received).max(FEWEST));
         let memory = self.names.iter_mut().zip(self.controls.iter_mut()).zip(self.queries.iter_mut());
-        for (((name, control), query), (header, part)) in memory.zip(headers.iter_mut().zip(&mut parts)) {
+        let room = self.headers.iter_mut().zip(&mut self.parts);
+        for (((name, control), query), (header, part)) in memory.zip(room).take(slots) {
             let query_octets = query.len();
             point(header, part, name, NAME_OCTETS, query, query_octets, control, control_octets);
         }
@@ -132,31 +146,30 @@ impl Batch {
             Wait::ForDatagram => libc::MSG_WAITFORONE,
             Wait::Never => libc::MSG_DONTWAIT,
         };
-        let slots = self.metas.len();
         // SAFETY: the first `slots` headers point to names, control buffers and query buffers of `self`, which
         // is borrowed mutably for the call, each with its true length; they do not overlap. The kernel writes
         // octets and address structures, for which any bits are valid. The null timeout means none.
         let result = unsafe {
             libc::recvmmsg(
                 socket.as_fd().as_raw_fd(),
-                headers.as_mut_ptr(),
+                self.headers.as_mut_ptr(),
                 slots as libc::c_uint,
                 flags as _,
                 std::ptr::null_mut(),
             )
         };
         match sys::check(result) {
-            Ok(received) => self.take_note(headers.get(..received).unwrap_or_default()),
-            Err(error) if nothing_there(&error) => {}
+            Ok(received) => self.take_note(received),
+            Err(error) if nothing_there(&error) => self.last_received = 0,
             Err(error) => return Err(error),
         }
         Ok(self.received)
     }
 
     /// Remembers what the kernel wrote into the headers of the datagrams that came.
-    fn take_note(&mut self, headers: &[libc::mmsghdr]) {
+    fn take_note(&mut self, received: usize) {
         let slots = self.metas.iter_mut().zip(&mut self.controls);
-        for ((meta, control), header) in slots.zip(headers) {
+        for ((meta, control), header) in slots.zip(&self.headers).take(received) {
             let truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
             #[allow(clippy::unnecessary_cast, reason = "a narrower type with musl than with glibc")]
             let control_octets = header.msg_hdr.msg_controllen as usize;
@@ -168,7 +181,8 @@ impl Batch {
                 arrival: if truncated { Arrival::Truncated } else { Arrival::Whole },
             };
         }
-        self.received = headers.len().min(self.metas.len());
+        self.received = received.min(self.metas.len());
+        self.last_received = self.received;
     }
 
     /// The query of one slot; for a pass that only looks (hash and prefetch). `None` beyond [`Self::len`].
@@ -211,15 +225,12 @@ impl Batch {
     /// Whatever the kernel refuses is counted and skipped; there are at most as many system calls as replies,
     /// and a few more if signals interrupt them.
     pub fn send(&mut self, socket: &UdpSocket) -> SendReport {
-        let mut parts = [EMPTY_PART; MAX_SLOTS];
-        let mut headers = [EMPTY_HEADER; MAX_SLOTS];
         let memory = self.names.iter_mut().zip(self.controls.iter_mut()).zip(self.replies.iter_mut());
         let slots = self.metas.iter().zip(memory).take(self.received);
         let replies = slots.filter(|(meta, _)| meta.reply_octets != 0);
+        let room = self.headers.iter_mut().zip(&mut self.parts);
         let mut count = 0;
-        for ((meta, ((name, control), reply)), (header, part)) in
-            replies.zip(headers.iter_mut().zip(&mut parts))
-        {
+        for ((meta, ((name, control), reply)), (header, part)) in replies.zip(room) {
             point(
                 header,
                 part,
@@ -235,7 +246,7 @@ impl Batch {
         self.received = 0;
         let mut report = SendReport::default();
         let mut interruptions_left = MAX_INTERRUPTIONS;
-        let mut rest = &mut headers[..count];
+        let mut rest = self.headers.get_mut(..count).unwrap_or_default();
         while !rest.is_empty() {
             // SAFETY: the headers point to names, control messages and replies of `self`, which is borrowed
             // mutably for the call, each with its true length; the kernel only reads them, and writes the
@@ -311,6 +322,7 @@ fn point(
 ) {
     part.iov_len = octets_used.min(octets.len());
     part.iov_base = octets.as_mut_ptr().cast();
+    *header = EMPTY_HEADER;
     let header = &mut header.msg_hdr;
     header.msg_name = (&raw mut *name).cast();
     header.msg_namelen = name_octets.min(NAME_OCTETS);

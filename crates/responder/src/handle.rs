@@ -19,6 +19,7 @@ use crate::counters::{Counters, beat_age_ms};
 use crate::log;
 use crate::metrics::ResponderCollector;
 use crate::origin::OwnAddresses;
+use crate::pages;
 use crate::status::{MAX_LISTED, Status, StatusFilter, WorkerStatus, XdpStatus, ZoneLife, ZoneStatus};
 use crate::tcp::Gate;
 use crate::vigil::{self, Moment, Standing, Vigil};
@@ -351,9 +352,15 @@ impl Shared {
 
     /// Looks until the responder stops.
     fn keep_vigil(&self) {
+        let mut moved = 0;
         let mut next_look = self.started.elapsed() + vigil::LOOK;
         let mut next_addresses = self.started.elapsed() + ADDRESSES_FOR;
         while !self.stop.load(Ordering::Relaxed) {
+            let generation = self.published.generation();
+            if generation != moved {
+                moved = generation;
+                pages::make_huge(&self.published.current().zones);
+            }
             std::thread::sleep(WAKE);
             if self.started.elapsed() >= next_look {
                 self.look();

@@ -23,6 +23,7 @@ mod hush;
 mod log;
 mod metrics;
 mod origin;
+mod pages;
 mod pressure;
 mod room;
 mod sockets;

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use pharos_answer::{Context, Job, Pressure, Silent, Verdict};
+use pharos_answer::{Context, Job, Pressure, Silent, Verdict, look_up};
 use pharos_netio::descriptors::is_shortage;
 use pharos_netio::poll::{Event, Events, Interest, Poll};
 use pharos_netio::tcp::accept;
@@ -456,24 +456,21 @@ impl Clerk {
         let served = self.zones.get();
         let mut rest = stream;
         while !outbox.is_full() {
-            let begin = rest;
+            let mut queries = [&[][..]; TOGETHER];
             let mut arrived = 0;
-            for job in &mut self.jobs {
-                let Some((query, after)) = split_message(rest) else { break };
-                job.read(&served.zones, query);
-                rest = after;
+            let mut behind = rest;
+            for place in &mut queries {
+                let Some((query, after)) = split_message(behind) else { break };
+                (*place, behind) = (query, after);
                 arrived += 1;
             }
-            if arrived > 1 {
-                self.jobs.iter().take(arrived).for_each(|job| job.warm(&served.zones));
-            }
-            rest = begin;
-            for job in self.jobs.iter_mut().take(arrived) {
+            let Some(jobs) = self.jobs.get_mut(..arrived) else { break };
+            look_up(jobs, &served.zones, |index| queries.get(index).copied().unwrap_or_default());
+            for (job, query) in jobs.iter_mut().zip(queries) {
                 if outbox.is_full() {
                     break;
                 }
-                let Some((query, after)) = split_message(rest) else { break };
-                rest = after;
+                rest = rest.get(2 + query.len()..).unwrap_or_default();
                 outbox.message(|reply| {
                     let verdict = job.write(&served.zones, &self.context, client, query, reply, &mut Silent);
                     self.counters.of(origin).verdict(Family::of(client), &served.slots, &verdict);
@@ -483,7 +480,7 @@ impl Clerk {
                     }
                 });
             }
-            if arrived < self.jobs.len() {
+            if arrived < TOGETHER {
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! The loop of a UDP worker: receive a batch, answer it in three passes, send it.
+//! The loop of a UDP worker: receive a batch, look all of it up in passes, answer it, send it.
 //!
 //! A worker owns its sockets, its batch, its jobs and its counters; what it shares it only reads: the set of
 //! zones in force, looked at once per batch, and the stop flag. After set-up the loop allocates nothing,
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pharos_answer::{Context, Job, Pressure, Silent, Verdict};
+use pharos_answer::{Context, Job, Pressure, Silent, Verdict, look_up};
 use pharos_netio::affinity::{CpuId, pin_current_thread};
 use pharos_netio::{Batch, Came, Datagrams, Inbox, MAX_SLOTS};
 use pharos_zonedb::Reader;
@@ -145,11 +145,8 @@ fn answer_batch(
 ) {
     let zones = &served.zones;
     let arrived = batch.len().min(jobs.len());
-    for (index, job) in jobs.iter_mut().enumerate().take(arrived) {
-        job.read(zones, batch.query(index).unwrap_or_default());
-    }
-    if arrived > 1 {
-        jobs.iter().take(arrived).for_each(|job| job.warm(zones));
+    if let Some(jobs) = jobs.get_mut(..arrived) {
+        look_up(jobs, zones, |index| batch.query(index).unwrap_or_default());
     }
     for (index, job) in jobs.iter_mut().enumerate().take(arrived) {
         let Some(mut slot) = batch.slot(index) else { continue };

@@ -25,6 +25,8 @@
 //! longest existing suffix of a qname is its closest encloser, or the cut or DNAME that stands above it.
 //! Addresses below a cut, glue, are nodes that only the delegation's extras lead to.
 
+use std::ops::Range;
+
 use pharos_wire::hash::HashedName;
 use pharos_wire::{Name, Rtype};
 
@@ -77,6 +79,8 @@ pub(crate) const LINKS: usize = 12;
 /// No node starts here.
 pub(crate) const NO_NODE: u32 = u32::MAX;
 pub(crate) const DESCRIPTOR: usize = 16;
+/// Octets that a processor loads at once.
+const CACHE_LINE: usize = 64;
 /// In the place of a patch: the two octets hold a distance within the RRset, not a suffix of the owner.
 pub(crate) const PATCH_WITHIN: u16 = 0x8000;
 /// In the place of an extra: a delegation is not complete without it (RFC 9471).
@@ -202,6 +206,18 @@ impl ZoneImage {
         Some(Node { image: self, at: at as usize })
     }
 
+    /// Loads what every look-up needs of the image itself.
+    #[inline]
+    pub fn warm(&self) {
+        core::hint::black_box((self.apex.as_wire().len(), self.arena.len(), self.depths, self.negative_ttl));
+    }
+
+    /// Where the large parts of the image stand in memory, as addresses.
+    pub fn places(&self) -> [Range<usize>; 2] {
+        let arena = self.arena.as_ptr_range();
+        [arena.start as usize..arena.end as usize, self.table.place()]
+    }
+
     /// Loads the cache line at which a look-up of the whole `name` starts.
     #[inline]
     pub fn warm_table(&self, name: &HashedName) {
@@ -212,7 +228,9 @@ impl ZoneImage {
     #[inline]
     pub fn warm_node(&self, name: &HashedName) {
         self.table.find(name.suffix_hash(0), |offset| {
-            core::hint::black_box(self.arena.get(offset as usize).copied());
+            // A node with an RRset seldom ends in the line in which it begins.
+            let octet = |at: usize| self.arena.get(at).copied();
+            core::hint::black_box((octet(offset as usize), octet(offset as usize + CACHE_LINE)));
             true
         });
     }

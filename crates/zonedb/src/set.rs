@@ -7,6 +7,9 @@ use pharos_wire::hash::{HashKey, HashedName};
 
 use crate::image::ZoneImage;
 
+/// Zones whose names and places fit the first-level cache beside everything else.
+const NARROW: usize = 32;
+
 /// What is known of a configured zone.
 #[derive(Clone, Debug)]
 pub enum ZoneState {
@@ -97,6 +100,36 @@ impl ZoneSet {
             }
         }
         None
+    }
+
+    /// Whether there are so many zones that the way to one leads out of the nearest cache: a look-up of many names at
+    /// once then gains by [`Self::warm_slot`] and [`Self::warm_zone`] for all of them first.
+    #[inline]
+    pub fn is_wide(&self) -> bool {
+        self.zones.len() > NARROW
+    }
+
+    /// Loads the line at which the search for the zone that encloses `name` begins.
+    #[inline]
+    pub fn warm_slot(&self, name: &HashedName) {
+        core::hint::black_box(self.first_slot(name).map(|slot| slot.1));
+    }
+
+    /// Loads what that search compares with, probably.
+    #[inline]
+    pub fn warm_zone(&self, name: &HashedName) {
+        let index = self.first_slot(name).and_then(|&(_, index)| (index as usize).checked_sub(1));
+        if let Some((apex, state)) = index.and_then(|index| self.zones.get(index)) {
+            core::hint::black_box((apex.as_wire().last(), matches!(state, ZoneState::NotLoaded)));
+        }
+    }
+
+    /// The slot that is looked at first: that of the longest suffix for which there could be a zone.
+    #[inline]
+    fn first_slot(&self, name: &HashedName) -> Option<&(u32, u32)> {
+        let possible = self.depths & (2 << name.labels()) - 1;
+        let depth = possible.checked_ilog2()? as usize;
+        self.slots.get(name.suffix_hash(name.labels() - depth) as usize & (self.slots.len() - 1))
     }
 
     /// The zone with this very name.

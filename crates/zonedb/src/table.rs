@@ -203,6 +203,12 @@ impl Table {
         size_of_val(&*self.buckets)
     }
 
+    /// Where it stands in memory, as addresses.
+    pub(crate) fn place(&self) -> std::ops::Range<usize> {
+        let buckets = self.buckets.as_ptr_range();
+        buckets.start as usize..buckets.end as usize
+    }
+
     /// Spreads the upper half of the hash over any number of buckets without a division.
     #[inline]
     fn index(&self, hash: u64) -> usize {
