@@ -94,7 +94,8 @@ fn receiving_looking_and_sending_do_not_allocate() {
             batch.for_each(|slot| slot.set_reply(70_000));
             refused = batch.send(&server).dropped();
         });
-        assert_eq!((refused, count), (32, 0), "{listen}");
+        // After a silence a few are asked for.
+        assert_eq!((refused, count), (8, 0), "{listen}");
     }
 }
 
