@@ -80,6 +80,9 @@ struct Scale {
     /// Where the results go.
     #[arg(long, default_value = "benches/results/scale.jsonl", value_name = "FILE")]
     results: PathBuf,
+    /// Add to the results that are there.
+    #[arg(long)]
+    go_on: bool,
     /// The core of the server.
     #[arg(long, default_value_t = 0)]
     server_core: u16,

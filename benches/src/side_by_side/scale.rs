@@ -46,7 +46,8 @@ const SOURCES: u32 = 50;
 pub(super) fn run(options: &Scale) -> Result<(), BenchError> {
     let work =
         std::path::absolute(&options.data).map_err(cannot("find the directory of data"))?.join("scale");
-    let results = Results::open(&options.results, Begin::Anew)?;
+    let begin = if options.go_on { Begin::GoOn } else { Begin::Anew };
+    let results = Results::open(&options.results, begin)?;
     let cores = Cores { server: options.server_core, load: options.load_core };
     let time = Duration::from_secs(2);
     let mut scale = Growth { work, results, cores, time };
