@@ -7,7 +7,7 @@
 //! - **attached**: its packets go to queues that workers serve, queue *i* to worker *i* modulo their number;
 //! - **down**: the same, but the interface is down; nothing needs to be done when it is up again.
 //!
-//! An interface that goes, that is replaced by another of the same name, or that has other queues or a much larger MTU
+//! An interface that goes, that is replaced by another of the same name, or that has other queues or another MTU
 //! than before, is detached and begins anew. Changes are told by netlink, and looked for every [`LOOK`] besides.
 //!
 //! What hangs on the workers is elsewhere: the XDP program gives packets to the kernel by itself when the worker of

@@ -19,7 +19,7 @@ pub enum Event {
     TxAgain,
     /// The device had no room for a reply, and it is lost (EBUSY).
     TxBusy,
-    /// The kernel did not send for another reason, such as an interface that is down.
+    /// The kernel did not send for another reason, such as an interface that is down; the replies stay in the ring.
     TxFailed,
     /// The kernel dropped a packet that did not fit its frame, or for which no frame was there.
     RxDropped,
@@ -74,7 +74,12 @@ impl Event {
     pub const fn is_loss(self) -> bool {
         !matches!(
             self,
-            Self::Received | Self::Sent | Self::NoReplyFrame | Self::TxAgain | Self::FillRingEmpty
+            Self::Received
+                | Self::Sent
+                | Self::NoReplyFrame
+                | Self::TxAgain
+                | Self::TxFailed
+                | Self::FillRingEmpty
         )
     }
 }
@@ -117,6 +122,6 @@ mod tests {
             assert_eq!(counts.get(event), number, "{event:?}");
             assert_eq!(Event::ALL.iter().filter(|other| other.label() == event.label()).count(), 1);
         }
-        assert_eq!(counts.lost(), (1..=13).sum::<u64>() - 1 - 2 - 5 - 6 - 11);
+        assert_eq!(counts.lost(), (1..=13).sum::<u64>() - 1 - 2 - 5 - 6 - 8 - 11);
     }
 }

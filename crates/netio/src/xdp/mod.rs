@@ -117,6 +117,8 @@ impl Options {
 pub enum Step {
     /// Asking for the interface.
     Look,
+    /// Looking at the largest packet that it carries.
+    Mtu,
     /// Counting the addresses that are served.
     Targets,
     /// Making the maps.
@@ -139,6 +141,7 @@ impl fmt::Display for Step {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Look => "ask for",
+            Self::Mtu => "use packets as small as those of",
             Self::Targets => "serve so many addresses by AF_XDP on",
             Self::Maps => "make BPF maps for",
             Self::Program => "load the XDP program for",
@@ -192,6 +195,9 @@ impl Attachment {
         let looked = Interface::look(name).map_err(failed(Step::Look))?;
         let absent = || failed_at(name, Step::Look, io::Error::from_raw_os_error(libc::ENODEV));
         let interface = looked.ok_or_else(absent)?;
+        if interface.mtu < LEAST_MTU {
+            return Err(failed_at(name, Step::Mtu, io::Error::from_raw_os_error(libc::EMSGSIZE)));
+        }
         let targets = concrete(targets).map_err(failed(Step::Targets))?;
         raise_memory_limit();
         let queues = options.queues.map_or(interface.queues, |queues| queues.get().min(interface.queues));
@@ -265,8 +271,8 @@ impl Attachment {
         let Some(now) = now.filter(|now| now.index == self.interface.index) else {
             return Ok(Health::Gone);
         };
-        // Frames for a larger packet, and queues for a driver that was told to have more, need a new beginning.
-        if frame_octets(now.mtu) != frame_octets(self.interface.mtu) || now.queues != self.interface.queues {
+        // Frames and replies for other packets, and queues for a driver that was told to have more, need a new beginning.
+        if now.mtu != self.interface.mtu || now.queues != self.interface.queues {
             return Ok(Health::Gone);
         }
         if now.mac != self.interface.mac {
@@ -354,6 +360,9 @@ pub(crate) fn coarse_now_ns() -> u64 {
     seconds * 1_000_000_000 + nanoseconds
 }
 
+/// What IPv6 needs of a link (RFC 8200 §5). On a smaller one the shortest reply with its options might not fit.
+const LEAST_MTU: u32 = 1280;
+
 /// Frames of half a page do for packets of Ethernet's usual size; longer ones take a page, and those that do not fit a
 /// page pass to the kernel.
 fn frame_octets(mtu: u32) -> u32 {
@@ -404,6 +413,7 @@ fn failed_at(interface: &str, step: Step, source: io::Error) -> NetError {
 pub(crate) fn remedy(interface: &str, step: Step, source: &io::Error) -> Option<String> {
     let text = match (step, source.raw_os_error()?) {
         (Step::Look, libc::ENODEV) => format!("no interface is named {interface}; `ip link` lists them"),
+        (Step::Mtu, _) => format!("IPv6 needs {LEAST_MTU} octets: `ip link set {interface} mtu {LEAST_MTU}` or more"),
         (Step::Targets, _) => format!(
             "an XDP program serves at most {} addresses; list fewer under `listen:`, or none of them as a wildcard",
             program::MOST_TARGETS
@@ -497,10 +507,11 @@ mod tests {
     }
 
     #[test]
-    fn each_missing_privilege_is_named() {
+    fn each_thing_that_is_missing_is_named() {
         let said = |step, errno| {
             failed_at("eth0", step, io::Error::from_raw_os_error(errno)).remedy().unwrap_or_default()
         };
+        assert!(said(Step::Mtu, libc::EMSGSIZE).contains("ip link set eth0 mtu 1280"));
         assert!(said(Step::Maps, libc::EPERM).contains("CAP_BPF"));
         assert!(said(Step::Program, libc::EPERM).contains("CAP_NET_ADMIN"));
         assert!(said(Step::Socket, libc::EPERM).contains("CAP_NET_RAW"));

@@ -196,7 +196,10 @@ impl Queue {
     /// still wait; says how many there are now.
     #[inline]
     pub fn receive(&mut self) -> usize {
-        self.received = 0;
+        if self.received > 0 {
+            // Whoever did not send has no frames to lose by it.
+            self.send();
+        }
         self.reclaim();
         if self.tx.pending() != 0 {
             self.kick();
@@ -243,6 +246,7 @@ impl Queue {
         address & !(self.frame_octets - 1)
     }
 
+    /// The octets of a query's packet.
     #[inline]
     fn frame(&self, packet: Descriptor) -> &[u8] {
         packet_in(&self.frames, self.replies_at, packet)
