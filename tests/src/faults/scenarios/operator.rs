@@ -2,7 +2,8 @@
 
 use super::super::expect::decided;
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
-use crate::lab::{Backbone, PREFIX4, PREFIX6, Plan, TransitPolicy};
+use crate::lab::{Backbone, PREFIX4, PREFIX6, Plan, TransitPolicy, wait_until};
+use rustix::process::Signal;
 use std::time::Duration;
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -14,7 +15,7 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .within(Duration::from_millis(500), "one UPDATE")
         .loses(Loss::Nothing)
-        .step("drain", drain, draining(true))
+        .step("drain", drain, draining())
         .step("the deadline", |_| {}, left())
         .step("undrain", undrain, back()),
         Scenario::new(
@@ -25,9 +26,36 @@ pub(super) fn all() -> Vec<Scenario> {
         .plan(Plan { transit: TransitPolicy::StripsEverything, backbone: Backbone::Ibgp, ..Plan::default() })
         .within(Duration::from_millis(500), "one UPDATE")
         .loses(Loss::Nothing)
-        .step("drain", drain, draining(false))
+        .step("drain", drain, draining())
         .step("the deadline", |_| {}, left())
         .step("undrain", undrain, back()),
+        Scenario::new(
+            "rolling-upgrade",
+            "both processes of every POP are replaced, one POP after the other, each drained first",
+            "clients are always with a POP that is not being upgraded; nothing is lost",
+        )
+        .loses(Loss::Nothing)
+        .step("drain ams", drain, draining())
+        .step("the deadline", |_| {}, left())
+        .step("replace both processes", |lab| replace(lab, Who::A), vec![
+            Expect::Level { who: Who::A, prefix: PREFIX4, level: "normal", because: "" },
+            Expect::Level { who: Who::A, prefix: PREFIX6, level: "normal", because: "" },
+            Expect::Back(PREFIX4),
+            Expect::Back(PREFIX6),
+            Expect::Answered(&["a.ams"]),
+        ])
+        .step("drain fra", |lab| {
+            lab.pharos(Who::Fra, &["drain", "--text", "the lab's drain"]);
+        }, {
+            let mut list = at_fra("draining");
+            list.extend(at_fra("withdrawn"));
+            list
+        })
+        .step("replace both processes there", |lab| replace(lab, Who::Fra), {
+            let mut list = at_fra("normal");
+            list.push(Expect::Answered(&["a.ams"]));
+            list
+        }),
         Scenario::new(
             "refused-push-everywhere",
             "a zone with a syntax error is pushed to every POP",
@@ -62,7 +90,7 @@ fn undrain(lab: &mut FaultLab) {
     lab.pharos(Who::A, &["undrain"]);
 }
 
-fn draining(moves: bool) -> Vec<Expect> {
+fn draining() -> Vec<Expect> {
     let mut list = decided("draining", "the lab's drain");
     list.extend([
         Expect::Preference(PREFIX4, 0),
@@ -70,7 +98,7 @@ fn draining(moves: bool) -> Vec<Expect> {
         Expect::Community(PREFIX4, "65535:0"),
         Expect::Alarm(Who::A, "drain-in-force", ""),
         Expect::Why(Who::A, PREFIX4, "the lab's drain"),
-        Expect::Answered(if moves { &["a.fra"] } else { &["a.ams"] }),
+        Expect::Answered(&["a.fra"]),
     ]);
     list
 }
@@ -101,4 +129,18 @@ fn push_everywhere(lab: &mut FaultLab, change: fn(&str) -> String) {
         // A refusal is this command's exit code; the alarms are what counts.
         let _ = node.pharos(&["reload"]);
     }
+}
+
+/// As a package's upgrade does: stopped in order, started anew.
+fn replace(lab: &mut FaultLab, who: Who) {
+    let node = lab.node(who);
+    node.responder().signal(Signal::TERM);
+    node.sidecar().signal(Signal::TERM);
+    wait_until("both have ended", || node.responder().ended().is_some() && node.sidecar().ended().is_some());
+    node.start_responder();
+    node.start_sidecar();
+}
+
+fn at_fra(level: &'static str) -> Vec<Expect> {
+    [PREFIX4, PREFIX6].map(|prefix| Expect::Level { who: Who::Fra, prefix, level, because: "" }).to_vec()
 }
