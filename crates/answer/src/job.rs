@@ -47,14 +47,14 @@ pub fn look_up<'m>(jobs: &mut [Job], zones: &ZoneSet, message: impl Fn(usize) ->
         for job in jobs.iter_mut().filter(|job| job.asks_zones) {
             job.find(zones, |image, _| image.warm());
         }
-        jobs.iter().for_each(|job| job.with_image(zones, |image, name| image.warm_table(name)));
+        jobs.iter().for_each(|job| job.with_image(zones, ZoneImage::warm_table));
     } else {
         for (index, job) in jobs.iter_mut().enumerate() {
             job.read(zones, message(index));
         }
     }
     if jobs.len() > 1 {
-        jobs.iter().for_each(|job| job.with_image(zones, |image, name| image.warm_node(name)));
+        jobs.iter().for_each(|job| job.with_image(zones, ZoneImage::warm_node));
     }
 }
 
@@ -79,7 +79,7 @@ impl Job {
     pub fn read(&mut self, zones: &ZoneSet, message: &[u8]) {
         self.parse(zones, message);
         if self.asks_zones {
-            self.find(zones, |image, name| image.warm_table(name));
+            self.find(zones, ZoneImage::warm_table);
         }
     }
 

@@ -125,11 +125,13 @@ fn words_that_cannot_be_written_are_an_alarm_until_they_can() {
 
 /// What a replay of these files through `settings` does, as levels.
 fn replayed(path: &Path, settings: &Config) -> (Vec<String>, usize) {
-    let mut replay = Replay::new(settings.policy()).unwrap();
+    let mut replay = Replay::new(settings.policy()).expect("the settings can work");
     for file in [older(path), path.to_owned()] {
         let Ok(file) = fs::File::open(file) else { continue };
         for line in std::io::BufReader::new(file).lines() {
-            replay.take(serde_json::from_str::<Line>(&line.unwrap()).unwrap()).unwrap();
+            replay
+                .take(serde_json::from_str::<Line>(&line.expect("text")).expect("a line of the record"))
+                .expect("in order");
         }
     }
     let moved = replay.moved().iter().map(|moved| format!("{} -> {}", moved.from, moved.to)).collect();

@@ -127,7 +127,7 @@ impl ZoneSet {
     /// The slot that is looked at first: that of the longest suffix for which there could be a zone.
     #[inline]
     fn first_slot(&self, name: &HashedName) -> Option<&(u32, u32)> {
-        let possible = self.depths & (2 << name.labels()) - 1;
+        let possible = self.depths & ((2 << name.labels()) - 1);
         let depth = possible.checked_ilog2()? as usize;
         self.slots.get(name.suffix_hash(name.labels() - depth) as usize & (self.slots.len() - 1))
     }
