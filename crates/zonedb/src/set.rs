@@ -127,9 +127,10 @@ impl ZoneSet {
     /// The slot that is looked at first: that of the longest suffix for which there could be a zone.
     #[inline]
     fn first_slot(&self, name: &HashedName) -> Option<&(u32, u32)> {
-        let possible = self.depths & ((2 << name.labels()) - 1);
-        let depth = possible.checked_ilog2()? as usize;
-        self.slots.get(name.suffix_hash(name.labels() - depth) as usize & (self.slots.len() - 1))
+        let labels = name.labels().min(127);
+        let depth = (self.depths & (u128::MAX >> (127 - labels))).checked_ilog2()? as usize;
+        let mask = self.slots.len() - 1;
+        self.slots.get(name.suffix_hash(labels - depth) as usize & mask)
     }
 
     /// The zone with this very name.
@@ -189,6 +190,31 @@ mod tests {
         let set = set(&["example.", "sub.example."]);
         assert_eq!(enclosing(&set, "sub.example.", 1), Some((0, 1)));
         assert_eq!(enclosing(&set, "example.", 1), None);
+    }
+
+    #[test]
+    fn the_slot_that_is_loaded_first_is_that_of_the_zone_whatever_the_name_s_depth() {
+        let names: Vec<String> = (0..100).map(|n| format!("zone{n}.example.")).collect();
+        let set = set(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(set.is_wide());
+        for depth in [0, 1, 2, 120] {
+            let mut hashed = HashedName::default();
+            let name = "a.".repeat(depth) + "zone7.example.";
+            hashed.set(Name::from_text(&name).unwrap().as_wire()).unwrap();
+            hashed.hash(KEY);
+            // Another zone may have the slot by its hash; then the search goes on from there.
+            assert_ne!(set.first_slot(&hashed).unwrap().1, 0, "{depth}");
+            set.warm_slot(&hashed);
+            set.warm_zone(&hashed);
+        }
+        let mut longest = HashedName::default();
+        longest.set(Name::from_text(&"a.".repeat(127)).unwrap().as_wire()).unwrap();
+        longest.hash(KEY);
+        set.warm_slot(&longest);
+        let mut root = HashedName::default();
+        root.set(b"\0").unwrap();
+        root.hash(KEY);
+        assert!(set.first_slot(&root).is_none());
     }
 
     #[test]
