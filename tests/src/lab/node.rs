@@ -51,7 +51,8 @@ impl Node {
         let name = format!("{letter}.{site}");
         let run = workspace.join(&format!("{name}-run"));
         let zones = workspace.join(&format!("{name}-zones"));
-        for directory in [&run, &zones] {
+        let images = workspace.join(&format!("{name}-images"));
+        for directory in [&run, &zones, &images] {
             fs::create_dir_all(directory).expect("the lab's own directory can be written");
         }
         for entry in
@@ -61,8 +62,10 @@ impl Node {
                 fs::copy(entry.path(), zones.join(entry.file_name())).expect("a zone file can be copied");
             }
         }
-        let config =
-            pharos_yaml.replace("/var/lib/pharos/zones", utf8(&zones)).replace("/run/pharos", utf8(&run));
+        let config = pharos_yaml
+            .replace("/var/lib/pharos/zones", utf8(&zones))
+            .replace("/run/pharos", utf8(&run))
+            .replace("/var/lib/pharos/images", utf8(&images));
         Self {
             namespace: Arc::clone(namespace),
             binary: pharos_binary(),
@@ -227,11 +230,19 @@ impl Node {
 
     fn start(&self, command: &str) -> (Daemon, Journal) {
         let log = self.logs.join(format!("{}-{command}.log", self.name));
-        let arguments =
+        let binary = utf8(&self.binary);
+        let pharos =
             ["--log-format", "json", command, "--config", utf8(&self.config), "--site", utf8(&self.site)];
+        // As the unit has it: on a machine whose cores are taken, probes must not be late. Without the right to it,
+        // nice(1) says so and goes on.
+        let arguments: Vec<&str> = match command {
+            "announce" => ["-n", "-10", binary].into_iter().chain(pharos).collect(),
+            _ => pharos.to_vec(),
+        };
+        let program = if command == "announce" { Path::new("nice") } else { self.binary.as_path() };
         let environment = self.clock.as_ref().map(ShiftedClock::environment).unwrap_or_default();
         let name = format!("pharos {command} at {}", self.name);
-        self.namespace.start_heard(&name, &self.binary, &arguments, &environment, &log)
+        self.namespace.start_heard(&name, program, &arguments, &environment, &log)
     }
 }
 
