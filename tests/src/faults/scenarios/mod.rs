@@ -1,6 +1,5 @@
 //! The scenarios, by what they break. A file's scenarios stand in the order in which the table shows them.
 
-mod host;
 mod network;
 mod operator;
 mod peers;
@@ -12,14 +11,6 @@ use super::Scenario;
 
 /// All of them.
 pub fn all() -> Vec<Scenario> {
-    [
-        processes::all(),
-        threads::all(),
-        transports::all(),
-        network::all(),
-        peers::all(),
-        host::all(),
-        operator::all(),
-    ]
-    .concat()
+    [processes::all(), threads::all(), transports::all(), network::all(), peers::all(), operator::all()]
+        .concat()
 }
