@@ -154,8 +154,9 @@ impl Client {
                 unsent = self.socket().kick();
             }
             self.take(begin);
-            let answered = self.latencies.len() as u64;
-            if self.asked == all && (answered == all || begin.elapsed() > time + PATIENCE) {
+            // Queries that were due and never sent are lost, too.
+            if self.latencies.len() as u64 == all || begin.elapsed() > time + PATIENCE {
+                self.asked = all;
                 break;
             }
             std::thread::yield_now();
