@@ -16,18 +16,6 @@ pub(super) fn all() -> Vec<Scenario> {
         .step("stop udp-0", |lab| stop_responder_thread(lab, "udp-0"), responder_gone())
         .step("start again", start_responder, returns()),
         Scenario::new(
-            "tcp-thread-stuck",
-            "the responder's TCP thread stops, UDP answers",
-            "degraded after the grace; the responder ends itself after ten seconds; withdrawn at once after that",
-        )
-        .within(Duration::from_secs(12), "ten seconds of the watchdog, then two probes")
-        .step("stop tcp", |lab| stop_responder_thread(lab, "tcp"), {
-            let mut list = super::super::expect::decided("degraded", "TCP");
-            list.extend(responder_gone());
-            list
-        })
-        .step("start again", start_responder, returns()),
-        Scenario::new(
             "keeper-stuck",
             "the sidecar's deciding thread stops, its BGP thread sends keepalives on",
             "the sidecar ends itself after three seconds, and the routes go with its sessions",
