@@ -37,32 +37,37 @@ pub(super) fn all() -> Vec<Scenario> {
             "declared: the routes stay for the hold time, then the router drops them",
         )
         .within(Duration::from_secs(9), "the hold time")
-        .step("stop pharos-routes", |lab| stop_sidecar_thread(lab, "pharos-routes"), vec![
-            Expect::Gone(PREFIX4),
-            Expect::Gone(PREFIX6),
-            Expect::Answered(&["a.fra"]),
-        ])
-        .step("let it go on", |lab| lab.helpers.clear(), vec![
-            Expect::Back(PREFIX4),
-            Expect::Back(PREFIX6),
-            Expect::Answered(&["a.ams"]),
-        ]),
+        .step(
+            "stop pharos-routes",
+            |lab| stop_sidecar_thread(lab, "pharos-routes"),
+            vec![Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])],
+        )
+        .step(
+            "let it go on",
+            |lab| lab.helpers.clear(),
+            vec![Expect::Back(PREFIX4), Expect::Back(PREFIX6), Expect::Answered(&["a.ams"])],
+        ),
         Scenario::new(
             "management-silent",
             "the responder's status page does not answer",
             "an alarm; probes decide, and no route moves",
         )
-        .within(Duration::from_secs(4), "the status is fetched once a second, with a second's patience, twice")
+        .within(
+            Duration::from_secs(4),
+            "the status is fetched once a second, with a second's patience, twice",
+        )
         .loses(Loss::Nothing)
-        .step("drop TCP 9153", |lab| lab.filter(Who::A, "tcp dport 9153 drop"), vec![
-            Expect::Alarm(Who::A, "status-unreachable", ""),
-            Expect::Answered(&["a.ams"]),
-        ])
+        .step(
+            "drop TCP 9153",
+            |lab| lab.filter(Who::A, "tcp dport 9153 drop"),
+            vec![Expect::Alarm(Who::A, "status-unreachable", ""), Expect::Answered(&["a.ams"])],
+        )
         .calm(Duration::from_secs(3))
-        .step("let it through", |lab| lab.unfilter(Who::A), vec![
-            Expect::AlarmOver(Who::A, "status-unreachable"),
-            Expect::Answered(&["a.ams"]),
-        ]),
+        .step(
+            "let it through",
+            |lab| lab.unfilter(Who::A),
+            vec![Expect::AlarmOver(Who::A, "status-unreachable"), Expect::Answered(&["a.ams"])],
+        ),
     ]
 }
 
