@@ -1,23 +1,32 @@
-//! Puts each kind of query through the query path, for callgrind to count; `benches/instructions` runs it.
+//! Puts each kind of query through the query path, and a zone through the loader, for callgrind to count;
+//! `benches/instructions` runs it.
 //!
-//! Each call of [`measured`] is one measurement: callgrind counts inside of it alone and dumps its counts when it
+//! Each call of [`measured`] or [`measured_load`] is one measurement: callgrind counts inside of it alone and dumps its counts when it
 //! returns. Every kind is measured in three stages, each with N and with 2N queries; the difference divided by N is
 //! what one query costs, free of what the call itself costs. For each measurement this program prints a line, in
-//! the order of the dumps: kind, stage, queries, octets of query and of reply.
+//! the order of the dumps: kind, stage, queries, octets of query and of reply. Of a zone it is loaded: kind, stage,
+//! records, octets of text and of the image for each record.
 //!
 //! `query-instructions [--million]`
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;
+use std::path::Path;
 
 use pharos_answer::{Context, Job, Silent, Transport, Verdict, answer};
-use pharos_benches::{QueryKind, million, million_kinds, sample_kinds, samples};
+use pharos_benches::{QueryKind, million, million_kinds, mixed_zone, sample_kinds, samples};
 use pharos_testkit::{Ask, CLIENT, Served};
-use pharos_wire::Query;
-use pharos_zonedb::ZoneSet;
+use pharos_wire::{Name, Query};
+use pharos_zone::scan::{Includes, Source, scan};
+use pharos_zonedb::{ZoneSet, ZoneState};
 
 /// Queries of the shorter of two measurements: a multiple of the spread over the generated zone's names.
 const QUERIES: usize = 64;
+
+/// Records of the shorter of two loads.
+const RECORDS: u32 = 8000;
+/// The zone's name.
+const ORIGIN: &str = "example.";
 
 /// How far a query is taken.
 #[derive(Clone, Copy)]
@@ -30,6 +39,15 @@ enum Stage {
     Answer,
 }
 
+/// How far a zone is taken.
+#[derive(Clone, Copy)]
+enum Load {
+    /// Its text is read.
+    Scan,
+    /// It could be asked.
+    Whole,
+}
+
 impl Stage {
     const ALL: [(Self, &'static str); 3] =
         [(Self::Read, "read"), (Self::Find, "find"), (Self::Answer, "answer")];
@@ -38,6 +56,7 @@ impl Stage {
 fn main() {
     let with_million = std::env::args().any(|argument| argument == "--million");
     run(&samples(), &sample_kinds());
+    run_load();
     if with_million {
         run(&million(), &million_kinds());
     }
@@ -55,6 +74,40 @@ fn run(served: &Served, kinds: &[QueryKind]) {
                 println!("{}\t{label}\t{count}\t{asked}\t{replied}", kind.name);
             }
         }
+    }
+}
+
+/// A zone of mixed records, scanned alone, and loaded: scanned, checked and compiled.
+fn run_load() {
+    let texts = [RECORDS, 2 * RECORDS].map(mixed_zone);
+    let served = Served::one(ORIGIN, &texts[0]);
+    let images = served.set().zones().iter().filter_map(|(_, state)| match state {
+        ZoneState::Live(image) => Some(image.octets()),
+        _ => None,
+    });
+    let (asked, replied) = (texts[0].len() / RECORDS as usize, images.sum::<usize>() / RECORDS as usize);
+    for (load, label) in [(Load::Scan, "scan"), (Load::Whole, "load")] {
+        for (text, count) in texts.iter().zip([RECORDS, 2 * RECORDS]) {
+            measured_load(load, text);
+            println!("zone, mixed records\t{label}\t{count}\t{asked}\t{replied}");
+        }
+    }
+}
+
+/// What callgrind counts, too.
+#[inline(never)]
+fn measured_load(load: Load, text: &str) {
+    let text = black_box(text);
+    match load {
+        Load::Scan => {
+            let origin = Name::from_text(ORIGIN).expect("the origin is a name");
+            let octets = text.as_bytes();
+            let source = Source { path: Path::new("zone"), octets, includes: Includes::Refused };
+            black_box(scan(source, origin.as_wire(), &mut |record| {
+                black_box(&record);
+            }));
+        }
+        Load::Whole => drop(black_box(Served::one(ORIGIN, text))),
     }
 }
 
