@@ -8,7 +8,7 @@
 use pharos_wire::Rtype;
 use pharos_wire::hash::HashedName;
 use pharos_wire::name::MAX_OCTETS;
-use pharos_zonedb::nsec3::Links;
+use pharos_zonedb::nsec3::{HASH_OCTETS, Links};
 use pharos_zonedb::{Node, ZoneImage};
 
 use crate::observe::{Proves, Subject};
@@ -33,6 +33,8 @@ pub(crate) struct Missing<'s, 'n> {
     pub(crate) encloser: Node<'s>,
     /// The label at which the closest encloser starts.
     pub(crate) label: usize,
+    /// The hash of the next closer name, if it is known already.
+    pub(crate) hash: Option<&'n [u8; HASH_OCTETS]>,
 }
 
 impl<'s> Proofs<'s> {
@@ -123,9 +125,12 @@ impl<'s> Proofs<'s> {
     }
 
     fn next_closer(&mut self, missing: Missing<'s, '_>, links: Links<'s>, tell: &mut impl Tell<'s>) {
-        let covering = links.next_closer.or_else(|| {
-            let next_closer = missing.name.suffix(missing.label.checked_sub(1)?);
-            missing.image.nsec3_for(&missing.image.nsec3()?.hash(&[next_closer]))
+        let covering = links.next_closer.or_else(|| match missing.hash {
+            Some(hash) => missing.image.nsec3_for(hash),
+            None => {
+                let next_closer = missing.name.suffix(missing.label.checked_sub(1)?);
+                missing.image.nsec3_for(&missing.image.nsec3()?.hash(&[next_closer]))
+            }
         });
         if let Some(node) = covering {
             self.add(node, Proves::NextCloser, Subject::Suffix(missing.label), tell);

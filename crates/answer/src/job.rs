@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use pharos_wire::edns::Asked;
 use pharos_wire::hash::HashedName;
 use pharos_wire::{Class, Malformed, Opcode, Query, Rcode, Rtype};
-use pharos_zonedb::{ZoneImage, ZoneSet, ZoneState};
+use pharos_zonedb::{Approach, Foresight, ZoneImage, ZoneSet, ZoneState};
 
 use crate::chaos::chaos;
 use crate::context::Context;
@@ -25,6 +25,8 @@ pub struct Job {
     asks_zones: bool,
     /// Index of the enclosing zone and the label at which its apex starts.
     zone: Option<(usize, usize)>,
+    /// What was found in that zone before the last pass; for queries that may need a denial's proof.
+    foresight: Option<Foresight>,
 }
 
 /// All passes but the last over the messages of a batch, one for each job: what one look-up waits for in memory is
@@ -55,6 +57,26 @@ pub fn look_up<'m>(jobs: &mut [Job], zones: &ZoneSet, message: impl Fn(usize) ->
     }
     if jobs.len() > 1 {
         jobs.iter().for_each(|job| job.with_image(zones, ZoneImage::warm_node));
+        foresee(jobs, zones);
+    }
+}
+
+/// Finds the names of those who want proofs, and has the searches for what denies missing ones go on together.
+#[inline]
+fn foresee(jobs: &mut [Job], zones: &ZoneSet) {
+    let mut denies = false;
+    for job in jobs.iter_mut().filter(|job| job.query.wants_dnssec()) {
+        job.foresee(zones);
+        denies |= job.foresight.is_some_and(|foresight| foresight.denies());
+    }
+    if denies {
+        for step in Approach::ALL {
+            for job in jobs.iter() {
+                if let Some(foresight) = &job.foresight {
+                    job.with_image(zones, |image, _| image.approach(foresight, step));
+                }
+            }
+        }
     }
 }
 
@@ -86,7 +108,7 @@ impl Job {
     /// Reads the message, and hashes the name for which zones will be asked.
     #[inline]
     fn parse(&mut self, zones: &ZoneSet, message: &[u8]) {
-        self.zone = None;
+        (self.zone, self.foresight) = (None, None);
         self.shape = self.query.read(message).err();
         // What no zone will be asked for is not worth the hashing: other opcodes, other versions of EDNS.
         self.asks_zones = self.shape.is_none()
@@ -116,6 +138,16 @@ impl Job {
             && let Some((_, ZoneState::Live(image))) = zones.zones().get(zone)
         {
             show(image, &self.query.qname);
+        }
+    }
+
+    /// Finds the name in the zone that was found.
+    #[inline]
+    fn foresee(&mut self, zones: &ZoneSet) {
+        if let Some((zone, apex_label)) = self.zone
+            && let Some((_, ZoneState::Live(image))) = zones.zones().get(zone)
+        {
+            self.foresight = Some(image.foresee(&self.query.qname, apex_label));
         }
     }
 
@@ -256,6 +288,7 @@ impl Job {
             return (Rcode::REFUSED, Kind::Error);
         };
         let (qtype, any) = (self.query.qtype, context.any());
-        Resolver { name: &mut self.query.qname, qtype, any, zones, reply, observer }.run(zone)
+        let foresight = self.foresight.as_ref();
+        Resolver { name: &mut self.query.qname, foresight, qtype, any, zones, reply, observer }.run(zone)
     }
 }

@@ -14,7 +14,7 @@ use pharos_wire::header::Section;
 use pharos_wire::name::MAX_OCTETS;
 use pharos_wire::{Rcode, Rtype};
 use pharos_zonedb::image::{Along, Need, NodeFlags, RECORD_HEAD, Target};
-use pharos_zonedb::{Enclosing, Match, Node, RrSet, ZoneImage, ZoneSet, ZoneState};
+use pharos_zonedb::{Enclosing, Foresight, Match, Node, RrSet, ZoneImage, ZoneSet, ZoneState};
 
 use crate::context::AnyPolicy;
 use crate::denial::{Missing, Proofs};
@@ -44,6 +44,8 @@ pub(crate) fn zone_of<'s>(zones: &'s ZoneSet, name: &HashedName, qtype: Rtype) -
 pub(crate) struct Resolver<'q, 's, 'r, 'o, 'c, O> {
     /// The name at hand: the qname, then the targets of aliases.
     pub(crate) name: &'q mut HashedName,
+    /// What was found out about that name in its zone, if anything was.
+    pub(crate) foresight: Option<&'q Foresight>,
     pub(crate) qtype: Rtype,
     pub(crate) any: AnyPolicy,
     pub(crate) zones: &'s ZoneSet,
@@ -94,6 +96,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     /// Answers the target of an alias, and so on.
     fn follow(&mut self, chain: &mut Chain<'s>) -> (Rcode, Kind) {
         let so_far = (Rcode::NOERROR, Kind::Answer);
+        self.foresight = None;
         loop {
             self.name.hash(self.zones.key());
             let known = chain.has_passed(self.name);
@@ -124,7 +127,10 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     /// One name in one zone: steps 2 and 3.
     #[inline]
     fn name(&mut self, image: &'s ZoneImage, apex_label: usize, chain: &mut Chain<'s>) -> Next {
-        let Match { node, label } = image.find(self.name, apex_label);
+        let Match { node, label } = match self.foresight {
+            Some(foresight) => image.foreseen(foresight),
+            None => image.find(self.name, apex_label),
+        };
         let flags = node.flags();
         if flags.has(NodeFlags::CUT) && !(label == 0 && self.qtype == Rtype::DS) {
             return self.referral(image, node, label, chain);
@@ -138,19 +144,20 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
             return self.dname(image, node, label, chain);
         }
         self.note(Step::ClosestEncloser(label));
+        let hash = self.foresight.and_then(Foresight::next_closer_hash);
         if flags.has(NodeFlags::WILDCARD_CHILD)
             && let Some(wildcard) = image.wildcard(self.name, self.zones.key(), label)
         {
             self.note(Step::Wildcard(wildcard));
             if self.wants_proofs() {
-                let missing = Missing { image, name: self.name, encloser: node, label };
+                let missing = Missing { image, name: self.name, encloser: node, label, hash };
                 chain.proofs.expanded(missing, &mut tell(self.observer, self.name));
             }
             return self.data(image, wildcard, Some((node, label)), chain);
         }
         self.note(Step::NxDomain);
         if self.wants_proofs() {
-            let missing = Missing { image, name: self.name, encloser: node, label };
+            let missing = Missing { image, name: self.name, encloser: node, label, hash };
             chain.proofs.no_name(missing, &mut tell(self.observer, self.name));
         }
         self.negative(image, Rcode::NXDOMAIN, Kind::NxDomain, chain)

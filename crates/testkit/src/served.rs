@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pharos_answer::{
-    AnyPolicy, Context, Cookies, Job, Observer, Pressure, Silent, Transport, Verdict, answer,
+    AnyPolicy, Context, Cookies, Job, Observer, Pressure, Silent, Transport, Verdict, answer, look_up,
 };
 use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
@@ -210,10 +210,26 @@ impl Served {
         let context = self.context(ask.transport());
         let verdict = answer(&mut Job::default(), &self.set, &context, CLIENT, &message, &mut out, observer);
         let Verdict::Reply(replied) = verdict else { panic!("{ask:?}: {verdict:?}") };
+        assert!(
+            self.in_passes(&context, &message) == (verdict, out[..replied.len].to_vec()),
+            "{ask:?}: in passes it is answered otherwise"
+        );
         let reply = Reply::read(&out[..replied.len], replied)
             .unwrap_or_else(|fault| panic!("{ask:?}: {fault}: {:02x?}", &out[..replied.len]));
         reply.check_against(&message);
         reply
+    }
+
+    /// The verdict on a message and its reply, as it is answered among others.
+    fn in_passes(&self, context: &Context, message: &[u8]) -> (Verdict, Vec<u8>) {
+        let mut jobs = [Job::default(), Job::default()];
+        let mut out = vec![0x55; 65_535];
+        look_up(&mut jobs, &self.set, |_| message);
+        let verdict = jobs[1].write(&self.set, context, CLIENT, message, &mut out, &mut Silent);
+        if let Verdict::Reply(replied) = verdict {
+            out.truncate(replied.len);
+        }
+        (verdict, out)
     }
 
     /// The verdict on any octets, without a look at the reply.

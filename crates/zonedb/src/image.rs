@@ -80,7 +80,7 @@ pub(crate) const LINKS: usize = 12;
 pub(crate) const NO_NODE: u32 = u32::MAX;
 pub(crate) const DESCRIPTOR: usize = 16;
 /// Octets that a processor loads at once.
-const CACHE_LINE: usize = 64;
+pub(crate) const CACHE_LINE: usize = 64;
 /// In the place of a patch: the two octets hold a distance within the RRset, not a suffix of the owner.
 pub(crate) const PATCH_WITHIN: u16 = 0x8000;
 /// In the place of an extra: a delegation is not complete without it (RFC 9471).
@@ -271,8 +271,8 @@ impl ZoneImage {
 /// One name of a zone with its RRsets; none where only longer names exist (an empty non-terminal).
 #[derive(Clone, Copy, Debug)]
 pub struct Node<'a> {
-    image: &'a ZoneImage,
-    at: usize,
+    pub(crate) image: &'a ZoneImage,
+    pub(crate) at: usize,
 }
 
 /// The same node of the same image.

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod build;
+pub mod foresight;
 pub mod image;
 mod nsec;
 pub mod nsec3;
@@ -25,6 +26,7 @@ mod sums;
 mod table;
 
 pub use build::{BuildError, ImageBuilder};
+pub use foresight::{Approach, Foresight};
 pub use image::{Match, Node, Record, RrSet, ZoneImage};
 pub use published::{Published, Reader, Retire};
 pub use set::{Enclosing, ZoneSet, ZoneState};

@@ -5,25 +5,36 @@
 
 use pharos_wire::name::{Labels, canonical_order};
 
+/// Keys of one cache line.
+const LINE: usize = 8;
+
 /// Names in canonical order with their keys.
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
     pub(crate) keys: Box<[u64]>,
     pub(crate) nodes: Box<[u32]>,
+    /// The first of each [`LINE`] keys: a search reads these, of which the most looked at stay near, and one line of keys.
+    firsts: Box<[u64]>,
 }
 
 impl Chain {
     /// The chain of nodes that start at these places; `name_at` tells their names, as [`Self::find`] takes them.
     pub(crate) fn new<'a>(mut nodes: Vec<u32>, name_at: impl Fn(u32) -> &'a [u8]) -> Self {
         nodes.sort_by(|&one, &other| canonical_order(name_at(one), name_at(other)));
-        Self { keys: nodes.iter().map(|&node| key(name_at(node))).collect(), nodes: nodes.into() }
+        Self::from_parts(nodes.iter().map(|&node| key(name_at(node))).collect(), nodes.into())
+    }
+
+    /// A chain of keys in order, and the nodes that they belong to.
+    pub(crate) fn from_parts(keys: Box<[u64]>, nodes: Box<[u32]>) -> Self {
+        let firsts = keys.iter().step_by(LINE).copied().collect();
+        Self { keys, nodes, firsts }
     }
 
     /// The last node in canonical order whose name does not come after `name`, which is in lower case and lacks the
     /// apex.
     pub(crate) fn find<'a>(&self, name: &[u8], name_at: impl Fn(u32) -> &'a [u8]) -> Option<u32> {
         let wanted = key(name);
-        let mut after = self.keys.partition_point(|&held| held < wanted);
+        let mut after = self.after(wanted);
         if self.keys.get(after) == Some(&wanted) {
             let equal = self.keys.get(after..)?.partition_point(|&held| held == wanted);
             let nodes = self.nodes.get(after..after + equal)?;
@@ -32,8 +43,31 @@ impl Chain {
         self.nodes.get(after.checked_sub(1)?).copied()
     }
 
+    /// Where in the chain a key's place begins among [`LINE`] others.
+    fn line(&self, wanted: u64) -> usize {
+        self.firsts.partition_point(|&first| first < wanted).saturating_sub(1) * LINE
+    }
+
+    /// How many keys are less than this one.
+    fn after(&self, wanted: u64) -> usize {
+        let start = self.line(wanted);
+        let line = self.keys.get(start..).unwrap_or_default();
+        let line = line.get(..LINE).unwrap_or(line);
+        start + line.partition_point(|&held| held < wanted)
+    }
+
+    /// Loads the keys among which the place of this one is.
+    pub(crate) fn warm_keys(&self, wanted: u64) {
+        core::hint::black_box(self.keys.get(self.line(wanted)).copied());
+    }
+
+    /// The node that [`Self::find`] finds for a name with this key, as long as no name of the chain has the same one.
+    pub(crate) fn probable(&self, wanted: u64) -> Option<&u32> {
+        self.nodes.get(self.after(wanted).saturating_sub(1))
+    }
+
     pub(crate) fn octets(&self) -> usize {
-        size_of_val(&*self.keys) + size_of_val(&*self.nodes)
+        size_of_val(&*self.keys) + size_of_val(&*self.nodes) + size_of_val(&*self.firsts)
     }
 }
 
@@ -45,7 +79,7 @@ const REACHED: usize = KEY / 2;
 /// A number for a name in lower case, without a root label, that is never greater than that of a name which comes later
 /// in canonical order (RFC 4034 §6.1): its labels from the right, a zero behind each, as far as they have room. So that
 /// nothing else is zero, a zero within a label becomes 1 1, and a one becomes 1 2.
-fn key(name: &[u8]) -> u64 {
+pub(crate) fn key(name: &[u8]) -> u64 {
     let mut last: [&[u8]; REACHED] = [&[]; REACHED];
     for label in Labels::new(name) {
         last = [label, last[0], last[1], last[2]];

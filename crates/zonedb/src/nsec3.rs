@@ -4,6 +4,8 @@
 //! beside each node as [`Links`]. All that is left for a query is the hash of one name that does not exist, the
 //! next closer one, and the search for the record that covers it.
 
+use std::ops::Range;
+
 use sha1::{Digest, Sha1};
 
 use crate::image::Node;
@@ -83,14 +85,42 @@ impl Chain {
     /// the chain is a circle, the last of all.
     pub(crate) fn find(&self, hash: &[u8; HASH_OCTETS]) -> Option<u32> {
         let wanted = prefix(hash);
-        let value = upper(wanted, self.bits);
-        let (from, to) = (*self.starts.get(value)? as usize, *self.starts.get(value + 1)? as usize);
-        let mut after = from + self.prefixes.get(from..to)?.partition_point(|&held| held < wanted);
-        while self.hashes.get(after).is_some_and(|held| held <= hash) {
+        let mut after = self.after(wanted)?;
+        // A full hash is far away, and seldom needed.
+        while self.prefixes.get(after) == Some(&wanted) && self.hashes.get(after)? <= hash {
             after += 1;
         }
         let index = after.checked_sub(1).unwrap_or(self.nodes.len().checked_sub(1)?);
         self.nodes.get(index).copied()
+    }
+
+    /// The prefixes among which the place of this one is.
+    fn stretch(&self, wanted: u32) -> Option<Range<usize>> {
+        let value = upper(wanted, self.bits);
+        Some(*self.starts.get(value)? as usize..*self.starts.get(value + 1)? as usize)
+    }
+
+    /// How many prefixes are less than this one.
+    fn after(&self, wanted: u32) -> Option<usize> {
+        let stretch = self.stretch(wanted)?;
+        Some(stretch.start + self.prefixes.get(stretch)?.partition_point(|&held| held < wanted))
+    }
+
+    /// Loads what tells among which prefixes the place of this hash is.
+    pub(crate) fn warm_starts(&self, hash: &[u8; HASH_OCTETS]) {
+        core::hint::black_box(self.stretch(prefix(hash)));
+    }
+
+    /// Loads these prefixes.
+    pub(crate) fn warm_prefixes(&self, hash: &[u8; HASH_OCTETS]) {
+        let stretch = self.stretch(prefix(hash)).unwrap_or_default();
+        let prefix = |at: usize| self.prefixes.get(at).copied();
+        core::hint::black_box((prefix(stretch.start), prefix(stretch.end.saturating_sub(1))));
+    }
+
+    /// The node that [`Self::find`] finds for a hash whose prefix is none of the chain's.
+    pub(crate) fn probable(&self, hash: &[u8; HASH_OCTETS]) -> Option<&u32> {
+        self.nodes.get(self.after(prefix(hash))?.saturating_sub(1))
     }
 
     pub(crate) fn octets(&self) -> usize {

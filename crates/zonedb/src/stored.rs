@@ -190,7 +190,7 @@ impl ZoneImage {
         }
         let mut table = Table::reader(shape.buckets as usize);
         body.octets(shape.buckets * BUCKET_OCTETS as u64, &mut |piece| table.extend(piece))?;
-        let nsec = nsec::Chain { keys: body.u64s(shape.nsec)?, nodes: body.u32s(shape.nsec)? };
+        let nsec = nsec::Chain::from_parts(body.u64s(shape.nsec)?, body.u32s(shape.nsec)?);
         let nsec3 = match &shape.nsec3 {
             None => None,
             Some((parameters, bits, members)) => {
