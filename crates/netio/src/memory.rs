@@ -41,7 +41,8 @@ pub fn give_back_freed() {
 
 /// Puts memory of this process that is in use, given by its addresses, onto huge pages as far as it fills any, so that
 /// finding something in dozens of megabytes does not mostly wait for the tables of pages. The content stays, and whoever
-/// reads it meanwhile waits for a fraction of a millisecond at most. A kernel before Linux 6.1 is told to do it when it
+/// reads it meanwhile waits for a fraction of a millisecond at most; page by page, so that other threads of the same
+/// CPU, which the kernel does not run while it copies, wait no longer. A kernel before Linux 6.1 is told to do it when it
 /// finds time; where huge pages are switched off nothing happens.
 ///
 /// # Errors
@@ -53,17 +54,21 @@ pub fn use_huge_pages(memory: Range<usize>) -> std::io::Result<()> {
     if octets == 0 {
         return Ok(());
     }
-    let advise = |advice| {
+    let advise = |start: usize, octets, advice| {
         // SAFETY: these kinds of advice change neither the content of any memory nor what may be done with it, only
         // the pages behind it; so any range is sound, and one that is not mapped is an error.
         let result = unsafe { libc::madvise(std::ptr::without_provenance_mut(start), octets, advice) };
         crate::sys::check(result).map(drop)
     };
-    advise(libc::MADV_HUGEPAGE)?;
-    match advise(MADV_COLLAPSE) {
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
-        other => other,
+    advise(start, octets, libc::MADV_HUGEPAGE)?;
+    for page in (start..start + octets).step_by(HUGE_PAGE) {
+        match advise(page, HUGE_PAGE, MADV_COLLAPSE) {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Ok(()),
+            other => other?,
+        }
+        std::thread::yield_now();
     }
+    Ok(())
 }
 
 #[cfg(test)]

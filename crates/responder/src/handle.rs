@@ -299,7 +299,25 @@ fn is_short(report: &Result<ReloadReport, ReloadError>) -> bool {
 }
 
 impl Shared {
+    /// Reloads on a thread that gives way to those that answer: where they share a CPU, no query waits for its turn to
+    /// end.
     fn reload(&self) -> Result<ReloadReport, ReloadError> {
+        let gently = || {
+            if let Err(error) = pharos_netio::urgency::give_way() {
+                tracing::debug!(%error, "a reload does not give way to queries");
+            }
+            self.reload_here()
+        };
+        std::thread::scope(|scope| {
+            match std::thread::Builder::new().name("reload".into()).spawn_scoped(scope, gently) {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                // Where there is no room for a thread, zones are still to be read.
+                Err(_) => self.reload_here(),
+            }
+        })
+    }
+
+    fn reload_here(&self) -> Result<ReloadReport, ReloadError> {
         let bench = self.bench();
         let mut keeper = lock(&self.keeper);
         let report = keeper.reload(&bench);

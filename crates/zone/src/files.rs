@@ -12,6 +12,10 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
+/// Octets that are read at once: while the kernel copies, it runs nothing else on the same CPU, and there somebody may
+/// have a query to answer.
+const PIECE: usize = 256 << 10;
+
 /// The content of a regular file.
 ///
 /// # Errors
@@ -22,9 +26,28 @@ pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
     must_be_regular(metadata.file_type())?;
-    let mut octets = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    file.read_to_end(&mut octets)?;
-    Ok(octets)
+    // One octet more than there should be, so that one read tells the end.
+    let mut octets = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).saturating_add(1));
+    loop {
+        let whole = octets.len();
+        if whole == octets.capacity() {
+            octets.reserve(PIECE);
+        }
+        let room = PIECE.min(octets.capacity() - whole);
+        octets.resize(whole + room, 0);
+        let read = file.read(&mut octets[whole..]);
+        let read = match read {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) => return Err(error),
+            // Of a regular file less is read than was asked for only at its end.
+            Ok(read) if read < room => {
+                octets.truncate(whole + read);
+                return Ok(octets);
+            }
+            Ok(read) => read,
+        };
+        octets.truncate(whole + read);
+    }
 }
 
 fn must_be_regular(kind: FileType) -> io::Result<()> {
@@ -86,6 +109,17 @@ mod tests {
         ] {
             assert_eq!(plain(Path::new(path)), Path::new(expected), "{path}");
         }
+    }
+
+    #[test]
+    fn a_file_is_read_whole_whatever_its_length() {
+        let path = std::env::temp_dir().join(format!("pharos-files-{}", std::process::id()));
+        for octets in [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE] {
+            let content: Vec<u8> = (0..octets).map(|at| (at / 7) as u8).collect();
+            std::fs::write(&path, &content).unwrap();
+            assert!(read_regular(&path).unwrap() == content, "{octets}");
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]
