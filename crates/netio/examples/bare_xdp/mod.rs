@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// What a packet may have at most; the smallest page there is.
 pub(crate) const FRAME: usize = 4096;
@@ -49,8 +50,25 @@ pub(crate) fn attach(name: &str, port: Port) -> io::Result<Attached> {
         [6 | ((program.len() as u64) << 32), program.as_ptr() as u64, licence.as_ptr() as u64, 0, 0, 0];
     let program = bpf(5, &load)?;
     // BPF_LINK_CREATE: attach type XDP, in the driver
-    let link = bpf(28, &[program.as_raw_fd() as u64 | (u64::from(interface) << 32), 37 | (4 << 32)])?;
+    let link = [program.as_raw_fd() as u64 | (u64::from(interface) << 32), 37 | (4 << 32)];
+    let link = while_busy(|| bpf(28, &link))?;
     Ok(Attached { socket, _map: map, _link: link })
+}
+
+/// Tries again while the queue or the interface is another's: the kernel lets go of what a process had some time after
+/// that has ended.
+fn while_busy<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    const PAUSE: Duration = Duration::from_millis(10);
+    let begin = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && begin.elapsed() < PATIENCE => {
+                std::thread::sleep(PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// IPv4 without options, UDP to the port goes to the socket, everything else to the kernel.
@@ -224,12 +242,15 @@ impl Socket {
             sxdp_queue_id: 0,
             sxdp_shared_umem_fd: 0,
         };
-        // SAFETY: the kernel reads as many octets of the address as it is told.
-        let result = unsafe {
-            let octets = size_of_val(&address) as libc::socklen_t;
-            libc::bind(socket.fd.as_raw_fd(), (&raw const address).cast(), octets)
-        };
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(socket) }
+        while_busy(|| {
+            // SAFETY: the kernel reads as many octets of the address as it is told.
+            let result = unsafe {
+                let octets = size_of_val(&address) as libc::socklen_t;
+                libc::bind(socket.fd.as_raw_fd(), (&raw const address).cast(), octets)
+            };
+            if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        })?;
+        Ok(socket)
     }
 
     /// Has the kernel send what is in the ring; says whether something is left.
