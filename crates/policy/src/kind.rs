@@ -240,15 +240,16 @@ impl Kind {
 
     /// Counts and graces that suit a kind; `stale` depends on how often its observer looks.
     ///
-    /// What withdraws falls at once where the observer has already waited (heartbeats) or is sure (the
-    /// kernel's own table of addresses). What degrades may wait: nobody goes without an answer meanwhile, and
+    /// What withdraws falls at once where the observer is sure (the kernel's own table of addresses). Heartbeats
+    /// fall at the second reading: the observer has waited already, and processes that stood still together find
+    /// old heartbeats once when they go on. What degrades may wait: nobody goes without an answer meanwhile, and
     /// most of it passes by itself.
     pub const fn watch(self, stale: Duration) -> Watch {
         const SECOND: Duration = Duration::from_secs(1);
         let (fall, rise, grace) = match self {
             Self::Probe | Self::Zone => (2, 3, Duration::ZERO),
             Self::Address | Self::Clock => (1, 1, Duration::ZERO),
-            Self::Heartbeats => (1, 3, Duration::ZERO),
+            Self::Heartbeats => (2, 3, Duration::ZERO),
             // Falls at once, so that it stands before lost probes withdraw what is only overloaded.
             Self::Overload => (1, 10, SECOND.saturating_mul(60)),
             Self::Slow => (3, 10, SECOND.saturating_mul(30)),

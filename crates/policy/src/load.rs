@@ -15,8 +15,12 @@
 //! |---|---|---|---|
 //! | all fresh | none | pass | pass |
 //! | all fresh | some | pass | fail |
+//! | one late | any | warn: overload then explains no unanswered probe | pass: the drops may be the late one's |
 //! | one stuck beyond its bound | any | fail | pass: the drops are the stuck one's |
 //! | none told | any | nothing | nothing: who empties the queues is not known |
+//!
+//! *Late* is far sooner than stuck: a worker that has not run for a second answers nobody meanwhile, and whether it
+//! ever will is not known, so whoever is unanswered is no longer taken for crowded out.
 //!
 //! A first reading, and one whose counters are smaller than the last (a new process), has no drops.
 //!
@@ -58,15 +62,17 @@ pub struct Verdict {
 /// Compares each reading with the one before.
 #[derive(Clone, Debug)]
 pub struct Meter {
+    late: Duration,
     stuck: Duration,
     last: Option<BTreeMap<String, u64>>,
 }
 
 impl Meter {
-    /// A meter to which a heartbeat older than `stuck` means a stuck worker. The bound should be above the
-    /// one at which the responder ends itself: this is for a responder that failed to.
-    pub fn new(stuck: Duration) -> Self {
-        Self { stuck, last: None }
+    /// A meter to which a heartbeat older than `late` gives no excuse any more, and one older than `stuck` means a
+    /// stuck worker. That bound should be above the one at which the responder ends itself: this is for a
+    /// responder that failed to.
+    pub fn new(late: Duration, stuck: Duration) -> Self {
+        Self { late: late.min(stuck), stuck, last: None }
     }
 
     /// Takes a reading; `None` if it does not tell who empties the queues.
@@ -80,18 +86,27 @@ impl Meter {
         };
         let risen: Vec<_> = drops.iter().filter_map(rise).collect();
         let oldest = heartbeats.iter().max_by_key(|heartbeat| heartbeat.age)?;
-        if oldest.age > self.stuck {
-            let stuck = heartbeats.iter().filter(|heartbeat| heartbeat.age > self.stuck).count();
-            let text = format!(
-                "{} has not run for more than {} s, with {} others of {}",
+        let beyond = |bound: Duration| {
+            let others =
+                heartbeats.iter().filter(|heartbeat| heartbeat.age > bound).count().checked_sub(1)?;
+            Some(format!(
+                "{} has not run for more than {} s, with {others} others of {}",
                 oldest.name,
-                self.stuck.as_secs_f64(),
-                stuck - 1,
+                bound.as_secs_f64(),
                 heartbeats.len()
-            );
+            ))
+        };
+        if let Some(text) = beyond(self.stuck) {
             let spared = "drops are those of a stuck worker".to_owned();
             return Some(Verdict {
                 heartbeats: Observation::Fail(text),
+                overload: Observation::Pass(spared),
+            });
+        }
+        if let Some(text) = beyond(self.late) {
+            let spared = "drops may be those of a worker that is late".to_owned();
+            return Some(Verdict {
+                heartbeats: Observation::Warn(text),
                 overload: Observation::Pass(spared),
             });
         }
@@ -120,7 +135,7 @@ mod tests {
     }
 
     fn meter() -> Meter {
-        Meter::new(Duration::from_secs(1))
+        Meter::new(Duration::from_secs(1), Duration::from_secs(12))
     }
 
     #[test]
@@ -137,10 +152,20 @@ mod tests {
     fn drops_of_a_stuck_worker_are_its_own_and_no_overload() {
         let mut meter = meter();
         meter.read(reading(7, &[1, 2]));
-        let verdict = meter.read(reading(9, &[1, 1_001])).unwrap();
+        let verdict = meter.read(reading(9, &[1, 12_001])).unwrap();
         assert!(matches!(verdict.overload, Observation::Pass(_)));
-        let said = "worker 1 has not run for more than 1 s, with 0 others of 2";
+        let said = "worker 1 has not run for more than 12 s, with 0 others of 2";
         assert_eq!(verdict.heartbeats, Observation::Fail(said.into()));
+    }
+
+    #[test]
+    fn a_worker_that_is_late_lends_no_excuse_and_is_not_yet_stuck() {
+        let mut meter = meter();
+        meter.read(reading(7, &[1, 2]));
+        let verdict = meter.read(reading(9, &[1_001, 1_002])).unwrap();
+        assert!(matches!(verdict.overload, Observation::Pass(_)));
+        let said = "worker 1 has not run for more than 1 s, with 1 others of 2";
+        assert_eq!(verdict.heartbeats, Observation::Warn(said.into()));
     }
 
     #[test]

@@ -20,7 +20,9 @@ use crate::log;
 use crate::metrics::ResponderCollector;
 use crate::origin::OwnAddresses;
 use crate::pages;
-use crate::status::{MAX_LISTED, Status, StatusFilter, WorkerStatus, XdpStatus, ZoneLife, ZoneStatus};
+use crate::status::{
+    MAX_LISTED, Status, StatusFilter, TcpThreadStatus, WorkerStatus, XdpStatus, ZoneLife, ZoneStatus,
+};
 use crate::tcp::Gate;
 use crate::vigil::{self, Moment, Standing, Vigil};
 use crate::xdp::Face;
@@ -210,6 +212,12 @@ impl Handle {
                 let ages = shared.tcp.iter().map(|counters| beat_age_ms(counters, shared.started));
                 ages.max().unwrap_or_default()
             },
+            tcp_threads: (shared.tcp.iter().enumerate())
+                .map(|(id, counters)| TcpThreadStatus {
+                    id,
+                    heartbeat_age_ms: beat_age_ms(counters, shared.started),
+                })
+                .collect(),
             queries: workers.iter().map(|worker| worker.queries).sum::<u64>()
                 + shared.tcp.iter().map(|counters| counters.queries()).sum::<u64>(),
             drops: self.counters().iter().map(|(_, counters)| counters.drops()).sum::<u64>()
@@ -401,6 +409,7 @@ impl Shared {
             cpu: cpu.map(CpuId::number),
             heartbeat_age_ms: beat_age_ms(counters, self.started),
             queries: counters.queries(),
+            socket_drops: counters.socket_drops.get(),
         }
     }
 }

@@ -44,7 +44,7 @@ pub use pharos_netio::xdp::{
 };
 pub use pharos_zone::dnssec::{Broken, Signatures};
 pub use status::{
-    ClockStatus, SignedStatus, Status, StatusFilter, WorkerStatus, XdpLife, XdpQueueStatus, XdpStatus,
-    ZoneLife, ZoneStatus,
+    ClockStatus, SignedStatus, Status, StatusFilter, TcpThreadStatus, WorkerStatus, XdpLife, XdpQueueStatus,
+    XdpStatus, ZoneLife, ZoneStatus,
 };
 pub use zones::{ReloadError, ReloadReport};

@@ -59,6 +59,8 @@ pub struct Status {
     pub tcp_connections_at_most: u64,
     /// Milliseconds since any TCP thread last turned, of the one that is latest; each turns at least every 100 ms.
     pub tcp_heartbeat_age_ms: u64,
+    /// TCP threads.
+    pub tcp_threads: Vec<TcpThreadStatus>,
     /// Messages received.
     pub queries: u64,
     /// Messages or replies dropped, for whatever reason.
@@ -163,6 +165,17 @@ pub struct WorkerStatus {
     pub heartbeat_age_ms: u64,
     /// Messages that it received.
     pub queries: u64,
+    /// Datagrams that the kernel dropped before it received them, mostly for full buffers.
+    pub socket_drops: u64,
+}
+
+/// How a TCP thread fares.
+#[derive(Clone, Debug, Serialize)]
+pub struct TcpThreadStatus {
+    /// Number, from 0.
+    pub id: usize,
+    /// Milliseconds since it last turned; it turns at least every 100 ms.
+    pub heartbeat_age_ms: u64,
 }
 
 /// How an interface fares that is to be used by AF_XDP.
@@ -216,6 +229,8 @@ pub struct XdpQueueStatus {
     pub zero_copy: bool,
     /// Milliseconds since its worker last turned; after 1000 the kernel takes the packets.
     pub heartbeat_age_ms: u64,
+    /// Queries and replies that were lost at it.
+    pub lost: u64,
     /// What happened at it, by kind.
     pub events: std::collections::BTreeMap<&'static str, u64>,
 }

@@ -70,11 +70,16 @@ impl Worker {
         let mut stopping: Option<Instant> = None;
         let mut context = Context::clone(&self.context);
         let mut gauge = Gauge::default();
-        let mut looked = Duration::ZERO;
+        let (mut looked, mut counted) = (Duration::ZERO, Duration::ZERO);
         context.turn(since_epoch(), Pressure::Calm);
         loop {
             let now = self.started.elapsed();
             self.counters.beat(now);
+            if now - counted >= TURN {
+                // Often: whoever finds a query unanswered asks at once whether it was dropped.
+                counted = now;
+                self.count_drops();
+            }
             if now - looked >= LOOK {
                 looked = now;
                 context.turn(since_epoch(), gauge.look(self.count_drops()));

@@ -146,6 +146,7 @@ impl Face {
                 worker,
                 zero_copy: copied == Copied::No,
                 heartbeat_age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+                lost: counts.lost(),
                 events: Event::ALL.iter().map(|&event| (event.label(), counts.get(event))).collect(),
             }
         });

@@ -562,7 +562,7 @@ impl Config {
         let mut watched = BTreeMap::new();
         if let Some(status) = self.status {
             let stale = (status.interval + status.timeout) * 3;
-            for kind in [Kind::Status, Kind::Ready] {
+            for kind in [Kind::Status, Kind::Ready, Kind::Heartbeats, Kind::Overload] {
                 watched.insert(kind, kind.watch(stale));
             }
         }

@@ -26,8 +26,10 @@ const BUCKETS: [f64; 12] =
 pub(crate) enum ProbeResult {
     /// All as it should be.
     Pass,
-    /// Nobody answered, or not this node.
+    /// Somebody said no, or answered who is not this node.
     Unreachable,
+    /// Nobody answered in time.
+    Unanswered,
     /// This node answered, and not as it should.
     Wrong,
 }
@@ -37,6 +39,7 @@ impl ProbeResult {
         match self {
             Self::Pass => "pass",
             Self::Unreachable => "unreachable",
+            Self::Unanswered => "unanswered",
             Self::Wrong => "wrong",
         }
     }

@@ -9,6 +9,10 @@
 //! A single lost answer among others is the zone's matter; only a round without any answer speaks against the
 //! address. So one lost packet never counts more than once.
 //!
+//! A round that nobody answered in time is told as such, since overload may explain it, and the responder's status
+//! is fetched at once, which says whether queries are dropped and whether its threads run. What is answered late is
+//! answered: two late answers are no evidence that the next would not come.
+//!
 //! A mismatch of serials is judged only against a status that was fetched after the answer came, because a
 //! reload may fall between the two; and like any failure it has to last for `fall` rounds.
 //!
@@ -28,6 +32,7 @@ use pharos_policy::{Family, Observation, SignalId, Transport};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::clock::Clock;
 use crate::config::{ProbeConfig, zone_name};
 use crate::keeper::Keeper;
 use crate::metrics::ProbeResult;
@@ -36,6 +41,7 @@ use crate::responder::{Expected, Serials};
 mod exchange;
 mod reply;
 
+use exchange::{Late, Miss};
 use reply::Reply;
 
 /// A required zone: as configured, and as asked for.
@@ -45,16 +51,27 @@ struct Zone {
     name: Name,
 }
 
+/// How long an answer is still worth having: what clients wait before they ask somebody else.
+const LATEST: Duration = Duration::from_secs(1);
+
 /// One loop.
 struct Loop {
-    keeper: Arc<Keeper>,
     config: ProbeConfig,
-    nsid: Arc<str>,
-    address: SocketAddr,
-    transport: Transport,
+    judge: Judge,
     zones: Vec<Zone>,
     /// Where the next round begins in `zones`.
     turn: usize,
+    /// Rounds in a row that nobody answered in time.
+    unanswered: u32,
+}
+
+/// What makes observations of answers. Each late answer has one of its own.
+#[derive(Clone)]
+struct Judge {
+    keeper: Arc<Keeper>,
+    nsid: Arc<str>,
+    address: SocketAddr,
+    transport: Transport,
     serials: Serials,
 }
 
@@ -71,8 +88,8 @@ pub(crate) async fn run(keeper: Arc<Keeper>, config: ProbeConfig, nsid: Arc<str>
     let mut loops = JoinSet::new();
     for ((address, transport), zones) in targets {
         let (keeper, nsid, serials) = (Arc::clone(&keeper), Arc::clone(&nsid), serials.clone());
-        let one = Loop { keeper, config, nsid, address, transport, zones, turn: 0, serials };
-        loops.spawn(one.run());
+        let judge = Judge { keeper, nsid, address, transport, serials };
+        loops.spawn(Loop { config, judge, zones, turn: 0, unanswered: 0 }.run());
     }
     // They end only with the runtime; a panic of one is the end of all, which the thread's owner reports.
     while let Some(ended) = loops.join_next().await {
@@ -85,35 +102,51 @@ pub(crate) async fn run(keeper: Arc<Keeper>, config: ProbeConfig, nsid: Arc<str>
 /// What came of asking for one zone.
 struct Asked {
     zone: Zone,
-    outcome: Result<Reply, String>,
-    took: Duration,
-    /// When the answer was there, in the keeper's time.
+    id: u16,
+    /// When it was asked, in the keeper's time.
+    started: Duration,
+    /// When the answer was there, or was given up.
     at: Duration,
+    outcome: Result<Vec<u8>, Miss>,
+}
+
+/// What a round without any answer has seen.
+enum Silent {
+    /// Something else than an answer.
+    Refused(String),
+    /// Nothing at all.
+    Unanswered(String),
 }
 
 impl Loop {
     async fn run(mut self) {
-        let mut start = Instant::now() + share(self.config.interval, self.address);
+        let mut start = Instant::now() + share(self.config.interval, self.judge.address);
         loop {
             sleep_until(start).await;
             self.round().await;
             // A tenth of jitter keeps loops from falling into step; a late round is not made up for.
             let pause = self.config.interval - self.config.interval / 20
-                + share(self.config.interval / 10, self.address);
+                + share(self.config.interval / 10, self.judge.address);
             start = (start + pause).max(Instant::now());
         }
     }
 
     async fn round(&mut self) {
+        let Judge { address, transport, .. } = self.judge;
         let mut asking = JoinSet::new();
         for zone in self.take_turn() {
-            asking.spawn(ask(self.keeper.clock, self.config.timeout, self.address, self.transport, zone));
+            asking.spawn(ask(self.judge.keeper.clock, self.config.timeout, address, transport, zone));
         }
         let mut asked = Vec::new();
         while let Some(joined) = asking.join_next().await {
-            asked.extend(joined.ok());
+            match joined {
+                Ok(Ok(one)) => asked.push(one),
+                // A query that cannot be encoded is a zone's name that no server can have.
+                Ok(Err((zone, why))) => self.judge.zone(&zone, Err(why)),
+                Err(_) => {}
+            }
         }
-        self.judge(asked).await;
+        self.settle(asked).await;
     }
 
     /// The zones of the next round.
@@ -124,46 +157,87 @@ impl Loop {
         turn
     }
 
-    async fn judge(&mut self, asked: Vec<Asked>) {
-        let (mut ours, mut strange) = (None, None);
+    async fn settle(&mut self, asked: Vec<Asked>) {
+        let (mut ours, mut silent) = (None, None);
         let mut zones = Vec::new();
-        for Asked { zone, outcome, took, at } in asked {
-            let family = Family::of(self.address.ip());
-            let judged = match outcome {
-                Ok(reply) => reply::judge(&reply, &zone.name, &self.nsid),
-                Err(why) => reply::Judged::Strange(why),
-            };
-            let (result, verdict) = match judged {
-                reply::Judged::Strange(why) => {
-                    strange.get_or_insert_with(|| why.clone());
-                    (ProbeResult::Unreachable, Err(why))
+        for Asked { zone, id, started, at, outcome } in asked {
+            let took = at.saturating_sub(started);
+            match outcome {
+                Ok(octets) => match self.judge.answer(&zone, Reply { octets, id }, at).await {
+                    Ok(verdict) => {
+                        ours.get_or_insert(took);
+                        self.judge.count(result_of(&verdict), took);
+                        zones.push((zone, verdict));
+                    }
+                    Err(why) => {
+                        self.judge.count(ProbeResult::Unreachable, took);
+                        silent = Some(Silent::Refused(why.clone()));
+                        zones.push((zone, Err(why)));
+                    }
+                },
+                Err(Miss::Refused(why)) => {
+                    self.judge.count(ProbeResult::Unreachable, took);
+                    silent = Some(Silent::Refused(why.clone()));
+                    zones.push((zone, Err(why)));
                 }
-                reply::Judged::Ours(verdict) => {
-                    ours.get_or_insert(took);
-                    let verdict = match verdict {
-                        Ok(serial) => self.compare(&zone.name, serial, at).await,
-                        Err(why) => Err(why),
-                    };
-                    (if verdict.is_ok() { ProbeResult::Pass } else { ProbeResult::Wrong }, verdict)
+                Err(Miss::Unanswered(why, late)) => {
+                    self.judge.count(ProbeResult::Unanswered, took);
+                    tokio::spawn(self.judge.clone().wait(zone.clone(), id, started, late));
+                    // One that said no says more than one that said nothing.
+                    silent.get_or_insert(Silent::Unanswered(why.clone()));
+                    zones.push((zone, Err(why)));
                 }
-            };
-            self.keeper.metrics.probe(family, self.transport, result, took);
-            zones.push((zone, verdict));
+            }
         }
-        let (address, transport) = (self.address, self.transport);
-        let Some(took) = ours else {
-            let why = strange.unwrap_or_else(|| "nothing could be asked".to_owned());
-            self.observe(SignalId::Probe { address, transport }, Observation::Fail(why));
-            return;
-        };
-        let text = format!("answered in {:.1} ms", took.as_secs_f64() * 1e3);
-        self.observe(SignalId::Probe { address, transport }, Observation::Pass(text));
+        let Some(took) = ours else { return self.unheard(silent) };
+        self.unanswered = 0;
+        self.judge.probe(Observation::Pass(format!("answered in {:.1} ms", took.as_secs_f64() * 1e3)));
         for (zone, verdict) in zones {
-            let observation = match verdict {
-                Ok(text) => Observation::Pass(text),
-                Err(text) => Observation::Fail(text),
-            };
-            self.observe(SignalId::Zone { address, transport, zone: zone.text }, observation);
+            self.judge.zone(&zone, verdict);
+        }
+    }
+
+    /// A round that this node did not answer.
+    fn unheard(&mut self, silent: Option<Silent>) {
+        match silent {
+            Some(Silent::Unanswered(why)) => {
+                // Before it is believed, the responder shall say whether it drops queries or is stuck.
+                if self.unanswered < self.config.fall.count() {
+                    self.judge.serials.refresh();
+                }
+                self.unanswered = self.unanswered.saturating_add(1);
+                self.judge.probe(Observation::Unanswered(why));
+            }
+            Some(Silent::Refused(why)) => self.judge.probe(Observation::Fail(why)),
+            None => self.judge.probe(Observation::Fail("nothing could be asked".to_owned())),
+        }
+    }
+}
+
+impl Judge {
+    /// The verdict on a zone, if this node answered; else why it did not.
+    async fn answer(
+        &mut self,
+        zone: &Zone,
+        reply: Reply,
+        at: Duration,
+    ) -> Result<Result<String, String>, String> {
+        match reply::judge(&reply, &zone.name, &self.nsid) {
+            reply::Judged::Strange(why) => Err(why),
+            reply::Judged::Ours(Ok(serial)) => Ok(self.compare(&zone.name, serial, at).await),
+            reply::Judged::Ours(Err(why)) => Ok(Err(why)),
+        }
+    }
+
+    /// Waits for an answer that is late. That it comes shows that somebody answers: slowly, which is another
+    /// fault. It was counted as unanswered, and makes nothing good that has turned bad.
+    async fn wait(mut self, zone: Zone, id: u16, started: Duration, late: Late) {
+        let Some(octets) = late.answer(LATEST).await else { return };
+        let at = self.keeper.clock.now();
+        if let Ok(verdict) = self.answer(&zone, Reply { octets, id }, at).await {
+            let took = at.saturating_sub(started).as_secs_f64() * 1e3;
+            self.probe(Observation::Pass(format!("answered late, in {took:.1} ms")));
+            self.zone(&zone, verdict);
         }
     }
 
@@ -182,27 +256,41 @@ impl Loop {
         judged.unwrap_or_else(|| Ok(format!("serial {serial}, not compared")))
     }
 
-    fn observe(&self, signal: SignalId, observation: Observation) {
+    fn count(&self, result: ProbeResult, took: Duration) {
+        self.keeper.metrics.probe(Family::of(self.address.ip()), self.transport, result, took);
+    }
+
+    fn probe(&self, observation: Observation) {
+        let (address, transport) = (self.address, self.transport);
+        self.keeper.take(Input::Observe { signal: SignalId::Probe { address, transport }, observation });
+    }
+
+    fn zone(&self, zone: &Zone, verdict: Result<String, String>) {
+        let observation = verdict.map_or_else(Observation::Fail, Observation::Pass);
+        let (address, transport, zone) = (self.address, self.transport, Arc::clone(&zone.text));
+        let signal = SignalId::Zone { address, transport, zone };
         self.keeper.take(Input::Observe { signal, observation });
     }
 }
 
+fn result_of(verdict: &Result<String, String>) -> ProbeResult {
+    if verdict.is_ok() { ProbeResult::Pass } else { ProbeResult::Wrong }
+}
+
 async fn ask(
-    clock: crate::clock::Clock,
+    clock: Clock,
     timeout: Duration,
     address: SocketAddr,
     transport: Transport,
     zone: Zone,
-) -> Asked {
+) -> Result<Asked, (Zone, String)> {
     let started = clock.now();
-    let outcome = match reply::query(&zone.name) {
-        Ok(query) => exchange::ask(address, transport, timeout, &query.octets)
-            .await
-            .map(|octets| Reply { octets, id: query.id }),
-        Err(why) => Err(why),
+    let query = match reply::query(&zone.name) {
+        Ok(query) => query,
+        Err(why) => return Err((zone, why)),
     };
-    let at = clock.now();
-    Asked { zone, outcome, took: at.saturating_sub(started), at }
+    let outcome = exchange::ask(address, transport, timeout, query.octets).await;
+    Ok(Asked { zone, id: query.id, started, at: clock.now(), outcome })
 }
 
 /// A random part of `whole`.

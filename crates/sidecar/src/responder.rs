@@ -1,9 +1,10 @@
 //! The responder's status endpoint, as its client: expected serials, readiness, and refused zones.
 //!
 //! `/status` is fetched over HTTP once an interval, and at once when a probe found another serial than
-//! expected. It never moves a route: what it says about readiness is information, what it says about refused
-//! data is an alarm, and when it cannot be read an alarm says so and serials go uncompared. The view of the
-//! JSON is this module's own; fields that it does not know are passed over.
+//! expected or was not answered. What it says about readiness is information, what it says about refused data is an
+//! alarm, and when it cannot be read an alarm says so, serials go uncompared, and everything else that it tells is
+//! forgotten. What it tells of the threads that answer, of queries that were dropped, and of the data becomes
+//! observations of the signals that are named after it. The view of the JSON is `responder/view.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,9 +15,9 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
+use pharos_policy::load::{Meter, Verdict};
 use pharos_policy::policy::Input;
 use pharos_policy::{AlarmId, Observation, SignalId};
-use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
@@ -24,12 +25,26 @@ use tokio::time::{Instant, sleep_until};
 use crate::config::{StatusConfig, zone_name};
 use crate::keeper::Keeper;
 
+mod view;
+
+use view::{View, ZoneState, ZoneView};
+
 /// The longest status that is read: a thousand zones with long refusals fit many times.
 const MOST_OCTETS: usize = 8 * 1024 * 1024;
 
 /// Refused zones that get an alarm of their own; after a push that is refused everywhere, the first names
 /// tell enough.
 const MOST_ALARMS: usize = 100;
+
+/// A thread that answers turns ten times a second. One that has not turned for so long answers nobody meanwhile, and
+/// what is unanswered is no longer put down to overload.
+const LATE: Duration = Duration::from_secs(1);
+
+/// A responder ends itself when a thread has been stuck for 10 s; one that has not, and still tells of it, failed to.
+const STUCK: Duration = Duration::from_secs(12);
+
+/// From one fetch to the next, whoever asks for it.
+const SOONEST: Duration = Duration::from_millis(100);
 
 /// Zones that are asked for by name in one request.
 const BATCH: usize = 50;
@@ -70,9 +85,14 @@ impl Serials {
             .map_or(Expected::Unknown, |s| Expected::Serial(*s))
     }
 
+    /// Asks for a fetch at once.
+    pub(crate) fn refresh(&self) {
+        self.refresh.notify_one();
+    }
+
     /// What a fetch says that began after `moment`.
     pub(crate) async fn expected_after(&mut self, zone: &Name, moment: Duration) -> Expected {
-        self.refresh.notify_one();
+        self.refresh();
         let fresh = self.latest.wait_for(|snapshot| snapshot.asked > moment);
         match tokio::time::timeout(self.patience, fresh).await {
             Ok(Ok(_)) => {}
@@ -90,6 +110,9 @@ pub(crate) struct Client {
     latest: watch::Sender<Arc<Snapshot>>,
     refresh: Arc<Notify>,
     alarmed: BTreeSet<String>,
+    meter: Meter,
+    /// The process whose counters were read last.
+    pid: u32,
 }
 
 /// A client for the responder of `keeper`, and the serials that it will learn.
@@ -104,47 +127,8 @@ pub(crate) fn client(
     let serials = Serials { latest: latest.subscribe(), refresh: Arc::clone(&refresh), patience };
     let required: BTreeSet<_> = required.filter_map(|zone| zone_name(&zone).ok()).collect();
     let required = required.iter().map(Name::to_string).collect();
-    (Client { keeper, config, required, latest, refresh, alarmed: BTreeSet::new() }, serials)
-}
-
-/// What is read of the responder's `/status`.
-#[derive(Debug, Default, Deserialize)]
-struct View {
-    #[serde(default)]
-    ready: bool,
-    #[serde(default)]
-    zones_total: u64,
-    #[serde(default)]
-    zones_live: u64,
-    #[serde(default)]
-    zones: Vec<ZoneView>,
-    #[serde(default)]
-    zones_omitted: u64,
-}
-
-/// One zone of it.
-#[derive(Debug, Deserialize)]
-struct ZoneView {
-    name: String,
-    state: ZoneState,
-    #[serde(default)]
-    serial: Option<u32>,
-    #[serde(default)]
-    refusal: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ZoneState {
-    /// The newest data answer.
-    Live,
-    /// Newer data were refused, the last good ones answer.
-    Refused,
-    /// There never were good data: SERVFAIL.
-    NotLoaded,
-    /// A state that this version does not know.
-    #[serde(other)]
-    Other,
+    let (alarmed, meter) = (BTreeSet::new(), Meter::new(LATE, STUCK));
+    (Client { keeper, config, required, latest, refresh, alarmed, meter, pid: 0 }, serials)
 }
 
 impl Client {
@@ -152,7 +136,7 @@ impl Client {
     pub(crate) async fn run(mut self) {
         let Some(config) = self.config else { return std::future::pending().await };
         loop {
-            let next = Instant::now() + config.interval;
+            let began = Instant::now();
             let asked = self.keeper.clock.now();
             match tokio::time::timeout(config.timeout, self.fetch(config)).await {
                 Ok(Ok(view)) => self.learn(asked, view),
@@ -166,8 +150,8 @@ impl Client {
                 }
             }
             tokio::select! {
-                () = sleep_until(next) => {}
-                () = self.refresh.notified() => {}
+                () = sleep_until(began + config.interval) => {}
+                () = self.refresh.notified() => sleep_until(began + config.interval.min(SOONEST)).await,
             }
         }
     }
@@ -189,6 +173,7 @@ impl Client {
     }
 
     fn learn(&mut self, asked: Duration, view: View) {
+        self.measure(&view);
         let View { ready, zones_total, zones_live, zones, .. } = view;
         let text = format!("{zones_live} of {zones_total} zones live");
         self.observe(SignalId::Status, Observation::Pass(text.clone()));
@@ -207,6 +192,17 @@ impl Client {
         }
         self.latest.send_replace(Arc::new(Snapshot { asked, serials }));
         self.alarm(troubled);
+    }
+
+    /// Whether all threads run, and whether queries are dropped.
+    fn measure(&mut self, view: &View) {
+        if self.pid != view.pid {
+            (self.pid, self.meter) = (view.pid, Meter::new(LATE, STUCK));
+        }
+        if let Some(Verdict { heartbeats, overload }) = self.meter.read(view.reading()) {
+            self.observe(SignalId::Heartbeats, heartbeats);
+            self.observe(SignalId::Overload, overload);
+        }
     }
 
     fn alarm(&mut self, troubled: BTreeMap<String, String>) {

@@ -3,10 +3,13 @@
 //! Every exchange has a socket of its own, so that a random port is used, a late answer to an earlier probe
 //! cannot be taken for this one's, and TCP's handshake is probed too. UDP sockets are connected, so that the
 //! kernel's "port unreachable" ends the wait at once. Failures come back as words; the signal that they are
-//! observed for names address and transport.
+//! observed for names address and transport. An exchange that took too long comes back with them, since an answer
+//! may still come, and that it comes at all is worth knowing.
 
+use std::future::Future;
 use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::time::Duration;
 
 use pharos_policy::Transport;
@@ -16,23 +19,41 @@ use tokio::net::{TcpStream, UdpSocket};
 /// Room for any answer by UDP that a SOA query can have, with our advertised size well below.
 const UDP_ROOM: usize = 4096;
 
-/// Sends `query` and waits for one answer, or says in words why there is none.
+/// An exchange whose time is over, and that may still bring an answer.
+pub(super) struct Late(Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>> + Send>>);
+
+impl Late {
+    /// The answer, if one comes within `patience`.
+    pub(super) async fn answer(self, patience: Duration) -> Option<Vec<u8>> {
+        tokio::time::timeout(patience, self.0).await.ok()?.ok()
+    }
+}
+
+/// Why there is no answer.
+pub(super) enum Miss {
+    /// Something said no, for the reason given.
+    Refused(String),
+    /// Nothing came back in time.
+    Unanswered(String, Late),
+}
+
+/// Sends `query` and waits for one answer.
 pub(super) async fn ask(
     address: SocketAddr,
     transport: Transport,
     timeout: Duration,
-    query: &[u8],
-) -> Result<Vec<u8>, String> {
-    let exchange = async {
+    query: Vec<u8>,
+) -> Result<Vec<u8>, Miss> {
+    let mut late = Late(Box::pin(async move {
         match transport {
-            Transport::Udp => udp(address, query).await,
-            Transport::Tcp => tcp(address, query).await,
+            Transport::Udp => udp(address, &query).await,
+            Transport::Tcp => tcp(address, &query).await,
         }
-    };
-    match tokio::time::timeout(timeout, exchange).await {
+    }));
+    match tokio::time::timeout(timeout, &mut late.0).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(in_words(&error)),
-        Err(_) => Err(format!("no answer within {timeout:?}")),
+        Ok(Err(error)) => Err(Miss::Refused(in_words(&error))),
+        Err(_) => Err(Miss::Unanswered(format!("no answer within {timeout:?}"), late)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,8 +21,18 @@ pub(crate) struct Manner {
     pub(crate) nsid: &'static str,
     /// What is wrong with all answers, or with those for one zone.
     pub(crate) fault: Fault,
-    /// The body of `/status`; `None` closes the connection.
+    /// The body of `/status`, in which `$FETCHES` is their number so far; `None` closes the connection.
     pub(crate) status: Option<String>,
+}
+
+impl Manner {
+    /// A status with one worker that has not turned for so long, and a count of datagrams that the kernel dropped.
+    pub(crate) fn tell_worker(&mut self, heartbeat_age_ms: u64, socket_drops: &str) {
+        let workers = format!(
+            r#"{{"workers":[{{"id":0,"heartbeat_age_ms":{heartbeat_age_ms},"socket_drops":{socket_drops}}}],"#
+        );
+        self.status = Some(status_of("live", self.serial, None).replacen('{', &workers, 1));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +42,8 @@ pub(crate) enum Fault {
     ServFail,
     ServFailFor(&'static str),
     Mute,
+    /// Every datagram is answered, and after so long.
+    Late(Duration),
 }
 
 impl Default for Manner {
@@ -54,6 +66,7 @@ pub(crate) struct FakeResponder {
     pub(crate) address: SocketAddr,
     pub(crate) status: SocketAddr,
     manner: Arc<Mutex<Manner>>,
+    fetches: Arc<AtomicU64>,
     udp: Option<Part>,
     tcp: Option<Part>,
     _http: Part,
@@ -72,13 +85,15 @@ impl FakeResponder {
             let udp = UdpSocket::bind(tcp.local_addr().ok()?).ok()?;
             Some(Some((tcp, udp)))
         })?;
+        let fetches = Arc::default();
         let http = TcpListener::bind(("127.0.0.1", 0)).ok()?;
         Some(Self {
             address: tcp.local_addr().ok()?,
             status: http.local_addr().ok()?,
             udp: Some(serve_udp(udp, Arc::clone(&manner))),
             tcp: Some(serve_tcp(tcp, Arc::clone(&manner))),
-            _http: serve_http(http, Arc::clone(&manner)),
+            _http: serve_http(http, Arc::clone(&manner), Arc::clone(&fetches)),
+            fetches,
             manner,
         })
     }
@@ -86,6 +101,11 @@ impl FakeResponder {
     /// Changes how answers are given from now on.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Manner)) {
         change(&mut self.manner.lock().unwrap());
+    }
+
+    /// How often its status was asked for.
+    pub(crate) fn fetches(&self) -> u64 {
+        self.fetches.load(Ordering::Relaxed)
     }
 
     pub(crate) fn stop_udp(&mut self) {
@@ -146,11 +166,13 @@ fn serve_udp(socket: UdpSocket, manner: Arc<Mutex<Manner>>) -> Part {
     socket.set_read_timeout(Some(TURN)).unwrap();
     let mut buffer = [0; 4096];
     Part::run(move || {
-        if let Ok((length, from)) = socket.recv_from(&mut buffer)
-            && let Some(reply) = reply(&buffer[..length], &manner.lock().unwrap())
-        {
-            let _ = socket.send_to(&reply, from);
+        let Ok((length, from)) = socket.recv_from(&mut buffer) else { return };
+        let manner = manner.lock().unwrap().clone();
+        let Some(reply) = reply(&buffer[..length], &manner) else { return };
+        if let Fault::Late(delay) = manner.fault {
+            std::thread::sleep(delay);
         }
+        let _ = socket.send_to(&reply, from);
     })
 }
 
@@ -166,7 +188,7 @@ fn serve_tcp(listener: TcpListener, manner: Arc<Mutex<Manner>>) -> Part {
     })
 }
 
-fn serve_http(listener: TcpListener, manner: Arc<Mutex<Manner>>) -> Part {
+fn serve_http(listener: TcpListener, manner: Arc<Mutex<Manner>>, fetches: Arc<AtomicU64>) -> Part {
     serve_streams(listener, move |stream| {
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\n") {
@@ -174,7 +196,8 @@ fn serve_http(listener: TcpListener, manner: Arc<Mutex<Manner>>) -> Part {
             stream.read_exact(&mut octet).ok()?;
             request.extend(octet);
         }
-        let body = manner.lock().unwrap().status.clone()?;
+        let count = fetches.fetch_add(1, Ordering::Relaxed).to_string();
+        let body = manner.lock().unwrap().status.clone()?.replace("$FETCHES", &count);
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
         stream.write_all((head + &body).as_bytes()).ok()
     })
@@ -211,7 +234,7 @@ fn reply(query: &[u8], manner: &Manner) -> Option<Vec<u8>> {
         Fault::Mute => return None,
         Fault::ServFail => true,
         Fault::ServFailFor(name) => zone.to_string() == *name,
-        Fault::None | Fault::NoAuthority => false,
+        Fault::None | Fault::NoAuthority | Fault::Late(_) => false,
     };
     if broken {
         message.metadata.response_code = ResponseCode::ServFail;

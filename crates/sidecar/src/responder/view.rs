@@ -1,0 +1,122 @@
+//! The responder's `/status` as the sidecar reads it: a view of its own, since the two share no code.
+//!
+//! Whatever is missing is not known, so that an older responder, or a newer one, is understood as far as it goes;
+//! fields that this version does not know are passed over.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use pharos_policy::load::{Heartbeat, Reading};
+use serde::Deserialize;
+
+/// What is read of the responder's `/status`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct View {
+    pub(super) pid: u32,
+    pub(super) ready: bool,
+    pub(super) zones_total: u64,
+    pub(super) zones_live: u64,
+    pub(super) zones: Vec<ZoneView>,
+    pub(super) zones_omitted: u64,
+    workers: Vec<ThreadView>,
+    tcp_threads: Vec<ThreadView>,
+    xdp: Vec<InterfaceView>,
+}
+
+/// One zone of it.
+#[derive(Debug, Deserialize)]
+pub(super) struct ZoneView {
+    pub(super) name: String,
+    pub(super) state: ZoneState,
+    #[serde(default)]
+    pub(super) serial: Option<u32>,
+    #[serde(default)]
+    pub(super) refusal: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ZoneState {
+    /// The newest data answer.
+    Live,
+    /// Newer data were refused, the last good ones answer.
+    Refused,
+    /// There never were good data: SERVFAIL.
+    NotLoaded,
+    /// A state that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// A thread that answers.
+#[derive(Debug, Deserialize)]
+struct ThreadView {
+    id: u64,
+    heartbeat_age_ms: u64,
+    #[serde(default)]
+    socket_drops: u64,
+}
+
+/// An interface that is used by AF_XDP.
+#[derive(Debug, Deserialize)]
+struct InterfaceView {
+    interface: String,
+    state: String,
+    #[serde(default)]
+    queues: Vec<QueueView>,
+}
+
+/// One queue of it.
+#[derive(Debug, Deserialize)]
+struct QueueView {
+    queue: u32,
+    heartbeat_age_ms: u64,
+    #[serde(default)]
+    lost: u64,
+}
+
+impl View {
+    /// Who empties the queues, and what was dropped from them.
+    pub(super) fn reading(&self) -> Reading {
+        let beat = |name: String, age_ms: u64| Heartbeat { name, age: Duration::from_millis(age_ms) };
+        let workers = self.workers.iter().map(|it| beat(format!("worker {}", it.id), it.heartbeat_age_ms));
+        let tcp =
+            self.tcp_threads.iter().map(|it| beat(format!("TCP thread {}", it.id), it.heartbeat_age_ms));
+        // The queues of an interface whose packets the kernel takes are nobody's.
+        let attached = self.xdp.iter().filter(|it| it.state == "attached");
+        let queues = attached.flat_map(|it| it.queues.iter().map(move |queue| (it, queue)));
+        let queues = queues.map(|(it, queue)| {
+            beat(format!("queue {} of {}", queue.queue, it.interface), queue.heartbeat_age_ms)
+        });
+        let heartbeats = workers.chain(tcp).chain(queues).collect();
+        let lost: u64 = self.xdp.iter().flat_map(|it| &it.queues).map(|queue| queue.lost).sum();
+        let dropped: u64 = self.workers.iter().map(|it| it.socket_drops).sum();
+        let drops = BTreeMap::from([("socket drops".to_owned(), dropped), ("ring drops".to_owned(), lost)]);
+        Reading { drops, heartbeats }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_and_attached_queues_are_read_with_what_they_dropped() {
+        let text = r#"{"workers":[{"id":0,"cpu":0,"heartbeat_age_ms":3,"queries":9,"socket_drops":7}],
+            "tcp_threads":[{"id":0,"heartbeat_age_ms":5}],
+            "xdp":[{"interface":"eth0","state":"attached","queues":[{"queue":1,"heartbeat_age_ms":4,"lost":2}]},
+                   {"interface":"eth1","state":"down","queues":[{"queue":0,"heartbeat_age_ms":99999}]}]}"#;
+        let view: View = serde_json::from_str(text).unwrap();
+        let Reading { drops, heartbeats } = view.reading();
+        assert_eq!(drops, [("socket drops".to_owned(), 7), ("ring drops".to_owned(), 2)].into());
+        let names: Vec<_> = heartbeats.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["worker 0", "TCP thread 0", "queue 1 of eth0"]);
+    }
+
+    #[test]
+    fn a_status_that_tells_of_no_thread_tells_of_no_heartbeat() {
+        let view: View = serde_json::from_str("{}").unwrap();
+        assert_eq!(view.reading().heartbeats, []);
+    }
+}

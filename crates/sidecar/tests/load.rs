@@ -1,0 +1,148 @@
+//! What goes unanswered is told apart: overload, lateness, a stuck worker, a dead responder.
+
+mod common;
+
+use std::time::Duration;
+
+use common::responder::Fault;
+use common::{Collector, FakeResponder, LOCALHOST, Running, V4, active, config, status, until};
+use pharos_policy::Health;
+use pharos_sidecar::{Config, Rise};
+
+/// Settings by which an unanswered probe is soon known for one.
+fn impatient(responder: &FakeResponder, router: &Collector) -> Config {
+    let mut settings = config(&[V4], vec![responder.address], vec![active(router.address)]);
+    settings.status = Some(status(responder.status));
+    settings.probe.timeout = Duration::from_millis(200);
+    settings
+}
+
+/// The health of a signal, and what was seen of it last.
+fn signal(sidecar: &Running, name: &str) -> (Health, String) {
+    let signals = sidecar.0.why(V4).unwrap().signals;
+    let found = signals.into_iter().find(|signal| signal.name.contains(name));
+    found.map_or((Health::Unknown, String::new()), |signal| (signal.health, signal.last))
+}
+
+fn until_health(sidecar: &Running, name: &str, health: Health) {
+    until(&format!("{name} is {health}"), || (signal(sidecar, name).0 == health).then_some(()));
+}
+
+/// An announced node whose responder runs, drops queries, and answers none.
+fn flooded(responder: &FakeResponder, router: &Collector) -> Running {
+    responder.change(|manner| manner.tell_worker(3, "$FETCHES"));
+    let sidecar = Running::start(impatient(responder, router));
+    router.until_known(V4);
+    until_health(&sidecar, "load", Health::Bad);
+    responder.change(|manner| manner.fault = Fault::Mute);
+    until_health(&sidecar, "UDP probe", Health::Bad);
+    until_health(&sidecar, "TCP probe", Health::Bad);
+    sidecar
+}
+
+fn withdrawals(sidecar: &Running) -> usize {
+    sidecar.0.why(V4).unwrap().history.iter().filter(|past| past.to.name() == "withdrawn").count()
+}
+
+#[test]
+fn what_a_flood_leaves_unanswered_withdraws_nothing_while_the_worker_runs() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let sidecar = flooded(&responder, &router);
+    let fetches = responder.fetches();
+    until("the status was read many times more", || (responder.fetches() > fetches + 30).then_some(()));
+    assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
+    let alarms = sidecar.alarms();
+    assert!(alarms.iter().any(|alarm| alarm.contains("socket drops while all 1 run")), "{alarms:?}");
+
+    responder.change(|manner| {
+        manner.fault = Fault::None;
+        manner.tell_worker(3, "100000");
+    });
+    until_health(&sidecar, "UDP probe", Health::Good);
+    until_health(&sidecar, "load", Health::Good);
+    assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
+    sidecar.until_level(V4, "normal");
+}
+
+#[test]
+fn a_worker_that_is_late_lends_no_excuse_for_what_is_unanswered() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let sidecar = flooded(&responder, &router);
+    responder.change(|manner| manner.tell_worker(1_500, "$FETCHES"));
+    router.until_gone(V4);
+    assert!(sidecar.reasons(V4).contains("UDP probe"), "{}", sidecar.reasons(V4));
+    let (_, last) = signal(&sidecar, "heartbeats");
+    assert_eq!(last, "worker 0 has not run for more than 1 s, with 0 others of 1");
+}
+
+#[test]
+fn a_responder_that_dies_in_a_flood_is_withdrawn() {
+    let mut responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let sidecar = flooded(&responder, &router);
+    responder.kill();
+    router.until_gone(V4);
+    assert!(sidecar.reasons(V4).contains("refused"), "{}", sidecar.reasons(V4));
+}
+
+#[test]
+fn unanswered_probes_withdraw_when_nothing_is_dropped() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    responder.change(|manner| manner.tell_worker(3, "7"));
+    let sidecar = Running::start(impatient(&responder, &router));
+    router.until_known(V4);
+    responder.change(|manner| manner.fault = Fault::Mute);
+    router.until_gone(V4);
+    assert!(sidecar.reasons(V4).contains("no answer within 200ms"), "{}", sidecar.reasons(V4));
+}
+
+#[test]
+fn a_stuck_worker_withdraws_although_another_answers_the_probes() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    responder.change(|manner| manner.tell_worker(3, "7"));
+    let sidecar = Running::start(impatient(&responder, &router));
+    router.until_known(V4);
+    responder.change(|manner| manner.tell_worker(12_500, "7"));
+    router.until_gone(V4);
+    let reasons = sidecar.reasons(V4);
+    assert!(reasons.contains("worker 0 has not run for more than 12 s"), "{reasons}");
+    assert_eq!(signal(&sidecar, "UDP probe").0, Health::Good);
+    responder.change(|manner| manner.tell_worker(3, "7"));
+    router.until_known(V4);
+}
+
+#[test]
+fn a_first_unanswered_probe_has_the_status_fetched_at_once() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let mut settings = impatient(&responder, &router);
+    settings.status.as_mut().unwrap().interval = Duration::from_secs(3600);
+    let _sidecar = Running::start(settings);
+    router.until_known(V4);
+    let fetches = responder.fetches();
+    responder.change(|manner| manner.fault = Fault::Mute);
+    until("the status is fetched before its turn", || (responder.fetches() > fetches).then_some(()));
+}
+
+#[test]
+fn answers_that_come_late_are_answers() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let mut settings = impatient(&responder, &router);
+    settings.probe.rise = Rise::new(1);
+    settings.probe.interval = Duration::from_millis(800);
+    let sidecar = Running::start(settings);
+    router.until_known(V4);
+    responder.change(|manner| manner.fault = Fault::Late(Duration::from_millis(300)));
+    for _ in 0..4 {
+        until("a probe is late", || signal(&sidecar, "UDP probe").1.contains("answered late").then_some(()));
+        until("a probe is unanswered", || {
+            signal(&sidecar, "UDP probe").1.contains("no answer within").then_some(())
+        });
+    }
+    assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
+}
