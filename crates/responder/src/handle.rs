@@ -20,13 +20,11 @@ use crate::log;
 use crate::metrics::ResponderCollector;
 use crate::origin::OwnAddresses;
 use crate::pages;
-use crate::status::{
-    MAX_LISTED, Status, StatusFilter, TcpThreadStatus, WorkerStatus, XdpStatus, ZoneLife, ZoneStatus,
-};
+use crate::status::{MAX_LISTED, Status, StatusFilter, TcpThreadStatus, WorkerStatus, XdpStatus, ZoneLife};
 use crate::tcp::Gate;
 use crate::vigil::{self, Moment, Standing, Vigil};
 use crate::xdp::Face;
-use crate::zones::{Belief, Bench, Known, ReloadError, ReloadReport, Served, ZoneKeeper, unix};
+use crate::zones::{Belief, Bench, Entry, Known, ReloadError, ReloadReport, Served, ZoneKeeper, unix};
 
 /// A thread that answers and did not turn for this long makes the responder not ready; the watchdog is more patient.
 const LATE: Duration = Duration::from_secs(1);
@@ -175,10 +173,10 @@ impl Handle {
         let Known { generation, zones: all, .. } = &*known;
         let clock = shared.clock();
         let trust = lock(&shared.vigil).clock(shared.started.elapsed());
-        let is_alarming = |zone: &ZoneStatus| {
-            !zone.findings.is_empty() || Standing::of(zone.signed.as_ref(), clock) != Standing::Good
+        let is_alarming = |zone: &Entry| {
+            !zone.findings().is_empty() || Standing::of(zone.signed(), clock) != Standing::Good
         };
-        let count = |state| all.iter().filter(|zone| zone.state == state).count();
+        let count = |state| all.iter().filter(|zone| zone.state() == state).count();
         let workers: Vec<WorkerStatus> =
             shared.workers.iter().enumerate().map(|(id, worker)| shared.worker(id, worker)).collect();
         Status {
@@ -199,7 +197,7 @@ impl Handle {
             zones_with_findings: all.iter().filter(|zone| is_alarming(zone)).count(),
             zones: pick(all, filter, is_alarming)
                 .map(|zone| {
-                    let mut zone = zone.clone();
+                    let mut zone = zone.status();
                     zone.findings.extend(vigil::findings(zone.signed.as_ref(), clock));
                     zone
                 })
@@ -421,19 +419,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The zones that the filter names; without one as many as are listed, those with trouble first.
 fn pick<'a>(
-    all: &'a [ZoneStatus],
+    all: &'a [Entry],
     filter: &StatusFilter,
-    is_alarming: impl Fn(&ZoneStatus) -> bool + Copy,
-) -> Box<dyn Iterator<Item = &'a ZoneStatus> + 'a> {
+    is_alarming: impl Fn(&Entry) -> bool + Copy,
+) -> Box<dyn Iterator<Item = &'a Entry> + 'a> {
     let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
     if filter.zones.is_empty() {
-        let is_troubled = move |zone: &ZoneStatus| zone.state != ZoneLife::Live || is_alarming(zone);
+        let is_troubled = move |zone: &Entry| zone.state() != ZoneLife::Live || is_alarming(zone);
         let (mut troubled, rest): (Vec<_>, Vec<_>) = all.iter().partition(|zone| is_troubled(zone));
         troubled.extend(rest);
         Box::new(troubled.into_iter().take(MAX_LISTED))
     } else {
         let wanted: Vec<String> = filter.zones.iter().map(|name| plain(name)).collect();
-        Box::new(all.iter().filter(move |zone| wanted.contains(&plain(&zone.name))))
+        Box::new(all.iter().filter(move |zone| wanted.contains(&plain(&zone.name()))))
     }
 }
 

@@ -13,7 +13,8 @@ use std::time::Duration;
 use pharos_zone::dnssec::{Clock, Signed};
 
 use crate::clock::{ClockWatch, Evidence, Look, Trust};
-use crate::status::{ClockStatus, SignedStatus, ZoneStatus};
+use crate::status::{ClockStatus, SignedStatus};
+use crate::zones::Entry;
 
 /// Time between two looks: short beside any signature's life, and long beside the millisecond that a look at a hundred
 /// thousand zones takes.
@@ -133,7 +134,7 @@ pub(crate) struct Vigil {
 
 impl Vigil {
     /// Looks at all zones in force; a signature that ends within `near` ends soon.
-    pub(crate) fn look(&mut self, now: Moment, near: Duration, zones: &[ZoneStatus]) -> Vec<Notice> {
+    pub(crate) fn look(&mut self, now: Moment, near: Duration, zones: &[Entry]) -> Vec<Notice> {
         let clock = Clock { unix: now.wall.as_secs(), near };
         let mut notices = Vec::new();
         let evidence = evidence(zones, clock);
@@ -153,20 +154,24 @@ impl Vigil {
     }
 
     /// Adds what changed of zones, by a clock that is believed.
-    fn tell(&mut self, clock: Clock, zones: &[ZoneStatus], notices: &mut Vec<Notice>) {
+    fn tell(&mut self, clock: Clock, zones: &[Entry], notices: &mut Vec<Notice>) {
         let mut changed = Vec::new();
         for zone in zones {
-            let standing = Standing::of(zone.signed.as_ref(), clock);
-            let told = self.told.get(&zone.name).copied().unwrap_or(Standing::Good);
+            let standing = Standing::of(zone.signed(), clock);
+            if standing == Standing::Good && self.told.is_empty() {
+                continue;
+            }
+            let name = zone.name();
+            let told = self.told.get(&name).copied().unwrap_or(Standing::Good);
             if standing > told {
-                let findings = findings(zone.signed.as_ref(), clock);
-                changed.push(Notice::Worse { zone: zone.name.clone(), standing, findings });
+                let findings = findings(zone.signed(), clock);
+                changed.push(Notice::Worse { zone: name.clone(), standing, findings });
             } else if standing == Standing::Good && told != standing {
-                changed.push(Notice::Good(zone.name.clone()));
+                changed.push(Notice::Good(name.clone()));
             }
             match standing {
-                Standing::Good => drop(self.told.remove(&zone.name)),
-                _ if standing != told => drop(self.told.insert(zone.name.clone(), standing)),
+                Standing::Good => drop(self.told.remove(&name)),
+                _ if standing != told => drop(self.told.insert(name, standing)),
                 _ => {}
             }
         }
@@ -193,9 +198,9 @@ impl Vigil {
     }
 }
 
-fn evidence(zones: &[ZoneStatus], clock: Clock) -> Evidence {
+fn evidence(zones: &[Entry], clock: Clock) -> Evidence {
     let mut evidence = Evidence::default();
-    for signed in zones.iter().filter_map(|zone| zone.signed.as_ref()) {
+    for signed in zones.iter().filter_map(Entry::signed) {
         evidence.signed += 1;
         evidence.ahead += usize::from(signed.latest_inception_unix > clock.unix);
         evidence.lapsed += usize::from(signed.earliest_expiry_unix < clock.unix);
@@ -206,7 +211,7 @@ fn evidence(zones: &[ZoneStatus], clock: Clock) -> Evidence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::ZoneLife;
+    use crate::status::{ZoneLife, ZoneStatus};
 
     const NOW: u64 = 1_800_000_000;
     const DAY: u64 = 86_400;
@@ -223,8 +228,8 @@ mod tests {
         }
     }
 
-    fn zone(name: &str, signed: Option<SignedStatus>) -> ZoneStatus {
-        ZoneStatus {
+    fn zone(name: &str, signed: Option<SignedStatus>) -> Entry {
+        Entry::from(ZoneStatus {
             name: name.into(),
             state: ZoneLife::Live,
             serial: Some(1),
@@ -240,7 +245,7 @@ mod tests {
             warnings: 0,
             signed,
             findings: Vec::new(),
-        }
+        })
     }
 
     fn at(seconds: u64) -> Moment {
@@ -270,7 +275,7 @@ mod tests {
         assert_eq!(vigil.look(at(8 * DAY + 2), WEEK, &anew), [Notice::Good("a.".into())]);
     }
 
-    fn zone_of(name: &str, to: u64) -> ZoneStatus {
+    fn zone_of(name: &str, to: u64) -> Entry {
         zone(name, Some(signed(NOW - DAY, to)))
     }
 

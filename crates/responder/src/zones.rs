@@ -14,6 +14,7 @@
 
 mod images;
 mod judge;
+mod known;
 mod listing;
 mod progress;
 mod report;
@@ -33,13 +34,15 @@ use ring::digest::{Context, SHA256};
 
 use crate::config::ZoneSource;
 use crate::counters::ZONE_SLOTS;
-use crate::status::{ZoneLife, ZoneStatus};
+use crate::status::ZoneLife;
 use images::{Images, Note};
+use judge::Proof;
 use listing::{Listing, Misnamed};
 use progress::ProgressLog;
 use zone::{Candidate, Cause, Zone};
 
 pub(crate) use judge::{Belief, Bench};
+pub(crate) use known::{Entry, Known};
 pub(crate) use report::RefusedZone;
 pub use report::{ReloadError, ReloadReport};
 
@@ -49,19 +52,6 @@ pub(crate) struct Served {
     pub(crate) zones: ZoneSet,
     /// For each zone of the set the slot of its counts.
     pub(crate) slots: Box<[u16]>,
-}
-
-/// What is known of all zones after a reload: what status and metrics tell while the next one runs.
-#[derive(Debug)]
-pub(crate) struct Known {
-    /// The generation in force.
-    pub(crate) generation: u64,
-    /// The digest of the data in force, in hexadecimal.
-    pub(crate) digest: String,
-    /// Every zone's status, those with trouble first.
-    pub(crate) zones: Vec<ZoneStatus>,
-    /// The zones that have counts of their own, each with its slot.
-    pub(crate) slots: Vec<(String, u16)>,
 }
 
 /// Every configured zone with what is known of it.
@@ -131,7 +121,7 @@ impl ZoneKeeper {
         let begun = Instant::now();
         self.published.sweep();
         let mut report = ReloadReport::default();
-        let current = self.zones.iter().map(|(key, zone)| (key.clone(), zone.path.clone())).collect();
+        let current = self.zones.iter().map(|(key, zone)| (key.clone(), zone.path().to_owned())).collect();
         let Listing { found, misnamed, rivals } = match self.source.list(&current) {
             Ok(listing) => listing,
             Err(error) => {
@@ -152,25 +142,22 @@ impl ZoneKeeper {
                 let what = format!(
                     "{}: the zone file has vanished\n help: restore it; to stop serving the zone, restart the \
                      responder without it",
-                    zone.path.display()
+                    zone.path().display()
                 );
                 zone.refuse(what, Cause::Absence, &mut report);
             }
         }
         let mut candidates = Vec::new();
+        let mut proof = Proof::new(self.key);
         let mut log = ProgressLog::new(begun, found.len());
         for (key, (name, path)) in found {
             // Zones keep their slots; those beyond the last share one.
             let slot = self.zones.len().min(ZONE_SLOTS) as u16;
-            let zone = self
-                .zones
-                .entry(key.clone())
-                .or_insert_with(|| Box::new(Zone::new(name, path.clone(), slot)));
-            if zone.path != path {
-                (zone.path, zone.stamps) = (path, Vec::new());
-            }
+            let zone =
+                self.zones.entry(key.clone()).or_insert_with(|| Box::new(Zone::new(&name, &path, slot)));
+            zone.stand_at(path);
             let candidate = zone.refresh(
-                self.key,
+                &mut proof,
                 &bench.checks,
                 self.images.as_ref(),
                 &mut |far| log.signatures(&name, far),
@@ -203,10 +190,11 @@ impl ZoneKeeper {
         for (name, mut candidate) in candidates {
             let parent = self.parent(&name).cloned();
             let Some(zone) = self.zones.get_mut(&name) else { continue };
-            match judge::admit(&candidate, zone.live.as_ref(), parent.as_deref(), bench, self.key) {
+            match judge::admit(&candidate, zone.live.as_deref(), parent.as_deref(), bench, self.key) {
                 Ok(()) => {
                     if self.images.is_some() {
-                        self.unwritten.extend(candidate.note.take().map(|note| (zone.name, note)));
+                        self.unwritten
+                            .extend(candidate.note.take().map(|note| (zone.name().to_name(), note)));
                     }
                     zone.accept(candidate, report);
                 }
@@ -253,7 +241,7 @@ impl ZoneKeeper {
             Some(live) => ZoneState::Live(live.image.clone()),
             None => ZoneState::NotLoaded,
         };
-        let zones = self.zones.values().map(|zone| (zone.name, state(zone))).collect();
+        let zones = self.zones.values().map(|zone| (zone.name().to_name(), state(zone))).collect();
         Served {
             zones: ZoneSet::new(self.key, zones).with_digest(self.digest()),
             slots: self.zones.values().map(|zone| zone.slot).collect(),
@@ -276,14 +264,15 @@ impl ZoneKeeper {
     /// What status and metrics shall tell from now on.
     pub(crate) fn known(&self) -> Known {
         let counted = self.zones.values().filter(|zone| usize::from(zone.slot) < ZONE_SLOTS);
-        let mut zones: Vec<_> = self.zones.values().map(|zone| zone.status()).collect();
-        zones.extend(self.misnamed.iter().map(Misnamed::status));
-        zones.sort_by_key(|zone| zone.state == ZoneLife::Live);
+        let mut zones = Vec::with_capacity(self.zones.len() + self.misnamed.len());
+        zones.extend(self.zones.values().map(|zone| zone.entry()));
+        zones.extend(self.misnamed.iter().map(|misnamed| misnamed.status().into()));
+        zones.sort_by_key(|zone: &Entry| zone.state() == ZoneLife::Live);
         Known {
             generation: self.published.generation(),
             digest: self.published.current().zones.digest().map(hexadecimal).unwrap_or_default(),
             zones,
-            slots: counted.map(|zone| (zone.name.to_string(), zone.slot)).collect(),
+            slots: counted.map(|zone| (zone.name().to_string(), zone.slot)).collect(),
         }
     }
 }

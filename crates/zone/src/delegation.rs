@@ -76,7 +76,7 @@ pub fn broken(
     key: HashKey,
     clock: Option<Clock>,
 ) -> Option<BrokenLink> {
-    let all = ds_of(parent, child.apex(), key)?;
+    let all = ds_of(parent, child.apex().as_wire(), key)?;
     let keys = child.apex_node().rrset(Rtype::DNSKEY);
     let (mut judged, mut fault, mut tags) = (false, Fault::NoKey, Vec::new());
     for record in all.records() {
@@ -101,7 +101,7 @@ pub fn broken(
         return None;
     }
     tags.truncate(MAX_TAGS);
-    Some(BrokenLink { parent: *parent.apex(), child: *child.apex(), tags, fault })
+    Some(BrokenLink { parent: parent.apex().to_name(), child: child.apex().to_name(), tags, fault })
 }
 
 /// Whether a signature says that this key made it (RFC 4034 §3.1.2 and §3.1.6).
@@ -117,9 +117,9 @@ fn holds(rrsig: &[u8], clock: Clock) -> bool {
     now.wrapping_sub(inception).cast_signed() >= 0 && expiration.wrapping_sub(now).cast_signed() >= 0
 }
 
-fn ds_of<'a>(parent: &'a ZoneImage, child: &Name, key: HashKey) -> Option<RrSet<'a>> {
+fn ds_of<'a>(parent: &'a ZoneImage, child: &[u8], key: HashKey) -> Option<RrSet<'a>> {
     let mut name = HashedName::default();
-    name.set(child.as_wire()).ok()?;
+    name.set(child).ok()?;
     name.hash(key);
     let apex_label = name.labels().checked_sub(parent.apex().labels().count())?;
     let found = parent.find(&name, apex_label);

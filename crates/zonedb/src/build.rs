@@ -266,12 +266,12 @@ impl ImageBuilder {
         let name_at = |start: u32| name_at(&self.arena, start);
         let nsec = nsec::Chain::new(self.chain, name_at);
         Ok(ZoneImage {
-            apex: self.apex,
+            apex: (&self.apex).into(),
             apex_node,
             arena: self.arena.into_boxed_slice(),
             table,
             nsec,
-            nsec3: self.nsec3.map(|parameters| Chain::new(parameters, self.hashed)),
+            nsec3: self.nsec3.map(|parameters| Chain::new(parameters, self.hashed).into()),
             depths: self.depths,
             serial,
             negative_ttl,

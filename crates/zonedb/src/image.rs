@@ -27,9 +27,10 @@
 
 use std::ops::Range;
 
+use pharos_wire::Rtype;
 use pharos_wire::hash::HashedName;
-use pharos_wire::{Name, Rtype};
 
+use crate::apex::Apex;
 use crate::nsec;
 use crate::nsec3::{Chain, HASH_OCTETS, Links, Nsec3Parameters};
 use crate::table::Table;
@@ -93,13 +94,15 @@ pub(crate) const EXTRA_PLACE: u16 = 0x3fff;
 /// One zone, compiled.
 #[derive(Debug)]
 pub struct ZoneImage {
-    pub(crate) apex: Name,
+    /// In lower case.
+    pub(crate) apex: Apex,
     pub(crate) apex_node: u32,
     pub(crate) arena: Box<[u8]>,
     pub(crate) table: Table,
     /// Listed nodes with an NSEC RRset.
     pub(crate) nsec: nsec::Chain,
-    pub(crate) nsec3: Option<Chain>,
+    /// Few zones have one, and it is large beside a small zone.
+    pub(crate) nsec3: Option<Box<Chain>>,
     /// Bit N is set when some listed name has N labels more than the apex.
     pub(crate) depths: u128,
     pub(crate) serial: u32,
@@ -118,7 +121,7 @@ pub struct Match<'a> {
 
 impl ZoneImage {
     /// The zone's name, in lower case.
-    pub fn apex(&self) -> &Name {
+    pub fn apex(&self) -> &Apex {
         &self.apex
     }
 
@@ -147,10 +150,11 @@ impl ZoneImage {
     /// Octets of memory that the image holds.
     pub fn octets(&self) -> usize {
         size_of::<Self>()
+            + self.apex.as_wire().len()
             + self.arena.len()
             + self.table.octets()
             + self.nsec.octets()
-            + self.nsec3.as_ref().map_or(0, Chain::octets)
+            + self.nsec3.as_ref().map_or(0, |chain| size_of_val(&**chain) + chain.octets())
     }
 
     /// The node at the apex.

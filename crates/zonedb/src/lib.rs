@@ -14,6 +14,7 @@
 //! Nothing here opens files, knows a clock, or decides what to answer.
 #![forbid(unsafe_code)]
 
+mod apex;
 pub mod build;
 pub mod foresight;
 pub mod image;
@@ -25,6 +26,7 @@ pub mod stored;
 mod sums;
 mod table;
 
+pub use apex::Apex;
 pub use build::{BuildError, ImageBuilder};
 pub use foresight::{Approach, Foresight};
 pub use image::{Match, Node, Record, RrSet, ZoneImage};

@@ -201,7 +201,8 @@ impl ZoneImage {
                     hashes.extend(piece.as_chunks::<HASH_OCTETS>().0);
                 })?;
                 let (hashes, nodes) = (hashes.into(), body.u32s(*members)?);
-                Some(Chain { parameters: parameters.clone(), starts, bits: *bits, prefixes, hashes, nodes })
+                let (parameters, bits) = (parameters.clone(), *bits);
+                Some(Chain { parameters, starts, bits, prefixes, hashes, nodes }.into())
             }
         };
         let sums = body.sums.finish();
@@ -211,7 +212,7 @@ impl ZoneImage {
             return Err(StoredError::Damaged("the sums of its content are not what was written"));
         }
         Ok(Self {
-            apex: head.apex,
+            apex: (&head.apex).into(),
             apex_node: shape.apex_node,
             arena,
             table: table.finish(),

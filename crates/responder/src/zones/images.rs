@@ -41,6 +41,8 @@ use super::{hexadecimal, random_words};
 const SUFFIX: &str = ".image";
 /// What a file is called until it is whole.
 const UNFINISHED: &str = ".new";
+/// Octets of an image that is read at once.
+const SMALL: u64 = 64 << 10;
 const KEY: &str = "key";
 const KEY_MAGIC: &[u8; 8] = b"PHAROSHK";
 /// The longest zone name that is written out in a file's name, which has 255 octets at most.
@@ -172,7 +174,23 @@ fn read(
     if !metadata.is_file() {
         return Err(StoredError::NotAnImage.into());
     }
-    let (head, octets) = Head::read_from(key, &mut file)?;
+    if metadata.len() <= SMALL {
+        let mut octets = Vec::with_capacity(SMALL as usize);
+        file.take(SMALL).read_to_end(&mut octets)?;
+        return read_octets(key, octets.len() as u64, name, wanted, &mut &octets[..]);
+    }
+    read_octets(key, metadata.len(), name, wanted, &mut file)
+}
+
+/// The same of what stands in a file of so many octets.
+fn read_octets(
+    key: HashKey,
+    all: u64,
+    name: &Name,
+    wanted: impl Fn(&Note) -> bool,
+    input: &mut impl io::Read,
+) -> Result<Option<Kept>, ImageError> {
+    let (head, octets) = Head::read_from(key, input)?;
     if head.apex != name.to_folded() {
         return Err(ImageError::OtherZone(head.apex.to_string()));
     }
@@ -180,8 +198,7 @@ fn read(
     if !wanted(&note) {
         return Ok(None);
     }
-    let left = metadata.len().saturating_sub(octets);
-    let image = ZoneImage::read_from(&head, left, &mut file)?;
+    let image = ZoneImage::read_from(&head, all.saturating_sub(octets), input)?;
     Ok(Some(Kept { image, note }))
 }
 

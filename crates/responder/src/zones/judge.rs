@@ -50,7 +50,7 @@ pub(super) fn admit(
     let serial = live.image.serial();
     if let (Belief::Trusted, Some(clock)) = (bench.belief, bench.checks.clock) {
         let new = Standing::of(candidate.signed.as_ref(), clock);
-        if new > Standing::of(live.signed.as_ref(), clock) {
+        if new > Standing::of(live.signed.as_deref(), clock) {
             let mut said = candidate.by_clock.clone();
             if said.is_empty() {
                 said = findings(candidate.signed.as_ref(), clock);
@@ -85,27 +85,48 @@ pub(super) fn delegation(parent: &ZoneImage, child: &ZoneImage, key: HashKey) ->
     broken(parent, child, key, None).map(|fault| format!("{fault}: validators refuse the zone"))
 }
 
-/// Lets the new image answer for its own apex before anybody else asks it.
-pub(super) fn self_test(name: &Name, image: &Arc<ZoneImage>, key: HashKey) -> Result<(), String> {
-    let zones = ZoneSet::new(key, vec![(*name, ZoneState::Live(image.clone()))]);
-    let context = Context::new(Transport::Tcp, 1232, "", AnyPolicy::Minimal);
-    let (mut job, mut out) = (Job::default(), vec![0; 65_535]);
-    for rtype in [Rtype::SOA, Rtype::NS] {
-        let mut query = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        query.extend(name.as_wire());
-        query.extend(rtype.0.to_be_bytes());
-        query.extend([0, 1]);
-        let verdict =
-            answer(&mut job, &zones, &context, Ipv4Addr::LOCALHOST.into(), &query, &mut out, &mut Silent);
-        let good = match verdict {
-            Verdict::Reply(reply) => reply.rcode == Rcode::NOERROR && out[2] & 4 != 0 && out[7] != 0,
-            Verdict::Drop(_) => false,
-        };
-        if !good {
-            return Err(format!(
-                "{name}: the compiled zone does not answer {rtype} at its apex ({verdict:?})\n help: this is a defect of the program: report it with the zone file"
-            ));
-        }
+/// Room for a test of many images, one after the other.
+pub(super) struct Proof {
+    key: HashKey,
+    job: Job,
+    query: Vec<u8>,
+    reply: Vec<u8>,
+}
+
+impl Proof {
+    /// For images that were made with this key.
+    pub(super) fn new(key: HashKey) -> Self {
+        Self { key, job: Job::default(), query: Vec::new(), reply: vec![0; usize::from(u16::MAX)] }
     }
-    Ok(())
+
+    /// The key of the images.
+    pub(super) fn key(&self) -> HashKey {
+        self.key
+    }
+
+    /// Lets the new image answer for its own apex before anybody else asks it.
+    pub(super) fn of(&mut self, name: &Name, image: &Arc<ZoneImage>) -> Result<(), String> {
+        let zones = ZoneSet::new(self.key, vec![(*name, ZoneState::Live(image.clone()))]);
+        let context = Context::new(Transport::Tcp, 1232, "", AnyPolicy::Minimal);
+        let Self { job, query, reply: out, .. } = self;
+        for rtype in [Rtype::SOA, Rtype::NS] {
+            query.clear();
+            query.extend([0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+            query.extend(name.as_wire());
+            query.extend(rtype.0.to_be_bytes());
+            query.extend([0, 1]);
+            let client = Ipv4Addr::LOCALHOST.into();
+            let verdict = answer(job, &zones, &context, client, query, out, &mut Silent);
+            let good = match verdict {
+                Verdict::Reply(reply) => reply.rcode == Rcode::NOERROR && out[2] & 4 != 0 && out[7] != 0,
+                Verdict::Drop(_) => false,
+            };
+            if !good {
+                return Err(format!(
+                    "{name}: the compiled zone does not answer {rtype} at its apex ({verdict:?})\n help: this is a defect of the program: report it with the zone file"
+                ));
+            }
+        }
+        Ok(())
+    }
 }

@@ -8,20 +8,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use pharos_netio::descriptors::is_shortage;
 use pharos_wire::Name;
-use pharos_wire::hash::HashKey;
 use pharos_zone::diagnostic::Diagnostic;
 use pharos_zone::digest::DIGEST_OCTETS;
 use pharos_zone::dnssec::{Checks, Progress};
 use pharos_zone::load::{LoadError, Loaded, Watch, load_file_watched};
-use pharos_zonedb::ZoneImage;
+use pharos_zonedb::{Apex, ZoneImage};
 
-use super::hexadecimal;
 use super::images::{Images, Kept, Note};
-use super::judge::self_test;
+use super::judge::Proof;
+use super::known::{Entered, Entry, Place, Refused};
 use super::report::{LoadedZone, RefusedZone, ReloadReport};
 use super::unix;
 use crate::room;
-use crate::status::{SignedStatus, ZoneLife, ZoneStatus};
+use crate::status::SignedStatus;
 use crate::vigil::findings;
 
 /// Findings by the clock that are named; the others are counted. What signs a zone signs all of it at once, so they
@@ -30,12 +29,12 @@ const MAX_FINDINGS: usize = 3;
 
 /// A configured zone.
 pub(super) struct Zone {
-    pub(super) name: Name,
-    pub(super) path: PathBuf,
-    pub(super) stamps: Vec<(PathBuf, Option<Stamp>)>,
-    pub(super) live: Option<Live>,
-    refusal: Option<Refusal>,
-    warnings: u64,
+    place: Arc<Place>,
+    /// The zone file and those that it includes, as they were before they were read last; none before the first time.
+    stamps: Box<[(PathBuf, Option<Stamp>)]>,
+    pub(super) live: Option<Arc<Live>>,
+    /// Boxed like all that few zones have: there may be a hundred thousand.
+    refusal: Option<Box<Refusal>>,
     /// What is wrong between the data that answer and those of the parent zone here.
     pub(super) delegation: Option<String>,
     /// That unsigned data replaced signed ones, until signed ones come.
@@ -44,17 +43,25 @@ pub(super) struct Zone {
 }
 
 /// Data that answer.
+#[derive(Debug)]
 pub(super) struct Live {
     pub(super) image: Arc<ZoneImage>,
     pub(super) digest: [u8; DIGEST_OCTETS],
-    pub(super) signed: Option<SignedStatus>,
-    loaded: SystemTime,
-    took: Duration,
+    pub(super) signed: Option<Box<SignedStatus>>,
+    pub(super) warnings: u64,
+    pub(super) loaded: SystemTime,
+    pub(super) took: Duration,
     origin: Origin,
 }
 
+impl Live {
+    pub(super) fn is_from_image(&self) -> bool {
+        self.origin == Origin::Image
+    }
+}
+
 /// Where data come from.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Origin {
     Text,
     Image,
@@ -129,17 +136,31 @@ impl Stamp {
 }
 
 impl Zone {
-    pub(super) fn new(name: Name, path: PathBuf, slot: u16) -> Self {
+    pub(super) fn new(name: &Name, path: &Path, slot: u16) -> Self {
         Self {
-            name,
-            path,
-            stamps: Vec::new(),
+            place: Arc::new(Place { name: name.into(), path: path.into() }),
+            stamps: Box::default(),
             live: None,
             refusal: None,
-            warnings: 0,
             delegation: None,
             unsigned: None,
             slot,
+        }
+    }
+
+    pub(super) fn name(&self) -> &Apex {
+        &self.place.name
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.place.path
+    }
+
+    /// Its file is this one from now on.
+    pub(super) fn stand_at(&mut self, path: PathBuf) {
+        if *self.place.path != *path {
+            let name = self.place.name.clone();
+            (self.place, self.stamps) = (Arc::new(Place { name, path: path.into() }), Box::default());
         }
     }
 
@@ -148,19 +169,20 @@ impl Zone {
     /// At the first look the image of unchanged text stands for it, and that of any other for text that is refused.
     pub(super) fn refresh(
         &mut self,
-        key: HashKey,
+        proof: &mut Proof,
         checks: &Checks,
         images: Option<&Images>,
         progress: &mut dyn FnMut(Progress),
         report: &mut ReloadReport,
     ) -> Option<Candidate> {
         let begun = Instant::now();
+        let (name, place, are_kept) = (self.place.name.to_name(), self.place.clone(), images.is_some());
         let images = images.filter(|_| self.stamps.is_empty() && self.live.is_none());
         if let Some(images) = images
-            && let Some(kept) = images.unchanged(&self.name, &self.path, checks)
+            && let Some(kept) = images.unchanged(&name, &place.path, checks)
         {
-            let files = kept.note.files.clone();
-            if let Some(candidate) = self.of_image(kept, key, checks, begun) {
+            let files = kept.note.files.clone().into_boxed_slice();
+            if let Some(candidate) = of_image(&name, kept, proof, checks, begun) {
                 self.stamps = files;
                 report.from_images += 1;
                 return Some(candidate);
@@ -188,23 +210,24 @@ impl Zone {
         let mut stamps = Vec::new();
         let watch =
             Watch { about_to_read: &mut |file| stamps.push((file.to_owned(), Stamp::of(file))), progress };
-        let outcome = load_file_watched(&self.name, &self.path, key, checks, watch);
-        self.stamps = stamps;
+        let outcome = load_file_watched(&name, &place.path, proof.key(), checks, watch);
+        self.stamps = stamps.into_boxed_slice();
         let outcome = outcome.map_err(|error| refusal(&error)).and_then(|loaded| {
             let by_clock = by_clock(&loaded);
             let Loaded { image, report, digest, signed, .. } = loaded;
             let (image, signed) = (Arc::new(image), signed.as_ref().map(SignedStatus::from));
-            self_test(&self.name, &image, key).map_err(|reason| (reason, Cause::Content))?;
+            proof.of(&name, &image).map_err(|reason| (reason, Cause::Content))?;
             let (warnings, took) = (report.warnings_total, begun.elapsed());
-            let note = Some(Note::new(self.stamps.clone(), digest, checks, warnings, signed.clone()));
+            let note =
+                are_kept.then(|| Note::new(self.stamps.to_vec(), digest, checks, warnings, signed.clone()));
             Ok(Candidate { image, digest, signed, by_clock, warnings, took, note, origin: Origin::Text })
         });
         match outcome {
             Ok(candidate) => Some(candidate),
             Err((reason, cause)) => {
                 report.unopened += usize::from(cause == Cause::Circumstance);
-                let kept = images.and_then(|images| images.last_good(&self.name));
-                if let Some(last_good) = kept.and_then(|kept| self.of_image(kept, key, checks, begun)) {
+                let kept = images.and_then(|images| images.last_good(&name));
+                if let Some(last_good) = kept.and_then(|kept| of_image(&name, kept, proof, checks, begun)) {
                     report.from_images += 1;
                     self.go_live(last_good);
                 }
@@ -214,24 +237,10 @@ impl Zone {
         }
     }
 
-    /// The data of an image, if they answer.
-    fn of_image(&self, kept: Kept, key: HashKey, checks: &Checks, begun: Instant) -> Option<Candidate> {
-        let Kept { image, note: Note { digest, signed, warnings, .. } } = kept;
-        let image = Arc::new(image);
-        if let Err(reason) = self_test(&self.name, &image, key) {
-            tracing::warn!(zone = %self.name, reason, "the image of the zone is not used");
-            return None;
-        }
-        // What the clock says changes from start to start.
-        let by_clock = checks.clock.map(|clock| findings(signed.as_ref(), clock)).unwrap_or_default();
-        let (took, note, origin) = (begun.elapsed(), None, Origin::Image);
-        Some(Candidate { image, digest, signed, by_clock, warnings, took, note, origin })
-    }
-
     fn go_live(&mut self, data: Candidate) {
         let Candidate { image, digest, signed, warnings, took, origin, .. } = data;
-        self.live = Some(Live { image, digest, signed, loaded: SystemTime::now(), took, origin });
-        self.warnings = warnings;
+        let (signed, loaded) = (signed.map(Box::new), SystemTime::now());
+        self.live = Some(Arc::new(Live { image, digest, signed, warnings, loaded, took, origin }));
     }
 
     /// Lets new data answer from the next swap on.
@@ -249,45 +258,54 @@ impl Zone {
         findings.extend(self.unsigned.clone());
         self.go_live(candidate);
         self.refusal = None;
-        let name = self.name.to_string();
+        let name = self.name().to_string();
         report.loaded.push(LoadedZone { name, serial, records, warnings, findings });
     }
 
     pub(super) fn refuse(&mut self, reason: String, cause: Cause, report: &mut ReloadReport) {
         let since = self.refusal.as_ref().map_or_else(SystemTime::now, |refusal| refusal.since);
         report.refused.push(self.refused(&reason));
-        self.refusal = Some(Refusal { reason, since, cause });
+        self.refusal = Some(Box::new(Refusal { reason, since, cause }));
     }
 
     fn refused(&self, reason: &str) -> RefusedZone {
         let keeps_serial = self.live.as_ref().map(|live| live.image.serial());
-        RefusedZone { name: self.name.to_string(), reason: reason.to_owned(), keeps_serial }
+        RefusedZone { name: self.name().to_string(), reason: reason.to_owned(), keeps_serial }
     }
 
-    pub(super) fn status(&self) -> ZoneStatus {
-        let live = self.live.as_ref();
-        ZoneStatus {
-            name: self.name.to_string(),
-            state: match (live, &self.refusal) {
-                (None, _) => ZoneLife::NotLoaded,
-                (Some(_), Some(_)) => ZoneLife::Refused,
-                (Some(_), None) => ZoneLife::Live,
-            },
-            serial: live.map(|live| live.image.serial()),
-            records: live.map_or(0, |live| live.image.records()),
-            octets: live.map_or(0, |live| live.image.octets()),
-            loaded_unix: live.map(|live| unix(live.loaded)),
-            load_ms: live.map_or(0, |live| live.took.as_millis() as u64),
-            file: self.path.display().to_string(),
-            from_image: live.is_some_and(|live| live.origin == Origin::Image),
-            refusal: self.refusal.as_ref().map(|refusal| refusal.reason.clone()),
-            refused_unix: self.refusal.as_ref().map(|refusal| unix(refusal.since)),
-            digest: live.map(|live| hexadecimal(&live.digest)),
-            warnings: self.warnings,
-            signed: live.and_then(|live| live.signed.clone()),
+    /// What is to be known of it until the next reload.
+    pub(super) fn entry(&self) -> Entry {
+        let refusal = self.refusal.as_ref();
+        let refused = |refusal: &Box<Refusal>| {
+            Box::new(Refused { reason: refusal.reason.clone(), unix: unix(refusal.since) })
+        };
+        Entry::Zone(Entered {
+            place: self.place.clone(),
+            live: self.live.clone(),
+            refusal: refusal.map(refused),
             findings: self.delegation.iter().chain(&self.unsigned).cloned().collect(),
-        }
+        })
     }
+}
+
+/// The data of an image, if they answer.
+fn of_image(
+    name: &Name,
+    kept: Kept,
+    proof: &mut Proof,
+    checks: &Checks,
+    begun: Instant,
+) -> Option<Candidate> {
+    let Kept { image, note: Note { digest, signed, warnings, .. } } = kept;
+    let image = Arc::new(image);
+    if let Err(reason) = proof.of(name, &image) {
+        tracing::warn!(zone = %name, reason, "the image of the zone is not used");
+        return None;
+    }
+    // What the clock says changes from start to start.
+    let by_clock = checks.clock.map(|clock| findings(signed.as_ref(), clock)).unwrap_or_default();
+    let (took, note, origin) = (begun.elapsed(), None, Origin::Image);
+    Some(Candidate { image, digest, signed, by_clock, warnings, took, note, origin })
 }
 
 fn unsigned_now(before: u32, serial: u32) -> String {

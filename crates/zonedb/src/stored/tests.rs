@@ -57,7 +57,7 @@ fn what_is_read_is_what_was_written() {
         let image = image(names);
         let octets = stored(&image);
         let (head, again) = read(KEY, &octets).unwrap();
-        assert_eq!((head.apex, &head.note[..]), (*image.apex(), &b"a note"[..]));
+        assert_eq!((head.apex, &head.note[..]), (image.apex().to_name(), &b"a note"[..]));
         assert_eq!(stored(&again), octets);
         assert_eq!(format!("{again:?}"), format!("{image:?}"));
     }
