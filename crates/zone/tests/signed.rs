@@ -11,6 +11,8 @@ use pharos_wire::hash::HashKey;
 use pharos_zone::dnssec::{Broken, Checks, Clock, Progress, Signatures};
 use pharos_zone::load::{LoadError, Loaded, load};
 use pharos_zone::scan::{Includes, Source};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 
 const SAMPLE: &str = include_str!("../../../zones/signed.example.zone");
 
@@ -108,4 +110,91 @@ fn keys_alone_do_not_make_a_zone_signed_and_signatures_without_keys_are_refused(
     assert_eq!(unsigned.report.warnings_total, 1);
     let refused = loaded(&without("DNSKEY"), &Checks::STRICT).unwrap_err().to_string();
     assert!(refused.contains("the zone is signed and has no DNSKEY record"), "{refused}");
+}
+
+/// A key of algorithm 13, and what it signs.
+struct Signer {
+    pair: EcdsaKeyPair,
+    dnskey: Vec<u8>,
+}
+
+impl Signer {
+    const APEX: &[u8] = b"\x04busy\x07example\0";
+
+    fn new() -> Self {
+        let (random, algorithm) = (SystemRandom::new(), &ECDSA_P256_SHA256_FIXED_SIGNING);
+        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap();
+        let dnskey = [&[1, 1, 3, 13], &pair.public_key().as_ref()[1..]].concat();
+        Self { pair, dnskey }
+    }
+
+    /// The key tag (RFC 4034 appendix B).
+    fn tag(&self) -> u16 {
+        let sum: u32 = self.dnskey.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+        (sum + (sum >> 16)) as u16
+    }
+
+    /// One record of the label `label`, or of the apex, and the signature over it.
+    fn signed(&self, label: &str, rtype: u16, rdata: &[u8]) -> String {
+        let (prefix, labels) = match label.len() as u8 {
+            0 => (Vec::new(), 2),
+            octets => ([&[octets], label.as_bytes()].concat(), 3),
+        };
+        let ttl = 60u32.to_be_bytes();
+        let (end, begin) = (2_000_000_000u32.to_be_bytes(), 1_000_000_000u32.to_be_bytes());
+        let (rtype, tag) = (rtype.to_be_bytes(), self.tag().to_be_bytes());
+        let head = [&rtype[..], &[13, labels], &ttl, &end, &begin, &tag, Self::APEX].concat();
+        let octets = (rdata.len() as u16).to_be_bytes();
+        let data = [&head, &prefix, Self::APEX, &rtype, &[0, 1], &ttl, &octets, rdata].concat();
+        let signature = self.pair.sign(&SystemRandom::new(), &data).unwrap();
+        let rrsig = [&head, signature.as_ref()].concat();
+        let owner = if label.is_empty() { "@" } else { label };
+        let line = |rtype: u16, rdata: &[u8]| {
+            let hex: String = rdata.iter().map(|octet| format!("{octet:02x}")).collect();
+            format!("{owner} 60 TYPE{rtype} \\# {} {hex}\n", rdata.len())
+        };
+        line(u16::from_be_bytes(rtype), rdata) + &line(46, &rrsig)
+    }
+
+    /// A zone without a chain: SOA, NS, DNSKEY and so many addresses.
+    fn zone(&self, hosts: usize) -> String {
+        let mut zone = self.signed("", 6, &[0; 22]) + &self.signed("", 2, b"\x01n\0");
+        zone += &self.signed("", 48, &self.dnskey);
+        (0..hosts).for_each(|host| zone += &self.signed(&format!("h{host}"), 1, &[192, 0, 2, 1]));
+        zone
+    }
+}
+
+#[test]
+fn signatures_that_are_verified_together_are_told_apart_as_if_each_were_alone() {
+    let signer = Signer::new();
+    let judge = |text: &str, threads| {
+        let threads = NonZeroUsize::new(threads).unwrap();
+        let checks = Checks { threads, broken: Broken::Serve, ..Checks::STRICT };
+        let path = Path::new("busy.zone");
+        let source = Source { path, octets: text.as_bytes(), includes: Includes::Refused };
+        let apex = Name::from_text("busy.example.").unwrap();
+        let loaded = load(&apex, source, HashKey::new([1, 2]), &checks, &mut |_| {}).unwrap();
+        let wrong = loaded.report.warnings.into_iter().filter(|warning| warning.message.contains("verify"));
+        (loaded.signed.unwrap().verified, wrong.map(|warning| warning.message).collect::<Vec<_>>())
+    };
+    // Below and above the number from which they are.
+    for (hosts, threads) in [(500, 1), (1000, 2)] {
+        let zone = signer.zone(hosts);
+        // The RRset of h7 changed, and the last octet of the signature over h123.
+        let mut changed = zone.replace("h7 60 TYPE1 \\# 4 c0000201", "h7 60 TYPE1 \\# 4 c0000202");
+        let line = changed.find("h123 60 TYPE46").unwrap();
+        let end = line + changed[line..].find('\n').unwrap();
+        let other = if changed[..end].ends_with('0') { "1" } else { "0" };
+        changed.replace_range(end - 1..end, other);
+        assert_eq!(judge(&zone, threads), (hosts as u64 + 3, Vec::new()));
+        let (verified, mut wrong) = judge(&changed, threads);
+        wrong.sort();
+        let said = |host| {
+            let tag = signer.tag();
+            format!("the RRSIG of the A RRset of {host}.busy.example. does not verify with key {tag}")
+        };
+        assert_eq!((verified, wrong), (hosts as u64 + 1, vec![said("h123"), said("h7")]));
+    }
 }

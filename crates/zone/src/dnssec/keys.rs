@@ -5,13 +5,16 @@ use pharos_wire::Rtype;
 use super::ds::{is_revoked, is_zone_key, key_tag};
 use super::faults::Faults;
 use super::rrsig::Rrsig;
-use super::verify::PublicKey;
+use super::verify::{Busy, PublicKey};
 use crate::rdata::codes::ALGORITHMS;
 use crate::scan::Place;
 use crate::tree::{APEX, Tree};
 
 /// The secure entry point flag (RFC 4034 §2.1.1).
 const SEP: u8 = 0x01;
+
+/// Signatures of one key that are worth tables of its multiples, which cost as much time as some 300 of ring's.
+const BUSY_MIN: usize = 1000;
 
 /// One DNSKEY that may sign.
 pub(crate) struct Key<'t> {
@@ -120,6 +123,23 @@ impl<'t> Keys<'t> {
     /// not known here: it is taken to be a secure entry point, if one of the algorithm signs (RFC 4034 §2.1.1).
     pub(crate) fn anchors(&self, key: &Key<'_>) -> bool {
         !key.revoked && (key.is_entry || !self.entered.contains(&key.algorithm))
+    }
+
+    /// The key of algorithm 13 that made most signatures, if they are many.
+    pub(crate) fn busy(&self, tree: &Tree) -> Option<Busy<'_>> {
+        let fit: Vec<&Key<'_>> = self.keys.iter().filter(|key| key.algorithm == 13 && !key.revoked).collect();
+        let mut counts = vec![0usize; fit.len()];
+        if fit.is_empty() {
+            return None;
+        }
+        for record in tree.nodes().flat_map(|node| tree.of_type(node, Rtype::RRSIG)) {
+            let Some(rrsig) = Rrsig::parse(record.rdata) else { continue };
+            if let Some(at) = fit.iter().position(|key| key.made(&rrsig)) {
+                counts[at] += 1;
+            }
+        }
+        let (key, count) = fit.into_iter().zip(counts).max_by_key(|&(_, count)| count)?;
+        (count >= BUSY_MIN).then(|| Busy::new(key)).flatten()
     }
 
     /// The keys that may have made a signature: several, where key tags collide (RFC 4034 §8).

@@ -9,8 +9,10 @@ mod denial;
 mod ds;
 mod faults;
 mod keys;
+mod modular;
 mod nsec;
 mod nsec3;
+mod p256;
 mod rrsets;
 mod rrsig;
 pub(crate) mod spread;
@@ -261,12 +263,13 @@ fn signatures(
     faults: &mut Faults,
 ) -> (u64, u64) {
     let done = AtomicU64::new(0);
-    let judge = Judge { tree, keys, checks, done: &done };
+    let busy = (checks.signatures == Signatures::All).then(|| keys.busy(tree)).flatten();
+    let judge = Judge { tree, keys, checks, busy: busy.as_ref(), done: &done };
     let all = spread(
         tree.node_count(),
         checks.threads,
         Found::default,
-        |found: &mut Found, nodes| nodes.for_each(|node| judge.node(NodeIndex(node as u32), found)),
+        |found: &mut Found, nodes| judge.nodes(nodes, found),
         &mut || progress(Progress { done: done.load(Ordering::Relaxed), total }),
     );
     let (mut verified, mut unverifiable) = (0, 0);

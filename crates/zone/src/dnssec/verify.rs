@@ -1,8 +1,10 @@
-//! Signatures, verified by ring (RFC 4034 §3.1.8.1).
+//! Signatures, verified by ring (RFC 4034 §3.1.8.1); of a key that made many, [`super::p256`] accepts most before.
 
 use pharos_wire::Rtype;
 use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
 
+use super::keys::Key;
+use super::p256::Verifier;
 use super::rrsig::Rrsig;
 use crate::print::canonical_rdata;
 
@@ -17,6 +19,21 @@ pub(crate) enum PublicKey<'k> {
         key: Vec<u8>,
         algorithm: &'static dyn VerificationAlgorithm,
     },
+}
+
+/// A key that made many signatures, and what verifies them together; lives as long as the check of one zone.
+pub(crate) struct Busy<'k> {
+    pub(crate) key: &'k Key<'k>,
+    pub(crate) verifier: Verifier,
+}
+
+impl<'k> Busy<'k> {
+    /// `None` where only ring can verify signatures of the key.
+    pub(crate) fn new(key: &'k Key<'k>) -> Option<Self> {
+        let Some(PublicKey::Curve { key: octets, .. }) = &key.public else { return None };
+        let octets = octets.strip_prefix(&[4]).filter(|_| key.algorithm == 13)?;
+        Some(Self { key, verifier: Verifier::new(octets.try_into().ok()?)? })
+    }
 }
 
 impl<'k> PublicKey<'k> {
