@@ -169,6 +169,7 @@ pub(crate) fn sidecar(loaded: &Loaded) -> Result<sidecar::Config, Failure> {
             timeout: section.probe.timeout.0,
             fall: sidecar::Fall::new(section.probe.fall.into()),
             rise: sidecar::Rise::new(section.probe.rise.into()),
+            slow: section.probe.slow.0,
             ..sidecar::ProbeConfig::default()
         },
         hold_down: sidecar::HoldDown::new(section.hold_down.0),
@@ -245,7 +246,9 @@ fn rules(section: &SidecarSection) -> Result<sidecar::Rules, Failure> {
     let mut returns = sidecar::ReturnCap::default();
     returns.most = NonZeroU32::new(section.returns_per_hour.into()).unwrap_or(returns.most);
     let anchors = section.anchors.iter().map(anchor).collect::<Result<_, Failure>>()?;
-    Ok(sidecar::Rules { anchors, returns, linger: sidecar::Linger(section.linger.0) })
+    let bound = |group: &schema::GroupSection| Some((group.name.0.clone(), group.data_age?.0));
+    let data_age = section.groups.iter().filter_map(bound).collect();
+    Ok(sidecar::Rules { anchors, returns, linger: sidecar::Linger(section.linger.0), data_age })
 }
 
 fn group_config(

@@ -85,6 +85,8 @@ pub struct Rules {
     pub returns: ReturnCap,
     /// How long a drained node goes on answering at least.
     pub linger: Linger,
+    /// By group: how old the data may be that it serves. A group that is not in here may serve any.
+    pub data_age: BTreeMap<String, Duration>,
 }
 
 /// Whether decisions are carried out.
@@ -110,6 +112,8 @@ pub struct ProbeConfig {
     pub rise: Rise,
     /// How many required zones are asked for in one round; the others' turn comes in the next rounds.
     pub zones_per_round: NonZeroUsize,
+    /// The time within which 99 of 100 answers by UDP have to come.
+    pub slow: Duration,
 }
 
 impl Default for ProbeConfig {
@@ -121,6 +125,7 @@ impl Default for ProbeConfig {
             fall: Fall::new(2),
             rise: Rise::new(3),
             zones_per_round: NonZeroUsize::MIN.saturating_add(31),
+            slow: Duration::from_millis(100),
         }
     }
 }
@@ -536,7 +541,7 @@ impl Config {
 
     /// What the policy is told; also for those who replay what another policy heard.
     pub fn policy(&self) -> PolicyConfig {
-        let ProbeConfig { interval, timeout, fall, rise, zones_per_round } = self.probe;
+        let ProbeConfig { interval, timeout, fall, rise, zones_per_round, .. } = self.probe;
         // A live prober is heard each interval, or each timeout when the responder hangs; ten of them without
         // a word mean that the prober itself is stuck. Three seconds forgive a starved machine.
         let stale = (interval.max(timeout) * 10).max(Duration::from_secs(3));
@@ -560,9 +565,24 @@ impl Config {
     /// What is watched beside probes and zones: whatever somebody here observes.
     fn watched(&self) -> BTreeMap<Kind, Watch> {
         let mut watched = BTreeMap::new();
+        let looks = crate::host::LOOK * 20;
+        for kind in [Kind::Address, Kind::DefaultRoute] {
+            watched.insert(kind, kind.watch(looks));
+        }
+        // Of an address that nobody answers no pace is known; probes say that.
+        let pace = (self.probe.interval.max(self.probe.timeout) * 10).max(Duration::from_secs(3));
+        watched.insert(Kind::Slow, Kind::Slow.watch(pace));
         if let Some(status) = self.status {
             let stale = (status.interval + status.timeout) * 3;
-            for kind in [Kind::Status, Kind::Ready, Kind::Heartbeats, Kind::Overload] {
+            for kind in [
+                Kind::Status,
+                Kind::Ready,
+                Kind::Heartbeats,
+                Kind::Overload,
+                Kind::DataAge,
+                Kind::Signatures,
+                Kind::Clock,
+            ] {
                 watched.insert(kind, kind.watch(stale));
             }
         }

@@ -24,7 +24,7 @@ use crate::status::{
 };
 use crate::threads::Threads;
 use crate::words::{self, Book};
-use crate::{announcer, probe, record, responder, watchdog};
+use crate::{announcer, host, probe, record, responder, watchdog};
 
 /// The start of a sidecar; what runs is reached by its [`Handle`].
 #[derive(Debug)]
@@ -118,15 +118,16 @@ impl Sidecar {
             book.recall(&keeper);
         }
         let announcers = announcer::open(&config, &keeper)?;
-        let required = config.groups.iter().flat_map(|group| group.required_zones.clone());
-        let (responder, serials) = responder::client(Arc::clone(&keeper), config.status, required);
+        let (responder, serials) =
+            responder::client(Arc::clone(&keeper), config.status, data_groups(&config));
 
         let threads = Arc::new(Threads::default());
+        let host = Arc::clone(&keeper);
         let ticking = keeper::ticker(Arc::clone(&keeper));
         threads.spawn(
             "pharos-keeper",
             threads.stopping().or(async {
-                tokio::join!(ticking, responder.run());
+                tokio::join!(ticking, responder.run(), host::run(host));
             }),
         )?;
         for announcer in announcers {
@@ -324,6 +325,15 @@ impl Handle {
     pub async fn stop(&self, text: &str) {
         self.threads.stop(text).await;
     }
+}
+
+fn data_groups(config: &Config) -> Vec<responder::Group> {
+    let group = |group: &pharos_policy::GroupConfig| responder::Group {
+        name: Arc::from(group.name.as_str()),
+        zones: group.required_zones.clone(),
+        most_age: config.rules.data_age.get(&group.name).copied(),
+    };
+    config.groups.iter().map(group).collect()
 }
 
 fn prefix_status(explanation: Explanation) -> PrefixStatus {

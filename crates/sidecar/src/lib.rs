@@ -13,7 +13,9 @@
 //!
 //! * the inner probe ([`ProbeConfig`]): SOA queries with NSID to every anycast address, by UDP and TCP,
 //!   encoded and decoded by hickory-proto, so that a bug in our own codec cannot hide from its own check;
-//! * the responder's `/status`: expected serials, and alarms for refused zones;
+//! * the responder's `/status`: expected serials, alarms for refused zones, heartbeats and drops, the age of the data,
+//!   the end of their signatures;
+//! * the host: addresses, default routes, the clock;
 //! * the keeper: owns the policy and the clock, and publishes what changes;
 //! * the recorder: everything that the policy hears goes into a bounded pair of files, for replays;
 //! * the words: what the operator said is written down and survives a restart;
@@ -35,8 +37,8 @@
 //! # Not there yet
 //!
 //! Probes are not
-//! pinned to each CPU in turn, so with steering by CPU a stuck worker among several is the responder's own
-//! business to notice. The wire probe and BFD are to come.
+//! pinned to each CPU in turn, so with steering by CPU a stuck worker among several shows by its heartbeat, and not by
+//! probes. The wire probe and the count of real traffic are to come.
 #![forbid(unsafe_code)]
 
 mod announcer;
@@ -45,6 +47,7 @@ mod clock;
 pub mod config;
 pub mod event;
 mod handle;
+mod host;
 mod keeper;
 mod metrics;
 mod probe;

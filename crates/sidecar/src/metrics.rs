@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pharos_policy::{Family, Level, Prefix, Transport};
+use pharos_policy::{Family, Health, Kind, Level, Prefix, Transport};
 use pharos_routing::bfd::State as BfdState;
 use pharos_routing::bgp::State as SessionState;
 use prometheus::core::{Collector, Desc};
@@ -60,6 +60,8 @@ pub(crate) struct Metrics {
     alarms: IntGaugeVec,
     drift: GaugeVec,
     actions: IntCounterVec,
+    signal: IntGaugeVec,
+    signal_age: GaugeVec,
 }
 
 impl Metrics {
@@ -132,6 +134,19 @@ impl Metrics {
                 &["announcer", "prefix"],
             )
             .expect("the name and labels are valid"),
+            signal: gauge(
+                "pharos_sidecar_signal",
+                "Verdict on a signal: 0 good, 1 warned, 2 bad, 3 expired, -1 unknown. Required zones are left out.",
+                &["kind", "signal"],
+            ),
+            signal_age: GaugeVec::new(
+                Opts::new(
+                    "pharos_sidecar_signal_age_seconds",
+                    "Time since a signal was last observed; -1 if it never was. Required zones are left out.",
+                ),
+                &["kind", "signal"],
+            )
+            .expect("the name and labels are valid"),
             actions: counter(
                 "pharos_sidecar_announcer_actions_total",
                 "Actions of announcers other than BGP by what became of them: done or failed.",
@@ -177,7 +192,7 @@ impl Metrics {
         self.bfd_flaps.with_label_values(&[name, remote_as.to_string().as_str()]).inc();
     }
 
-    fn collectors(&self) -> [&dyn Collector; 12] {
+    fn collectors(&self) -> [&dyn Collector; 14] {
         [
             &self.level,
             &self.hold_down_left,
@@ -191,7 +206,20 @@ impl Metrics {
             &self.alarms,
             &self.drift,
             &self.actions,
+            &self.signal,
+            &self.signal_age,
         ]
+    }
+}
+
+/// A verdict as a number.
+const fn rank(health: Health) -> i64 {
+    match health {
+        Health::Unknown => -1,
+        Health::Good => 0,
+        Health::Warned => 1,
+        Health::Bad => 2,
+        Health::Expired => 3,
     }
 }
 
@@ -210,6 +238,13 @@ impl Scraped {
             metrics.level.with_label_values(&[text.as_str(), group]).set(rank);
             let left = state.policy.hold_down_left(prefix, now).unwrap_or_default();
             metrics.hold_down_left.with_label_values(&[text.as_str()]).set(left.as_secs_f64());
+        }
+        let views = state.policy.signals(now);
+        for (id, view) in state.policy.observed().zip(&views).filter(|(id, _)| id.kind() != Kind::Zone) {
+            let labels = [id.kind().name(), view.name.as_str()];
+            metrics.signal.with_label_values(&labels).set(rank(view.health));
+            let age = view.last_age.map_or(-1.0, |age| age.as_secs_f64());
+            metrics.signal_age.with_label_values(&labels).set(age);
         }
         for neighbour in &state.neighbours {
             let remote_as = neighbour.remote_as.to_string();

@@ -23,7 +23,7 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hickory_proto::rr::Name;
@@ -39,9 +39,11 @@ use crate::metrics::ProbeResult;
 use crate::responder::{Expected, Serials};
 
 mod exchange;
+mod pace;
 mod reply;
 
 use exchange::{Late, Miss};
+use pace::Pace;
 use reply::Reply;
 
 /// A required zone: as configured, and as asked for.
@@ -73,6 +75,8 @@ struct Judge {
     address: SocketAddr,
     transport: Transport,
     serials: Serials,
+    slow: Duration,
+    pace: Arc<Mutex<Pace>>,
 }
 
 /// Probes everything that the policy needs, until it is dropped.
@@ -88,7 +92,8 @@ pub(crate) async fn run(keeper: Arc<Keeper>, config: ProbeConfig, nsid: Arc<str>
     let mut loops = JoinSet::new();
     for ((address, transport), zones) in targets {
         let (keeper, nsid, serials) = (Arc::clone(&keeper), Arc::clone(&nsid), serials.clone());
-        let judge = Judge { keeper, nsid, address, transport, serials };
+        let judge =
+            Judge { keeper, nsid, address, transport, serials, slow: config.slow, pace: Arc::default() };
         loops.spawn(Loop { config, judge, zones, turn: 0, unanswered: 0 }.run());
     }
     // They end only with the runtime; a panic of one is the end of all, which the thread's owner reports.
@@ -191,6 +196,7 @@ impl Loop {
         }
         let Some(took) = ours else { return self.unheard(silent) };
         self.unanswered = 0;
+        self.judge.pace(took);
         self.judge.probe(Observation::Pass(format!("answered in {:.1} ms", took.as_secs_f64() * 1e3)));
         for (zone, verdict) in zones {
             self.judge.zone(&zone, verdict);
@@ -235,7 +241,9 @@ impl Judge {
         let Some(octets) = late.answer(LATEST).await else { return };
         let at = self.keeper.clock.now();
         if let Ok(verdict) = self.answer(&zone, Reply { octets, id }, at).await {
-            let took = at.saturating_sub(started).as_secs_f64() * 1e3;
+            let took = at.saturating_sub(started);
+            self.pace(took);
+            let took = took.as_secs_f64() * 1e3;
             self.probe(Observation::Pass(format!("answered late, in {took:.1} ms")));
             self.zone(&zone, verdict);
         }
@@ -258,6 +266,18 @@ impl Judge {
 
     fn count(&self, result: ProbeResult, took: Duration) {
         self.keeper.metrics.probe(Family::of(self.address.ip()), self.transport, result, took);
+    }
+
+    /// Remembers how long an answer by UDP took, and tells how its like come.
+    fn pace(&self, took: Duration) {
+        if self.transport == Transport::Tcp {
+            return;
+        }
+        let pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner).took(took, self.slow);
+        if let Some(observation) = pace {
+            self.keeper
+                .take(Input::Observe { signal: SignalId::Slow { address: self.address }, observation });
+        }
     }
 
     fn probe(&self, observation: Observation) {

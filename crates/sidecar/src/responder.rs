@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hickory_proto::rr::Name;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -25,9 +25,12 @@ use tokio::time::{Instant, sleep_until};
 use crate::config::{StatusConfig, zone_name};
 use crate::keeper::Keeper;
 
+mod data;
 mod view;
+mod wall;
 
 use view::{View, ZoneState, ZoneView};
+use wall::Wall;
 
 /// The longest status that is read: a thousand zones with long refusals fit many times.
 const MOST_OCTETS: usize = 8 * 1024 * 1024;
@@ -113,22 +116,53 @@ pub(crate) struct Client {
     meter: Meter,
     /// The process whose counters were read last.
     pid: u32,
+    wall: Wall,
+    groups: Vec<Group>,
+}
+
+/// What a group's data are held to.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// Its required zones, as the configuration names them.
+    pub(crate) zones: Vec<String>,
+    /// How old they may be.
+    pub(crate) most_age: Option<Duration>,
 }
 
 /// A client for the responder of `keeper`, and the serials that it will learn.
 pub(crate) fn client(
     keeper: Arc<Keeper>,
     config: Option<StatusConfig>,
-    required: impl Iterator<Item = String>,
+    mut groups: Vec<Group>,
 ) -> (Client, Serials) {
     let latest = watch::Sender::new(Arc::default());
     let refresh = Arc::new(Notify::new());
     let patience = config.map_or(Duration::ZERO, |config| config.timeout);
     let serials = Serials { latest: latest.subscribe(), refresh: Arc::clone(&refresh), patience };
-    let required: BTreeSet<_> = required.filter_map(|zone| zone_name(&zone).ok()).collect();
-    let required = required.iter().map(Name::to_string).collect();
+    for group in &mut groups {
+        let names = group.zones.iter().filter_map(|zone| zone_name(zone).ok());
+        group.zones = names.map(|name| name.to_string()).collect();
+    }
+    let required: BTreeSet<_> = groups.iter().flat_map(|group| group.zones.iter().cloned()).collect();
+    let required = required.into_iter().collect();
     let (alarmed, meter) = (BTreeSet::new(), Meter::new(LATE, STUCK));
-    (Client { keeper, config, required, latest, refresh, alarmed, meter, pid: 0 }, serials)
+    (
+        Client {
+            keeper,
+            config,
+            required,
+            latest,
+            refresh,
+            alarmed,
+            meter,
+            pid: 0,
+            wall: Wall::default(),
+            groups,
+        },
+        serials,
+    )
 }
 
 impl Client {
@@ -174,6 +208,7 @@ impl Client {
 
     fn learn(&mut self, asked: Duration, view: View) {
         self.measure(&view);
+        self.judge_data(&view);
         let View { ready, zones_total, zones_live, zones, .. } = view;
         let text = format!("{zones_live} of {zones_total} zones live");
         self.observe(SignalId::Status, Observation::Pass(text.clone()));
@@ -202,6 +237,26 @@ impl Client {
         if let Some(Verdict { heartbeats, overload }) = self.meter.read(view.reading()) {
             self.observe(SignalId::Heartbeats, heartbeats);
             self.observe(SignalId::Overload, overload);
+        }
+    }
+
+    /// Whether the clock can be believed, and by it whether data are fresh and signatures valid.
+    fn judge_data(&mut self, view: &View) {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let clock = self.wall.look(self.keeper.clock.now(), wall, view.clock.doubt.as_deref());
+        // First, so that what it makes worthless is not believed for a moment.
+        self.observe(SignalId::Clock, clock);
+        let zones: HashMap<_, _> =
+            view.zones.iter().map(|zone| (zone.name.to_ascii_lowercase(), zone)).collect();
+        for Group { name, zones: required, most_age } in &self.groups {
+            let served: Vec<_> = required.iter().filter_map(|zone| zones.get(zone).copied()).collect();
+            let group = || Arc::clone(name);
+            if let Some(observation) = data::age(&served, wall.as_secs(), *most_age) {
+                self.observe(SignalId::DataAge { group: group() }, observation);
+            }
+            if let Some(observation) = data::signatures(&served, wall.as_secs()) {
+                self.observe(SignalId::Signatures { group: group() }, observation);
+            }
         }
     }
 
@@ -317,6 +372,8 @@ mod tests {
             state,
             serial,
             refusal: Some("a.zone:3:7: no such type".into()),
+            loaded_unix: None,
+            signed: None,
         };
         assert_eq!(
             trouble(&zone(ZoneState::Refused, Some(7))).unwrap(),

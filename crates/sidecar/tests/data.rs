@@ -114,6 +114,9 @@ fn metrics_status_and_why_agree() {
         "pharos_sidecar_probe_duration_seconds_count{family=\"ipv4\",transport=\"tcp\"}",
         "pharos_sidecar_session_established{",
         "pharos_sidecar_session_flaps_total{",
+        "pharos_sidecar_signal{kind=\"signatures\",signal=\"signatures of group main\"} 0",
+        "pharos_sidecar_signal{kind=\"heartbeats\",signal=\"responder's heartbeats\"} -1",
+        "pharos_sidecar_signal_age_seconds{kind=\"clock\",signal=\"clock of this host\"} 0.",
     ] {
         assert!(text.contains(part), "{part} not in\n{text}");
     }

@@ -394,7 +394,8 @@ impl Checker<'_> {
     }
 
     fn probe(&mut self, pharos: &PharosFile) {
-        let Some(ProbeSection { interval, timeout, fall, rise }) = pharos.sidecar.as_ref().map(|s| &s.probe)
+        let Some(ProbeSection { interval, timeout, fall, rise, slow }) =
+            pharos.sidecar.as_ref().map(|s| &s.probe)
         else {
             return;
         };
@@ -409,6 +410,16 @@ impl Checker<'_> {
                 format!("`timeout` is {timeout}, the interval {interval}"),
                 "write a time above 0s and at most the interval: an answer must not outlive its probe",
             );
+        }
+        if slow.0 < Duration::from_millis(1) {
+            let what = format!("`slow` is {slow}");
+            self.error(In::Pharos, &at("slow"), what, "write at least 1ms; the default is 100ms");
+        }
+        for (index, group) in pharos.sidecar.iter().flat_map(|sidecar| sidecar.groups.iter().enumerate()) {
+            if let Some(most) = group.data_age.filter(|most| most.0 < Duration::from_secs(60)) {
+                let what = format!("`data-age` is {most}");
+                self.error(In::Pharos, &group_path(index, Key("data-age")), what, "write at least 1m");
+            }
         }
         for (key, count) in [("fall", fall), ("rise", rise)] {
             if !(1..=1000).contains(count) {

@@ -19,6 +19,7 @@ pub(super) struct View {
     pub(super) zones_live: u64,
     pub(super) zones: Vec<ZoneView>,
     pub(super) zones_omitted: u64,
+    pub(super) clock: ClockView,
     workers: Vec<ThreadView>,
     tcp_threads: Vec<ThreadView>,
     xdp: Vec<InterfaceView>,
@@ -33,6 +34,25 @@ pub(super) struct ZoneView {
     pub(super) serial: Option<u32>,
     #[serde(default)]
     pub(super) refusal: Option<String>,
+    #[serde(default)]
+    pub(super) loaded_unix: Option<u64>,
+    #[serde(default)]
+    pub(super) signed: Option<SignedView>,
+}
+
+/// A zone's signatures.
+#[derive(Debug, Deserialize)]
+pub(super) struct SignedView {
+    pub(super) earliest_expiry_unix: u64,
+    #[serde(default)]
+    pub(super) earliest_expiry_record: String,
+}
+
+/// What the responder thinks of the clock.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ClockView {
+    pub(super) doubt: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

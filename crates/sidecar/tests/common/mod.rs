@@ -68,6 +68,7 @@ pub(crate) fn config(
             fall: Fall::new(2),
             rise: Rise::new(3),
             zones_per_round: NonZeroUsize::new(8).unwrap(),
+            slow: Duration::from_secs(2),
         },
         hold_down: HoldDown::new(Duration::from_millis(50)),
         drain_time: DrainTime(Duration::from_millis(200)),

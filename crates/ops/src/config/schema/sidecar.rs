@@ -85,6 +85,12 @@ section! {
         /// next node.
         #[serde(default = "overload")]
         overload: Overload, write "hold, degrade or withdraw", Value("hold");
+        /// How old the data of the required zones may be. Older ones are an alarm, and after a quarter of an hour the
+        /// group asks for less traffic. Age counts from the serial where that is a time (seconds since 1970) or a day
+        /// (YYYYMMDDnn, from its end), else from the moment at which the responder loaded the zone, so that a restart
+        /// makes it young.
+        #[serde(default)]
+        data_age: Option<Period>, write "duration, at least 1m", Described("none; data may be of any age");
     }
 }
 
@@ -115,6 +121,10 @@ section! {
         /// So many successes in a row are needed to announce it.
         #[serde(default = "rise")]
         rise: u16, write "1 to 1000", Value("3");
+        /// Of the last 100 answers by UDP, 99 have to come within this time. Slower ones are an alarm, and after half
+        /// a minute the route is announced at level degraded.
+        #[serde(default = "slow")]
+        slow: Period, write "duration, at least 1ms", Value("100ms");
     }
 }
 
@@ -232,4 +242,8 @@ fn fall() -> u16 {
 
 fn rise() -> u16 {
     3
+}
+
+fn slow() -> Period {
+    period_ms(100)
 }
