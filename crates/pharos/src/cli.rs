@@ -366,6 +366,7 @@ pub(crate) struct Order {
 #[command(after_help = "\
 Examples:
   pharos drain --text 'kernel update'
+  pharos drain --wait --text 'new kernel' && systemctl reboot
   pharos drain --within 1m --for 4h --text 'new disks'
   pharos undrain --text 'done'")]
 pub(crate) struct Drain {
@@ -375,6 +376,9 @@ pub(crate) struct Drain {
     /// End the drain after this time [default: when `pharos undrain` says so].
     #[arg(long = "for", value_name = "TIME")]
     pub(crate) lasts: Option<Period>,
+    /// Print how far it is, and return when the node may stop; fails if the drain is ended before.
+    #[arg(long)]
+    pub(crate) wait: bool,
     #[command(flatten)]
     pub(crate) order: Order,
     #[command(flatten)]

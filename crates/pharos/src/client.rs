@@ -10,7 +10,7 @@ use crate::view::{ReloadView, ResponderView};
 use pharos_ops::control::client::{CallError, call};
 use pharos_ops::control::{Order, Request};
 use pharos_ops::http::client::get;
-use pharos_sidecar::{Explanation, Status as SidecarStatus};
+use pharos_sidecar::{DrainPhase, DrainView, Explanation, Status as SidecarStatus};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -149,7 +149,54 @@ pub(crate) async fn drain(args: &cli::Drain) -> Result<(), Failure> {
     };
     let result = ask(Process::Sidecar, &args.socket, &request, WAIT).await?;
     tell(&args.socket, &result, "draining: `pharos status` shows how far it is, `pharos undrain` ends it");
-    Ok(())
+    if args.wait { may_stop(&args.socket).await } else { Ok(()) }
+}
+
+/// Between two looks at a drain: short beside the seconds that each of its steps takes.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Says how far the drain is whenever it goes on, and returns when the node may stop.
+async fn may_stop(socket: &cli::Socket) -> Result<(), Failure> {
+    let mut last = None;
+    loop {
+        let status = ask(Process::Sidecar, socket, &Request::Status, WAIT).await?;
+        let status: SidecarStatus = serde_json::from_value(status).map_err(|error| {
+            Failure::failed(format!("the sidecar's status cannot be read: {error}"))
+                .help("is it of another version than this command?")
+        })?;
+        let drain = status.drain.ok_or_else(|| {
+            Failure::failed("the drain was ended before the node could stop")
+                .help("somebody has undrained it, or its time was over; `pharos status` shows what holds now")
+        })?;
+        if last != Some(drain.phase) {
+            last = Some(drain.phase);
+            if !socket.json {
+                say(&format!("{}\n", step_of(&drain)));
+            }
+        }
+        if drain.phase == DrainPhase::Done {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// One step of a drain, for a person who waits.
+fn step_of(drain: &DrainView) -> String {
+    let seconds = |left: Option<f64>| left.unwrap_or_default().ceil();
+    match drain.phase {
+        DrainPhase::Draining => {
+            let left = seconds(drain.withdraw_after_seconds);
+            format!("announced as draining; withdrawn when traffic has gone, in {left} s at the latest")
+        }
+        DrainPhase::Lingering => {
+            let left = seconds(drain.linger_left_seconds);
+            format!("withdrawn; answering for {left} s more at least, and while queries come")
+        }
+        DrainPhase::Done => {
+            "withdrawn, and traffic has gone or its time is over: this node may stop".to_owned()
+        }
+    }
 }
 
 /// `pharos undrain`.
@@ -278,7 +325,22 @@ fn this_person() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::refusals;
+    use super::*;
+
+    #[test]
+    fn whoever_waits_for_a_drain_hears_each_step_with_the_time_that_is_left() {
+        let view = |phase| DrainView {
+            phase,
+            words: serde_json::from_value(json!({"author": "ada", "text": "new disks"})).unwrap(),
+            age_seconds: 1.0,
+            withdraw_after_seconds: Some(8.2),
+            linger_left_seconds: Some(119.5),
+            expires_after_seconds: None,
+        };
+        assert!(step_of(&view(DrainPhase::Draining)).contains("in 9 s at the latest"));
+        assert!(step_of(&view(DrainPhase::Lingering)).contains("for 120 s more at least"));
+        assert!(step_of(&view(DrainPhase::Done)).ends_with("this node may stop"));
+    }
 
     #[test]
     fn zones_that_never_loaded_are_not_said_to_answer() {

@@ -67,8 +67,8 @@ pub use event::Event;
 pub use handle::{Handle, LONGEST_WORD, Sidecar, WhyError, WordError};
 pub use pharos_netio::bgp::{Gtsm, Md5Key};
 pub use pharos_policy::{
-    AnchorConfig, AnchorDrain, Degrade, DrainTime, Explanation, Fall, Family, GroupConfig, HoldDown, Level,
-    Linger, OnExpiry, OnOverload, Prefix, ReturnCap, Rise, Target,
+    AnchorConfig, AnchorDrain, Degrade, DrainPhase, DrainTime, DrainView, Explanation, Fall, Family,
+    GroupConfig, HoldDown, Level, Linger, OnExpiry, OnOverload, Prefix, ReturnCap, Rise, Target,
 };
 pub use pharos_routing::bgp::{Peering, PeeringCheck};
 pub use pharos_routing::{Community, Families, LargeCommunity};
