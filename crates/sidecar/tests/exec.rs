@@ -101,7 +101,7 @@ fn a_program_is_told_each_level_with_prefix_and_reason_and_the_withdrawal_at_the
 
 #[test]
 fn a_program_that_fails_is_an_alarm_and_drift_with_its_last_words_and_is_tried_again() {
-    let stage = Stage::new("fails", "[ -e DIR/fixed ] && exit 0\necho no such router >&2\nexit 7\n");
+    let stage = Stage::new("fails", "[ $2 = withdrawn -o -e DIR/fixed ] && exit 0\necho no such router >&2\nexit 7\n");
     let sidecar = Running::start(stage.config(stage.announcer()));
     let mut events = sidecar.0.events();
     sidecar.until_level(V4, "normal");
@@ -147,7 +147,10 @@ fn what_somebody_changes_by_hand_is_seen_and_mended() {
     let sidecar = Running::start(stage.config(announcer));
     let state = || std::fs::read_to_string(stage.path("state")).unwrap_or_default();
     until("the route is there", || (state() == "normal\n").then_some(()));
-    until("and seen", || view(&sidecar).drift.is_empty().then_some(()));
+    until("and seen", || {
+        let view = view(&sidecar);
+        (view.prefixes[0].observed == "normal" && view.drift.is_empty()).then_some(())
+    });
     let mut events = sidecar.0.events();
 
     std::fs::write(stage.path("state"), "withdrawn\n").unwrap();
