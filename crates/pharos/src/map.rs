@@ -7,11 +7,11 @@ use crate::failure::Failure;
 use pharos_netio::lock::LockPlace;
 use pharos_ops::config::Loaded;
 use pharos_ops::config::schema::{
-    self, BeforeSession, BgpRole, BgpRoleCheck, CookiesSection, LevelSection, Mode, NeighbourSection,
-    RequireCookies, ResponderSection, SidecarMode, SidecarSection, TtlSecurity,
+    self, BeforeSession, BgpRole, BgpRoleCheck, CookiesSection, LevelSection, LevelsSection, Mode,
+    NeighbourSection, RequireCookies, ResponderSection, SidecarMode, SidecarSection, TtlSecurity,
 };
 use pharos_ops::config::values::{
-    Address, Community, CookieSecret, Family, Prefix, Queues, Threads, Verify, Workers,
+    Address, Community, CookieSecret, Family, LargeCommunity, Prefix, Queues, Threads, Verify, Workers,
 };
 use pharos_responder as responder;
 use pharos_routing::Families;
@@ -368,10 +368,37 @@ fn families(neighbour: &NeighbourSection) -> Families {
 /// :103, which the router configurations in deploy/ translate. An AS number beyond 16 bits has no such community
 /// (RFC 1997 has room for 16 bits only).
 fn levels(neighbour: &NeighbourSection, local_as: u32) -> sidecar::LevelMap {
-    let is_internal = neighbour.r#as == local_as;
+    let listener = if neighbour.r#as == local_as { Listener::Internal } else { Listener::External };
+    let common =
+        Common { communities: &neighbour.communities, large_communities: &neighbour.large_communities };
+    level_map(&neighbour.levels, &common, listener, local_as)
+}
+
+/// Who is told: local preference means nothing to another AS, and prepends mean nothing within ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Listener {
+    Internal,
+    External,
+    /// A daemon of this node, which has filters of its own.
+    Daemon,
+}
+
+/// What every route says, whatever its level.
+struct Common<'a> {
+    communities: &'a [Community],
+    large_communities: &'a [LargeCommunity],
+}
+
+fn level_map(
+    sections: &LevelsSection,
+    common: &Common<'_>,
+    listener: Listener,
+    local_as: u32,
+) -> sidecar::LevelMap {
+    let is_internal = listener == Listener::Internal;
     let own = u16::try_from(local_as).ok();
     let attributes = |section: &LevelSection, default: LevelDefault| {
-        let mut communities: Vec<_> = neighbour.communities.iter().map(community).collect();
+        let mut communities: Vec<_> = common.communities.iter().map(community).collect();
         match &section.communities {
             Some(written) => communities.extend(written.iter().map(community)),
             None => {
@@ -379,7 +406,7 @@ fn levels(neighbour: &NeighbourSection, local_as: u32) -> sidecar::LevelMap {
                 communities.extend(own.map(|own| sidecar::Community::new(own, default.number)));
             }
         }
-        let large = neighbour.large_communities.iter().chain(&section.large_communities);
+        let large = common.large_communities.iter().chain(&section.large_communities);
         sidecar::Attributes {
             communities,
             large_communities: large
@@ -390,7 +417,11 @@ fn levels(neighbour: &NeighbourSection, local_as: u32) -> sidecar::LevelMap {
                 .collect(),
             prepends: section.prepend.unwrap_or(if is_internal { 0 } else { default.prepends }),
             med: section.med,
-            local_pref: is_internal.then_some(section.local_pref.unwrap_or(default.local_pref)),
+            local_pref: match listener {
+                Listener::Internal => Some(section.local_pref.unwrap_or(default.local_pref)),
+                Listener::External => None,
+                Listener::Daemon => section.local_pref,
+            },
         }
     };
     let level = |number, prepends, local_pref, communities| LevelDefault {
@@ -399,7 +430,6 @@ fn levels(neighbour: &NeighbourSection, local_as: u32) -> sidecar::LevelMap {
         local_pref,
         communities,
     };
-    let sections = &neighbour.levels;
     sidecar::LevelMap {
         normal: attributes(&sections.normal, level(100, 0, 100, None)),
         degraded: attributes(&sections.degraded, level(101, 1, 50, None)),
@@ -409,18 +439,6 @@ fn levels(neighbour: &NeighbourSection, local_as: u32) -> sidecar::LevelMap {
             level(103, 3, 0, Some(sidecar::Community::GRACEFUL_SHUTDOWN)),
         ),
     }
-}
-
-/// The communities of the configuration at every level, and one that says the level: for daemons that announce for us.
-fn level_map(communities: &[Community], local_as: u32) -> sidecar::LevelMap {
-    let mut levels = sidecar::LevelMap::with_communities(communities.iter().map(community).collect());
-    if let Ok(own) = u16::try_from(local_as) {
-        let each = [&mut levels.normal, &mut levels.degraded, &mut levels.last_resort, &mut levels.draining];
-        for (attributes, level) in each.into_iter().zip(100..) {
-            attributes.communities.push(sidecar::Community::new(own, level));
-        }
-    }
-    levels
 }
 
 fn community(written: &Community) -> sidecar::Community {
@@ -522,7 +540,8 @@ sidecar:
     #[test]
     fn a_bird_is_told_the_levels_and_its_routes_end_with_their_markers() {
         let marker = "{prefix: 192.0.2.0/24, address: 169.254.77.1/30, levels: [normal, last-resort]}";
-        let announcers = format!("{{bird: {{communities: [\"64512:53\"]}}, lease: {{markers: [{marker}]}}");
+        let bird = "{communities: [\"64512:53\"], levels: {degraded: {prepend: 2, med: 50, local-pref: 80}}}";
+        let announcers = format!("{{bird: {bird}, lease: {{markers: [{marker}]}}");
         let config =
             sidecar(&loaded("bird", 64512, &format!("address: 10.0.0.1}}\nannouncers: {announcers}")))
                 .unwrap();
@@ -531,6 +550,8 @@ sidecar:
         let sidecar::Way::Bird(bird) = &bird.way else { panic!("a BIRD was given") };
         let communities: Vec<_> = bird.levels.degraded.communities.iter().map(ToString::to_string).collect();
         assert_eq!((communities.join(" "), bird.death), ("64512:53 64512:101".into(), sidecar::Death::Lease));
+        let sidecar::Attributes { prepends, med, local_pref, .. } = bird.levels.degraded;
+        assert_eq!((prepends, med, local_pref, bird.levels.normal.local_pref), (2, Some(50), Some(80), None));
         let sidecar::Way::Lease(lease) = &lease.way else { panic!("a lease was given") };
         assert_eq!(lease.markers[0].levels, [sidecar::Level::Normal, sidecar::Level::LastResort]);
         assert_eq!((lease.interface.as_str(), lease.lifetime.as_secs()), ("pharos0", 3));

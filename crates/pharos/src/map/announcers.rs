@@ -1,5 +1,6 @@
 //! `announcers` of site.yaml, for the sidecar.
 
+use super::{Common, Listener, level_map};
 use pharos_ops::config::Loaded;
 use pharos_ops::config::schema::{
     AnnouncersSection, BirdSection, Death, ExecSection, LeaseSection, LevelName, MarkerSection, Reload,
@@ -49,7 +50,7 @@ fn bird(section: &BirdSection, local_as: u32) -> sidecar::AnnouncerConfig {
         way: sidecar::Way::Bird(Box::new(sidecar::BirdConfig {
             control: section.control.clone(),
             include: section.include.clone(),
-            levels: super::level_map(&section.communities, local_as),
+            levels: levels(section, local_as),
             undo_timeout: (!undo.is_zero()).then_some(undo),
             reload: match section.reload {
                 Reload::Full => sidecar::Reload::Full,
@@ -63,6 +64,11 @@ fn bird(section: &BirdSection, local_as: u32) -> sidecar::AnnouncerConfig {
             },
         })),
     }
+}
+
+fn levels(section: &BirdSection, local_as: u32) -> sidecar::LevelMap {
+    let common = Common { communities: &section.communities, large_communities: &section.large_communities };
+    level_map(&section.levels, &common, Listener::Daemon, local_as)
 }
 
 /// Prefixes were parsed with the bounds that the sidecar has too, so that each marker is taken over.

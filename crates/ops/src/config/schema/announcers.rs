@@ -1,7 +1,7 @@
 //! Announcers beside our own BGP speaker: section `announcers` of site.yaml.
 
-use super::{DefaultDoc, OptionDoc, SidecarMode, period_ms};
-use crate::config::values::{Community, Label, Marker, Period, Prefix};
+use super::{DefaultDoc, LevelsSection, OptionDoc, SidecarMode, every_default, period_ms};
+use crate::config::values::{Community, Label, LargeCommunity, Marker, Period, Prefix};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -33,6 +33,13 @@ section! {
         /// Standard communities on every route. Beside them each route says its level, as to a neighbour.
         #[serde(default)]
         communities: Vec<Community>, write "list of \"NUMBER:NUMBER\"", Value("[]");
+        /// Large communities on every route.
+        #[serde(default)]
+        large_communities: Vec<LargeCommunity>, write "list of \"NUMBER:NUMBER:NUMBER\"", Value("[]");
+        /// What each level is told as, where that is to differ from the defaults: the keys of a neighbour's `levels`.
+        /// BIRD's own filters may use local-pref on any session, so it is set where it is written.
+        #[serde(default = "every_default")]
+        levels: LevelsSection, write "section", Described("the default of each level");
         /// BIRD undoes a load that is not confirmed for so long; the sidecar confirms what BIRD shows. 0s asks for no
         /// confirmation.
         #[serde(default = "undo_timeout")]

@@ -23,7 +23,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use pharos_policy::{Family, Level, Prefix};
-use pharos_routing::Community;
+use pharos_routing::{Community, LargeCommunity};
 
 use super::reply::{Code, Reply};
 use crate::config::{Attributes, LevelMap};
@@ -72,6 +72,9 @@ fn attributes(out: &mut String, settings: &Settings, attributes: Option<&Attribu
         let Community(number) = community;
         let _ = writeln!(out, "\t\tbgp_community.add(({},{}));", number >> 16, number & 0xffff);
     }
+    for LargeCommunity { admin, data: [first, second] } in &attributes.large_communities {
+        let _ = writeln!(out, "\t\tbgp_large_community.add(({admin},{first},{second}));");
+    }
     for _ in 0..attributes.prepends {
         let _ = writeln!(out, "\t\tbgp_path.prepend({});", settings.local_as);
     }
@@ -100,6 +103,7 @@ pub(super) enum Sight {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shown {
     communities: BTreeSet<String>,
+    large_communities: BTreeSet<String>,
     path: String,
     med: Option<String>,
     local_pref: Option<String>,
@@ -110,8 +114,12 @@ impl Shown {
     pub(super) fn expected(settings: &Settings, level: Level) -> Self {
         let Some(attributes) = settings.levels.of(level) else { return Self::default() };
         let words = |Community(number): &Community| format!("({},{})", number >> 16, number & 0xffff);
+        let large = |LargeCommunity { admin, data: [first, second] }: &LargeCommunity| {
+            format!("({admin},{first},{second})")
+        };
         Self {
             communities: attributes.communities.iter().map(words).collect(),
+            large_communities: attributes.large_communities.iter().map(large).collect(),
             path: vec![settings.local_as.to_string(); attributes.prepends.into()].join(" "),
             med: attributes.med.map(|med| med.to_string()),
             local_pref: attributes.local_pref.map(|local_pref| local_pref.to_string()),
@@ -120,7 +128,8 @@ impl Shown {
 
     /// The attributes as a person reads them.
     pub(super) fn words(&self) -> String {
-        let mut words: Vec<String> = self.communities.iter().cloned().collect();
+        let mut words: Vec<String> =
+            self.communities.iter().chain(&self.large_communities).cloned().collect();
         words.extend((!self.path.is_empty()).then(|| format!("path {}", self.path)));
         words.extend(self.med.iter().map(|med| format!("med {med}")));
         words.extend(self.local_pref.iter().map(|local_pref| format!("local-pref {local_pref}")));
@@ -153,6 +162,7 @@ pub(super) fn route(reply: &Reply, name: &str) -> Option<Shown> {
         let Some((key, value)) = line.trim().split_once(": ") else { continue };
         match key {
             "BGP.community" => shown.communities = value.split_whitespace().map(str::to_owned).collect(),
+            "BGP.large_community" => shown.large_communities = tuples(value),
             "BGP.as_path" => value.clone_into(&mut shown.path),
             "BGP.med" => shown.med = Some(value.to_owned()),
             "BGP.local_pref" => shown.local_pref = Some(value.to_owned()),
@@ -162,6 +172,12 @@ pub(super) fn route(reply: &Reply, name: &str) -> Option<Shown> {
     Some(shown)
 }
 
+/// `(1, 2, 3) (4, 5, 6)`, without the blanks inside.
+fn tuples(value: &str) -> BTreeSet<String> {
+    let tuples = value.split_inclusive(')').map(|tuple| tuple.replace(' ', ""));
+    tuples.filter(|tuple| !tuple.is_empty()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +185,8 @@ mod tests {
 
     fn settings() -> Settings {
         let mut levels = LevelMap::with_communities(vec![Community::new(64512, 53)]);
+        levels.degraded.large_communities =
+            vec![LargeCommunity::new(64512, 1, 2), LargeCommunity::new(64512, 3, 4)];
         levels.degraded.med = Some(50);
         levels.degraded.local_pref = Some(80);
         let gateways = vec![("192.0.2.0/24".parse().unwrap(), "169.254.77.2".parse().unwrap())];
@@ -193,6 +211,8 @@ protocol static pharos_192_0_2_0_24 {
 \tipv4;
 \troute 192.0.2.0/24 via 169.254.77.2 {
 \t\tbgp_community.add((64512,53));
+\t\tbgp_large_community.add((64512,1,2));
+\t\tbgp_large_community.add((64512,3,4));
 \t\tbgp_path.prepend(64512);
 \t\tbgp_med = 50;
 \t\tbgp_local_pref = 80;
@@ -214,11 +234,12 @@ protocol static pharos_2001_db8_53___48 {
     fn what_bird_shows_is_compared_in_its_own_words() {
         let said = "1007-Table master4:\n 192.0.2.0/24         unicast [pharos_192_0_2_0_24 20:59:31.389] * (200)\n \
                     \tvia 169.254.77.2 on pharos0\n1008-\tType: static univ\n1012-\tBGP.as_path: 64512\n \tBGP.med: 50\n \
-                    \tBGP.local_pref: 80\n \tBGP.community: (64512,53)\n0000 \n";
+                    \tBGP.local_pref: 80\n \tBGP.community: (64512,53)\n \
+                    \tBGP.large_community: (64512, 1, 2) (64512, 3, 4)\n0000 \n";
         let shown = route(&reply(said), "pharos_192_0_2_0_24").unwrap();
         assert_eq!(shown, Shown::expected(&settings(), Level::Degraded));
         assert_ne!(shown, Shown::expected(&settings(), Level::Normal));
-        assert_eq!(shown.words(), "(64512,53) path 64512 med 50 local-pref 80");
+        assert_eq!(shown.words(), "(64512,53) (64512,1,2) (64512,3,4) path 64512 med 50 local-pref 80");
         assert_eq!(route(&reply(said), "pharos_192_0_2_0"), None, "another protocol's route is not ours");
         assert_eq!(route(&reply("8001 Network not found\n"), "pharos_192_0_2_0_24"), None);
     }
