@@ -101,7 +101,10 @@ fn a_program_is_told_each_level_with_prefix_and_reason_and_the_withdrawal_at_the
 
 #[test]
 fn a_program_that_fails_is_an_alarm_and_drift_with_its_last_words_and_is_tried_again() {
-    let stage = Stage::new("fails", "[ $2 = withdrawn -o -e DIR/fixed ] && exit 0\necho no such router >&2\nexit 7\n");
+    let stage = Stage::new(
+        "fails",
+        "[ $2 = withdrawn -o -e DIR/fixed ] && exit 0\necho no such router >&2\nexit 7\n",
+    );
     let sidecar = Running::start(stage.config(stage.announcer()));
     let mut events = sidecar.0.events();
     sidecar.until_level(V4, "normal");

@@ -1,4 +1,5 @@
 //! What goes unanswered is told apart: overload, lateness, a stuck worker, a dead responder.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop right there")]
 
 mod common;
 

@@ -275,14 +275,13 @@ impl Zone {
 
     /// What is to be known of it until the next reload.
     pub(super) fn entry(&self) -> Entry {
-        let refusal = self.refusal.as_ref();
-        let refused = |refusal: &Box<Refusal>| {
+        let refused = |refusal: &Refusal| {
             Box::new(Refused { reason: refusal.reason.clone(), unix: unix(refusal.since) })
         };
         Entry::Zone(Entered {
             place: self.place.clone(),
             live: self.live.clone(),
-            refusal: refusal.map(refused),
+            refusal: self.refusal.as_deref().map(refused),
             findings: self.delegation.iter().chain(&self.unsigned).cloned().collect(),
         })
     }
