@@ -431,13 +431,12 @@ mod tests {
 
     #[test]
     fn an_x_that_is_above_the_order_counts_modulo_it() {
-        // Key and signature made backwards from a point R with n <= x < p: with u1 = u2 = 1/s, R = (G + Q) / s where
-        // the digest equals r; so Q = s R - G. Ring must take it as well.
+        // The key is made backwards from a point R with n <= x < p and s = 1: R = (e G + r Q) / s, so that
+        // Q = (s R - e G) / r. Ring must take the signature as well.
         let digest = digest::digest(&digest::SHA256, b"any");
         let e = N.reduce(&from_octets(digest.as_ref().try_into().unwrap()));
         let (low, point) = (1u64..).find_map(|low| Some((low, lift(&above_order(low))?))).unwrap();
         let r = number(low);
-        // Q = (s R - e G) / r with s = 1.
         let inverse = N.out_of_form(&N.invert(&N.to_form(&r)));
         let e_point = times_generator(&e);
         let mut sum = [Sum::Point(point)];
