@@ -9,17 +9,22 @@
 //! Queues of AF_XDP may join and leave while the worker runs ([`Inbox::set_queues`]). Their rings are looked at first,
 //! since that costs no system call, and after a few full rounds the sockets are asked without waiting. A queue's
 //! descriptor stands in the same epoll, edge-triggered: the ring is always emptied before the next wait.
+//!
+//! While there are queues the kernel is asked to run the thread before others ([`crate::urgency`]), so that it does not
+//! receive on the same core what then nobody answers; module `rhythm` of the queues says what is left to others. Where
+//! the kernel refuses, they share as equals.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Wait};
 use crate::error::{NetError, on_socket};
 use crate::poll::{Events, Interest, Poll};
 use crate::udp::UdpSocket;
-use crate::xdp::{Queue, coarse_now_ns};
+use crate::urgency::{Urgency, let_current_thread_wait, prefer_current_thread};
+use crate::xdp::{Queue, Rhythm, coarse_now_ns};
 
 /// How often a socket that fills its batches is asked again before the others are looked at: often enough
 /// that epoll costs nothing under load, seldom enough that another address waits well under a millisecond.
@@ -38,6 +43,8 @@ pub struct Inbox {
     queues: Vec<Queue>,
     next_queue: usize,
     ring_batches_left: u8,
+    /// There while the thread runs before others.
+    rhythm: Option<Rhythm>,
     poller: Option<Poller>,
     wait: Duration,
 }
@@ -65,6 +72,7 @@ impl Inbox {
             queues: Vec::new(),
             next_queue: 0,
             ring_batches_left: RING_BATCHES_IN_A_ROW,
+            rhythm: None,
             poller: None,
             wait,
         };
@@ -72,18 +80,26 @@ impl Inbox {
         Ok(inbox)
     }
 
-    /// Serves these queues from now on instead of those before, which are closed.
+    /// Serves these queues from now on instead of those before, which are closed. Called by the thread that receives:
+    /// it runs before others from then on, as far as that is granted, or no longer when there are none.
     ///
     /// # Errors
     /// [`NetError`] when they cannot be waited for; there are no queues then.
-    pub fn set_queues(&mut self, queues: Vec<Queue>) -> Result<(), NetError> {
+    pub fn set_queues(&mut self, queues: Vec<Queue>) -> Result<Urgency, NetError> {
         self.queues = queues;
         let prepared = self.prepare();
         if prepared.is_err() {
             self.queues.clear();
             self.prepare()?;
         }
-        prepared
+        let urgency = if self.queues.is_empty() {
+            let_current_thread_wait();
+            Urgency::Ordinary
+        } else {
+            prefer_current_thread()
+        };
+        self.rhythm = (urgency == Urgency::RealTime).then(|| Rhythm::new(Instant::now()));
+        prepared.map(|()| urgency)
     }
 
     /// Takes the queues away, for [`Self::set_queues`].
@@ -121,6 +137,12 @@ impl Inbox {
             let now = coarse_now_ns();
             self.queues.iter().for_each(|queue| queue.beat(now));
         }
+        if let Some(rhythm) = &mut self.rhythm {
+            let owed = rhythm.owes(Instant::now());
+            if !owed.is_zero() {
+                std::thread::sleep(owed);
+            }
+        }
         if self.poller.is_none() {
             let Some(only) = self.sockets.first() else {
                 std::thread::sleep(self.wait);
@@ -141,7 +163,12 @@ impl Inbox {
             let wait = self.how_long();
             self.ring_batches_left = RING_BATCHES_IN_A_ROW;
             let Some(poller) = &mut self.poller else { return Ok(None) };
-            match poller.next(wait)? {
+            let before = self.rhythm.as_ref().map(|_| Instant::now());
+            let next = poller.next(wait)?;
+            if let (Some(rhythm), Some(before)) = (&mut self.rhythm, before) {
+                rhythm.waited(before.elapsed());
+            }
+            match next {
                 None if wait.is_zero() => {}
                 None => return Ok(None),
                 Some(index) => {

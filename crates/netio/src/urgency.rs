@@ -1,8 +1,9 @@
 //! A thread that must not wait while others compute, and one that has time while others answer: the kernel is told.
 //!
-//! The sidecar's BFD thread asks at its start to be run first, and the responder's thread that reloads zones to be
-//! run after those that answer. Neither needs it to be right, only to be in time on a busy machine, so what the kernel
-//! refuses is told and not an error.
+//! The sidecar's BFD thread asks at its start to be run first, and so does a worker as soon as it serves queues of AF_XDP
+//! ([`crate::Inbox`] says why, and what it leaves to others); the responder's thread that reloads zones asks to be run
+//! after those that answer. None needs it to be right, only to be in time on a busy machine or to answer more while it is
+//! flooded, so what the kernel refuses is told and not an error.
 
 use std::{fmt, io};
 
@@ -76,9 +77,29 @@ pub fn give_way() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Makes the calling thread one like any other again. That is never refused: whoever has more may have less.
+pub(crate) fn let_current_thread_wait() {
+    let none = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the pointer is to a structure that outlives the call, which only reads it; 0 is the calling thread.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const none) };
+    // SAFETY: no pointers; on Linux 0 is the calling thread.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 0) };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_that_was_preferred_is_one_like_any_other_again() {
+        let policy = std::thread::spawn(|| {
+            prefer_current_thread();
+            let_current_thread_wait();
+            // SAFETY: no pointers; 0 is the calling thread.
+            unsafe { libc::sched_getscheduler(0) }
+        });
+        assert_eq!(policy.join().unwrap(), libc::SCHED_OTHER);
+    }
 
     #[test]
     fn whatever_is_granted_a_thread_goes_on() {

@@ -74,8 +74,12 @@ impl Mailbox {
                 Order::Drop(interface) => queues.retain(|queue| queue.interface() != interface),
             }
         }
-        if let Err(error) = inbox.set_queues(queues) {
-            tracing::error!(%error, "queues of AF_XDP cannot be waited for, so packets go to the kernel");
+        let count = queues.len();
+        match inbox.set_queues(queues) {
+            Ok(urgency) => tracing::info!(queues = count, %urgency, "a worker has its queues of AF_XDP"),
+            Err(error) => {
+                tracing::error!(%error, "queues of AF_XDP cannot be waited for, so packets go to the kernel");
+            }
         }
     }
 }

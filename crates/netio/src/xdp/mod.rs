@@ -21,6 +21,7 @@ mod interface;
 mod memory;
 mod program;
 mod queue;
+mod rhythm;
 mod ring;
 
 use std::fmt;
@@ -35,6 +36,7 @@ use std::time::Duration;
 pub use counts::{Event, QueueCounts};
 pub use interface::{Changed, Changes};
 pub use queue::Queue;
+pub(crate) use rhythm::Rhythm;
 
 use crate::error::NetError;
 use bpf::Attach;

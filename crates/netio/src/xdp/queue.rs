@@ -10,9 +10,9 @@
 //! it, and a slot's query and reply never share one.
 //!
 //! In copy mode each system call sends a bounded number of frames (32 unless the kernel takes a larger number), the
-//! rest is asked for again while that moves anything: EAGAIN without progress means that the device is full, and what
-//! is in the ring is sent at a later turn; with EBUSY a frame is gone already. No more queries are taken from the RX
-//! ring than there are free frames for replies: an overload is dropped by the kernel before work went into it.
+//! rest is asked for again while that moves anything: EAGAIN without progress means that the device is full, and so does
+//! EBUSY, with which a frame is gone already. What is in the ring then is sent at a later turn. No more queries are taken
+//! from the RX ring than there are free frames for replies: an overload is dropped by the kernel before work went into it.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -363,16 +363,17 @@ impl Queue {
                     self.counts.add(Event::TxAgain, 1);
                     return;
                 }
-                Some(libc::EBUSY) => self.counts.add(Event::TxBusy, 1),
+                // Full as well, and this one is lost. Another call at once would lose another one.
+                Some(libc::EBUSY) => {
+                    self.counts.add(Event::TxBusy, 1);
+                    return;
+                }
                 _ => {
                     self.counts.add(Event::TxFailed, 1);
                     return;
                 }
             }
             pending = left;
-            if pending == 0 {
-                return;
-            }
         }
     }
 
