@@ -175,7 +175,8 @@ fn read(
         return Err(StoredError::NotAnImage.into());
     }
     if metadata.len() <= SMALL {
-        let mut octets = Vec::with_capacity(SMALL as usize);
+        // One more than there should be, so that the end is seen; and no room that would leave holes between images.
+        let mut octets = Vec::with_capacity(metadata.len() as usize + 1);
         file.take(SMALL).read_to_end(&mut octets)?;
         return read_octets(key, octets.len() as u64, name, wanted, &mut &octets[..]);
     }
