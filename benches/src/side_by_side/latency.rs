@@ -16,6 +16,8 @@ pub(super) fn run(
     room: &Room,
     (cores, time): (Cores, Duration),
 ) -> Result<LatencyFigures, BenchError> {
+    // kxdpgun, when it is ended in the middle of TCP, leaves its program on the interface.
+    room.client.sh(&format!("ip link set dev {} xdp off", room.client_interface))?;
     let mut command = room.client.command_on(cores.load, &example("xdp_latency"));
     command.args([&room.client_interface, &room.client_address, &room.address, &room.server_mac]);
     command.args([rate.to_string(), time.as_secs().to_string()]).arg(file);

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::thread::available_parallelism;
 
 use super::results::RunFigures;
 use super::servers::Server;
@@ -24,7 +23,8 @@ pub(super) fn describe(servers: &[Server], (rounds, seconds, sizes): (u32, u64, 
     RunFigures {
         date: said("date", &["-u", "+%Y-%m-%d %H:%M"]),
         processor: model.map_or("unknown", |(_, model)| model.trim()).to_owned(),
-        cores: available_parallelism().map_or(1, usize::from),
+        // Not those that this process may use: it is pinned.
+        cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
         kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
         commit: said("git", &["describe", "--always", "--dirty"]),
         rounds,

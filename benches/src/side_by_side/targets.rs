@@ -2,6 +2,7 @@
 
 use super::cases::{CASES, Tool};
 use super::figures::Figures;
+use super::load::Transport;
 use super::results::{LatencyFigures, LoadFigures};
 use super::servers::Server;
 use super::servers::Server::{
@@ -74,13 +75,13 @@ impl List<'_> {
             small,
             Bound::AtMost(1.06),
         );
-        for case in CASES.iter().filter(|case| case.name.starts_with("udp-") && case.servers.contains(&Gdnsd))
-        {
+        for case in CASES.iter().filter(|case| matches!(case.tool, Tool::Dnsperf(Transport::Udp, _))) {
             let bound = match case.name {
                 "udp-many" | "udp-big-mix" | "udp-big-none" => 1.0 / 1.1,
                 _ => 1.0,
             };
-            for (peer, bound) in [(Gdnsd, bound), (Nsd, 1.0)] {
+            let peers = [(Gdnsd, bound), (Nsd, 1.0)];
+            for (peer, bound) in peers.into_iter().filter(|(peer, _)| case.servers.contains(peer)) {
                 let ratio = self.ratio(case.name, Pharos, peer);
                 let what = format!("{}: CPU beside {}", case.title, peer.title());
                 self.ratio_line(1, &what, ratio, Bound::AtMost(bound));
