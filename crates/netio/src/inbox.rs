@@ -23,7 +23,7 @@ use crate::batch::{Batch, Wait};
 use crate::error::{NetError, on_socket};
 use crate::poll::{Events, Interest, Poll};
 use crate::udp::UdpSocket;
-use crate::urgency::{Urgency, let_current_thread_wait, prefer_current_thread};
+use crate::urgency::{Scheduling, Urgency, prefer_current_thread, voluntary_switches};
 use crate::xdp::{Queue, Rhythm, coarse_now_ns};
 
 /// How often a socket that fills its batches is asked again before the others are looked at: often enough
@@ -45,6 +45,8 @@ pub struct Inbox {
     ring_batches_left: u8,
     /// There while the thread runs before others.
     rhythm: Option<Rhythm>,
+    /// How the thread ran before it had queues.
+    before: Option<Scheduling>,
     poller: Option<Poller>,
     wait: Duration,
 }
@@ -73,6 +75,7 @@ impl Inbox {
             next_queue: 0,
             ring_batches_left: RING_BATCHES_IN_A_ROW,
             rhythm: None,
+            before: None,
             poller: None,
             wait,
         };
@@ -90,15 +93,20 @@ impl Inbox {
         let prepared = self.prepare();
         if prepared.is_err() {
             self.queues.clear();
-            self.prepare()?;
+            // If even that fails, what waited for the sockets goes on: a queue that is closed is no event any more.
+            let _ = self.prepare();
         }
         let urgency = if self.queues.is_empty() {
-            let_current_thread_wait();
+            if let Some(before) = self.before.take() {
+                before.restore();
+            }
             Urgency::Ordinary
         } else {
+            self.before.get_or_insert_with(Scheduling::of_current_thread);
             prefer_current_thread()
         };
-        self.rhythm = (urgency == Urgency::RealTime).then(|| Rhythm::new(Instant::now()));
+        self.rhythm =
+            (urgency == Urgency::RealTime).then(|| Rhythm::new(Instant::now(), voluntary_switches()));
         prepared.map(|()| urgency)
     }
 
@@ -109,17 +117,19 @@ impl Inbox {
 
     /// One socket alone waits by itself; more of anything are waited for with epoll.
     fn prepare(&mut self) -> Result<(), NetError> {
-        self.poller = None;
-        match (&*self.sockets, &*self.queues) {
-            ([only], []) => only.set_receive_wait(self.wait),
-            ([], []) => Ok(()),
+        self.poller = match (&*self.sockets, &*self.queues) {
+            ([only], []) => {
+                only.set_receive_wait(self.wait)?;
+                None
+            }
+            ([], []) => None,
             (sockets, queues) => {
                 let address = sockets.first().map_or(NOWHERE, UdpSocket::local_addr);
                 let made = Poller::new(sockets, queues);
-                self.poller = Some(made.map_err(on_socket("wait for datagrams on", address))?);
-                Ok(())
+                Some(made.map_err(on_socket("wait for datagrams on", address))?)
             }
-        }
+        };
+        Ok(())
     }
 
     /// Waits for datagrams, fills the batch from one socket or a queue with one of its own, and says which, to send
@@ -138,7 +148,7 @@ impl Inbox {
             self.queues.iter().for_each(|queue| queue.beat(now));
         }
         if let Some(rhythm) = &mut self.rhythm {
-            let owed = rhythm.owes(Instant::now());
+            let owed = rhythm.owes(Instant::now(), voluntary_switches);
             if !owed.is_zero() {
                 std::thread::sleep(owed);
             }

@@ -69,14 +69,17 @@ pub fn use_huge_pages(memory: Range<usize>) -> std::io::Result<()> {
         crate::sys::check(result).map(drop)
     };
     advise(start, octets, libc::MADV_HUGEPAGE)?;
+    let mut first_error = Ok(());
     for page in (start..start + octets).step_by(HUGE_PAGE) {
         match advise(page, HUGE_PAGE, MADV_COLLAPSE) {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Ok(()),
-            other => other?,
+            // One page that cannot move keeps none of the others.
+            Err(error) if first_error.is_ok() => first_error = Err(error),
+            _ => {}
         }
         std::thread::yield_now();
     }
-    Ok(())
+    first_error
 }
 
 #[cfg(test)]

@@ -43,6 +43,9 @@ pub fn prefer_current_thread() -> Urgency {
     if sys::check(result).is_ok() {
         return Urgency::RealTime;
     }
+    if Scheduling::of_current_thread().nice <= NICE {
+        return Urgency::Favoured;
+    }
     // SAFETY: no pointers; on Linux 0 is the calling thread.
     let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
     match sys::check(result) {
@@ -77,13 +80,43 @@ pub fn give_way() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Makes the calling thread one like any other again. That is never refused: whoever has more may have less.
-pub(crate) fn let_current_thread_wait() {
-    let none = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the pointer is to a structure that outlives the call, which only reads it; 0 is the calling thread.
-    unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const none) };
-    // SAFETY: no pointers; on Linux 0 is the calling thread.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 0) };
+/// How a thread runs, to make it run so again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Scheduling {
+    policy: i32,
+    priority: i32,
+    nice: i32,
+}
+
+impl Scheduling {
+    pub(crate) fn of_current_thread() -> Self {
+        let mut param = libc::sched_param { sched_priority: 0 };
+        // SAFETY: no pointers; 0 is the calling thread.
+        let policy = unsafe { libc::sched_getscheduler(0) };
+        // SAFETY: the pointer is to a structure that outlives the call, which writes it; 0 is the calling thread.
+        unsafe { libc::sched_getparam(0, &raw mut param) };
+        // SAFETY: no pointers; on Linux 0 is the calling thread. A nice value of -1 looks like an error and is none.
+        let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+        Self { policy, priority: param.sched_priority, nice }
+    }
+
+    /// Makes the calling thread, which was preferred, run so again. That is not refused: whoever has more may have less.
+    pub(crate) fn restore(self) {
+        let param = libc::sched_param { sched_priority: self.priority };
+        // SAFETY: the pointer is to a structure that outlives the call, which only reads it; 0 is the calling thread.
+        unsafe { libc::sched_setscheduler(0, self.policy, &raw const param) };
+        // SAFETY: no pointers; on Linux 0 is the calling thread.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, self.nice) };
+    }
+}
+
+/// How often the calling thread gave its processor away to wait for something.
+pub(crate) fn voluntary_switches() -> u64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is to a structure that outlives the call, which only writes it.
+    unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
+    // SAFETY: it holds integers alone, for which zero is valid, and whatever the kernel wrote.
+    u64::try_from(unsafe { usage.assume_init() }.ru_nvcsw).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -93,12 +126,13 @@ mod tests {
     #[test]
     fn a_thread_that_was_preferred_is_one_like_any_other_again() {
         let policy = std::thread::spawn(|| {
+            let before = Scheduling::of_current_thread();
             prefer_current_thread();
-            let_current_thread_wait();
-            // SAFETY: no pointers; 0 is the calling thread.
-            unsafe { libc::sched_getscheduler(0) }
+            before.restore();
+            (before, Scheduling::of_current_thread())
         });
-        assert_eq!(policy.join().unwrap(), libc::SCHED_OTHER);
+        let (before, after) = policy.join().unwrap();
+        assert_eq!(before, after);
     }
 
     #[test]

@@ -187,14 +187,14 @@ fn step_of(drain: &DrainView) -> String {
     match drain.phase {
         DrainPhase::Draining => {
             let left = seconds(drain.withdraw_after_seconds);
-            format!("announced as draining; withdrawn when traffic has gone, in {left} s at the latest")
+            format!("announced as draining; withdrawn in {left} s at the latest")
         }
         DrainPhase::Lingering => {
             let left = seconds(drain.linger_left_seconds);
-            format!("withdrawn; answering for {left} s more at least, and while queries come")
+            format!("withdrawn; answering for {left} s more")
         }
         DrainPhase::Done => {
-            "withdrawn, and traffic has gone or its time is over: this node may stop".to_owned()
+            "withdrawn, and the time for those who have not heard is over: this node may stop".to_owned()
         }
     }
 }

@@ -201,7 +201,7 @@ pub struct Policy {
     routes: Vec<Route>,
     alarms: Alarms,
     operator: Operator,
-    /// Probes that are bad and whose zones are not lost, because overload explains it.
+    /// Probes and zones that are bad because overload explains it; the zones of such probes are not lost.
     excused: BTreeSet<usize>,
     clock: Duration,
 }
@@ -352,7 +352,7 @@ impl Policy {
         if !(lost || at_first && id.kind() == Kind::Zone) {
             outputs.push(Output::Signal { signal: id.clone(), from, to, text: why.clone() });
         }
-        if id.kind() == Kind::Probe && to.is_bad() {
+        if matches!(id.kind(), Kind::Probe | Kind::Zone) && to.is_bad() {
             // Whether overload excuses it is looked at when all of this step is known.
             self.excused.insert(index);
         }

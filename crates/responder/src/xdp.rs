@@ -39,6 +39,8 @@ const RETRY: Duration = Duration::from_secs(10);
 pub(crate) struct Mailbox {
     is_full: AtomicBool,
     orders: Mutex<Vec<Order>>,
+    /// The worker could not wait for its queues, and let go of all of them.
+    has_refused: AtomicBool,
 }
 
 /// What is to become of a worker's queues.
@@ -79,6 +81,7 @@ impl Mailbox {
             Ok(urgency) => tracing::info!(queues = count, %urgency, "a worker has its queues of AF_XDP"),
             Err(error) => {
                 tracing::error!(%error, "queues of AF_XDP cannot be waited for, so packets go to the kernel");
+                self.has_refused.store(true, Ordering::Relaxed);
             }
         }
     }
@@ -237,7 +240,13 @@ impl Keeper {
     }
 
     fn look(&mut self, changed: Changed) {
+        let refused = |mailbox: &Arc<Mailbox>| mailbox.has_refused.swap(false, Ordering::Relaxed);
+        let refused: Vec<bool> = self.mailboxes.iter().map(refused).collect();
         for post in &mut self.posts {
+            if post.is_served_by(&refused) {
+                const WHY: &str = "a worker could not wait for its queues: see the log";
+                post.detach(WHY, RETRY, &self.mailboxes);
+            }
             post.look(changed, &self.targets, &self.mailboxes);
         }
     }
@@ -248,7 +257,11 @@ impl Post {
         match &mut self.attachment {
             None => self.attach(targets, mailboxes),
             Some(attachment) => match attachment.look() {
-                Ok(Health::Gone) => self.detach(mailboxes),
+                Ok(Health::Gone) => {
+                    const WHY: &str = "the interface has gone, or is another one than before";
+                    // A queue of the same interface can be had again once its worker has let go of it.
+                    self.detach(WHY, TURN + TURN, mailboxes);
+                }
                 Ok(health) => self.note(health, changed, targets),
                 Err(error) => {
                     tracing::error!(%error, "the state of an interface under AF_XDP is not known");
@@ -308,16 +321,20 @@ impl Post {
         self.attachment = Some(attachment);
     }
 
-    fn detach(&mut self, mailboxes: &[Arc<Mailbox>]) {
+    /// Whether some of these workers has a queue of it.
+    fn is_served_by(&self, workers: &[bool]) -> bool {
+        let standing = lock(&self.face.standing);
+        standing.queues.iter().any(|&(_, worker, _)| workers.get(worker) == Some(&true))
+    }
+
+    fn detach(&mut self, why: &str, pause: Duration, mailboxes: &[Arc<Mailbox>]) {
         let Some(attachment) = self.attachment.take() else { return };
-        const WHY: &str = "the interface has gone, or is another one than before";
-        tracing::warn!(interface = self.face.options.interface, why = WHY, "AF_XDP detached");
+        tracing::warn!(interface = self.face.options.interface, why, "AF_XDP detached");
         for mailbox in mailboxes {
             mailbox.put(Order::Drop(attachment.interface()));
         }
-        // A queue of the same interface can be had again once its worker has let go of it.
-        self.next_try = Some(Instant::now() + TURN + TURN);
-        *lock(&self.face.standing) = Standing { why: Some(WHY.to_owned()), ..Standing::sockets() };
+        self.next_try = Some(Instant::now() + pause);
+        *lock(&self.face.standing) = Standing { why: Some(why.to_owned()), ..Standing::sockets() };
     }
 
     /// What is to be told of an interface that stays attached, and what its addresses are now.

@@ -10,8 +10,9 @@
 //! address. So one lost packet never counts more than once.
 //!
 //! A round that nobody answered in time is told as such, since overload may explain it, and the responder's status
-//! is fetched at once, which says whether queries are dropped and whether its threads run. What is answered late is
-//! answered: two late answers are no evidence that the next would not come.
+//! is fetched at once, which says whether queries are dropped and whether its threads run. So is a zone that goes
+//! unanswered among others. What is answered within a second, though late, is answered; unless so many rounds have gone
+//! unanswered meanwhile that the address counts as bad, which the defaults say after 0.45 s.
 //!
 //! A mismatch of serials is judged only against a status that was fetched after the answer came, because a
 //! reload may fall between the two; and like any failure it has to last for `fall` rounds.
@@ -123,6 +124,13 @@ enum Silent {
     Unanswered(String),
 }
 
+/// Of what a late answer is evidence.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Zone,
+    ZoneAndAddress,
+}
+
 impl Loop {
     async fn run(mut self) {
         let mut start = Instant::now() + share(self.config.interval, self.judge.address);
@@ -147,7 +155,7 @@ impl Loop {
             match joined {
                 Ok(Ok(one)) => asked.push(one),
                 // A query that cannot be encoded is a zone's name that no server can have.
-                Ok(Err((zone, why))) => self.judge.zone(&zone, Err(why)),
+                Ok(Err((zone, why))) => self.judge.zone(&zone, Observation::Fail(why)),
                 Err(_) => {}
             }
         }
@@ -163,7 +171,7 @@ impl Loop {
     }
 
     async fn settle(&mut self, asked: Vec<Asked>) {
-        let (mut ours, mut silent) = (None, None);
+        let (mut ours, mut silent, mut unanswered) = (None, None, false);
         let mut zones = Vec::new();
         for Asked { zone, id, started, at, outcome } in asked {
             let took = at.saturating_sub(started);
@@ -172,25 +180,28 @@ impl Loop {
                     Ok(verdict) => {
                         ours.get_or_insert(took);
                         self.judge.count(result_of(&verdict), took);
-                        zones.push((zone, verdict));
+                        zones.push((zone, observation_of(verdict)));
                     }
                     Err(why) => {
                         self.judge.count(ProbeResult::Unreachable, took);
                         silent = Some(Silent::Refused(why.clone()));
-                        zones.push((zone, Err(why)));
+                        zones.push((zone, Observation::Fail(why)));
                     }
                 },
                 Err(Miss::Refused(why)) => {
                     self.judge.count(ProbeResult::Unreachable, took);
                     silent = Some(Silent::Refused(why.clone()));
-                    zones.push((zone, Err(why)));
+                    zones.push((zone, Observation::Fail(why)));
                 }
                 Err(Miss::Unanswered(why, late)) => {
                     self.judge.count(ProbeResult::Unanswered, took);
-                    tokio::spawn(self.judge.clone().wait(zone.clone(), id, started, late));
+                    // However many of a round come late, its address has been heard once.
+                    let of = if unanswered { Of::Zone } else { Of::ZoneAndAddress };
+                    unanswered = true;
+                    tokio::spawn(self.judge.clone().wait(zone.clone(), id, started, late, of));
                     // One that said no says more than one that said nothing.
                     silent.get_or_insert(Silent::Unanswered(why.clone()));
-                    zones.push((zone, Err(why)));
+                    zones.push((zone, Observation::Unanswered(why)));
                 }
             }
         }
@@ -198,8 +209,12 @@ impl Loop {
         self.unanswered = 0;
         self.judge.pace(took);
         self.judge.probe(Observation::Pass(format!("answered in {:.1} ms", took.as_secs_f64() * 1e3)));
-        for (zone, verdict) in zones {
-            self.judge.zone(&zone, verdict);
+        if unanswered {
+            // Whether queries are dropped tells a lost one from a zone that is not answered for.
+            self.judge.serials.refresh();
+        }
+        for (zone, observation) in zones {
+            self.judge.zone(&zone, observation);
         }
     }
 
@@ -236,16 +251,18 @@ impl Judge {
     }
 
     /// Waits for an answer that is late. That it comes shows that somebody answers: slowly, which is another
-    /// fault. It was counted as unanswered, and makes nothing good that has turned bad.
-    async fn wait(mut self, zone: Zone, id: u16, started: Duration, late: Late) {
+    /// fault. It was counted as unanswered.
+    async fn wait(mut self, zone: Zone, id: u16, started: Duration, late: Late, of: Of) {
         let Some(octets) = late.answer(LATEST).await else { return };
         let at = self.keeper.clock.now();
         if let Ok(verdict) = self.answer(&zone, Reply { octets, id }, at).await {
             let took = at.saturating_sub(started);
             self.pace(took);
             let took = took.as_secs_f64() * 1e3;
-            self.probe(Observation::Pass(format!("answered late, in {took:.1} ms")));
-            self.zone(&zone, verdict);
+            if of == Of::ZoneAndAddress {
+                self.probe(Observation::Pass(format!("answered late, in {took:.1} ms")));
+            }
+            self.zone(&zone, observation_of(verdict));
         }
     }
 
@@ -285,12 +302,15 @@ impl Judge {
         self.keeper.take(Input::Observe { signal: SignalId::Probe { address, transport }, observation });
     }
 
-    fn zone(&self, zone: &Zone, verdict: Result<String, String>) {
-        let observation = verdict.map_or_else(Observation::Fail, Observation::Pass);
+    fn zone(&self, zone: &Zone, observation: Observation) {
         let (address, transport, zone) = (self.address, self.transport, Arc::clone(&zone.text));
         let signal = SignalId::Zone { address, transport, zone };
         self.keeper.take(Input::Observe { signal, observation });
     }
+}
+
+fn observation_of(verdict: Result<String, String>) -> Observation {
+    verdict.map_or_else(Observation::Fail, Observation::Pass)
 }
 
 fn result_of(verdict: &Result<String, String>) -> ProbeResult {

@@ -308,7 +308,7 @@ impl Status {
                 }
                 DrainPhase::Lingering => {
                     let left = age(drain.linger_left_seconds.unwrap_or_default());
-                    writeln!(f, "; withdrawn, keep answering for {left} at least and while queries come")?;
+                    writeln!(f, "; withdrawn, keep answering for {left} at least")?;
                 }
                 DrainPhase::Done => writeln!(f, "; withdrawn, this node may stop")?,
             }

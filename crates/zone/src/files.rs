@@ -26,7 +26,7 @@ pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
     must_be_regular(metadata.file_type())?;
-    // One octet more than there should be, so that one read tells the end.
+    // One octet more than there should be, so that the end is found without more room.
     let mut octets = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).saturating_add(1));
     loop {
         let whole = octets.len();
@@ -36,17 +36,14 @@ pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
         let room = PIECE.min(octets.capacity() - whole);
         octets.resize(whole + room, 0);
         let read = file.read(&mut octets[whole..]);
-        let read = match read {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+        octets.truncate(whole + read.as_ref().map_or(0, |read| *read));
+        match read {
+            // Only this is the end: a read that a fault cut short gives what it has, and the next one tells the fault.
+            Ok(0) => return Ok(octets),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
-            // Of a regular file less is read than was asked for only at its end.
-            Ok(read) if read < room => {
-                octets.truncate(whole + read);
-                return Ok(octets);
-            }
-            Ok(read) => read,
-        };
-        octets.truncate(whole + read);
+        }
     }
 }
 

@@ -20,11 +20,14 @@ const PAUSE: Duration = Duration::from_micros(375);
 pub(crate) struct Rhythm {
     began: Instant,
     paused: Duration,
+    /// How often the thread had waited when the round began.
+    switches: u64,
 }
 
 impl Rhythm {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { began: now, paused: Duration::ZERO }
+    /// Begins now, when the thread has given its core away so often.
+    pub(crate) fn new(now: Instant, switches: u64) -> Self {
+        Self { began: now, paused: Duration::ZERO, switches }
     }
 
     /// It waited for so long.
@@ -33,14 +36,18 @@ impl Rhythm {
         self.paused += time;
     }
 
-    /// How long it has to sleep before it goes on.
+    /// How long it has to sleep before it goes on. What it waited counts if it gave the core away meanwhile, as
+    /// `switches` tells: a wait that the kernel filled with receiving on this very thread left nobody anything.
     #[inline]
-    pub(crate) fn owes(&mut self, now: Instant) -> Duration {
+    pub(crate) fn owes(&mut self, now: Instant, switches: impl FnOnce() -> u64) -> Duration {
         if now.saturating_duration_since(self.began) < ROUND {
             return Duration::ZERO;
         }
-        let missing = PAUSE.saturating_sub(self.paused);
-        *self = Self::new(now + missing);
+        let switches = switches();
+        let paused = if switches == self.switches { Duration::ZERO } else { self.paused };
+        let missing = PAUSE.saturating_sub(paused);
+        // The sleep that follows is one more.
+        *self = Self::new(now + missing, switches + u64::from(!missing.is_zero()));
         missing
     }
 }
@@ -50,12 +57,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_never_waits_sleeps_an_eighth_of_the_time() {
+    fn whoever_never_gives_its_core_away_sleeps_an_eighth_of_the_time() {
         let begin = Instant::now();
-        let (mut now, mut rhythm, mut slept) = (begin, Rhythm::new(begin), Duration::ZERO);
+        let (mut now, mut rhythm, mut slept, mut switches) =
+            (begin, Rhythm::new(begin, 0), Duration::ZERO, 0);
         while now - begin < Duration::from_secs(1) {
             now += Duration::from_micros(100);
-            let owed = rhythm.owes(now);
+            // Waits in which the kernel was busy on this thread.
+            rhythm.waited(Duration::from_micros(50));
+            let owed = rhythm.owes(now, || switches);
+            switches += u64::from(!owed.is_zero());
             slept += owed;
             now += owed;
         }
@@ -66,11 +77,11 @@ mod tests {
     #[test]
     fn whoever_waits_enough_owes_nothing_and_whoever_waits_less_owes_the_rest() {
         let begin = Instant::now();
-        let mut rhythm = Rhythm::new(begin);
+        let mut rhythm = Rhythm::new(begin, 0);
         rhythm.waited(PAUSE);
-        assert_eq!(rhythm.owes(begin + ROUND), Duration::ZERO);
+        assert_eq!(rhythm.owes(begin + ROUND, || 1), Duration::ZERO);
         rhythm.waited(PAUSE / 3);
-        assert_eq!(rhythm.owes(begin + ROUND), Duration::ZERO, "a new round has begun");
-        assert_eq!(rhythm.owes(begin + ROUND + ROUND), PAUSE - PAUSE / 3);
+        assert_eq!(rhythm.owes(begin + ROUND, || 2), Duration::ZERO, "a new round has begun");
+        assert_eq!(rhythm.owes(begin + ROUND + ROUND, || 2), PAUSE - PAUSE / 3);
     }
 }

@@ -114,11 +114,11 @@ impl Policy {
         (end > self.clock).then_some(end)
     }
 
-    /// Whether overload explains that this probe is unanswered, or did until it began to be answered again.
+    /// Whether overload explains that this probe or zone is unanswered, or did until it began to be answered again.
     pub(super) fn is_excused(&self, index: usize) -> bool {
         let signal = &self.signals[index];
         let recovers = || self.excused.contains(&index) && signal.passed_last();
-        self.ids[index].kind() == Kind::Probe
+        matches!(self.ids[index].kind(), Kind::Probe | Kind::Zone)
             && signal.is_merely_unanswered()
             && self.is_told_to_run()
             && (self.is_bad(&SignalId::Overload) || recovers())

@@ -178,7 +178,7 @@ fn cannot_answer(policy: &Policy, prefix: Prefix) -> bool {
             prefix.contains(address.ip()) && !fine(id) && !excusable
         }
         SignalId::Zone { address, transport: Transport::Udp, .. } => {
-            prefix.contains(address.ip()) && !fine(id)
+            prefix.contains(address.ip()) && !fine(id) && !(bad(id) && excusable)
         }
         SignalId::Address { ip } => prefix.contains(*ip) && bad(id),
         SignalId::Heartbeats => bad(id),

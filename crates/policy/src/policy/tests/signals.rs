@@ -196,11 +196,16 @@ fn overload_is_an_alarm_and_a_step_or_a_withdrawal_only_by_choice() {
 
 /// One round in which the flood swallows every probe.
 fn swallowed(bench: &mut Bench, otherwise: &[(SignalId, Observation)]) {
+    swallowed_of(bench, Kind::Probe, otherwise);
+}
+
+/// One round in which the flood swallows what is asked for the signals of one kind.
+fn swallowed_of(bench: &mut Bench, kind: Kind, otherwise: &[(SignalId, Observation)]) {
     bench.now += Duration::from_secs(1);
     bench.told(otherwise);
-    let probes: Vec<_> =
-        bench.policy.needed().map(|(id, _)| id.clone()).filter(|id| id.kind() == Kind::Probe).collect();
-    for signal in probes {
+    let asked: Vec<_> =
+        bench.policy.needed().map(|(id, _)| id.clone()).filter(|id| id.kind() == kind).collect();
+    for signal in asked {
         let observation = Observation::Unanswered("no answer within 200ms".into());
         bench.input(Input::Observe { signal, observation });
     }
@@ -217,6 +222,22 @@ fn a_flood_that_swallows_the_probes_withdraws_nobody_while_every_worker_runs() {
     assert!(bench.reasons().contains("overload explains it"), "{}", bench.reasons());
     bench.rounds(5, &[]);
     assert_eq!(bench.levels(), [Level::Normal; 2], "and nothing happens when it ends");
+}
+
+#[test]
+fn a_flood_that_swallows_the_queries_for_some_zones_withdraws_nobody_while_every_worker_runs() {
+    let flood = [(SignalId::Overload, fail())];
+    let mut bench = usual();
+    for _ in 0..30 {
+        swallowed_of(&mut bench, Kind::Zone, &flood);
+        assert_eq!(bench.levels(), [Level::Normal; 2]);
+    }
+    bench.rounds(5, &[]);
+    assert_eq!(bench.levels(), [Level::Normal; 2], "and nothing happens when it ends");
+    for _ in 0..2 {
+        swallowed_of(&mut bench, Kind::Zone, &[]);
+    }
+    assert_eq!(bench.levels(), [Level::Withdrawn; 2], "without a flood it is the zone's matter");
 }
 
 #[test]
