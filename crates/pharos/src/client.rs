@@ -337,8 +337,8 @@ mod tests {
             linger_left_seconds: Some(119.5),
             expires_after_seconds: None,
         };
-        assert!(step_of(&view(DrainPhase::Draining)).contains("in 9 s at the latest"));
-        assert!(step_of(&view(DrainPhase::Lingering)).contains("for 120 s more at least"));
+        assert!(step_of(&view(DrainPhase::Draining)).contains("withdrawn in 9 s"));
+        assert!(step_of(&view(DrainPhase::Lingering)).contains("for 120 s more"));
         assert!(step_of(&view(DrainPhase::Done)).ends_with("this node may stop"));
     }
 
