@@ -1,7 +1,7 @@
 //! Puts each kind of query through the query path, and a zone through the loader, for callgrind to count;
 //! `benches/instructions` runs it.
 //!
-//! Each call of [`measured`] or [`measured_load`] is one measurement: callgrind counts inside of it alone and dumps its counts when it
+//! Each call of [`measured`] is one measurement: callgrind counts inside of it alone and dumps its counts when it
 //! returns. Every kind is measured in three stages, each with N and with 2N queries; the difference divided by N is
 //! what one query costs, free of what the call itself costs. For each measurement this program prints a line, in
 //! the order of the dumps: kind, stage, queries, octets of query and of reply. Of a zone it is loaded: kind, stage,
@@ -70,7 +70,7 @@ fn run(served: &Served, kinds: &[QueryKind]) {
         let (asked, replied) = octets(served, &context, &messages, &mut out);
         for (stage, label) in Stage::ALL {
             for count in [QUERIES, 2 * QUERIES] {
-                measured(stage, count, served.set(), &context, &messages, &mut out);
+                measured(&mut || ask(stage, count, served.set(), &context, &messages, &mut out));
                 println!("{}\t{label}\t{count}\t{asked}\t{replied}", kind.name);
             }
         }
@@ -88,15 +88,13 @@ fn run_load() {
     let (asked, replied) = (texts[0].len() / RECORDS as usize, images.sum::<usize>() / RECORDS as usize);
     for (load, label) in [(Load::Scan, "scan"), (Load::Whole, "load")] {
         for (text, count) in texts.iter().zip([RECORDS, 2 * RECORDS]) {
-            measured_load(load, text);
+            measured(&mut || take(load, text));
             println!("zone, mixed records\t{label}\t{count}\t{asked}\t{replied}");
         }
     }
 }
 
-/// What callgrind counts, too.
-#[inline(never)]
-fn measured_load(load: Load, text: &str) {
+fn take(load: Load, text: &str) {
     let text = black_box(text);
     match load {
         Load::Scan => {
@@ -128,14 +126,11 @@ fn octets(served: &Served, context: &Context, messages: &[Vec<u8>], out: &mut [u
 
 /// What callgrind counts. Its name stands in `benches/instructions`.
 #[inline(never)]
-fn measured(
-    stage: Stage,
-    count: usize,
-    zones: &ZoneSet,
-    context: &Context,
-    messages: &[Vec<u8>],
-    out: &mut [u8],
-) {
+fn measured(work: &mut dyn FnMut()) {
+    work();
+}
+
+fn ask(stage: Stage, count: usize, zones: &ZoneSet, context: &Context, messages: &[Vec<u8>], out: &mut [u8]) {
     let (mut query, mut job) = (Query::default(), Job::default());
     for message in messages.iter().cycle().take(count) {
         let message = black_box(&message[..]);
