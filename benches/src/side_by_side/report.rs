@@ -23,16 +23,22 @@ const PEERS: [Server; 4] = [Gdnsd, Nsd, Knot, Bind];
 pub(super) fn write(results: &Path, template: &Path, page: &Path) -> Result<(), BenchError> {
     let figures = Figures::new(results::read(results)?);
     let text = fs::read_to_string(template).map_err(cannot(format!("read {}", template.display())))?;
-    let made = render(&text, &figures)?;
+    let beside = page.parent().unwrap_or(Path::new("."));
+    let made = render(&text, &figures, |plot| beside.join(plot).exists())?;
     fs::write(page, made).map_err(cannot(format!("write {}", page.display())))?;
     println!("{}", targets_table(&figures));
     println!("{} is written", page.display());
     Ok(())
 }
 
-fn render(template: &str, figures: &Figures) -> Result<String, BenchError> {
+/// A plot that nobody has drawn yet is left out.
+fn render(template: &str, figures: &Figures, is_drawn: impl Fn(&str) -> bool) -> Result<String, BenchError> {
     let mut page = String::new();
     for line in template.lines() {
+        let plot = line.strip_prefix("![").and_then(|rest| rest.split_once("](")?.1.strip_suffix(')'));
+        if plot.is_some_and(|plot| !is_drawn(plot)) {
+            continue;
+        }
         let name = line.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
         match name {
             None => page.push_str(line),
@@ -338,7 +344,9 @@ mod tests {
     #[test]
     fn the_template_asks_only_for_tables_that_there_are() {
         let template = include_str!("../../performance.template.md");
-        let page = render(template, &Figures::default()).unwrap();
+        let page = render(template, &Figures::default(), |_| true).unwrap();
         assert!(page.contains("not measured") && !page.contains("{{"), "{page}");
+        let undrawn = render(template, &Figures::default(), |_| false).unwrap();
+        assert!(page.contains("](plots/") && !undrawn.contains("](plots/"), "{undrawn}");
     }
 }
