@@ -62,8 +62,7 @@ pub fn prefer_current_thread() -> Urgency {
 /// # Errors
 /// What the kernel said. Nothing is wrong then but the time that others wait.
 pub fn give_way() -> io::Result<()> {
-    // SAFETY: no pointers; on Linux 0 is the calling thread. A nice value of -1 looks like an error and is none.
-    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    let nice = Scheduling::of_current_thread().nice;
     let attributes = libc::sched_attr {
         size: size_of::<libc::sched_attr>() as u32,
         sched_policy: libc::SCHED_BATCH as u32,
