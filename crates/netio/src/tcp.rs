@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::error::{NetError, on_socket};
 use crate::peer::{EMPTY_NAME, NAME_OCTETS, ip_of};
@@ -98,6 +98,13 @@ pub fn accept(listener: &TcpListener) -> io::Result<Option<(TcpStream, IpAddr)>>
     }
 }
 
+/// Ends a connection at once, by a reset (ABORT, RFC 9293 §3.10.7): the kernel keeps nothing of it, neither octets that
+/// were not taken yet nor a state that waits for the other end.
+pub fn abort(stream: TcpStream) {
+    // What cannot be set is closed in the ordinary way.
+    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+}
+
 /// Errors that are those of one connection, not of the listener (accept(2)).
 fn has_gone(error: &io::Error) -> bool {
     matches!(
@@ -159,7 +166,7 @@ fn configure(
 
 #[cfg(test)]
 mod tests {
-    use socket2::SockRef;
+    use std::io::Read;
 
     use super::*;
 
@@ -196,6 +203,15 @@ mod tests {
             assert_eq!(options.tcp_mss().unwrap(), 1220 - 12);
             assert_eq!(SockRef::from(&client).tcp_mss().unwrap(), 1220 - 12);
         }
+    }
+
+    #[test]
+    fn a_connection_that_is_aborted_is_reset() {
+        let listeners = group("127.0.0.1:0".parse().unwrap(), 1, &TcpOptions::default()).unwrap();
+        let mut client = TcpStream::connect(listeners[0].local_addr().unwrap()).unwrap();
+        abort(accepted(&listeners).0);
+        let error = client.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
 
     #[test]

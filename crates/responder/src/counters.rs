@@ -211,6 +211,7 @@ pub(crate) struct Counters {
     pub(crate) socket_drops: Count,
     pub(crate) accepted: Count,
     pub(crate) turned_away: Count,
+    pub(crate) displaced: Count,
     pub(crate) timed_out: Count,
     pub(crate) overfull: Count,
     heartbeat_ms: Count,

@@ -228,15 +228,17 @@ fn health(handle: &Handle) -> Vec<MetricFamily> {
     }
     let mut ended = counter(
         "pharos_responder_tcp_events_total",
-        "TCP connections accepted, turned away over a bound, closed because they idled or were too slow (timed_out), and \
-         closed because clients that do not read made the responder keep too much (overfull).",
+        "TCP connections accepted, turned away over a bound, closed in favour of a new one since they idled longest \
+         (displaced), closed because they idled or were too slow (timed_out), and closed because clients that do not read \
+         made the responder keep too much (overfull).",
     );
     for (event, count) in [
         ("accepted", |counters: &Counters| counters.accepted.get()),
         ("turned_away", |counters: &Counters| counters.turned_away.get()),
+        ("displaced", |counters: &Counters| counters.displaced.get()),
         ("timed_out", |counters: &Counters| counters.timed_out.get()),
         ("overfull", |counters: &Counters| counters.overfull.get()),
-    ] as [(&str, fn(&Counters) -> u64); 4]
+    ] as [(&str, fn(&Counters) -> u64); 5]
     {
         ended.add(&[("event", event)], all.iter().map(|(_, counters)| count(counters)).sum());
     }

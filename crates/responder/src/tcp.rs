@@ -11,7 +11,9 @@
 //! wakers and a task for each connection cost more than all that DNS needs.
 //!
 //! Bounds: connections in all, from one address and from one network; a deadline for each query to become whole and for
-//! replies to be taken; an idle time that shrinks as the server fills. What is over a bound is closed.
+//! replies to be taken; an idle time that shrinks as the server fills. What is over a bound is closed; where it is a new
+//! connection, rather one that idles and counts against the same bound, so that the new one's query is answered
+//! (RFC 7766 §6.2.3).
 
 mod gate;
 mod session;
@@ -28,7 +30,7 @@ use std::time::{Duration, Instant};
 use pharos_answer::{Context, Job, Pressure, Silent, Verdict, look_up};
 use pharos_netio::descriptors::is_shortage;
 use pharos_netio::poll::{Event, Events, Interest, Poll};
-use pharos_netio::tcp::accept;
+use pharos_netio::tcp::{abort, accept};
 use pharos_zonedb::Reader;
 
 use crate::config::StartError;
@@ -39,6 +41,7 @@ use crate::room;
 use crate::worker::{TURN, since_epoch};
 use crate::zones::Served;
 
+use gate::Full;
 pub(crate) use gate::Gate;
 use session::{Outbox, Phase, Session, split_message};
 use table::{Queue, Table};
@@ -54,6 +57,8 @@ const EVENTS: usize = 256;
 const ACCEPTED_AT_ONCE: usize = 64;
 /// Connections over their time that are closed in one turn: closing takes a few microseconds each.
 const CLOSED_AT_ONCE: usize = 256;
+/// Of those that have idled longest so many are looked at for one that may be closed in favour of a new connection.
+const LOOKED_AT: usize = 16;
 /// Only who makes us remember more than this has to go when all together do: a query that came in two segments is none
 /// of those.
 const INNOCENT_OCTETS: usize = 2048;
@@ -215,11 +220,18 @@ impl Desk {
         }
         self.tick();
         // A connection is closed while its own event is looked at, or after all: no event finds another in its place.
+        // New ones are let in last, when those have left that were done: where more come than can be answered, they wait
+        // outside rather than to be turned away.
         for index in 0..events.len() {
             let Some(event) = events.get(index) else { break };
-            match event.token().checked_sub(LISTENERS) {
-                Some(listener) => self.accept(listener as usize),
-                None => self.serve(event.token() as u32, event),
+            if event.token() < LISTENERS {
+                self.serve(event.token() as u32, event);
+            }
+        }
+        for index in 0..events.len() {
+            let Some(event) = events.get(index) else { break };
+            if let Some(listener) = event.token().checked_sub(LISTENERS) {
+                self.accept(listener as usize);
             }
         }
         self.close_late();
@@ -292,7 +304,9 @@ impl Desk {
     /// Takes a connection in, unless it is over a bound: dropping the stream closes it. Its first query has mostly
     /// arrived with it, and is answered before anything is awaited.
     fn admit(&mut self, stream: TcpStream, peer: IpAddr) {
-        if !self.gate.enter(peer) {
+        if let Err(full) = self.gate.enter(peer)
+            && !(self.displace(full, peer) && self.gate.enter(peer).is_ok())
+        {
             self.clerk.counters.turned_away.add(1);
             return;
         }
@@ -308,6 +322,23 @@ impl Desk {
         if !awaited {
             self.close(place);
         }
+    }
+
+    /// Aborts the connection of this thread that has idled longest, of those that take the newcomer's place. It has been
+    /// answered, or had its time to ask; and whoever is flooded keeps no state of those that may never answer a FIN.
+    fn displace(&mut self, full: Full, newcomer: IpAddr) -> bool {
+        let idle = std::iter::successors(self.table.first(Queue::Idle), |&place| self.table.next(place));
+        let mut idle = idle.take(LOOKED_AT);
+        let found = idle.find(|&place| {
+            self.table.get(place).is_some_and(|connection| full.is_shared(newcomer, connection.peer))
+        });
+        if let Some(place) = found {
+            self.clerk.counters.displaced.add(1);
+            if let Some(stream) = self.forget(place) {
+                abort(stream);
+            }
+        }
+        found.is_some()
     }
 
     /// Deals with what happened to a connection.
@@ -348,10 +379,15 @@ impl Desk {
     }
 
     fn close(&mut self, place: u32) {
-        if let Some(connection) = self.table.remove(place) {
-            self.gate.hold(connection.session.held(), 0);
-            self.gate.leave(connection.peer);
-        }
+        drop(self.forget(place));
+    }
+
+    /// Takes a connection out; it is open for as long as its stream lives.
+    fn forget(&mut self, place: u32) -> Option<TcpStream> {
+        let connection = self.table.remove(place)?;
+        self.gate.hold(connection.session.held(), 0);
+        self.gate.leave(connection.peer);
+        Some(connection.stream)
     }
 
     /// When the first connection of a queue is late.

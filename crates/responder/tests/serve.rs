@@ -409,22 +409,3 @@ fn starting_without_addresses_or_zones_is_refused_with_a_remedy() {
     assert!(error.to_string().contains("/nonexistent/zones"), "{error}");
     assert!(error.remedy().unwrap().contains("NAME.zone"));
 }
-
-#[test]
-fn connections_over_the_bound_are_closed() {
-    let zones = Zones::new("bound", &[("a.test.zone", &zone(1, 1))]);
-    let mut config = zones.config();
-    config.tcp.connections_per_address = 2;
-    let responder = Responder::start(config).unwrap();
-    let server = responder.handle().listen()[0];
-    let connect = || {
-        let mut stream = TcpStream::connect(server).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let _ = stream.write_all(&framed(&query("www.a.test", 1)));
-        stream
-    };
-    let mut held = [connect(), connect()];
-    held.iter_mut().for_each(|stream| assert_eq!(read_tcp(stream).answers.len(), 1));
-    let mut third = connect();
-    assert_eq!(third.read(&mut [0; 1]).unwrap_or(0), 0, "closed without an answer");
-}

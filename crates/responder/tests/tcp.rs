@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -77,16 +77,53 @@ fn many_connections_are_served_by_several_threads_under_one_bound() {
             assert_eq!(read_message(stream)[3] & 0xf, 0, "round {round}");
         }
     }
-    assert_eq!(connect(&handle).read(&mut [0]).unwrap_or(0), 0, "one more is over the bound of its address");
     drop(streams.drain(..100));
     let begun = Instant::now();
     while handle.status(&Default::default()).tcp_connections > 100 {
         assert!(begun.elapsed() < PATIENCE, "closed connections are still counted");
         std::thread::sleep(Duration::from_millis(5));
     }
-    let mut again = connect(&handle);
-    again.write_all(&framed("www.a.test", 1)).unwrap();
-    assert_eq!(read_message(&mut again)[3] & 0xf, 0);
+}
+
+#[test]
+fn a_new_connection_over_a_bound_takes_the_place_of_one_that_idles() {
+    let (_zones, responder) = start("displace", |config| {
+        config.workers = NonZeroUsize::new(1);
+        config.tcp.connections_per_address = 3;
+    });
+    let handle = responder.handle();
+    let ask = |stream: &mut TcpStream| {
+        stream.write_all(&framed("www.a.test", 1)).unwrap();
+        assert_eq!(read_message(stream)[3] & 0xf, 0);
+    };
+    let mut streams = [connect(&handle), connect(&handle), connect(&handle)];
+    streams.iter_mut().for_each(ask);
+    ask(&mut streams[0]);
+    ask(&mut connect(&handle));
+    wait_for(&handle, "displaced", 1);
+    assert_eq!(streams[1].read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset, "it idled longest");
+    ask(&mut streams[0]);
+    ask(&mut streams[2]);
+}
+
+#[test]
+fn a_query_under_way_is_not_given_up_for_a_new_connection() {
+    let (_zones, responder) = start("underway", |config| {
+        config.workers = NonZeroUsize::new(1);
+        config.tcp.connections_per_address = 2;
+    });
+    let handle = responder.handle();
+    let mut begun = [connect(&handle), connect(&handle)];
+    let query = framed("www.a.test", 1);
+    for stream in &mut begun {
+        stream.write_all(&query[..5]).unwrap();
+    }
+    wait_for(&handle, "accepted", 2);
+    assert_eq!(connect(&handle).read(&mut [0]).unwrap_or(0), 0, "closed without an answer");
+    for stream in &mut begun {
+        stream.write_all(&query[5..]).unwrap();
+        assert_eq!(read_message(stream)[3] & 0xf, 0);
+    }
 }
 
 #[test]

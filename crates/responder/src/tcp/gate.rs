@@ -28,6 +28,28 @@ enum Holder {
     Network(IpAddr),
 }
 
+/// A bound that forbids one more connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Full {
+    /// That of all.
+    All,
+    /// That of its network.
+    Network,
+    /// That of its address.
+    Address,
+}
+
+impl Full {
+    /// Whether one more of `newcomer` could come if one of `other` left.
+    pub(crate) fn is_shared(self, newcomer: IpAddr, other: IpAddr) -> bool {
+        match self {
+            Self::All => true,
+            Self::Network => network(newcomer) == network(other),
+            Self::Address => newcomer == other,
+        }
+    }
+}
+
 /// Connections by holder.
 type Held = HashMap<Holder, usize>;
 
@@ -67,21 +89,25 @@ impl Gate {
     }
 
     /// Counts a connection of this address, if no bound forbids it; whoever entered must leave.
-    pub(crate) fn enter(&self, address: IpAddr) -> bool {
-        if self.open.fetch_add(1, Relaxed) < self.limits.connections as u64 {
+    pub(crate) fn enter(&self, address: IpAddr) -> Result<(), Full> {
+        let full = if self.open.fetch_add(1, Relaxed) < self.limits.connections as u64 {
             let network = network(address);
             let mut held = self.shard(network);
-            let has_room = |holder, bound| held.get(&holder).is_none_or(|&open| open < bound);
-            if has_room(Holder::Address(address), self.limits.connections_per_address)
-                && has_room(Holder::Network(network), self.limits.connections_per_network)
-            {
+            let is_full = |holder, bound| held.get(&holder).is_some_and(|&open| open >= bound);
+            if is_full(Holder::Address(address), self.limits.connections_per_address) {
+                Full::Address
+            } else if is_full(Holder::Network(network), self.limits.connections_per_network) {
+                Full::Network
+            } else {
                 *held.entry(Holder::Address(address)).or_default() += 1;
                 *held.entry(Holder::Network(network)).or_default() += 1;
-                return true;
+                return Ok(());
             }
-        }
+        } else {
+            Full::All
+        };
         self.open.fetch_sub(1, Relaxed);
-        false
+        Err(full)
     }
 
     /// Counts a connection as closed.
@@ -138,7 +164,7 @@ mod tests {
     }
 
     fn enters(gate: &Gate, address: &str) -> bool {
-        gate.enter(address.parse().unwrap())
+        gate.enter(address.parse().unwrap()).is_ok()
     }
 
     #[test]
@@ -166,6 +192,22 @@ mod tests {
         assert!(enters(&gate, "2001:db8:0:ff::1"), "the network is a /56");
         assert!(!enters(&gate, "198.51.100.1"), "all is full");
         assert_eq!(gate.open(), 6);
+    }
+
+    #[test]
+    fn it_is_told_whose_leaving_would_make_room() {
+        let [one, neighbour, stranger] =
+            ["192.0.2.1", "192.0.2.2", "198.51.100.1"].map(|text| text.parse().unwrap());
+        let gate = gate(3, 1, 2);
+        gate.enter(one).unwrap();
+        assert_eq!(gate.enter(one), Err(Full::Address));
+        gate.enter(neighbour).unwrap();
+        assert_eq!(gate.enter("192.0.2.3".parse().unwrap()), Err(Full::Network));
+        gate.enter(stranger).unwrap();
+        assert_eq!(gate.enter("203.0.113.1".parse().unwrap()), Err(Full::All));
+        assert!(Full::Address.is_shared(one, one) && !Full::Address.is_shared(one, neighbour));
+        assert!(Full::Network.is_shared(one, neighbour) && !Full::Network.is_shared(one, stranger));
+        assert!(Full::All.is_shared(one, stranger));
     }
 
     #[test]

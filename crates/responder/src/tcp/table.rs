@@ -64,6 +64,12 @@ impl<T> Table<T> {
 
     /// The value at a place, if there is one.
     #[inline]
+    pub(crate) fn get(&self, place: u32) -> Option<&T> {
+        self.entries.get(place as usize)?.value.as_ref()
+    }
+
+    /// The same, to change it.
+    #[inline]
     pub(crate) fn get_mut(&mut self, place: u32) -> Option<&mut T> {
         self.entries.get_mut(place as usize)?.value.as_mut()
     }
@@ -91,6 +97,13 @@ impl<T> Table<T> {
     pub(crate) fn first(&self, queue: Queue) -> Option<u32> {
         let first = self.queues[queue as usize].first;
         (first != NONE).then_some(first)
+    }
+
+    /// That behind it in its queue.
+    #[inline]
+    pub(crate) fn next(&self, place: u32) -> Option<u32> {
+        let entry = self.entries.get(place as usize).filter(|entry| entry.value.is_some())?;
+        (entry.next != NONE).then_some(entry.next)
     }
 
     fn append(&mut self, place: u32, queue: Queue) {
@@ -150,8 +163,9 @@ mod tests {
         table.requeue(b, Queue::Busy);
         assert_eq!((queue(&mut table, Queue::Idle), queue(&mut table, Queue::Busy)), (vec![1], vec![3, 2]));
         assert_eq!(table.first(Queue::Busy), Some(c));
+        assert_eq!((table.next(c), table.next(b)), (Some(b), None));
         assert_eq!(table.remove(c), Some(3));
-        assert_eq!((table.remove(c), table.get_mut(c)), (None, None));
+        assert_eq!((table.remove(c), table.get(c), table.next(c)), (None, None, None));
         assert_eq!(table.first(Queue::Busy), Some(b));
         assert_eq!(table.insert(4, Queue::Busy), c, "a free place is taken again");
     }
