@@ -10,9 +10,8 @@
 //! since that costs no system call, and after a few full rounds the sockets are asked without waiting. A queue's
 //! descriptor stands in the same epoll, edge-triggered: the ring is always emptied before the next wait.
 //!
-//! While there are queues the kernel is asked to run the thread before others ([`crate::urgency`]), so that it does not
-//! receive on the same core what then nobody answers; module `rhythm` of the queues says what is left to others. Where
-//! the kernel refuses, they share as equals.
+//! The kernel may be asked to run the thread before others ([`Inbox::run_first`]); module `rhythm` says why, and what is
+//! left to others.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -22,9 +21,10 @@ use std::time::{Duration, Instant};
 use crate::batch::{Batch, Wait};
 use crate::error::{NetError, on_socket};
 use crate::poll::{Events, Interest, Poll};
+use crate::rhythm::Rhythm;
 use crate::udp::UdpSocket;
-use crate::urgency::{Scheduling, Urgency, prefer_current_thread, voluntary_switches};
-use crate::xdp::{Queue, Rhythm, coarse_now_ns};
+use crate::urgency::{Urgency, Usage, prefer_current_thread};
+use crate::xdp::{Queue, coarse_now_ns};
 
 /// How often a socket that fills its batches is asked again before the others are looked at: often enough
 /// that epoll costs nothing under load, seldom enough that another address waits well under a millisecond.
@@ -45,8 +45,6 @@ pub struct Inbox {
     ring_batches_left: u8,
     /// There while the thread runs before others.
     rhythm: Option<Rhythm>,
-    /// How the thread ran before it had queues.
-    before: Option<Scheduling>,
     poller: Option<Poller>,
     wait: Duration,
 }
@@ -75,7 +73,6 @@ impl Inbox {
             next_queue: 0,
             ring_batches_left: RING_BATCHES_IN_A_ROW,
             rhythm: None,
-            before: None,
             poller: None,
             wait,
         };
@@ -83,12 +80,20 @@ impl Inbox {
         Ok(inbox)
     }
 
-    /// Serves these queues from now on instead of those before, which are closed. Called by the thread that receives:
-    /// it runs before others from then on, as far as that is granted, or no longer when there are none.
+    /// Asks the kernel to run the calling thread before others from now on: that which receives. As far as it is granted,
+    /// [`Self::receive`] leaves others their part of the core.
+    pub fn run_first(&mut self) -> Urgency {
+        let urgency = prefer_current_thread();
+        self.rhythm =
+            (urgency == Urgency::RealTime).then(|| Rhythm::new(Instant::now(), Usage::of_current_thread()));
+        urgency
+    }
+
+    /// Serves these queues from now on instead of those before, which are closed.
     ///
     /// # Errors
     /// [`NetError`] when they cannot be waited for; there are no queues then.
-    pub fn set_queues(&mut self, queues: Vec<Queue>) -> Result<Urgency, NetError> {
+    pub fn set_queues(&mut self, queues: Vec<Queue>) -> Result<(), NetError> {
         self.queues = queues;
         let prepared = self.prepare();
         if prepared.is_err() {
@@ -96,18 +101,7 @@ impl Inbox {
             // If even that fails, what waited for the sockets goes on: a queue that is closed is no event any more.
             let _ = self.prepare();
         }
-        let urgency = if self.queues.is_empty() {
-            if let Some(before) = self.before.take() {
-                before.restore();
-            }
-            Urgency::Ordinary
-        } else {
-            self.before.get_or_insert_with(Scheduling::of_current_thread);
-            prefer_current_thread()
-        };
-        self.rhythm =
-            (urgency == Urgency::RealTime).then(|| Rhythm::new(Instant::now(), voluntary_switches()));
-        prepared.map(|()| urgency)
+        prepared
     }
 
     /// Takes the queues away, for [`Self::set_queues`].
@@ -148,7 +142,7 @@ impl Inbox {
             self.queues.iter().for_each(|queue| queue.beat(now));
         }
         if let Some(rhythm) = &mut self.rhythm {
-            let owed = rhythm.owes(Instant::now(), voluntary_switches);
+            let owed = rhythm.owes(Instant::now(), Usage::of_current_thread);
             if !owed.is_zero() {
                 std::thread::sleep(owed);
             }
@@ -173,12 +167,7 @@ impl Inbox {
             let wait = self.how_long();
             self.ring_batches_left = RING_BATCHES_IN_A_ROW;
             let Some(poller) = &mut self.poller else { return Ok(None) };
-            let before = self.rhythm.as_ref().map(|_| Instant::now());
-            let next = poller.next(wait)?;
-            if let (Some(rhythm), Some(before)) = (&mut self.rhythm, before) {
-                rhythm.waited(before.elapsed());
-            }
-            match next {
+            match poller.next(wait)? {
                 None if wait.is_zero() => {}
                 None => return Ok(None),
                 Some(index) => {

@@ -71,6 +71,7 @@ mod peer;
 pub mod poll;
 pub mod process;
 mod report;
+mod rhythm;
 mod sys;
 pub mod tcp;
 mod udp;

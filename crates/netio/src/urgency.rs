@@ -1,10 +1,11 @@
 //! A thread that must not wait while others compute, and one that has time while others answer: the kernel is told.
 //!
-//! The sidecar's BFD thread asks at its start to be run first, and so does a worker as soon as it serves queues of AF_XDP
-//! ([`crate::Inbox`] says why, and what it leaves to others); the responder's thread that reloads zones asks to be run
-//! after those that answer. None needs it to be right, only to be in time on a busy machine or to answer more while it is
-//! flooded, so what the kernel refuses is told and not an error.
+//! The sidecar's BFD thread and the responder's UDP workers ask at their start to be run first (module `rhythm` says why
+//! workers do, and what they leave to others); the responder's thread that reloads zones asks to be run after those that
+//! answer. None needs it to be right, only to be in time on a busy machine or to answer more on the same core, so what
+//! the kernel refuses is told and not an error.
 
+use std::time::Duration;
 use std::{fmt, io};
 
 use crate::sys;
@@ -43,7 +44,7 @@ pub fn prefer_current_thread() -> Urgency {
     if sys::check(result).is_ok() {
         return Urgency::RealTime;
     }
-    if Scheduling::of_current_thread().nice <= NICE {
+    if nice() <= NICE {
         return Urgency::Favoured;
     }
     // SAFETY: no pointers; on Linux 0 is the calling thread.
@@ -62,12 +63,11 @@ pub fn prefer_current_thread() -> Urgency {
 /// # Errors
 /// What the kernel said. Nothing is wrong then but the time that others wait.
 pub fn give_way() -> io::Result<()> {
-    let nice = Scheduling::of_current_thread().nice;
     let attributes = libc::sched_attr {
         size: size_of::<libc::sched_attr>() as u32,
         sched_policy: libc::SCHED_BATCH as u32,
         sched_flags: 0,
-        sched_nice: nice,
+        sched_nice: nice(),
         sched_priority: 0,
         sched_runtime: LONGEST_TURN,
         sched_deadline: 0,
@@ -79,43 +79,36 @@ pub fn give_way() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// How a thread runs, to make it run so again.
+/// That of the calling thread: from 19, who gives way, to -20. (-1 looks like an error and is none.)
+fn nice() -> i32 {
+    // SAFETY: no pointers; on Linux 0 is the calling thread.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
+}
+
+/// What a thread has taken so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Scheduling {
-    policy: i32,
-    priority: i32,
-    nice: i32,
+pub(crate) struct Usage {
+    /// Time on a core, in user space and in the kernel.
+    pub(crate) cpu: Duration,
+    /// How often it gave its core away to wait for something.
+    pub(crate) waits: u64,
 }
 
-impl Scheduling {
+impl Usage {
+    /// Of the calling thread.
     pub(crate) fn of_current_thread() -> Self {
-        let mut param = libc::sched_param { sched_priority: 0 };
-        // SAFETY: no pointers; 0 is the calling thread.
-        let policy = unsafe { libc::sched_getscheduler(0) };
-        // SAFETY: the pointer is to a structure that outlives the call, which writes it; 0 is the calling thread.
-        unsafe { libc::sched_getparam(0, &raw mut param) };
-        // SAFETY: no pointers; on Linux 0 is the calling thread. A nice value of -1 looks like an error and is none.
-        let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-        Self { policy, priority: param.sched_priority, nice }
+        let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: the pointer is to a structure that outlives the call, which only writes it.
+        unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
+        // SAFETY: it holds integers alone, for which zero is valid, and whatever the kernel wrote.
+        let usage = unsafe { usage.assume_init() };
+        let time = |time: libc::timeval| {
+            let micros = u64::try_from(time.tv_usec).unwrap_or(0);
+            Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0)) + Duration::from_micros(micros)
+        };
+        let waits = u64::try_from(usage.ru_nvcsw).unwrap_or(0);
+        Self { cpu: time(usage.ru_utime) + time(usage.ru_stime), waits }
     }
-
-    /// Makes the calling thread, which was preferred, run so again. That is not refused: whoever has more may have less.
-    pub(crate) fn restore(self) {
-        let param = libc::sched_param { sched_priority: self.priority };
-        // SAFETY: the pointer is to a structure that outlives the call, which only reads it; 0 is the calling thread.
-        unsafe { libc::sched_setscheduler(0, self.policy, &raw const param) };
-        // SAFETY: no pointers; on Linux 0 is the calling thread.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, self.nice) };
-    }
-}
-
-/// How often the calling thread gave its processor away to wait for something.
-pub(crate) fn voluntary_switches() -> u64 {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the pointer is to a structure that outlives the call, which only writes it.
-    unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
-    // SAFETY: it holds integers alone, for which zero is valid, and whatever the kernel wrote.
-    u64::try_from(unsafe { usage.assume_init() }.ru_nvcsw).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -123,15 +116,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_was_preferred_is_one_like_any_other_again() {
-        let policy = std::thread::spawn(|| {
-            let before = Scheduling::of_current_thread();
-            prefer_current_thread();
-            before.restore();
-            (before, Scheduling::of_current_thread())
-        });
-        let (before, after) = policy.join().unwrap();
-        assert_eq!(before, after);
+    fn a_thread_that_computes_uses_its_core_and_one_that_sleeps_gives_it_away() {
+        let before = Usage::of_current_thread();
+        while Usage::of_current_thread().cpu == before.cpu {}
+        std::thread::sleep(Duration::from_millis(1));
+        let after = Usage::of_current_thread();
+        assert!(after.cpu > before.cpu && after.waits > before.waits, "{before:?} {after:?}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pharos_answer::{Context, Job, Pressure, Silent, Verdict, look_up};
 use pharos_netio::affinity::{CpuId, pin_current_thread};
+use pharos_netio::urgency::Urgency;
 use pharos_netio::{Batch, Came, Datagrams, Inbox, MAX_SLOTS};
 use pharos_zonedb::Reader;
 
@@ -63,10 +64,14 @@ impl Worker {
     }
 
     fn run(mut self) {
-        if let Some(cpu) = self.cpu
-            && let Err(error) = pin_current_thread(cpu)
-        {
-            tracing::warn!(worker = self.name, %error, "the worker runs unpinned");
+        if let Some(cpu) = self.cpu {
+            if let Err(error) = pin_current_thread(cpu) {
+                tracing::warn!(worker = self.name, %error, "the worker runs unpinned");
+            }
+            let granted = self.inbox.run_first();
+            if granted != Urgency::RealTime {
+                tracing::info!(worker = self.name, %granted, "the worker does not run first on its core");
+            }
         }
         let mut batch = Batch::new(MAX_SLOTS, QUERY_OCTETS, usize::from(self.context.udp_payload()));
         let mut jobs = vec![Job::default(); GROUP];

@@ -78,7 +78,7 @@ impl Mailbox {
         }
         let count = queues.len();
         match inbox.set_queues(queues) {
-            Ok(urgency) => tracing::info!(queues = count, %urgency, "a worker has its queues of AF_XDP"),
+            Ok(()) => tracing::info!(queues = count, "a worker has its queues of AF_XDP"),
             Err(error) => {
                 tracing::error!(%error, "queues of AF_XDP cannot be waited for, so packets go to the kernel");
                 self.has_refused.store(true, Ordering::Relaxed);

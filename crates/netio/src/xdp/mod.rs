@@ -21,7 +21,6 @@ mod interface;
 mod memory;
 mod program;
 mod queue;
-mod rhythm;
 mod ring;
 
 use std::fmt;
@@ -36,7 +35,6 @@ use std::time::Duration;
 pub use counts::{Event, QueueCounts};
 pub use interface::{Changed, Changes};
 pub use queue::Queue;
-pub(crate) use rhythm::Rhythm;
 
 use crate::error::NetError;
 use bpf::Attach;
