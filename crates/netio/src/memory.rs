@@ -57,21 +57,11 @@ pub fn give_back_freed() {
 /// What the kernel said of the first part that it could not move, mostly that it has no huge page left. Nothing is
 /// wrong then but the speed.
 pub fn use_huge_pages(memory: Range<usize>) -> std::io::Result<()> {
-    let start = memory.start.next_multiple_of(HUGE_PAGE);
-    let octets = (memory.end / HUGE_PAGE * HUGE_PAGE).saturating_sub(start);
-    if octets == 0 {
-        return Ok(());
-    }
-    let advise = |start: usize, octets, advice| {
-        // SAFETY: these kinds of advice change neither the content of any memory nor what may be done with it, only
-        // the pages behind it; so any range is sound, and one that is not mapped is an error.
-        let result = unsafe { libc::madvise(std::ptr::without_provenance_mut(start), octets, advice) };
-        crate::sys::check(result).map(drop)
-    };
-    advise(start, octets, libc::MADV_HUGEPAGE)?;
+    let whole = whole_pages(memory);
+    expect_huge_pages(whole.clone())?;
     let mut first_error = Ok(());
-    for page in (start..start + octets).step_by(HUGE_PAGE) {
-        match advise(page, HUGE_PAGE, MADV_COLLAPSE) {
+    for page in whole.step_by(HUGE_PAGE) {
+        match advise(page..page + HUGE_PAGE, MADV_COLLAPSE) {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Ok(()),
             // One page that cannot move keeps none of the others.
             Err(error) if first_error.is_ok() => first_error = Err(error),
@@ -80,6 +70,30 @@ pub fn use_huge_pages(memory: Range<usize>) -> std::io::Result<()> {
         std::thread::yield_now();
     }
     first_error
+}
+
+/// Has the kernel put what is not there yet onto huge pages, as far as this memory fills any, when it is first written
+/// to: one of them takes less time than the 512 small ones that it stands for.
+///
+/// # Errors
+/// What the kernel said. Nothing is wrong then but the speed.
+pub fn expect_huge_pages(memory: Range<usize>) -> std::io::Result<()> {
+    match whole_pages(memory) {
+        none if none.is_empty() => Ok(()),
+        whole => advise(whole, libc::MADV_HUGEPAGE),
+    }
+}
+
+/// The huge pages that lie in it.
+fn whole_pages(memory: Range<usize>) -> Range<usize> {
+    memory.start.next_multiple_of(HUGE_PAGE)..memory.end / HUGE_PAGE * HUGE_PAGE
+}
+
+fn advise(memory: Range<usize>, advice: libc::c_int) -> std::io::Result<()> {
+    let start = std::ptr::without_provenance_mut(memory.start);
+    // SAFETY: these kinds of advice change neither the content of any memory nor what may be done with it, only the pages
+    // behind it; so any range is sound, and one that is not mapped is an error.
+    crate::sys::check(unsafe { libc::madvise(start, memory.len(), advice) }).map(drop)
 }
 
 #[cfg(test)]
@@ -94,5 +108,6 @@ mod tests {
         let _ = use_huge_pages(all.start as usize..all.end as usize);
         assert!(block.iter().copied().eq(0..3 << 20));
         use_huge_pages(all.start as usize..all.start as usize + 100).unwrap();
+        expect_huge_pages(all.start as usize..all.start as usize + 100).unwrap();
     }
 }

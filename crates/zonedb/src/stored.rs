@@ -17,6 +17,7 @@
 //! Nothing here opens a file. Called by the responder, which keeps images of what it has accepted.
 
 use std::io::{self, Read, Write};
+use std::ops::Range;
 
 use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
@@ -169,11 +170,17 @@ impl ZoneImage {
     }
 
     /// Reads the image whose head was read before, from where that ended. No more memory is taken than `octets`, which are
-    /// all that remain of the file.
+    /// all that remain of the file. The two large pieces of it are shown to `room`, by their addresses, before anything is
+    /// put there: whoever knows of pages may choose them.
     ///
     /// # Errors
     /// [`StoredError`].
-    pub fn read_from(head: &Head, octets: u64, input: &mut impl Read) -> Result<Self, StoredError> {
+    pub fn read_from(
+        head: &Head,
+        octets: u64,
+        input: &mut impl Read,
+        room: impl Fn(Range<usize>),
+    ) -> Result<Self, StoredError> {
         let shape = &head.shape;
         // An arena's places have 32 bits, and so have all that lead to them.
         if shape.body_octets().checked_add(SUMS_OCTETS as u64) != Some(octets)
@@ -184,11 +191,14 @@ impl ZoneImage {
         let mut body = Body { input, sums: Sums::default() };
         // The system hands out zeros when they are read into, and not before.
         let mut arena = vec![0; shape.arena as usize].into_boxed_slice();
+        let place = arena.as_ptr_range();
+        room(place.start as usize..place.end as usize);
         for piece in arena.chunks_mut(PIECE) {
             body.input.read_exact(piece)?;
             body.sums.update(piece);
         }
         let mut table = Table::reader(shape.buckets as usize);
+        room(table.place());
         body.octets(shape.buckets * BUCKET_OCTETS as u64, &mut |piece| table.extend(piece))?;
         let nsec = nsec::Chain::from_parts(body.u64s(shape.nsec)?, body.u32s(shape.nsec)?);
         let nsec3 = match &shape.nsec3 {

@@ -93,6 +93,12 @@ pub(crate) struct TableReader {
 }
 
 impl TableReader {
+    /// Where it will stand in memory, as addresses.
+    pub(crate) fn place(&self) -> std::ops::Range<usize> {
+        let start = self.buckets.as_ptr() as usize;
+        start..start + self.buckets.capacity() * size_of::<Bucket>()
+    }
+
     /// Takes whole buckets, as they were written.
     pub(crate) fn extend(&mut self, octets: &[u8]) {
         self.buckets.extend(octets.as_chunks().0.iter().map(Bucket::from_octets));

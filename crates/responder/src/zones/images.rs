@@ -36,6 +36,7 @@ pub(super) use note::Note;
 use writer::{Job, Writer};
 
 use super::{hexadecimal, random_words};
+use crate::pages;
 
 /// What image files are called behind the zone's name.
 const SUFFIX: &str = ".image";
@@ -199,7 +200,7 @@ fn read_octets(
     if !wanted(&note) {
         return Ok(None);
     }
-    let image = ZoneImage::read_from(&head, all.saturating_sub(octets), input)?;
+    let image = ZoneImage::read_from(&head, all.saturating_sub(octets), input, pages::expect)?;
     Ok(Some(Kept { image, note }))
 }
 

@@ -47,7 +47,7 @@ fn read(key: HashKey, octets: &[u8]) -> Result<(Head, ZoneImage), StoredError> {
     let mut input = octets;
     let (head, read) = Head::read_from(key, &mut input)?;
     let left = (octets.len() as u64).saturating_sub(read);
-    let image = ZoneImage::read_from(&head, left, &mut input)?;
+    let image = ZoneImage::read_from(&head, left, &mut input, |_| ())?;
     Ok((head, image))
 }
 
@@ -100,7 +100,7 @@ fn lengths_that_nobody_can_mean_take_no_memory() {
     let left = stored(&image).len() as u64 - octets;
     for (arena, buckets) in [(u64::MAX, 1), (1 << 40, 1), (64, u64::MAX / 64), (0, u64::MAX)] {
         (head.shape.arena, head.shape.buckets) = (arena, buckets);
-        assert!(ZoneImage::read_from(&head, left, &mut std::io::repeat(0)).is_err());
+        assert!(ZoneImage::read_from(&head, left, &mut std::io::repeat(0), |_| ()).is_err());
     }
 }
 
@@ -123,7 +123,7 @@ fn look_ups_in_an_image_that_somebody_made_up_end() {
         let sums = Sums::of(&made_up[start..end]);
         made_up[end..].copy_from_slice(&sums);
         let mut body = &made_up[start..];
-        let image = ZoneImage::read_from(&head, body.len() as u64, &mut body).unwrap();
+        let image = ZoneImage::read_from(&head, body.len() as u64, &mut body, |_| ()).unwrap();
         for number in 0..60 {
             let mut name = HashedName::default();
             name.set(&wire(&format!("h{number}.example."))).unwrap();
