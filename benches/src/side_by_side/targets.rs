@@ -138,10 +138,12 @@ impl List<'_> {
     fn tcp(&mut self) {
         let kept = self.ratio("tcp-20", Pharos, Gdnsd);
         self.ratio_line(4, "TCP, 20 connections: CPU beside gdnsd", kept, Bound::AtMost(1.0));
-        for peer in [Gdnsd, Nsd, Knot, Bind] {
-            let each = self.ratio("tcp-each", Pharos, peer);
-            let what = format!("TCP, a connection per query: CPU beside {}", peer.title());
-            self.ratio_line(4, &what, each, Bound::AtMost(1.0));
+        for case in CASES.iter().filter(|case| matches!(case.tool, Tool::KxdpgunTcp(_))) {
+            for peer in [Gdnsd, Nsd, Knot, Bind] {
+                let each = self.ratio(case.name, Pharos, peer);
+                let what = format!("{}: CPU beside {}", case.title, peer.title());
+                self.ratio_line(4, &what, each, Bound::AtMost(1.0));
+            }
         }
     }
 
