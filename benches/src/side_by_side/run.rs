@@ -133,12 +133,11 @@ impl Plan {
         }
         if reloads {
             for round in 0..self.rounds {
-                let issue = if round % 2 == 0 { Issue::Changed } else { Issue::First };
                 let reloading = |running: &&mut Running| {
                     starting.contains(&running.server) && running.server != Server::PharosImage
                 };
                 for running in up.iter_mut().filter(reloading) {
-                    reload(running, &data, (round, issue), results)?;
+                    reload(running, &data, round, results)?;
                 }
             }
         }
@@ -243,11 +242,12 @@ fn start(running: &mut Running, set: Set, round: u32, results: &mut Results) -> 
 fn reload(
     running: &mut Running,
     data: &Data,
-    (round, issue): (u32, Issue),
+    round: u32,
     results: &mut Results,
 ) -> Result<(), BenchError> {
     let server = running.server.label();
-    let Some(figures) = running.reload(data, FIRST_SERIAL + 1 + round, issue)? else {
+    let issues = [Issue::Changed, Issue::First];
+    let Some(figures) = running.reload(data, FIRST_SERIAL + 1 + 2 * round, issues)? else {
         println!("{round} reload           {server:11} has not shown the new serial");
         return Ok(());
     };

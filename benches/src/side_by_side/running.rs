@@ -169,40 +169,52 @@ impl Running {
         }
     }
 
-    /// Replaces the zone, tells the server, and asks for the serial all the time until it is the new one.
+    /// Has the zone replaced and read twice: once while answers are watched, then, with serial and content of the next,
+    /// while memory is. Who does both at once waits for itself, and takes that for a pause of the server.
     pub(super) fn reload(
         &mut self,
         data: &Data,
         serial: u32,
-        issue: Issue,
+        [first, second]: [Issue; 2],
     ) -> Result<Option<ReloadFigures>, BenchError> {
+        let processes = self.processes();
+        let used = proc::cpu(&processes);
+        let Some((took, gap)) = self.reload_once(data, serial, first)? else { return Ok(None) };
+        let cpu = (proc::cpu(&self.processes()) - used).total();
+        let (root, finished) = (self.process.as_ref().map(Child::id).unwrap_or_default(), AtomicBool::new(false));
+        let peak = std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| peak_of(root, &finished));
+            let reloaded = self.reload_once(data, serial + 1, second);
+            finished.store(true, Ordering::Relaxed);
+            let peak = watcher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            reloaded.map(|reloaded| reloaded.map(|_| peak))
+        })?;
+        Ok(peak.map(|peak| ReloadFigures {
+            seconds: took.as_secs_f64(),
+            cpu_seconds: cpu.as_secs_f64(),
+            longest_gap_ms: gap.as_secs_f64() * 1e3,
+            peak_mib: peak.proportional,
+        }))
+    }
+
+    /// Replaces the zone, tells the server, and asks for the serial all the time until it is the new one and a while
+    /// longer: how long it took, and the longest gap between answers.
+    fn reload_once(
+        &mut self,
+        data: &Data,
+        serial: u32,
+        issue: Issue,
+    ) -> Result<Option<(Duration, Duration)>, BenchError> {
         let Some(zone) = self.own_zone.clone() else { return Ok(None) };
-        let (new, name) = (zone.with_extension("new"), self.names[0].clone());
+        let new = zone.with_extension("new");
         data.write_big(serial, issue, &new)
             .and_then(|()| fs::rename(&new, &zone))
             .map_err(cannot(format!("replace {}", zone.display())))?;
-        let processes = self.processes();
-        let used = proc::cpu(&processes);
-        let finished = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let (root, finished) = (self.process.as_ref().map(Child::id).unwrap_or_default(), &finished);
-            let watcher = scope.spawn(move || peak_of(root, finished));
-            let begin = Instant::now();
-            let told = self.tell_to_reload();
-            let watched = told.map(|mut told| {
-                let watched = watch(&mut self.probe, &name, serial, begin);
-                let _ = told.as_mut().map(Child::wait);
-                watched
-            });
-            finished.store(true, Ordering::Relaxed);
-            let peak = watcher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok(watched?.map(|(took, gap)| ReloadFigures {
-                seconds: took.as_secs_f64(),
-                cpu_seconds: (proc::cpu(&self.processes()) - used).total().as_secs_f64(),
-                longest_gap_ms: gap.as_secs_f64() * 1e3,
-                peak_mib: peak.proportional,
-            }))
-        })
+        let begin = Instant::now();
+        let mut told = self.tell_to_reload()?;
+        let watched = watch(&mut self.probe, &self.names[0], serial, begin);
+        let _ = told.as_mut().map(Child::wait);
+        Ok(watched)
     }
 
     fn tell_to_reload(&self) -> Result<Option<Child>, BenchError> {
