@@ -43,12 +43,24 @@ pub struct Explanation {
     pub returns: ReturnsView,
     /// What would change the level, and when: never empty.
     pub next_changes: Vec<NextChange>,
+    /// What neighbours and other announcers were told; the policy knows none, whoever announces fills it in.
+    #[serde(default)]
+    pub told: Vec<Told>,
     /// The last transitions, newest first, at most [`HISTORY`](crate::preference::HISTORY).
     pub history: Vec<Transition>,
 }
 
+/// What one neighbour or announcer was told of a prefix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Who: `bgp 10.0.0.1`, `bird`, `exec NAME`.
+    pub who: String,
+    /// What, in words: a route with its attributes, or nothing.
+    pub text: String,
+}
+
 /// The cap on returns as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReturnsView {
     /// Returns within the time that counts.
     pub counted: usize,
@@ -110,6 +122,16 @@ pub struct NextChange {
     pub when: String,
 }
 
+impl NextChange {
+    /// When it would come, as a person reads it.
+    pub fn condition(&self) -> String {
+        match self.after {
+            Some(left) => format!("in {}: {}", Age(left), self.when),
+            None => self.when.clone(),
+        }
+    }
+}
+
 /// One change of level.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transition {
@@ -134,10 +156,7 @@ impl fmt::Display for Explanation {
         }
         writeln!(f, "what would change it")?;
         for change in &self.next_changes {
-            match change.after {
-                Some(left) => writeln!(f, "  {:<11} in {}: {}", change.to, Age(left), change.when)?,
-                None => writeln!(f, "  {:<11} {}", change.to, change.when)?,
-            }
+            writeln!(f, "  {:<11} {}", change.to, change.condition())?;
         }
         match self.hold_down_left {
             Some(left) => writeln!(f, "hold-down {} ({} left)", Age(self.hold_down), Age(left))?,
@@ -146,6 +165,13 @@ impl fmt::Display for Explanation {
         let ReturnsView { counted, most, within_seconds } = self.returns;
         let within = Age(Duration::try_from_secs_f64(within_seconds).unwrap_or_default());
         writeln!(f, "returns {counted} of {most} within {within}")?;
+        if let Some(left) = self.grace_left {
+            writeln!(f, "grace {} left", Age(left))?;
+        }
+        writeln!(f, "told")?;
+        for told in &self.told {
+            writeln!(f, "  {told}")?;
+        }
         writeln!(f, "signals")?;
         for signal in &self.signals {
             writeln!(f, "  {signal}")?;
@@ -169,6 +195,21 @@ impl fmt::Display for SignalView {
             None => write!(f, "; nothing seen yet")?,
         }
         if self.progress.is_empty() { Ok(()) } else { write!(f, " ({})", self.progress) }
+    }
+}
+
+impl fmt::Display for NextChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.after {
+            Some(left) => write!(f, "{} in {}: {}", self.to, Age(left), self.when),
+            None => write!(f, "{}: {}", self.to, self.when),
+        }
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.who, self.text)
     }
 }
 
@@ -265,6 +306,7 @@ mod tests {
             hold_down: Duration::from_secs(10),
             returns: ReturnsView { counted: 1, most: 10, within_seconds: 3600.0 },
             next_changes: vec![NextChange { to: Level::Normal, after: None, when: "probes pass".into() }],
+            told: vec![Told { who: "bgp 10.0.0.1".into(), text: "nothing".into() }],
             history: vec![Transition {
                 age: Duration::from_millis(12_300),
                 from: Level::Normal,
@@ -276,8 +318,14 @@ mod tests {
         assert!(json.contains("\"level_age_seconds\":12.3"), "{json}");
         assert_eq!(serde_json::from_str::<Explanation>(&json).unwrap(), explanation);
         let text = explanation.to_string();
-        for part in ["192.0.2.0/24 is withdrawn", "because", "signals", "last changes", "normal -> withdrawn"]
-        {
+        for part in [
+            "192.0.2.0/24 is withdrawn",
+            "because",
+            "signals",
+            "last changes",
+            "normal -> withdrawn",
+            "bgp 10.0.0.1: nothing",
+        ] {
             assert!(text.contains(part), "{part} missing in:\n{text}");
         }
     }

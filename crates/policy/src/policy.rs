@@ -528,6 +528,11 @@ impl Policy {
         }
     }
 
+    /// How long a prefix has had its level.
+    pub fn level_age(&self, prefix: Prefix, now: Duration) -> Option<Duration> {
+        Some(self.clock.max(now).saturating_sub(self.route(prefix)?.preference.since()))
+    }
+
     /// What is left of a prefix' hold-down, if one runs.
     pub fn hold_down_left(&self, prefix: Prefix, now: Duration) -> Option<Duration> {
         self.route(prefix)?.preference.hold_down_left(self.clock.max(now)).map(|(_, left)| left)

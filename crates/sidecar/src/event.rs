@@ -50,6 +50,13 @@ pub enum Event {
         /// Why.
         cause: String,
     },
+    /// A neighbour was told a route, or that it is gone.
+    Told {
+        /// The neighbour.
+        neighbour: String,
+        /// The route with its attributes, or the prefix and that it is withdrawn.
+        text: String,
+    },
     /// BFD with a neighbour is up.
     BfdUp {
         /// The neighbour.
@@ -116,6 +123,7 @@ impl fmt::Display for Event {
             Self::SessionDown { neighbour, cause } => {
                 write!(f, "neighbour {neighbour}: session down: {cause}")
             }
+            Self::Told { neighbour, text } => write!(f, "neighbour {neighbour}: told {text}"),
             Self::BfdUp { neighbour, text } => write!(f, "neighbour {neighbour}: BFD {text}"),
             Self::BfdDown { neighbour, cause } => write!(f, "neighbour {neighbour}: BFD down: {cause}"),
             Self::Drift { announcer, prefix, wanted, observed, why } => {

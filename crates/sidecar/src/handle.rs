@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pharos_policy::explain::{Explanation, SignalView};
+use pharos_policy::explain::{Explanation, SignalView, Told};
 use pharos_policy::policy::Input;
 use pharos_policy::{Health, Level, Prefix, PrefixError, Target};
 use thiserror::Error;
@@ -16,11 +16,11 @@ use tokio::sync::broadcast;
 use crate::announcer::drift::Drift;
 use crate::config::{Config, Mode, StartError};
 use crate::event::Event;
-use crate::keeper::{self, Keeper, Neighbour, View};
+use crate::keeper::{self, Keeper, Neighbour, Served, State, View};
 use crate::metrics::Scraped;
 use crate::status::{
     AlarmStatus, AnnouncerStatus, BfdStatus, DriftStatus, MOST_SIGNALS, NeighbourStatus, ObservedStatus,
-    PrefixStatus, Status, StatusMode, TransitionStatus,
+    PrefixStatus, ResponderStatus, Status, StatusMode, TransitionStatus,
 };
 use crate::threads::Threads;
 use crate::words::{self, Book};
@@ -159,17 +159,19 @@ impl Handle {
         signals.sort_by_key(SignalView::severity);
         let signals_omitted = signals.len().saturating_sub(MOST_SIGNALS);
         signals.truncate(MOST_SIGNALS);
-        let explain = |(prefix, _)| state.policy.explain(prefix, now);
+        let explain = |(prefix, _)| explain(&state, prefix, now);
         Status {
             node: self.config.node.clone(),
             site: self.config.site.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             mode: status_mode(self.config.mode),
+            taken_unix: words::since_1970().as_secs_f64(),
             uptime_seconds: now.as_secs_f64(),
             prefixes: state.policy.levels().filter_map(explain).map(prefix_status).collect(),
             drain: state.policy.drain_view(now),
             words: state.policy.word_views(now),
+            responder: state.served.as_ref().map(|served| responder_status(served, now)),
             neighbours: state.neighbours.iter().map(|neighbour| neighbour_status(neighbour, now)).collect(),
             announcers: state.announcers.iter().map(|view| announcer_status(view, now)).collect(),
             alarms: (state.policy.alarms())
@@ -197,9 +199,9 @@ impl Handle {
     /// Why a prefix, given as `ADDRESS/LENGTH`, has its level.
     pub fn why(&self, prefix: &str) -> Result<Explanation, WhyError> {
         let prefix: Prefix = prefix.parse()?;
-        self.keeper.explain(prefix).ok_or_else(|| {
-            let configured: Vec<_> =
-                self.keeper.state().policy.levels().map(|(prefix, _)| prefix.to_string()).collect();
+        let state = self.keeper.state();
+        explain(&state, prefix, self.keeper.clock.now()).ok_or_else(|| {
+            let configured: Vec<_> = state.policy.levels().map(|(prefix, _)| prefix.to_string()).collect();
             WhyError::NotConfigured { prefix, configured: configured.join(", ") }
         })
     }
@@ -336,6 +338,39 @@ fn data_groups(config: &Config) -> Vec<responder::Group> {
     config.groups.iter().map(group).collect()
 }
 
+/// Why a prefix has its level, with what was made of it.
+fn explain(state: &State, prefix: Prefix, now: Duration) -> Option<Explanation> {
+    let mut explanation = state.policy.explain(prefix, now)?;
+    explanation.told = told(state, prefix);
+    Some(explanation)
+}
+
+fn told(state: &State, prefix: Prefix) -> Vec<Told> {
+    let neighbours = state.neighbours.iter().map(|neighbour| {
+        let nothing = if neighbour.state.is_none() { "nothing, in a dry run" } else { "nothing" };
+        let text = neighbour.told_of(prefix).unwrap_or(nothing).to_owned();
+        Told { who: format!("bgp {}", neighbour.name), text }
+    });
+    let announcers = state.announcers.iter().flat_map(|view| {
+        let of_it = view.observed.iter().filter(move |(observed, _)| *observed == prefix);
+        of_it.map(|(_, text)| Told { who: view.name.clone(), text: text.clone() })
+    });
+    neighbours.chain(announcers).collect()
+}
+
+fn responder_status(served: &Served, now: Duration) -> ResponderStatus {
+    ResponderStatus {
+        age_seconds: now.saturating_sub(served.at).as_secs_f64(),
+        ready: served.ready,
+        zones_total: served.zones_total,
+        zones_live: served.zones_live,
+        zones_refused: served.zones_refused,
+        zones_not_loaded: served.zones_not_loaded,
+        zones: served.zones.to_vec(),
+        zones_omitted: served.zones_total.saturating_sub(served.zones.len() as u64),
+    }
+}
+
 fn prefix_status(explanation: Explanation) -> PrefixStatus {
     PrefixStatus {
         prefix: explanation.prefix,
@@ -344,7 +379,11 @@ fn prefix_status(explanation: Explanation) -> PrefixStatus {
         level_age_seconds: explanation.level_age.as_secs_f64(),
         reasons: explanation.reasons,
         hold_down_left_seconds: explanation.hold_down_left.map(|left| left.as_secs_f64()),
+        hold_down_seconds: explanation.hold_down.as_secs_f64(),
+        grace_left_seconds: explanation.grace_left.map(|left| left.as_secs_f64()),
+        returns: explanation.returns,
         next_changes: explanation.next_changes,
+        told: explanation.told,
     }
 }
 

@@ -28,6 +28,7 @@ use crate::config::Mode;
 use crate::event::Event;
 use crate::metrics::Metrics;
 use crate::record::Recorder;
+use crate::status::ZoneStatus;
 
 /// Events that a slow watcher may lag behind before it misses some; a night of flapping fits.
 const EVENTS: usize = 1024;
@@ -52,6 +53,15 @@ pub(crate) struct Neighbour {
     pub(crate) bfd: Option<BfdView>,
 }
 
+impl Neighbour {
+    /// What the neighbour was told of a prefix, with which every route begins.
+    pub(crate) fn told_of(&self, prefix: Prefix) -> Option<&str> {
+        let prefix = prefix.to_string();
+        let mut told = self.told.iter().map(String::as_str);
+        told.find(|line| line.split(' ').next() == Some(prefix.as_str()))
+    }
+}
+
 /// What is known about an announcer that is not our own BGP speaker.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
@@ -70,6 +80,19 @@ pub(crate) struct View {
     pub(crate) drift: Vec<Drift>,
 }
 
+/// What the responder told of itself when its status was last read.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    /// When that was.
+    pub(crate) at: Duration,
+    pub(crate) ready: bool,
+    pub(crate) zones_total: u64,
+    pub(crate) zones_live: u64,
+    pub(crate) zones_refused: u64,
+    pub(crate) zones_not_loaded: u64,
+    pub(crate) zones: Arc<[ZoneStatus]>,
+}
+
 /// A change of level that any prefix made.
 #[derive(Clone, Debug)]
 pub(crate) struct Past {
@@ -86,6 +109,8 @@ pub(crate) struct State {
     pub(crate) policy: Policy,
     pub(crate) neighbours: Vec<Neighbour>,
     pub(crate) announcers: Vec<View>,
+    /// `None` until the responder's status could be read.
+    pub(crate) served: Option<Served>,
     pub(crate) transitions: VecDeque<Past>,
     recorder: Option<Recorder>,
 }
@@ -122,6 +147,7 @@ impl Keeper {
                 policy,
                 neighbours,
                 announcers,
+                served: None,
                 transitions: VecDeque::new(),
                 recorder,
             }),
@@ -237,18 +263,19 @@ impl Keeper {
 
     /// Changes what is known about a neighbour; `event` is published with it.
     pub(crate) fn neighbour(&self, index: usize, event: Option<Event>, change: impl FnOnce(&mut Neighbour)) {
+        let mut events = Vec::from_iter(event);
         {
             let mut state = self.state();
             if let Some(neighbour) = state.neighbours.get_mut(index) {
+                let before = neighbour.told.clone();
                 change(neighbour);
+                events.extend(newly_told(neighbour, &before));
             }
-            if let Some(event) = &event {
+            for event in &events {
                 let _ = self.events.send(event.clone());
             }
         }
-        if let Some(event) = &event {
-            log(event);
-        }
+        events.iter().for_each(log);
     }
 
     /// Changes what is known about an announcer.
@@ -256,6 +283,12 @@ impl Keeper {
         if let Some(view) = self.state().announcers.get_mut(index) {
             change(view);
         }
+    }
+
+    /// Remembers what the responder told of itself.
+    pub(crate) fn served(&self, served: Served) {
+        // What it replaces is freed after the lock.
+        let _before = self.state().served.replace(served);
     }
 
     /// Tells the watchers and the log.
@@ -289,6 +322,21 @@ impl Keeper {
     pub(crate) fn since_tick(&self) -> Duration {
         self.clock.now().saturating_sub(Duration::from_millis(self.ticked_ms()))
     }
+}
+
+/// What a neighbour was told that it had not been told before. One without a session has forgotten everything, and
+/// was told nothing.
+fn newly_told(neighbour: &Neighbour, before: &[String]) -> Vec<Event> {
+    if neighbour.state != Some(SessionState::Established) || neighbour.told == before {
+        return Vec::new();
+    }
+    let prefix_of = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    let known: Vec<_> = neighbour.told.iter().map(|line| prefix_of(line)).collect();
+    let told = neighbour.told.iter().filter(|line| !before.contains(line)).cloned();
+    let gone = before.iter().map(|line| prefix_of(line)).filter(|prefix| !known.contains(prefix));
+    told.chain(gone.map(|prefix| format!("{prefix} withdrawn")))
+        .map(|text| Event::Told { neighbour: neighbour.name.clone(), text })
+        .collect()
 }
 
 /// The longest sleep of the ticker: a heartbeat for `/livez` even when no deadline is near.
@@ -330,6 +378,7 @@ fn log(event: &Event) {
         Event::Signal { signal, from, to, text } => tracing::info!(signal, %from, %to, text, "signal"),
         Event::SessionUp { neighbour, text } => tracing::info!(neighbour, text, "session up"),
         Event::SessionDown { neighbour, cause } => tracing::warn!(neighbour, cause, "session down"),
+        Event::Told { neighbour, text } => tracing::info!(neighbour, text, "told"),
         Event::BfdUp { neighbour, text } => tracing::info!(neighbour, text, "BFD up"),
         Event::BfdDown { neighbour, cause } => tracing::warn!(neighbour, cause, "BFD down"),
         Event::Drift { announcer, prefix, wanted, observed, why } => {

@@ -49,12 +49,14 @@ impl ProbeResult {
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     level: IntGaugeVec,
+    level_age: GaugeVec,
     hold_down_left: GaugeVec,
     transitions: IntCounterVec,
     probes: IntCounterVec,
     probe_seconds: HistogramVec,
     session: IntGaugeVec,
     session_flaps: IntCounterVec,
+    told: IntGaugeVec,
     bfd: IntGaugeVec,
     bfd_flaps: IntCounterVec,
     alarms: IntGaugeVec,
@@ -78,6 +80,11 @@ impl Metrics {
                 "Level in force: 0 normal, 1 degraded, 2 last-resort, 3 draining, 4 withdrawn.",
                 &["prefix", "group"],
             ),
+            level_age: GaugeVec::new(
+                Opts::new("pharos_sidecar_level_age_seconds", "How long the level has been in force."),
+                &["prefix"],
+            )
+            .expect("the name and labels are valid"),
             hold_down_left: GaugeVec::new(
                 Opts::new(
                     "pharos_sidecar_hold_down_left_seconds",
@@ -114,6 +121,11 @@ impl Metrics {
                 "pharos_sidecar_session_flaps_total",
                 "Established sessions lost since the start.",
                 &["neighbour", "remote_as"],
+            ),
+            told: gauge(
+                "pharos_sidecar_told",
+                "1 while the neighbour has been told a route for the prefix, and not that it is gone.",
+                &["neighbour", "remote_as", "prefix"],
             ),
             bfd: gauge(
                 "pharos_sidecar_bfd_up",
@@ -192,15 +204,17 @@ impl Metrics {
         self.bfd_flaps.with_label_values(&[name, remote_as.to_string().as_str()]).inc();
     }
 
-    fn collectors(&self) -> [&dyn Collector; 14] {
+    fn collectors(&self) -> [&dyn Collector; 16] {
         [
             &self.level,
+            &self.level_age,
             &self.hold_down_left,
             &self.transitions,
             &self.probes,
             &self.probe_seconds,
             &self.session,
             &self.session_flaps,
+            &self.told,
             &self.bfd,
             &self.bfd_flaps,
             &self.alarms,
@@ -237,6 +251,8 @@ impl Scraped {
             let rank = i64::try_from(level.rank()).unwrap_or(i64::MAX);
             metrics.level.with_label_values(&[text.as_str(), group]).set(rank);
             let left = state.policy.hold_down_left(prefix, now).unwrap_or_default();
+            let level_age = state.policy.level_age(prefix, now).unwrap_or_default();
+            metrics.level_age.with_label_values(&[text.as_str()]).set(level_age.as_secs_f64());
             metrics.hold_down_left.with_label_values(&[text.as_str()]).set(left.as_secs_f64());
         }
         let views = state.policy.signals(now);
@@ -251,6 +267,10 @@ impl Scraped {
             let labels = [neighbour.name.as_str(), remote_as.as_str()];
             let up = i64::from(neighbour.state == Some(SessionState::Established));
             metrics.session.with_label_values(&labels).set(up);
+            for (prefix, _) in state.policy.levels() {
+                let labels = [labels[0], labels[1], &prefix.to_string()];
+                metrics.told.with_label_values(&labels).set(i64::from(neighbour.told_of(prefix).is_some()));
+            }
             if let Some(bfd) = neighbour.bfd {
                 let up = i64::from(bfd.state == BfdState::Up);
                 metrics.bfd.with_label_values(&labels).set(up);

@@ -209,6 +209,7 @@ impl Client {
     fn learn(&mut self, asked: Duration, view: View) {
         self.measure(&view);
         self.judge_data(&view);
+        self.keeper.served(view.told(asked));
         let View { ready, zones_total, zones_live, zones, .. } = view;
         let text = format!("{zones_live} of {zones_total} zones live");
         self.observe(SignalId::Status, Observation::Pass(text.clone()));
@@ -372,6 +373,9 @@ mod tests {
             state,
             serial,
             refusal: Some("a.zone:3:7: no such type".into()),
+            refused_unix: None,
+            findings: Vec::new(),
+            records: 0,
             loaded_unix: None,
             signed: None,
         };

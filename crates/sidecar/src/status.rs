@@ -6,12 +6,15 @@
 
 use std::fmt;
 
-use pharos_policy::explain::{Age, NextChange, Reason, SignalView};
+use pharos_policy::explain::{Age, NextChange, Reason, ReturnsView, SignalView, Told};
 use pharos_policy::{DrainPhase, DrainView, Level, Prefix, WordView};
 use serde::{Deserialize, Serialize};
 
 /// Signals that are listed at most, those that are not good first; a group may require thousands of zones.
 pub const MOST_SIGNALS: usize = 200;
+
+/// Zones that are listed at most, those that somebody should look at first.
+pub const MOST_ZONES: usize = 200;
 
 /// Everything about a sidecar.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +29,9 @@ pub struct Status {
     pub pid: u32,
     /// Whether decisions are carried out.
     pub mode: StatusMode,
+    /// When this was taken, in seconds since 1970 by the clock of the host.
+    #[serde(default)]
+    pub taken_unix: f64,
     /// How long the sidecar has been running.
     pub uptime_seconds: f64,
     /// Every configured prefix.
@@ -36,6 +42,9 @@ pub struct Status {
     /// Holds and forced levels in force.
     #[serde(default)]
     pub words: Vec<WordView>,
+    /// What the responder told of itself when its status was last read; `None` if it never was.
+    #[serde(default)]
+    pub responder: Option<ResponderStatus>,
     /// Every configured neighbour.
     pub neighbours: Vec<NeighbourStatus>,
     /// Every other announcer.
@@ -76,8 +85,86 @@ pub struct PrefixStatus {
     pub reasons: Vec<Reason>,
     /// What is left of the hold-down.
     pub hold_down_left_seconds: Option<f64>,
+    /// How long a return waits at present.
+    #[serde(default)]
+    pub hold_down_seconds: f64,
+    /// What is left of the grace when the level will be worse but still announced.
+    #[serde(default)]
+    pub grace_left_seconds: Option<f64>,
+    /// How many returns are counted, and how many may be.
+    #[serde(default)]
+    pub returns: ReturnsView,
     /// What would change the level.
     pub next_changes: Vec<NextChange>,
+    /// What each neighbour and each other announcer was told.
+    #[serde(default)]
+    pub told: Vec<Told>,
+}
+
+/// The responder, as it told of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResponderStatus {
+    /// How long ago it did.
+    pub age_seconds: f64,
+    /// Whether it said to be ready.
+    pub ready: bool,
+    /// All its zones.
+    pub zones_total: u64,
+    /// Those whose newest data answer.
+    pub zones_live: u64,
+    /// Those whose newest data were refused, so that older ones answer.
+    pub zones_refused: u64,
+    /// Those that never had good data and answer SERVFAIL.
+    pub zones_not_loaded: u64,
+    /// Zones, those that somebody should look at first, at most [`MOST_ZONES`].
+    pub zones: Vec<ZoneStatus>,
+    /// Zones that are not listed.
+    pub zones_omitted: u64,
+}
+
+/// One zone, as the responder told of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneStatus {
+    /// Its name.
+    pub name: String,
+    /// `live`, `refused` (older data answer), `not_loaded` (SERVFAIL), or `unknown` to this version.
+    pub state: String,
+    /// The serial of the data that answer.
+    pub serial: Option<u32>,
+    /// Records that answer.
+    pub records: u64,
+    /// When the data that answer were loaded, in seconds since 1970.
+    pub loaded_unix: Option<u64>,
+    /// Why newer data were refused.
+    pub refusal: Option<String>,
+    /// Since when, in seconds since 1970.
+    pub refused_unix: Option<u64>,
+    /// When the first of its signatures ends, in seconds since 1970.
+    pub signatures_end_unix: Option<u64>,
+    /// What is wrong with the data that answer.
+    pub findings: Vec<String>,
+}
+
+impl ZoneStatus {
+    /// A sort key that puts first what somebody should look at.
+    pub fn severity(&self) -> u8 {
+        match self.state.as_str() {
+            "not_loaded" => 0,
+            "refused" => 1,
+            "live" if self.findings.is_empty() => 4,
+            "live" => 2,
+            _ => 3,
+        }
+    }
+
+    /// What answers, in words.
+    pub fn state_in_words(&self) -> &str {
+        match self.state.as_str() {
+            "not_loaded" => "not loaded, answers SERVFAIL",
+            "refused" => "push refused, old data answer",
+            other => other,
+        }
+    }
 }
 
 /// One neighbour.
@@ -225,14 +312,21 @@ impl fmt::Display for Status {
         for prefix in &self.prefixes {
             write!(f, "  {:<22} {:<11} {:>7}", prefix.prefix, prefix.level, age(prefix.level_age_seconds))?;
             writeln!(f, "  {}", prefix.reasons.first().map_or("", |reason| &reason.text))?;
+            if let Some(left) = prefix.hold_down_left_seconds {
+                writeln!(f, "    hold-down {} ({} left)", age(prefix.hold_down_seconds), age(left))?;
+            }
+            for change in &prefix.next_changes {
+                writeln!(f, "    would become {change}")?;
+            }
         }
         self.write_words(f)?;
+        self.write_zones(f)?;
         writeln!(f, "\nneighbours")?;
         for neighbour in &self.neighbours {
             write!(f, "  {} AS{} {}", neighbour.name, neighbour.remote_as, neighbour.state)?;
             writeln!(f, " for {}, lost {} times", age(neighbour.state_age_seconds), neighbour.flaps)?;
-            if let Some(cause) = neighbour.last_down.as_ref().filter(|_| neighbour.agreed.is_none()) {
-                writeln!(f, "    {cause}")?;
+            if let Some(cause) = &neighbour.last_down {
+                writeln!(f, "    last ended: {cause}")?;
             }
             if let Some(bfd) = &neighbour.bfd {
                 let BfdStatus { text, state_age_seconds, flaps, .. } = bfd;
@@ -294,6 +388,24 @@ impl fmt::Display for AnnouncerStatus {
 }
 
 impl Status {
+    /// How many zones there are, and those that are not as they should be; `pharos status` has all of them from the
+    /// responder itself.
+    fn write_zones(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(responder) = &self.responder else { return Ok(()) };
+        let ResponderStatus { zones_live, zones_refused, zones_not_loaded, age_seconds, .. } = responder;
+        write!(f, "\nzones, as the responder told {} ago: {zones_live} live", age(*age_seconds))?;
+        writeln!(f, ", {zones_refused} refused, {zones_not_loaded} not loaded")?;
+        for zone in responder.zones.iter().filter(|zone| zone.severity() < 4) {
+            let serial = zone.serial.map_or("none".to_owned(), |serial| serial.to_string());
+            writeln!(f, "  {} serial {serial}: {}", zone.name, zone.state_in_words())?;
+            let lines = zone.refusal.iter().flat_map(|text| text.lines());
+            for line in lines.chain(zone.findings.iter().map(String::as_str)) {
+                writeln!(f, "    {line}")?;
+            }
+        }
+        Ok(())
+    }
+
     fn write_words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.drain.is_none() && self.words.is_empty() {
             return Ok(());

@@ -28,9 +28,9 @@ impl Voice {
         }
     }
 
-    /// What the sidecar decided. Single signals stay for `status` and `why`.
+    /// What the sidecar decided. Single signals stay for `status` and `why`; what the collector was told it says itself.
     pub(super) fn sidecar(&self, event: &Event) {
-        if !matches!(event, Event::Signal { .. }) {
+        if !matches!(event, Event::Signal { .. } | Event::Told { .. }) {
             // An alarm may quote a whole diagnosis; the responder has shown it already.
             self.line("sidecar", event.to_string().lines().next().unwrap_or_default());
         }

@@ -43,6 +43,7 @@ impl Policy {
                 within_seconds: self.config.returns.within.as_secs_f64(),
             },
             next_changes: self.next_changes(route, now),
+            told: Vec::new(),
             history: preference.history(now),
         })
     }

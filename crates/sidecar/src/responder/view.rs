@@ -9,6 +9,9 @@ use std::time::Duration;
 use pharos_policy::load::{Heartbeat, Reading};
 use serde::Deserialize;
 
+use crate::keeper::Served;
+use crate::status::{MOST_ZONES, ZoneStatus};
+
 /// What is read of the responder's `/status`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -17,6 +20,8 @@ pub(super) struct View {
     pub(super) ready: bool,
     pub(super) zones_total: u64,
     pub(super) zones_live: u64,
+    pub(super) zones_refused: u64,
+    pub(super) zones_not_loaded: u64,
     pub(super) zones: Vec<ZoneView>,
     pub(super) zones_omitted: u64,
     pub(super) clock: ClockView,
@@ -34,6 +39,12 @@ pub(super) struct ZoneView {
     pub(super) serial: Option<u32>,
     #[serde(default)]
     pub(super) refusal: Option<String>,
+    #[serde(default)]
+    pub(super) refused_unix: Option<u64>,
+    #[serde(default)]
+    pub(super) findings: Vec<String>,
+    #[serde(default)]
+    pub(super) records: u64,
     #[serde(default)]
     pub(super) loaded_unix: Option<u64>,
     #[serde(default)]
@@ -69,6 +80,18 @@ pub(super) enum ZoneState {
     Other,
 }
 
+impl ZoneState {
+    /// The name, as the responder writes it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Refused => "refused",
+            Self::NotLoaded => "not_loaded",
+            Self::Other => "unknown",
+        }
+    }
+}
+
 /// A thread that answers.
 #[derive(Debug, Deserialize)]
 struct ThreadView {
@@ -97,6 +120,22 @@ struct QueueView {
 }
 
 impl View {
+    /// What people are told of the responder: zones that a person should look at first, the rest by name.
+    pub(super) fn told(&self, at: Duration) -> Served {
+        let mut zones: Vec<_> = self.zones.iter().map(ZoneView::told).collect();
+        zones.sort_by(|one, other| (one.severity(), &one.name).cmp(&(other.severity(), &other.name)));
+        zones.truncate(MOST_ZONES);
+        Served {
+            at,
+            ready: self.ready,
+            zones_total: self.zones_total,
+            zones_live: self.zones_live,
+            zones_refused: self.zones_refused,
+            zones_not_loaded: self.zones_not_loaded,
+            zones: zones.into(),
+        }
+    }
+
     /// Who empties the queues, and what was dropped from them.
     pub(super) fn reading(&self) -> Reading {
         let beat = |name: String, age_ms: u64| Heartbeat { name, age: Duration::from_millis(age_ms) };
@@ -114,6 +153,22 @@ impl View {
         let dropped: u64 = self.workers.iter().map(|it| it.socket_drops).sum();
         let drops = BTreeMap::from([("socket drops".to_owned(), dropped), ("ring drops".to_owned(), lost)]);
         Reading { drops, heartbeats }
+    }
+}
+
+impl ZoneView {
+    fn told(&self) -> ZoneStatus {
+        ZoneStatus {
+            name: self.name.clone(),
+            state: self.state.name().to_owned(),
+            serial: self.serial,
+            records: self.records,
+            loaded_unix: self.loaded_unix,
+            refusal: self.refusal.clone(),
+            refused_unix: self.refused_unix,
+            signatures_end_unix: self.signed.as_ref().map(|signed| signed.earliest_expiry_unix),
+            findings: self.findings.clone(),
+        }
     }
 }
 
