@@ -39,6 +39,8 @@ pub struct Page {
     pub status: u16,
     /// Media type.
     pub content_type: &'static str,
+    /// What a browser may do with it, as `Content-Security-Policy` says it; `None` where nothing is to be shown.
+    pub content_security_policy: Option<&'static str>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -46,7 +48,17 @@ pub struct Page {
 impl Page {
     /// Plain text.
     pub fn text(status: u16, text: impl Into<String>) -> Self {
-        Self { status, content_type: "text/plain; charset=utf-8", body: text.into().into_bytes() }
+        Self::plain(status, "text/plain; charset=utf-8", text.into().into_bytes())
+    }
+
+    /// A document for people, with status 200; `policy` says what a browser may fetch and run for it.
+    pub fn html(document: String, policy: &'static str) -> Self {
+        let page = Self::plain(200, "text/html; charset=utf-8", document.into_bytes());
+        Self { content_security_policy: Some(policy), ..page }
+    }
+
+    fn plain(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { status, content_type, content_security_policy: None, body }
     }
 
     /// A JSON document with status 200, or 500 with the reason when `value` has no JSON form.
@@ -54,7 +66,7 @@ impl Page {
         match serde_json::to_vec(value) {
             Ok(mut body) => {
                 body.push(b'\n');
-                Self { status: 200, content_type: "application/json", body }
+                Self::plain(200, "application/json", body)
             }
             Err(error) => Self::text(500, format!("this status has no JSON form: {error}\n")),
         }
@@ -151,9 +163,7 @@ impl Routes {
         self.page("/metrics", move |_| {
             let mut body = Vec::new();
             match TextEncoder::new().encode(&registry.gather(), &mut body) {
-                Ok(()) => {
-                    Page { status: 200, content_type: "text/plain; version=0.0.4; charset=utf-8", body }
-                }
+                Ok(()) => Page::plain(200, "text/plain; version=0.0.4; charset=utf-8", body),
                 Err(error) => Page::text(500, format!("the metrics cannot be printed: {error}\n")),
             }
         })
@@ -238,6 +248,12 @@ async fn respond(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(page.content_type));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    // What a browser is shown is what we call it, whatever it looks like.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    if let Some(policy) = page.content_security_policy {
+        headers.insert(header::CONTENT_SECURITY_POLICY, header::HeaderValue::from_static(policy));
+        headers.insert(header::REFERRER_POLICY, header::HeaderValue::from_static("no-referrer"));
+    }
     if page.status == 405 {
         headers.insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
     }

@@ -10,6 +10,7 @@ use pharos_ops::control::{Reply, Request};
 use pharos_ops::http::{self, Page, Readiness, Routes};
 use pharos_ops::logging;
 use pharos_responder::{Handle as ResponderHandle, Responder, StatusFilter};
+use pharos_sidecar::page::{self, Refresh};
 use pharos_sidecar::{Handle as SidecarHandle, Level, Sidecar, WordError};
 use prometheus::Registry;
 use serde_json::json;
@@ -222,7 +223,7 @@ fn sidecar_routes(handle: &SidecarHandle) -> Result<Routes, Failure> {
     let registry = Registry::new();
     handle.register(&registry).map_err(|error| Failure::from_error(&error))?;
     logging::register(&registry).map_err(|error| Failure::from_error(&error))?;
-    let (live, ready, status) = (handle.clone(), handle.clone(), handle.clone());
+    let (live, ready, status, shown) = (handle.clone(), handle.clone(), handle.clone(), handle.clone());
     Ok(Routes::new("pharos sidecar")
         .metrics(registry)
         .page("/livez", move |_| match live.live() {
@@ -232,6 +233,10 @@ fn sidecar_routes(handle: &SidecarHandle) -> Result<Routes, Failure> {
         .readiness(move || match ready.ready() {
             Ok(()) => Readiness::Ready,
             Err(why) => Readiness::NotReady(vec![why]),
+        })
+        .page("/", move |query| {
+            let refresh = Refresh::of_query(query.all("refresh").next());
+            Page::html(page::html(&shown.status(), refresh), page::CONTENT_SECURITY_POLICY)
         })
         .page("/status", move |_| Page::json(&status.status())))
 }

@@ -19,6 +19,7 @@
 //! * the keeper: owns the policy and the clock, and publishes what changes;
 //! * the recorder: everything that the policy hears goes into a bounded pair of files, for replays;
 //! * the words: what the operator said is written down and survives a restart;
+//! * the status, and the page that shows it to people;
 //! * the announcers: each reconciles what it observes with what was decided, and reports drift. Our own BGP
 //!   speaker has one session per neighbour. The session is the lease: when this process dies, the kernel
 //!   closes it and the route goes. There is no graceful restart. What the death of this process means to the
@@ -50,6 +51,7 @@ mod handle;
 mod host;
 mod keeper;
 mod metrics;
+pub mod page;
 mod probe;
 mod record;
 mod responder;

@@ -1,0 +1,476 @@
+//! The sections of the page, from the top.
+//!
+//! Every table has a caption and heads, every section a heading that links can name. A list that is empty says so: a
+//! section that is missing would leave open whether nothing is wrong or nothing is known.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use pharos_policy::explain::{Age, ReturnsView, SignalView};
+use pharos_policy::{DrainPhase, Health, Level};
+
+use super::Refresh;
+use super::html::Html;
+use super::time::Utc;
+use crate::status::{
+    AnnouncerStatus, DriftStatus, NeighbourStatus, PrefixStatus, ResponderStatus, Status, StatusMode,
+    ZoneStatus,
+};
+
+/// What a session is called while it carries routes.
+const ESTABLISHED: &str = "Established";
+
+/// All prefixes in one sentence, the worst first.
+pub(super) fn standing(status: &Status) -> String {
+    let all = status.prefixes.len();
+    let count = |level| status.prefixes.iter().filter(|prefix| prefix.level == level).count();
+    let worse = Level::ALL.into_iter().rev().filter(|level| *level != Level::Normal);
+    let parts: Vec<_> = worse.map(|level| (count(level), level)).filter(|(count, _)| *count > 0).collect();
+    let mode = if status.mode == StatusMode::DryRun { "Dry run: " } else { "" };
+    let prefixes = if all == 1 { "prefix" } else { "prefixes" };
+    match parts.split_first() {
+        None if all == 1 => format!("{mode}the one prefix is normal"),
+        None if all == 2 => format!("{mode}both prefixes are normal"),
+        None => format!("{mode}all {all} {prefixes} are normal"),
+        Some(((first, level), rest)) => {
+            let mut text = format!("{mode}{first} of {all} {prefixes} {level}");
+            for (count, level) in rest {
+                text += &format!(", {count} {level}");
+            }
+            text
+        }
+    }
+}
+
+pub(super) fn node(status: &Status) -> String {
+    format!("{}.{}", status.node, status.site)
+}
+
+pub(super) fn header(page: &mut Html, status: &Status, standing: &str, refresh: Refresh) {
+    page.raw("<header>\n<p class=\"node\"><span>").text(node(status)).raw("</span> Pharos sidecar</p>\n");
+    let worst = status.prefixes.iter().map(|prefix| prefix.level).max().unwrap_or(Level::Normal);
+    page.raw("<h1 class=\"").raw(class_of_level(worst)).within("\">", standing, "</h1>\n");
+    if status.mode == StatusMode::DryRun {
+        page.raw("<p class=\"notice\">Dry run: this sidecar decides and reports, and tells no neighbour anything.</p>\n");
+    }
+    page.raw("<p class=\"meta\">As of ").within(
+        "<time>",
+        Utc::before(status.taken_unix, 0.0),
+        "</time>, up ",
+    );
+    page.text(age(status.uptime_seconds))
+        .raw("; pharos ")
+        .text(&status.version)
+        .raw(", pid ")
+        .text(status.pid);
+    match refresh {
+        Refresh::ByHand => {
+            page.raw(". <a href=\"/?refresh=").text(Refresh::OFFERED).raw("\">Reload every ");
+            page.text(Refresh::OFFERED).raw(" seconds</a></p>\n");
+        }
+        Refresh::EverySeconds(seconds) => {
+            page.raw(". This page reloads every ").text(seconds);
+            page.raw(" seconds. <a href=\"/\">Let it stand still</a></p>\n");
+        }
+    }
+    page.raw(
+        "<nav aria-label=\"On this page\">\n<a href=\"#prefixes\">Prefixes</a>\n<a href=\"#alarms\">Alarms (",
+    );
+    page.text(status.alarms.len()).raw(")</a>\n<a href=\"#orders\">Orders (").text(orders_in_force(status));
+    page.raw(")</a>\n<a href=\"#neighbours\">Neighbours</a>\n<a href=\"#zones\">Zones</a>\n");
+    page.raw("<a href=\"#signals\">Signals</a>\n<a href=\"#changes\">Last changes</a>\n</nav>\n</header>\n");
+}
+
+pub(super) fn prefixes(page: &mut Html, status: &Status) {
+    page.raw(
+        "<section aria-labelledby=\"prefixes\">\n<h2 id=\"prefixes\">Prefixes</h2>\n<div class=\"cards\">\n",
+    );
+    for prefix in &status.prefixes {
+        one_prefix(page, status, prefix);
+    }
+    page.raw("</div>\n</section>\n");
+}
+
+fn one_prefix(page: &mut Html, status: &Status, prefix: &PrefixStatus) {
+    page.raw("<article class=\"card ").raw(class_of_level(prefix.level)).raw("\">\n");
+    page.within("<h3><span class=\"exact\">", prefix.prefix, "</span> ");
+    page.within("<span class=\"pill\">", prefix.level, "</span></h3>\n");
+    page.raw("<p class=\"verdict\"><strong>").raw(verdict(prefix.level, status.mode)).raw("</strong> for ");
+    page.text(age(prefix.level_age_seconds)).raw(", since ");
+    page.within("<time>", Utc::before(status.taken_unix, prefix.level_age_seconds), "</time>");
+    let mut reasons = prefix.reasons.iter();
+    if let Some(first) = reasons.next() {
+        page.within(": ", &first.text, ".");
+    }
+    page.raw("</p>\n<dl>\n");
+    list(
+        page,
+        "<dt>Also</dt>\n",
+        reasons.map(|reason| format!("{} (asks for {})", reason.text, reason.asks)),
+    );
+    list(page, "<dt>Would become</dt>\n", prefix.next_changes.iter());
+    page.raw("<dt>Hold-down</dt>\n<dd>").text(age(prefix.hold_down_seconds));
+    match prefix.hold_down_left_seconds {
+        Some(left) => page.within(", <strong>", age(left), " left</strong>"),
+        None => page.raw(", none running"),
+    };
+    let ReturnsView { counted, most, within_seconds } = prefix.returns;
+    page.raw("; ").text(counted).raw(" of ").text(most).raw(" returns within ").text(age(within_seconds));
+    page.raw("</dd>\n");
+    if let Some(left) = prefix.grace_left_seconds {
+        page.within("<dt>Grace</dt>\n<dd>", age(left), " left</dd>\n");
+    }
+    list(page, "<dt>Told</dt>\n", prefix.told.iter());
+    page.within("<dt>Group</dt>\n<dd>", &prefix.group, "</dd>\n</dl>\n</article>\n");
+}
+
+pub(super) fn alarms(page: &mut Html, status: &Status) {
+    page.raw("<section aria-labelledby=\"alarms\">\n<h2 id=\"alarms\">Alarms</h2>\n");
+    if status.alarms.is_empty() {
+        page.raw("<p class=\"none\">None in force.</p>\n");
+    } else {
+        page.raw("<ul class=\"list\">\n");
+        for alarm in &status.alarms {
+            page.within(
+                "<li class=\"warned\"><strong>",
+                &alarm.subject,
+                "</strong> <span class=\"aside\">for ",
+            );
+            page.text(age(alarm.age_seconds)).within("</span>\n<p>", &alarm.text, "</p></li>\n");
+        }
+        page.raw("</ul>\n");
+    }
+    page.raw("</section>\n");
+}
+
+fn orders_in_force(status: &Status) -> usize {
+    status.words.len() + usize::from(status.drain.is_some())
+}
+
+pub(super) fn orders(page: &mut Html, status: &Status) {
+    page.raw("<section aria-labelledby=\"orders\">\n<h2 id=\"orders\">Operator's orders</h2>\n");
+    if orders_in_force(status) == 0 {
+        page.raw("<p class=\"none\">None in force: levels follow the signals alone.</p>\n</section>\n");
+        return;
+    }
+    page.raw("<ul class=\"list\">\n");
+    if let Some(drain) = &status.drain {
+        page.within(
+            "<li class=\"draining\"><strong>Drained</strong> <span class=\"aside\">",
+            drain.phase.name(),
+            ", ",
+        );
+        page.text(age(drain.age_seconds)).raw(" ago</span>\n<p>By ");
+        author(page, &drain.words.author, &drain.words.text);
+        page.raw("</p>\n<p class=\"aside\">");
+        let left = |seconds: Option<f64>| age(seconds.unwrap_or_default());
+        match drain.phase {
+            DrainPhase::Draining => {
+                page.within("Withdrawn in ", left(drain.withdraw_after_seconds), " at the latest")
+            }
+            DrainPhase::Lingering => {
+                page.within("Withdrawn; keep answering for ", left(drain.linger_left_seconds), " at least")
+            }
+            DrainPhase::Done => page.raw("Withdrawn; this node may stop"),
+        };
+        match drain.expires_after_seconds {
+            Some(left) => page.within(". Ends by itself in ", age(left), ".</p></li>\n"),
+            None => page.raw(". Ends on the operator's word.</p></li>\n"),
+        };
+    }
+    for word in &status.words {
+        page.within("<li class=\"draining\"><strong>", &word.target, " ").text(&word.what);
+        page.within("</strong> <span class=\"aside\">", age(word.age_seconds), " ago</span>\n<p>By ");
+        author(page, &word.words.author, &word.words.text);
+        page.within(
+            "</p>\n<p class=\"aside\">Ends by itself in ",
+            age(word.expires_after_seconds),
+            ".</p></li>\n",
+        );
+    }
+    page.raw("</ul>\n</section>\n");
+}
+
+fn author(page: &mut Html, author: &str, text: &str) {
+    page.within("<strong><bdi>", author, "</bdi></strong>");
+    if !text.is_empty() {
+        page.within(": <bdi>", text, "</bdi>");
+    }
+}
+
+pub(super) fn neighbours(page: &mut Html, status: &Status) {
+    page.raw("<section aria-labelledby=\"neighbours\">\n<h2 id=\"neighbours\">Neighbours</h2>\n");
+    if status.neighbours.is_empty() {
+        page.raw("<p class=\"none\">None configured.</p>\n");
+    } else {
+        page.raw("<div class=\"cards\">\n");
+        for neighbour in &status.neighbours {
+            one_neighbour(page, neighbour);
+        }
+        page.raw("</div>\n");
+    }
+    page.raw("</section>\n");
+}
+
+fn one_neighbour(page: &mut Html, neighbour: &NeighbourStatus) {
+    let class = match neighbour.state.as_str() {
+        "dry-run" => "unknown",
+        ESTABLISHED if neighbour.drift.is_empty() => "good",
+        ESTABLISHED => "warned",
+        _ => "bad",
+    };
+    page.raw("<article class=\"card ").raw(class).raw("\">\n");
+    page.within("<h3><span class=\"exact\">", &neighbour.name, "</span> ");
+    page.within("<span class=\"aside\">AS", neighbour.remote_as, "</span> ");
+    page.within("<span class=\"pill\">", &neighbour.state, "</span></h3>\n<dl>\n");
+    page.within("<dt>Session</dt>\n<dd>", &neighbour.state, " for ");
+    page.text(age(neighbour.state_age_seconds)).raw(", ").text(lost(neighbour.flaps));
+    if let Some(agreed) = &neighbour.agreed {
+        page.within("<br><span class=\"aside\">", agreed, "</span>");
+    }
+    page.raw("</dd>\n");
+    if let Some(cause) = &neighbour.last_down {
+        page.within("<dt>Last ended</dt>\n<dd>", cause, "</dd>\n");
+    }
+    if neighbour.told.is_empty() {
+        page.raw("<dt>Told</dt>\n<dd>nothing</dd>\n");
+    }
+    list(page, "<dt>Told</dt>\n", neighbour.told.iter());
+    if let Some(bfd) = &neighbour.bfd {
+        page.within("<dt>BFD</dt>\n<dd>", &bfd.text, ", for ");
+        page.text(age(bfd.state_age_seconds)).raw(", ").text(lost(bfd.flaps)).raw("</dd>\n");
+    }
+    drift(page, &neighbour.drift);
+    page.raw("</dl>\n</article>\n");
+}
+
+fn drift(page: &mut Html, drift: &[DriftStatus]) {
+    list(page, "<dt class=\"loud\">Not as decided</dt>\n", drift.iter());
+}
+
+pub(super) fn announcers(page: &mut Html, status: &Status) {
+    if status.announcers.is_empty() {
+        return;
+    }
+    page.raw("<section aria-labelledby=\"announcers\">\n<h2 id=\"announcers\">Other announcers</h2>\n<div class=\"cards\">\n");
+    for announcer in &status.announcers {
+        one_announcer(page, announcer);
+    }
+    page.raw("</div>\n</section>\n");
+}
+
+fn one_announcer(page: &mut Html, announcer: &AnnouncerStatus) {
+    let trouble = announcer.failing.is_some() || !announcer.drift.is_empty();
+    page.raw(if trouble { "<article class=\"card bad\">\n" } else { "<article class=\"card good\">\n" });
+    page.within("<h3><span class=\"exact\">", &announcer.name, "</span>");
+    if announcer.mode == StatusMode::DryRun {
+        page.raw(" <span class=\"pill\">dry run</span>");
+    }
+    page.within("</h3>\n<dl>\n<dt>State</dt>\n<dd>", &announcer.state, "</dd>\n");
+    if let Some(why) = &announcer.failing {
+        page.within("<dt class=\"loud\">Failing</dt>\n<dd>", why, "</dd>\n");
+    }
+    let observed = announcer.prefixes.iter().map(|it| format!("{} {}", it.prefix, it.observed));
+    list(page, "<dt>Observed</dt>\n", observed);
+    drift(page, &announcer.drift);
+    list(page, "<dt>Said last</dt>\n", announcer.said.iter());
+    page.within("<dt>When the sidecar dies</dt>\n<dd>", &announcer.death, "</dd>\n</dl>\n</article>\n");
+}
+
+pub(super) fn zones(page: &mut Html, status: &Status) {
+    page.raw("<section aria-labelledby=\"zones\">\n<h2 id=\"zones\">Zones</h2>\n");
+    match &status.responder {
+        Some(responder) => zone_table(page, status, responder),
+        None => {
+            page.raw("<p class=\"none\">Not known: the responder's status has not been read. ");
+            page.raw("Required zones are probed all the same, and stand under <a href=\"#signals\">Signals</a>.</p>\n");
+        }
+    }
+    page.raw("</section>\n");
+}
+
+fn zone_table(page: &mut Html, status: &Status, responder: &ResponderStatus) {
+    let ready = if responder.ready { "ready" } else { "not ready" };
+    page.within("<p>The responder, ", ready, ", told ").text(age(responder.age_seconds)).raw(" ago of ");
+    page.text(responder.zones_total).raw(if responder.zones_total == 1 { " zone: " } else { " zones: " });
+    page.text(responder.zones_live).raw(" live, ").text(responder.zones_refused).raw(" refused, ");
+    page.text(responder.zones_not_loaded).raw(" not loaded.</p>\n");
+    if responder.zones.is_empty() {
+        return;
+    }
+    page.raw("<table>\n<caption>Zones, the worst first</caption>\n<thead><tr><th scope=\"col\">Zone, and what answers</th>");
+    page.raw("<th scope=\"col\" class=\"number\">Serial</th>");
+    page.raw("<th scope=\"col\" class=\"number\">Loaded</th></tr></thead>\n<tbody>\n");
+    for zone in &responder.zones {
+        one_zone(page, status, zone);
+    }
+    page.raw("</tbody>\n</table>\n");
+    if responder.zones_omitted > 0 {
+        page.within("<p class=\"aside\">And ", responder.zones_omitted, " more.</p>\n");
+    }
+}
+
+fn one_zone(page: &mut Html, status: &Status, zone: &ZoneStatus) {
+    let class = match zone.severity() {
+        0 => "bad",
+        1 | 2 => "warned",
+        3 => "unknown",
+        _ => "good",
+    };
+    let ago = |unix: u64| age(status.taken_unix - Duration::from_secs(unix).as_secs_f64());
+    page.raw("<tr class=\"").raw(class).within(
+        "\"><th scope=\"row\"><bdi class=\"exact\">",
+        &zone.name,
+        "</bdi>",
+    );
+    page.within(" <span class=\"state\">", zone.state_in_words(), "</span></th><td class=\"number\">");
+    match zone.serial {
+        Some(serial) => page.text(serial),
+        None => page.raw("none"),
+    };
+    page.raw("</td><td class=\"number\">");
+    match zone.loaded_unix {
+        Some(loaded) => page.text(ago(loaded)).raw(" ago"),
+        None => page.raw("never"),
+    };
+    page.raw("</td></tr>\n");
+    let ends = zone.signatures_end_unix.map(|end| (Utc(end), Utc::before(status.taken_unix, 0.0).0 >= end));
+    if zone.refusal.is_none() && zone.findings.is_empty() && ends.is_none() {
+        return;
+    }
+    page.raw("<tr class=\"more\"><td colspan=\"3\">");
+    if let Some(refusal) = &zone.refusal {
+        page.raw("Refused");
+        if let Some(since) = zone.refused_unix {
+            page.raw(" ").text(ago(since)).raw(" ago");
+        }
+        page.within(":\n<pre>", refusal, "</pre>");
+    }
+    for finding in &zone.findings {
+        page.within("<p>", finding, "</p>");
+    }
+    match ends {
+        Some((end, true)) => page.within("<p class=\"loud\">Signatures ended ", end, "</p>"),
+        Some((end, false)) => page.within("<p>Signatures end from ", end, "</p>"),
+        None => page,
+    };
+    page.raw("</td></tr>\n");
+}
+
+pub(super) fn signals(page: &mut Html, status: &Status) {
+    page.raw("<section aria-labelledby=\"signals\">\n<h2 id=\"signals\">Signals</h2>\n<table>\n");
+    page.raw(
+        "<caption>What is watched, the worst first</caption>\n<thead><tr><th scope=\"col\">Verdict</th>",
+    );
+    page.raw("<th scope=\"col\">Signal, and what was seen last</th><th scope=\"col\" class=\"number\">Seen</th></tr></thead>\n<tbody>\n");
+    for signal in &status.signals {
+        one_signal(page, signal);
+    }
+    page.raw("</tbody>\n</table>\n");
+    if status.signals_omitted > 0 {
+        page.within("<p class=\"aside\">And ", status.signals_omitted, " more.</p>\n");
+    }
+    page.raw("</section>\n");
+}
+
+fn one_signal(page: &mut Html, signal: &SignalView) {
+    page.raw("<tr class=\"").raw(class_of_health(signal.health)).raw("\"><td><span class=\"state\">");
+    page.text(signal.health).within(
+        "</span> <span class=\"aside\">for ",
+        Age(signal.health_age),
+        "</span></td>",
+    );
+    page.within("<th scope=\"row\"><bdi>", &signal.name, "</bdi><span class=\"seen\">");
+    match signal.last_age {
+        Some(_) => page.text(&signal.last),
+        None => page.raw("nothing seen yet"),
+    };
+    if !signal.progress.is_empty() {
+        page.within(" (", &signal.progress, ")");
+    }
+    page.raw("</span></th><td class=\"number\">");
+    match signal.last_age {
+        Some(last) => page.text(Age(last)).raw(" ago"),
+        None => page.raw("never"),
+    };
+    page.raw("</td></tr>\n");
+}
+
+pub(super) fn timeline(page: &mut Html, status: &Status) {
+    page.raw("<section aria-labelledby=\"changes\">\n<h2 id=\"changes\">Last changes</h2>\n");
+    if status.transitions.is_empty() {
+        page.raw("<p class=\"none\">None since the start.</p>\n</section>\n");
+        return;
+    }
+    page.raw("<ol class=\"timeline\">\n");
+    for past in &status.transitions {
+        page.raw("<li class=\"").raw(class_of_level(past.to)).raw("\">");
+        page.within("<p class=\"when\"><time>", Utc::before(status.taken_unix, past.age_seconds), "</time> ");
+        page.within("<span class=\"aside\">", age(past.age_seconds), " ago</span></p>");
+        page.within("<p class=\"what\"><span class=\"exact\">", past.prefix, "</span>: ");
+        page.text(past.from).within(" → <strong>", past.to, "</strong></p>");
+        page.within("<p>", &past.cause, "</p></li>\n");
+    }
+    page.raw("</ol>\n</section>\n");
+}
+
+pub(super) fn footer(page: &mut Html) {
+    page.raw("<footer>\n<p>The same as JSON: <a href=\"/status\">/status</a>. For Prometheus: ");
+    page.raw("<a href=\"/metrics\">/metrics</a>. On the node: <code>pharos status</code>, ");
+    page.raw("<code>pharos why PREFIX</code>. Times are those of this host's clock.</p>\n</footer>\n");
+}
+
+/// A term and its descriptions; nothing where there are none.
+fn list<T: Display>(page: &mut Html, term: &'static str, entries: impl Iterator<Item = T>) {
+    let mut entries = entries.peekable();
+    if entries.peek().is_some() {
+        page.raw(term);
+    }
+    for entry in entries {
+        page.within("<dd>", entry, "</dd>\n");
+    }
+}
+
+const fn verdict(level: Level, mode: StatusMode) -> &'static str {
+    match (mode, level) {
+        (_, Level::Withdrawn) => "Not announced",
+        (StatusMode::Announce, Level::Normal) => "Announced",
+        (StatusMode::Announce, Level::Degraded) => "Announced, and asking for less traffic,",
+        (StatusMode::Announce, Level::LastResort) => "Announced as a last resort",
+        (StatusMode::Announce, Level::Draining) => "Announced, and asking for no traffic,",
+        (StatusMode::DryRun, Level::Normal) => "Would be announced",
+        (StatusMode::DryRun, Level::Degraded) => "Would be announced, asking for less traffic,",
+        (StatusMode::DryRun, Level::LastResort) => "Would be announced as a last resort",
+        (StatusMode::DryRun, Level::Draining) => "Would be announced, asking for no traffic,",
+    }
+}
+
+const fn class_of_level(level: Level) -> &'static str {
+    match level {
+        Level::Normal => "good",
+        Level::Degraded | Level::LastResort => "warned",
+        Level::Draining => "draining",
+        Level::Withdrawn => "bad",
+    }
+}
+
+const fn class_of_health(health: Health) -> &'static str {
+    match health {
+        Health::Good => "good",
+        Health::Warned => "warned",
+        Health::Bad | Health::Expired => "bad",
+        Health::Unknown => "unknown",
+    }
+}
+
+fn lost(times: u64) -> String {
+    match times {
+        0 => "never lost".to_owned(),
+        1 => "lost once".to_owned(),
+        more => format!("lost {more} times"),
+    }
+}
+
+fn age(seconds: f64) -> Age {
+    Age(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
