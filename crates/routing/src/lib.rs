@@ -7,7 +7,7 @@
 //!
 //! What this crate refuses to do: to decide *whether* a route should be announced (that is `pharos-policy`), to
 //! open connections (that is the sidecar), and to be a router: it selects no routes, forwards none, and keeps
-//! none that a neighbour sends.
+//! none that a neighbour sends. [`origin`] says what RPKI data make of our own.
 //!
 //! Callers: the sidecar's `bgp` announcer, and the route collector of the demo and the tests, which is the same
 //! [`bgp::Session`] with [`bgp::Received::Report`].
@@ -17,6 +17,7 @@ pub mod bfd;
 pub mod bgp;
 mod community;
 mod jitter;
+pub mod origin;
 mod prefix;
 mod route;
 

@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Community, Family, LargeCommunity, Prefix};
 
 /// More prepends change nothing in practice and make the announcement fragile (long paths are filtered, and a
@@ -19,7 +21,7 @@ pub const MAX_LARGE_COMMUNITIES: usize = 50;
 
 /// A route to be announced. The fields may be set freely; [`Route::check`] says whether they can be sent, and
 /// a session does not take a route that cannot.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// The destination.
     pub prefix: Prefix,

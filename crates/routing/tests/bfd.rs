@@ -268,6 +268,26 @@ fn a_session_that_another_process_takes_over_stays_up_at_the_neighbour() {
 }
 
 #[test]
+fn signs_of_life_keep_the_neighbour_while_the_process_changes_and_it_can_be_taken_back() {
+    let mut pair = Pair::up();
+    pair.changes = Default::default();
+    // Another process reads what comes, and ends before it goes on.
+    let mut now = pair.now;
+    for _ in 0..20 {
+        let packet = pair.ends[0].sign_of_life().unwrap();
+        now += 300 * MS;
+        pair.ends[1].step(now, Input::Received(&packet), &mut Vec::new());
+    }
+    assert_eq!(pair.ends[1].state(), State::Up);
+    pair.ends[0].take_back(now);
+    pair.now = now;
+    pair.run(30 * SECOND);
+    assert_eq!(pair.states(), [State::Up; 2]);
+    assert_eq!(pair.changes, <[Vec<_>; 2]>::default());
+    assert_eq!(Session::new(config(7), now).unwrap().sign_of_life(), None, "only of one that is up");
+}
+
+#[test]
 fn time_that_goes_backwards_moves_nothing() {
     let mut pair = Pair::up();
     let due = pair.ends[0].next_deadline();

@@ -16,11 +16,13 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A packet without authentication.
 pub const PACKET_OCTETS: usize = 24;
 
 /// The state of a session, RFC 5880 §4.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum State {
     /// Taken down by a person.
     AdminDown,
@@ -69,7 +71,7 @@ impl fmt::Display for State {
 }
 
 /// Why a session went down last: a diagnostic code of RFC 5880 §4.1 and RFC 6428.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Diagnostic(u8);
 
 impl Diagnostic {

@@ -6,6 +6,8 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::packet::{Demand, Diagnostic, Packet, Sequence, State};
 use super::{ConfigError, SessionConfig};
 use crate::jitter::Jitter;
@@ -147,7 +149,7 @@ pub struct Counters {
 }
 
 /// A session's state for the process that takes it over; times are what is left of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Our name for the session.
     pub discriminator: NonZeroU32,
@@ -221,6 +223,21 @@ impl Session {
             neighbour_min_tx: self.neighbour.desired_min_tx,
             neighbour_min_rx: self.neighbour.required_min_rx,
             age: now.saturating_sub(self.since),
+        }
+    }
+
+    /// What keeps the neighbour from missing us while another process takes this session over: the packet of each
+    /// interval. Nothing unless the session is up.
+    pub fn sign_of_life(&self) -> Option<Packet> {
+        (self.state == State::Up).then(|| self.packet(Sequence::None))
+    }
+
+    /// The session goes on here after all: the neighbour gets its full detection time anew, since another process may
+    /// have read what it sent.
+    pub fn take_back(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+        if self.detect_at.is_some() {
+            self.detect_at = Some(self.now + self.detection_time());
         }
     }
 
@@ -392,7 +409,11 @@ impl Session {
 
     fn send(&mut self, sequence: Sequence, out: &mut Vec<Output>) {
         self.counters.sent += 1;
-        out.push(Output::Send(Packet {
+        out.push(Output::Send(self.packet(sequence)));
+    }
+
+    fn packet(&self, sequence: Sequence) -> Packet {
+        Packet {
             diagnostic: self.diagnostic,
             state: self.state,
             sequence,
@@ -403,6 +424,6 @@ impl Session {
             desired_min_tx: self.desired_min_tx(),
             required_min_rx: self.config.interval,
             required_min_echo_rx: Duration::ZERO,
-        }));
+        }
     }
 }

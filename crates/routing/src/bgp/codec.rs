@@ -99,6 +99,16 @@ impl Inbox {
         self.octets.clear();
     }
 
+    /// The part of a message that has arrived so far.
+    pub(crate) fn partial(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// Goes on from such a part.
+    pub(crate) fn resume(partial: Vec<u8>) -> Self {
+        Self { octets: partial }
+    }
+
     /// Takes octets from the front of `chunk` until one message is whole. `None` when the chunk is used up
     /// before that.
     pub(crate) fn next_frame(&mut self, chunk: &mut &[u8]) -> Result<Option<Frame>, Refusal> {

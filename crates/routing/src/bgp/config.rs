@@ -6,6 +6,8 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Families;
 
 /// The AS number that stands for one that two octets cannot hold (RFC 6793 §4.2.3).
@@ -67,7 +69,7 @@ pub enum Role {
 }
 
 /// Whether IPv4 routes may have an IPv6 next hop, RFC 8950.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExtendedNextHop {
     /// It is offered; such routes are told to a neighbour that offers it too.
     Offered,
@@ -76,7 +78,7 @@ pub enum ExtendedNextHop {
 }
 
 /// What our AS is to the neighbour's: a BGP Role of RFC 9234 §4.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Peering {
     /// We are a transit provider of the neighbour.
     Provider,

@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::config::{ExtendedNextHop, Peering};
 use super::notification::{Notification, Shutdown};
 use crate::{Community, Families, Family, LargeCommunity, Prefix};
@@ -135,7 +137,7 @@ pub enum Event {
 }
 
 /// What both sides agreed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Negotiated {
     /// The neighbour's AS number.
     pub peer_as: u32,
@@ -156,7 +158,7 @@ pub struct Negotiated {
 }
 
 /// The width of AS numbers in AS_PATH, RFC 6793.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AsNumbers {
     /// Both sides speak four octets.
     FourOctet,
@@ -165,7 +167,7 @@ pub enum AsNumbers {
 }
 
 /// Whether ROUTE-REFRESH was offered by both sides, RFC 2918.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RouteRefresh {
     /// Both sides offered it with marks around what is repeated, RFC 7313.
     Enhanced,
@@ -357,7 +359,7 @@ impl fmt::Display for Fault {
 }
 
 /// What a session has counted since it was made. Numbers wrap never in practice: 64 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
     /// Whole messages received.
     pub messages_received: u64,

@@ -18,6 +18,11 @@
 //! that two connections never collide (RFC 4271 §6.8). A driver that accepts gives a connection to the session only
 //! while [`Session::accepts_connection`], and answers any other with [`Session::rejection`].
 //!
+//! # A change of the process
+//!
+//! [`Session::snapshot`] gives an established session as plain values, and [`Session::resume`] goes on from them in
+//! another process that has the connection by then. The neighbour hears a KEEPALIVE, and no UPDATE.
+//!
 //! # Transitions
 //!
 //! "Pause" is Idle until a back-off has passed: connect-retry, doubled with each failure up to connect-retry-max, less
@@ -78,4 +83,4 @@ pub use event::{
     ReceivedRoute, RouteChange, RouteRefresh, State,
 };
 pub use notification::{Notification, Shutdown, ShutdownKind};
-pub use session::Session;
+pub use session::{Farewell, Session, Snapshot};

@@ -56,6 +56,11 @@ impl AdjRibOut {
         self.told.values()
     }
 
+    /// What the neighbour has been told already on a session that was taken over.
+    pub(crate) fn set_told(&mut self, routes: impl IntoIterator<Item = Route>) {
+        self.told = routes.into_iter().map(|route| (route.prefix, route.normalized())).collect();
+    }
+
     /// The difference in what the session carries; it counts as told from here on. What it cannot carry any more
     /// is withdrawn.
     pub(crate) fn take_difference(
@@ -177,6 +182,15 @@ mod tests {
         let over_ipv6 = Route { next_hop: "fd00::2".parse().unwrap(), ..route("192.0.2.0/24") };
         rib.set([over_ipv6]);
         let difference = rib.take_difference(Families::BOTH, |route| !route.needs_extended_next_hop());
+        assert_eq!((difference.withdraw.len(), difference.announce.len()), (1, 0));
+    }
+
+    #[test]
+    fn what_was_told_before_a_take_over_is_not_told_again() {
+        let mut rib = AdjRibOut::default();
+        rib.set_told([route("192.0.2.0/24"), route("198.51.100.0/24")]);
+        rib.set([route("192.0.2.0/24")]);
+        let difference = rib.take_difference(Families::BOTH, any);
         assert_eq!((difference.withdraw.len(), difference.announce.len()), (1, 0));
     }
 }

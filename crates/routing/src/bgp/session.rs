@@ -14,6 +14,10 @@ use super::notification::{self, Notification, Shutdown};
 use super::rib::AdjRibOut;
 use crate::{Families, Family, Prefix, Route, RouteError};
 
+mod snapshot;
+
+pub use snapshot::{Farewell, Snapshot};
+
 /// An attempt to connect may take this long, or a connect-retry time if that is longer. The first repetition of a
 /// lost SYN comes after one second and must have a chance.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
