@@ -11,7 +11,7 @@ mod common {
 }
 
 use common::stage::{NEXT_HOPS, PREFIXES, Stage};
-use pharos_tests::lab::{Bird, Daemon, Frr, observe, print_time, wait_for, wait_until};
+use pharos_tests::lab::{Bird, Daemon, Frr, observe, pharos_binary, print_time, wait_for, wait_until};
 use rustix::process::Signal;
 use std::path::Path;
 use std::time::Instant;
@@ -337,4 +337,113 @@ fn with_frr_a_frozen_process_is_seen_by_bfd_from_both_sides() {
     stage.start();
     let has = |frr: &Frr| frr_next_hops(frr, PREFIXES[0]).contains(&"10.0.0.2".to_owned());
     freeze_both(&mut stage, bfdd, &|| has(&frr));
+}
+
+/// A sidecar that took another's place, which the lab has not started itself: ends with the test.
+struct Adopted(i32);
+
+impl Adopted {
+    fn signal(&self, signal: Signal) {
+        let pid = rustix::process::Pid::from_raw(self.0).expect("a pid is positive");
+        // It has ended already where an error comes.
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+impl Drop for Adopted {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+/// `pharos hand-over` on the node: whether it succeeded, and what it said.
+fn hand_over(stage: &Stage) -> (bool, String) {
+    let control = stage.workspace.join("sidecar.sock");
+    let output = stage
+        .node
+        .command(pharos_binary().to_str().unwrap())
+        .args(["hand-over", "--json", "--control", control.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), said)
+}
+
+/// What BIRD has counted of a session since it began, and since when it and its BFD are what they are. An UPDATE that
+/// changes nothing counts there, too.
+fn counted(bird: &Bird, protocol: &str) -> Vec<String> {
+    let counts = bird.ask(&format!("show protocols all {protocol}"));
+    let counts = counts.into_iter().filter(|line| {
+        ["Import updates:", "Import withdraws:", "BGP state:", protocol]
+            .iter()
+            .any(|word| line.contains(word))
+    });
+    let bfd = bird.ask("show bfd sessions").into_iter().filter(|line| line.contains("10.0.0.2"));
+    // The last columns are intervals, which the neighbours may say anew.
+    counts.chain(bfd.map(|line| line.split_whitespace().take(4).collect::<Vec<_>>().join(" "))).collect()
+}
+
+#[test]
+#[ignore = "needs root and BIRD"]
+fn bird_hears_nothing_of_planned_restarts_with_bfd_and_md5_and_without() {
+    let fast = "bfd: {interval: 50ms, multiplier: 3}";
+    let mut stage = Stage::new(&neighbours(fast, ""));
+    let config = bird_config("bfd on;", "").replace("100 ms", "50 ms");
+    let bird = Bird::start(&stage.router, &stage.workspace, &config);
+    stage.start();
+    let bfd_is_up = |stage: &Stage| {
+        stage.neighbour("10.0.0.1").is_some_and(|n| n.pointer("/bfd/state").is_some_and(|s| s == "Up"))
+    };
+    wait_until("BFD is up", || bfd_is_up(&stage));
+    for protocol in ["over4", "over6"] {
+        wait_until("BIRD has both routes", || {
+            let routes = bird_routes(&bird, protocol);
+            PREFIXES.iter().all(|prefix| routes.contains(prefix))
+        });
+    }
+    let all = |bird: &Bird| [counted(bird, "over4"), counted(bird, "over6")];
+    let before = all(&bird);
+    assert!(before[0].iter().any(|line| line.contains("Up")), "BFD is counted: {before:?}");
+    let mut adopted: Vec<Adopted> = Vec::new();
+    for round in 0..5 {
+        let (done, said) = hand_over(&stage);
+        assert!(done, "{said}\n{}", stage.sidecar().log());
+        let result: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(result["sessions"], 2, "{said}");
+        adopted.push(Adopted(i32::try_from(result["pid"].as_i64().unwrap()).unwrap()));
+        wait_until("the next process answers", || {
+            stage.status().is_some_and(|status| status["pid"] == result["pid"])
+        });
+        assert!(bfd_is_up(&stage), "{}", stage.status_text());
+        assert_eq!(all(&bird), before, "round {round}\n{}", stage.sidecar().log());
+    }
+    // A configuration that is refused, and one that the next process cannot carry out: the last one goes on.
+    let pid = adopted.last().unwrap().0;
+    stage.configure("neighbours: [{address: 10.0.0.1, as: 0}]\n");
+    let (done, said) = hand_over(&stage);
+    assert!(!done && said.contains("RFC 7607"), "{said}");
+    let unknown =
+        neighbours("", "").replace("ttl-security", "local-address: 10.9.9.9\n    bfd: {}\n    ttl-security");
+    stage.configure(&unknown);
+    let (done, said) = hand_over(&stage);
+    assert!(!done && said.contains("10.9.9.9"), "{said}");
+    stage.configure(&neighbours(fast, ""));
+    // Whoever drove the sessions before does so no more: longer than the hold time of 9 s.
+    wait_until("the hold time has passed", || {
+        stage.status().is_some_and(|status| status["uptime_seconds"].as_f64().unwrap() > 10.0)
+    });
+    assert_eq!(stage.status().unwrap()["pid"], pid);
+    assert_eq!(all(&bird), before, "{}", stage.sidecar().log());
+    for line in stage.sidecar().log().lines().filter(|line| line.contains("held_ms")) {
+        println!("{line}");
+    }
+    // It really has them: what it says when it is stopped is heard.
+    adopted.last().unwrap().signal(Signal::TERM);
+    wait_until("BIRD is told why", || {
+        bird.ask("show protocols all over4").join("\n").contains("sidecar is stopping")
+    });
+    for protocol in ["over4", "over6"] {
+        wait_until("the routes are gone", || !bird_routes(&bird, protocol).contains(PREFIXES[0]));
+    }
 }

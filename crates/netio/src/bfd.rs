@@ -8,7 +8,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
@@ -87,6 +87,14 @@ impl Sender {
         Err(on_socket("send BFD from", from)(error))
     }
 
+    /// A socket that another process has opened, if it leads to `peer`, and comes from `source` where that is given.
+    pub fn inherited(descriptor: OwnedFd, source: Option<IpAddr>, peer: SocketAddr) -> Option<Self> {
+        let socket = UdpSocket::from(descriptor);
+        let leads_there = socket.peer_addr().is_ok_and(|address| address == peer);
+        let comes_from = |source| socket.local_addr().is_ok_and(|address| address.ip() == source);
+        (leads_there && source.is_none_or(comes_from)).then_some(Self(socket))
+    }
+
     /// Sends a datagram, or says why not. That nobody listens there (yet) is what the receiving side finds out.
     pub fn send(&self, octets: &[u8]) -> io::Result<()> {
         match self.0.send(octets) {
@@ -103,6 +111,19 @@ impl Sender {
 }
 
 impl AsFd for Receiver {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// One that another process has opened for the same address.
+impl From<OwnedFd> for Receiver {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self(descriptor.into())
+    }
+}
+
+impl AsFd for Sender {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -228,6 +249,23 @@ mod tests {
         assert_ne!(second.local().unwrap().port(), taken);
         let error = Sender::connect(Some("192.0.2.1".parse().unwrap()), to, &PORTS, 60_300).unwrap_err();
         assert!(error.remedy().unwrap().contains("192.0.2.1"), "{error}");
+    }
+
+    #[test]
+    fn sockets_that_another_process_opened_are_taken_where_they_fit() {
+        let (receiver, to) = receiver("127.0.0.1");
+        let here = Some("127.0.0.1".parse().unwrap());
+        let sender = Sender::connect(here, to, &PORTS, 60_400).unwrap();
+        let port = sender.local().unwrap().port();
+        let again = || sender.as_fd().try_clone_to_owned().unwrap();
+        let elsewhere = SocketAddr::new(to.ip(), to.port() ^ 1);
+        assert!(Sender::inherited(again(), here, elsewhere).is_none());
+        assert!(Sender::inherited(again(), Some("127.0.0.2".parse().unwrap()), to).is_none());
+        let inherited = Sender::inherited(again(), here, to).unwrap();
+        assert_eq!(inherited.local().unwrap().port(), port, "the port stays (RFC 5881 §4)");
+        let receiver = Receiver::from(receiver.as_fd().try_clone_to_owned().unwrap());
+        inherited.send(b"on").unwrap();
+        assert_eq!(next(&receiver).unwrap().0, b"on");
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! - the sidecar's BGP sessions: [`bgp`] (RFC 2385 signatures, RFC 5082 GTSM, source address);
 //! - the sidecar's `lease` announcer: [`markers`] sets addresses that end by themselves;
 //! - the sidecar's `exec` announcer: [`process`] ends a program with all that it started;
+//! - the sidecar's planned restart: [`handover`], by which its sockets reach the next process;
 //! - its BFD thread: [`bfd`] (RFC 5881: TTL 255, source ports) and [`urgency`], which asks for precedence;
 //! - whoever starts: [`lock`] refuses a second instance, which SO_REUSEPORT would let join in silence;
 //!   [`descriptors`] raises what the process may open; [`own_addresses`] tells probes of this host from strangers.
@@ -63,6 +64,7 @@ mod buffers;
 mod control;
 pub mod descriptors;
 mod error;
+pub mod handover;
 mod inbox;
 pub mod lock;
 pub mod markers;

@@ -6,7 +6,7 @@
 //! are at most [`LINE_OCTETS_AT_MOST`] long, must be whole within [`LINE_WAIT`], and places are few.
 //!
 //! [`server::ControlServer`] runs in `pharos serve`, `announce` and `demo`; [`client::call`] in `pharos
-//! reload`, `drain`, `undrain`, `why` and `status`.
+//! reload`, `hand-over`, `drain`, `undrain`, `why` and `status`.
 
 pub mod client;
 pub mod server;
@@ -30,6 +30,8 @@ pub enum Request {
     Status,
     /// Read the zones anew (responder).
     Reload,
+    /// Leave everything to the next version of this process, whose neighbours shall not notice (sidecar).
+    HandOver,
     /// Why a prefix is announced as it is (sidecar).
     Why {
         /// The prefix, like `192.0.2.0/24`.
@@ -85,7 +87,7 @@ pub struct Order {
 }
 
 /// The commands, as a refusal lists them.
-const COMMANDS: &str = "status, reload, why, drain, undrain, hold, force, release";
+const COMMANDS: &str = "status, reload, hand-over, why, drain, undrain, hold, force, release";
 
 impl Request {
     /// Reads a request line.
@@ -112,6 +114,7 @@ impl Request {
         let (request, keys): (_, &[&str]) = match command {
             "status" => (Self::Status, &[]),
             "reload" => (Self::Reload, &[]),
+            "hand-over" => (Self::HandOver, &[]),
             "why" => match text_of(&object, "prefix")? {
                 Some(prefix) => (Self::Why { prefix }, &["prefix"]),
                 None => {
@@ -164,6 +167,7 @@ impl Request {
         let object = match self {
             Self::Status => json!({"command": "status"}),
             Self::Reload => json!({"command": "reload"}),
+            Self::HandOver => json!({"command": "hand-over"}),
             Self::Why { prefix } => json!({"command": "why", "prefix": prefix}),
             Self::Drain { within, lasts, .. } => {
                 let mut drain = json!({"command": "drain"});
@@ -194,7 +198,7 @@ impl Request {
     /// Who wants it and why, where that is told.
     fn order(&self) -> Option<&Order> {
         match self {
-            Self::Status | Self::Reload | Self::Why { .. } => None,
+            Self::Status | Self::Reload | Self::HandOver | Self::Why { .. } => None,
             Self::Undrain(order)
             | Self::Drain { order, .. }
             | Self::Hold { order, .. }

@@ -71,6 +71,7 @@ pub(crate) enum Command {
     Force(Force),
     Release(Release),
     Reload(Reload),
+    HandOver(HandOver),
 }
 
 /// Which configuration files.
@@ -118,7 +119,8 @@ pub(crate) struct Serve {
 /// Keep the anycast routes announced exactly as far as the responder deserves (the sidecar).
 ///
 /// Probes the responder as a client would, decides for each prefix, and tells the BGP neighbours. Everything
-/// starts withdrawn. When this process ends, its sessions end, and its routes are gone.
+/// starts withdrawn. When this process ends, its sessions end, and its routes are gone; `pharos hand-over`, or SIGHUP,
+/// replaces it by its next version without that.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -127,6 +129,24 @@ Examples:
 pub(crate) struct Announce {
     #[command(flatten)]
     pub(crate) files: Files,
+    /// Take the place of the process that starts this one, which leaves its sessions on standard input.
+    #[arg(long, hide = true)]
+    pub(crate) take_over: bool,
+}
+
+/// Replace the running sidecar by the program and the configuration as they are now; no neighbour notices.
+///
+/// The running process starts its next version, which reads the configuration and then goes on with its BGP and BFD
+/// sessions, its decisions and your words; no UPDATE is sent for it. If the next version does not come up, nothing has
+/// changed, and this command says why. A session whose own settings have changed begins anew.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pharos hand-over                       after an upgrade, or a change of the configuration
+  pharos check-config && pharos hand-over")]
+pub(crate) struct HandOver {
+    #[command(flatten)]
+    pub(crate) socket: Socket,
 }
 
 /// See a whole node work on this machine: no privileges, no configuration, nothing left behind.
@@ -155,14 +175,25 @@ pub(crate) struct Demo {
 /// Check the configuration, say what it would do, and start nothing.
 ///
 /// Every finding names file, line, column and what to do. Warnings do not change the exit code.
+///
+/// With --vrps it also says of each prefix and anchor whether the route would be valid, invalid or not found under these
+/// RPKI data (RFC 6811). An invalid one is an error, exit code 2, because networks that validate drop it. A prefix that no
+/// ROA covers is a warning, and so is a ROA that allows more than is announced (RFC 9319).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   pharos check-config                   /etc/pharos/pharos.yaml and site.yaml
-  pharos check-config --config lab/     lab/pharos.yaml and lab/site.yaml")]
+  pharos check-config --config lab/     lab/pharos.yaml and lab/site.yaml
+  routinator vrps -f json -o vrps.json && pharos check-config --vrps vrps.json")]
 pub(crate) struct CheckConfig {
     #[command(flatten)]
     pub(crate) files: Files,
+    /// RPKI data as routinator and rpki-client export them, JSON or CSV.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) vrps: Option<PathBuf>,
+    /// The AS that the world sees as the origin [default: `local-as` of site.yaml].
+    #[arg(long, value_name = "AS", requires = "vrps")]
+    pub(crate) origin_as: Option<u32>,
 }
 
 /// Say what this configuration would have done with signals that sidecars recorded.

@@ -1,4 +1,4 @@
-//! The subcommands that talk to running processes: `status`, `why`, `drain`, `undrain`, `reload`.
+//! The subcommands that talk to running processes: `status`, `why`, `drain`, `undrain`, `reload`, `hand-over`.
 //!
 //! `status` reads the management pages, the others the control sockets. What the processes say is printed as
 //! they say it; when nobody answers, the message says who should, where, and how to look elsewhere.
@@ -22,6 +22,8 @@ use std::time::Duration;
 const WAIT: Duration = Duration::from_secs(15);
 /// A reload reads and compiles every changed zone, which takes seconds for a million records.
 const RELOAD_WAIT: Duration = Duration::from_secs(600);
+/// The next version reads its configuration, which takes it milliseconds, and has bounds of its own.
+const HANDOVER_WAIT: Duration = Duration::from_secs(60);
 
 /// Which process should answer.
 #[derive(Debug, Clone, Copy)]
@@ -250,6 +252,14 @@ pub(crate) async fn reload(args: &cli::Reload) -> Result<(), Failure> {
         (0, _) => Ok(()),
         (refused, not_loaded) => Err(Failure::failed(refusals(refused, not_loaded))),
     }
+}
+
+/// `pharos hand-over`.
+pub(crate) async fn hand_over(args: &cli::HandOver) -> Result<(), Failure> {
+    let result = ask(Process::Sidecar, &args.socket, &Request::HandOver, HANDOVER_WAIT).await?;
+    let summary = result.get("summary").and_then(Value::as_str).unwrap_or("handed over").to_owned();
+    tell(&args.socket, &result, &summary);
+    Ok(())
 }
 
 /// What became of zones whose newest data were refused, of which so many never had good data.

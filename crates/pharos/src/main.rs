@@ -21,6 +21,7 @@ mod print;
 mod serve;
 mod service;
 mod simulate;
+mod successor;
 mod view;
 mod zone;
 
@@ -78,6 +79,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Force(args) => on_runtime(client::force(args)),
         Command::Release(args) => on_runtime(client::release(args)),
         Command::Reload(args) => on_runtime(client::reload(args)),
+        Command::HandOver(args) => on_runtime(client::hand_over(args)),
     }
 }
 

@@ -151,7 +151,7 @@ impl fmt::Display for AlarmId {
 }
 
 /// An alarm in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
     /// What it is about.
     pub id: AlarmId,
@@ -190,6 +190,11 @@ impl Alarms {
                 Effect::Changed
             }
         }
+    }
+
+    /// An alarm that was in force before, with its age.
+    pub(crate) fn resume(&mut self, alarm: Alarm) {
+        self.in_force.insert(alarm.id.clone(), alarm);
     }
 
     pub(crate) fn get(&self, id: &AlarmId) -> Option<&Alarm> {

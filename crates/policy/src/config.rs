@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::kind::{Kind, Watch};
@@ -143,7 +144,7 @@ pub enum Degrade {
 ///
 /// The wait is `base` after a first fall, and doubles with each further fall up to `max`; after `forget`
 /// without a fall it is `base` again. Falling never waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldDown {
     /// The wait before the first announcement after the start; also bounds how fast a sidecar that is
     /// restarted again and again can flap the route.
@@ -165,7 +166,7 @@ impl HoldDown {
 
 /// How often a prefix may get better within a time: the last bound on what a node that flaps sends into the
 /// world, when its faults come too slowly for the hold-down. Leaving is never bounded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReturnCap {
     /// So many times at most; at least one.
     pub most: NonZeroU32,

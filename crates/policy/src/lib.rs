@@ -74,6 +74,6 @@ pub use explain::Explanation;
 pub use kind::{Kind, SignalId, Transport, Watch};
 pub use level::Level;
 pub use operator::{DrainPhase, Saved, Target, Words};
-pub use policy::{DrainView, Input, Output, Policy, WordView};
+pub use policy::{DrainView, Input, Memory, Output, Policy, WordView};
 pub use prefix::{Family, Prefix, PrefixError};
 pub use signal::{Fall, Health, Observation, Rise, Timing};

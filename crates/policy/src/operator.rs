@@ -130,7 +130,7 @@ impl DrainPhase {
 }
 
 /// A word's age, over restarts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Said {
     /// When this process heard it.
     since: Duration,
@@ -149,7 +149,7 @@ impl Said {
 }
 
 /// A drain in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Drain {
     pub(crate) words: Words,
     pub(crate) said: Said,
@@ -172,7 +172,7 @@ impl Drain {
 }
 
 /// A hold or a forced level in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stand {
     pub(crate) what: Standing,
     pub(crate) words: Words,

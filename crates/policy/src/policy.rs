@@ -42,9 +42,11 @@ use crate::trace::Standing;
 
 mod asks;
 mod command;
+mod memory;
 mod why;
 
 pub use command::{DrainView, WordView};
+pub use memory::Memory;
 
 /// What can happen to a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,7 +187,7 @@ struct Route {
 }
 
 /// Whether a drained prefix has lost its traffic before the drain time was over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Gone {
     No,
     Yes,

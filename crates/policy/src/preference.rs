@@ -41,6 +41,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{HoldDown, ReturnCap};
 use crate::explain::Transition;
 use crate::level::Level;
@@ -58,7 +60,7 @@ pub struct Change {
 }
 
 /// How quickly levels may change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
     /// The wait before a better level.
     pub hold_down: HoldDown,
@@ -78,7 +80,7 @@ pub struct Wish {
 }
 
 /// What the operator has said about a prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Word {
     /// A drain: no better than this.
     pub cap: Level,
@@ -92,7 +94,7 @@ impl Word {
 }
 
 /// The machine of one prefix.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preference {
     all: Earning,
     able: Earning,
@@ -103,7 +105,7 @@ pub struct Preference {
     clock: Duration,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Past {
     at: Duration,
     from: Level,
@@ -134,6 +136,13 @@ impl Preference {
             history: VecDeque::new(),
             clock: now,
         }
+    }
+
+    /// The same prefix under other rules: what it has earned and what it waits for stay.
+    pub(crate) fn at_pace(mut self, pace: Pace) -> Self {
+        self.all.pace = pace;
+        self.able.pace = pace;
+        self
     }
 
     /// Takes what the signals want and what the operator has said, with the reason for a change; returns the
@@ -267,7 +276,7 @@ impl Preference {
 }
 
 /// One machine that earns: the table above.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Earning {
     pace: Pace,
     /// The hold-down at present.
@@ -288,7 +297,7 @@ struct Earning {
 }
 
 /// Which way the earned level went last: what tells a new fall from one that goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Course {
     Risen,
     Fallen,

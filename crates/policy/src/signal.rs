@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::explain::SignalView;
 
 /// How many failures in a row make a signal bad.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fall(NonZeroU32);
 
 impl Fall {
@@ -49,7 +49,7 @@ impl Fall {
 }
 
 /// How many passes in a row make a signal good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rise(NonZeroU32);
 
 impl Rise {
@@ -72,7 +72,7 @@ const fn at_least_one(count: u32) -> NonZeroU32 {
 }
 
 /// What it takes to believe observations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
     /// Failures in a row until bad.
     pub fall: Fall,
@@ -83,7 +83,7 @@ pub struct Timing {
 }
 
 /// What silence means for a signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Silence {
     /// It counts as failing: whoever should look may be dead.
     Fails,
@@ -201,7 +201,7 @@ pub struct Change {
 }
 
 /// The machine of one signal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal {
     timing: Timing,
     silence: Silence,
@@ -224,13 +224,13 @@ pub struct Signal {
     clock: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Ear {
     Waiting,
     Counted,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Blame {
     UnansweredOnly,
     Seen,
@@ -278,6 +278,11 @@ impl Signal {
             }
         }
         (self.health != from).then_some(Change { from, to: self.health })
+    }
+
+    /// The same signal under other rules: its verdict, and what speaks for another, stay.
+    pub(crate) fn with_timing_of(self, other: &Self) -> Self {
+        Self { timing: other.timing, silence: other.silence, ..self }
     }
 
     /// Takes a verdict over from somebody who knew: for replays that begin in the middle.

@@ -16,12 +16,14 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::bfd::Bfd;
 use crate::config::{AnnouncerConfig, Config, Death, Mode, StartError, Way};
+use crate::handover::{self, Order, Part, Predecessor, Socket};
 use crate::keeper::{Keeper, View};
-use crate::threads::Stopping;
+use crate::threads::{Stage, Stopping};
 
 mod bird;
 pub(crate) mod drift;
@@ -71,11 +73,16 @@ pub(crate) fn views(config: &Config) -> Vec<View> {
     config.announcers.iter().map(view).collect()
 }
 
-/// Every announcer of the configuration. Opens what can fail: the listeners of passive sessions.
-pub(crate) fn open(config: &Arc<Config>, keeper: &Arc<Keeper>) -> Result<Vec<Announcer>, StartError> {
+/// Every announcer of the configuration, with what the process before has left for it. Opens what can fail: the
+/// listeners of passive sessions.
+pub(crate) fn open(
+    config: &Arc<Config>,
+    keeper: &Arc<Keeper>,
+    before: &mut Option<Predecessor>,
+) -> Result<Vec<Announcer>, StartError> {
     let mut all = Vec::new();
-    if config.mode == Mode::Announce && !config.neighbours.is_empty() {
-        all.push(Announcer::Bgp(Bgp::open(config, keeper)?));
+    if speaks_bgp(config) {
+        all.push(Announcer::Bgp(Bgp::open(config, keeper, before)?));
     }
     let mut programs = Vec::new();
     for (index, announcer) in config.announcers.iter().enumerate() {
@@ -100,6 +107,11 @@ pub(crate) fn open(config: &Arc<Config>, keeper: &Arc<Keeper>) -> Result<Vec<Ann
     }
     all.extend(Null::open(config, keeper).map(Announcer::Null));
     Ok(all)
+}
+
+/// Whether there are sessions of our own.
+pub(crate) fn speaks_bgp(config: &Config) -> bool {
+    config.mode == Mode::Announce && !config.neighbours.is_empty()
 }
 
 /// Whether an announcer's decisions are carried out.
@@ -138,6 +150,15 @@ impl Announcer {
         }
     }
 
+    /// From when on it may act in the place of another process: sessions come with their sockets, and whatever else both
+    /// would act upon only when the other one has ended.
+    pub(crate) fn stage(&self) -> Stage {
+        match self {
+            Self::Bgp(_) => Stage::Driving,
+            Self::Bird(_) | Self::Lease(_) | Self::Exec(_) | Self::Null(_) => Stage::Alone,
+        }
+    }
+
     /// Follows the levels until the order to stop; then withdraws everything first.
     pub(crate) async fn run(self, stopping: Stopping) {
         match self {
@@ -161,27 +182,38 @@ pub(crate) struct Bgp {
     drivers: Vec<Driver>,
     listeners: Vec<Listener>,
     bfd: Bfd,
+    /// The order to let go of everything, while it stands.
+    handover: watch::Receiver<Option<Order>>,
 }
 
 impl Bgp {
-    fn open(config: &Config, keeper: &Arc<Keeper>) -> Result<Self, StartError> {
+    fn open(
+        config: &Config,
+        keeper: &Arc<Keeper>,
+        before: &mut Option<Predecessor>,
+    ) -> Result<Self, StartError> {
         let mut listeners = Vec::new();
         let mut drivers = Vec::new();
-        let bfd = Bfd::start(config, keeper.clock)?;
+        let bfd = Bfd::open(config, keeper.clock, before)?;
         for (index, neighbour) in config.neighbours.iter().enumerate() {
-            let accepted = listen::expect(&mut listeners, neighbour)?;
+            let accepted = listen::expect(&mut listeners, neighbour, before)?;
             let settings = config.session(neighbour);
             let mut driver = Driver::new(index, neighbour.clone(), settings, accepted, Arc::clone(keeper))?;
             driver.follow_bfd(bfd.view(index));
+            let identity = handover::identity(config, neighbour);
+            let inherited = before.as_mut().and_then(|it| it.take_session(&neighbour.name(), &identity));
+            driver.inherit(identity, inherited);
             drivers.push(driver);
         }
-        Ok(Self { drivers, listeners, bfd })
+        Ok(Self { drivers, listeners, bfd, handover: keeper.handover() })
     }
 
-    async fn run(self, stopping: Stopping) {
+    async fn run(mut self, stopping: Stopping) {
+        self.bfd.begin();
+        let doors: Vec<_> = self.listeners.iter().map(Listener::share).collect();
         let mut accepting = JoinSet::new();
         for listener in self.listeners {
-            accepting.spawn(listener.run());
+            accepting.spawn(listener.run(self.handover.clone()));
         }
         let mut sessions = JoinSet::new();
         for driver in self.drivers {
@@ -189,13 +221,44 @@ impl Bgp {
         }
         // A session ends by the order to stop alone. If one panics, this thread ends with all its sockets,
         // so that no neighbour keeps a route that nobody would withdraw.
-        while let Some(ended) = sessions.join_next().await {
-            if ended.is_err() {
-                tracing::error!("a BGP session failed; all sessions end with it");
-                return;
+        loop {
+            let ended = tokio::select! {
+                ended = sessions.join_next() => ended,
+                Ok(()) = self.handover.changed() => {
+                    let order = self.handover.borrow_and_update().clone();
+                    match order {
+                        Some(order) => {
+                            order.give(share(&doors));
+                            self.bfd.let_go(&order);
+                        }
+                        None => self.bfd.take_back(),
+                    }
+                    continue;
+                }
+            };
+            match ended {
+                Some(Ok(())) => {}
+                Some(Err(_)) => {
+                    tracing::error!("a BGP session failed; all sessions end with it");
+                    return;
+                }
+                None => break,
             }
         }
         // After the sessions have said why they end: a neighbour must not take this for a dead path.
         self.bfd.stop();
     }
+}
+
+/// So many parts make what is handed over: a part for each driver, one for the listeners, one for BFD.
+pub(crate) fn parts(config: &Config) -> usize {
+    config.neighbours.len() + 2
+}
+
+/// The listeners for another process; one that cannot be shared is opened there anew.
+fn share(doors: &[std::io::Result<(std::net::SocketAddr, std::os::fd::OwnedFd)>]) -> Part {
+    let again = |(address, socket): &(_, std::os::fd::OwnedFd)| {
+        Some((Socket::Listener(*address), socket.try_clone().ok()?))
+    };
+    Part { sockets: doors.iter().flatten().filter_map(again).collect(), ..Part::default() }
 }

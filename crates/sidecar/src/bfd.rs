@@ -6,6 +6,9 @@
 //!
 //! Packets that wait are taken before a timer is looked at: a process that was frozen and goes on must not hold its own
 //! pause against the path.
+//!
+//! While another process takes the sessions over ([`crate::handover`]), this one reads nothing and decides nothing, and
+//! goes on saying that it is up, until the other one says so itself.
 
 use std::collections::hash_map::RandomState;
 use std::fmt;
@@ -13,7 +16,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -28,6 +31,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::{BfdConfig, Config, NeighbourConfig, StartError};
+use crate::handover::{self, BfdState, Part, Predecessor, Socket};
 
 /// The longest wait: deadlines are named by the machines, and orders wake the thread.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -75,13 +79,24 @@ pub(crate) struct Bfd {
 /// What the thread is told.
 #[derive(Debug)]
 enum Order {
+    /// Begin to speak.
+    Begin,
+    /// Leave the sessions to another process, and give signs of life only.
+    LetGo(handover::Order),
+    /// They go on here after all.
+    TakeBack,
     /// Say AdminDown and end.
     Stop,
 }
 
 impl Bfd {
-    /// Opens the sockets and starts the thread; nothing where no neighbour has BFD, or nobody is to be told.
-    pub(crate) fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
+    /// Opens the sockets, or takes them over, and makes the thread, which waits; nothing where no neighbour has BFD, or
+    /// nobody is to be told.
+    pub(crate) fn open(
+        config: &Config,
+        clock: Clock,
+        before: &mut Option<Predecessor>,
+    ) -> Result<Self, StartError> {
         let failed = |source| StartError::Thread { name: THREAD, source };
         let (wake, woken) = UnixStream::pair().map_err(failed)?;
         wake.set_nonblocking(true).map_err(failed)?;
@@ -91,7 +106,7 @@ impl Bfd {
         let mut views = Vec::new();
         for neighbour in &config.neighbours {
             views.push(match neighbour.bfd {
-                Some(settings) => Some(worker.add(neighbour, settings)?),
+                Some(settings) => Some(worker.add(neighbour, settings, before)?),
                 None => None,
             });
         }
@@ -110,11 +125,33 @@ impl Bfd {
         self.views.get(index).cloned().flatten()
     }
 
+    /// Lets the thread speak.
+    pub(crate) fn begin(&mut self) {
+        self.order(Order::Begin);
+    }
+
+    /// Has the thread leave its sessions to another process. Where there is none, that is all there is to say.
+    pub(crate) fn let_go(&mut self, order: &handover::Order) {
+        match self.thread {
+            Some(_) => self.order(Order::LetGo(order.clone())),
+            None => order.give(Part::default()),
+        }
+    }
+
+    /// Has the thread go on with its sessions after all.
+    pub(crate) fn take_back(&mut self) {
+        self.order(Order::TakeBack);
+    }
+
+    fn order(&mut self, order: Order) {
+        // A thread that has ended wants no orders.
+        let _ = self.orders.send(order);
+        let _ = self.wake.write(&[0]);
+    }
+
     /// Tells the neighbours that this end goes down by intention, and ends the thread.
     pub(crate) fn stop(mut self) {
-        // A thread that has ended wants no orders.
-        let _ = self.orders.send(Order::Stop);
-        let _ = self.wake.write(&[0]);
+        self.order(Order::Stop);
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the BFD thread had failed");
         }
@@ -156,6 +193,7 @@ enum Sending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     GoOn,
+    StandBy,
     End,
 }
 
@@ -165,12 +203,17 @@ impl Worker {
         &mut self,
         neighbour: &NeighbourConfig,
         settings: BfdConfig,
+        before: &mut Option<Predecessor>,
     ) -> Result<watch::Receiver<View>, StartError> {
         let name = neighbour.name();
         let failed = |source| StartError::Bfd { name: name.clone(), source };
         let listen = listen_address(neighbour);
         if !self.receivers.iter().any(|(address, _)| *address == listen) {
-            self.receivers.push((listen, Receiver::bind(listen)?));
+            let inherited = before.as_mut().and_then(|it| it.take_socket(&Socket::BfdReceiver(listen)));
+            self.receivers.push(match inherited {
+                Some(socket) => (listen, Receiver::from(socket)),
+                None => (listen, Receiver::bind(listen)?),
+            });
         }
         let random = random();
         let mut discriminator = SessionConfig::new(discriminator(random));
@@ -183,10 +226,20 @@ impl Worker {
             jitter_seed: random,
             ..discriminator
         };
-        let session = Session::new(session, self.clock.now()).map_err(failed)?;
-        let first_port = bfd::SOURCE_PORTS.start() | (random >> 40) as u16;
+        let now = self.clock.now();
         let to = SocketAddr::new(neighbour.address, bfd::PORT);
-        let sender = Sender::connect(neighbour.source, to, &bfd::SOURCE_PORTS, first_port)?;
+        let left = before.as_mut().and_then(|it| it.take_bfd(&name));
+        let same = |(snapshot, socket): (bfd::Snapshot, OwnedFd)| {
+            Some((snapshot, Sender::inherited(socket, neighbour.source, to)?))
+        };
+        let (session, sender) = match left.and_then(same) {
+            Some((snapshot, sender)) => (Session::resume(session, &snapshot, now).map_err(failed)?, sender),
+            None => {
+                let first_port = bfd::SOURCE_PORTS.start() | (random >> 40) as u16;
+                let sender = Sender::connect(neighbour.source, to, &bfd::SOURCE_PORTS, first_port)?;
+                (Session::new(session, now).map_err(failed)?, sender)
+            }
+        };
         let view = watch::Sender::new(view_of(&session, None, None));
         let receiver = view.subscribe();
         self.peers.push(Peer {
@@ -203,9 +256,15 @@ impl Worker {
     }
 
     fn run(mut self) {
+        let Ok(Order::Begin) = self.orders.recv() else { return };
         tracing::debug!(granted = %urgency::prefer_current_thread(), "the BFD thread runs");
+        // However long it has waited: packets that wait are taken before timers are looked at.
+        self.peers.iter_mut().for_each(|peer| peer.session.take_back(self.clock.now()));
         loop {
-            let next = self.obey();
+            let next = match self.obey() {
+                Next::StandBy => self.stand_by(),
+                next => next,
+            };
             self.receive();
             let now = self.clock.now();
             for peer in &mut self.peers {
@@ -216,6 +275,61 @@ impl Worker {
             }
             self.wait();
         }
+    }
+
+    /// What another process needs.
+    fn share(&self) -> std::io::Result<Part> {
+        let now = self.clock.now();
+        let mut part = Part::default();
+        for (address, receiver) in &self.receivers {
+            let socket = receiver.as_fd().try_clone_to_owned()?;
+            part.sockets.push((Socket::BfdReceiver(*address), socket));
+        }
+        for peer in &self.peers {
+            let socket = peer.sender.as_fd().try_clone_to_owned()?;
+            part.sockets.push((Socket::BfdSender(peer.name.clone()), socket));
+            part.bfd.push(BfdState { name: peer.name.clone(), snapshot: peer.session.snapshot(now) });
+        }
+        Ok(part)
+    }
+
+    /// Gives signs of life until there is another order: that the sessions go on here, or the end of the process.
+    fn stand_by(&mut self) -> Next {
+        loop {
+            let intervals = self.peers.iter().map(|peer| peer.session.send_interval());
+            // Three quarters, as with the most jitter (RFC 5880 §6.8.7).
+            let pause = intervals.fold(LONGEST_WAIT, Duration::min) * 3 / 4;
+            match self.orders.recv_timeout(pause) {
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    for peer in &mut self.peers {
+                        if let Some(packet) = peer.session.sign_of_life() {
+                            peer.send(&packet);
+                        }
+                    }
+                }
+                Ok(Order::TakeBack) => {
+                    let now = self.clock.now();
+                    self.peers.iter_mut().for_each(|peer| peer.session.take_back(now));
+                    return Next::GoOn;
+                }
+                // The one before was taken back meanwhile.
+                Ok(Order::LetGo(order)) => {
+                    if let Ok(part) = self.share() {
+                        order.give(part);
+                    }
+                }
+                Ok(Order::Begin) => {}
+                Ok(Order::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => return self.end(),
+            }
+        }
+    }
+
+    fn end(&mut self) -> Next {
+        let now = self.clock.now();
+        for peer in &mut self.peers {
+            peer.step(now, Input::Stop);
+        }
+        Next::End
     }
 
     /// Waits for a packet, an order, or the next deadline.
@@ -236,15 +350,20 @@ impl Worker {
         let mut signals = [0; 64];
         while self.woken.read(&mut signals).is_ok_and(|count| count > 0) {}
         match self.orders.try_recv() {
-            Err(mpsc::TryRecvError::Empty) => Next::GoOn,
-            // The sidecar is gone, or goes.
-            Ok(Order::Stop) | Err(mpsc::TryRecvError::Disconnected) => {
-                let now = self.clock.now();
-                for peer in &mut self.peers {
-                    peer.step(now, Input::Stop);
+            Err(mpsc::TryRecvError::Empty) | Ok(Order::Begin | Order::TakeBack) => Next::GoOn,
+            Ok(Order::LetGo(order)) => match self.share() {
+                Ok(part) => {
+                    order.give(part);
+                    Next::StandBy
                 }
-                Next::End
-            }
+                Err(error) => {
+                    // Without this part there is no handover, and everything goes on.
+                    tracing::warn!(%error, "BFD cannot be handed over");
+                    Next::GoOn
+                }
+            },
+            // The sidecar is gone, or goes.
+            Ok(Order::Stop) | Err(mpsc::TryRecvError::Disconnected) => self.end(),
         }
     }
 

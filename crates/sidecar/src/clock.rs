@@ -5,16 +5,33 @@
 
 use std::time::{Duration, Instant};
 
-/// Monotonic time since an origin; copies share the origin.
+/// Monotonic time since an origin; copies share the origin. A process that takes another's place goes on with its time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     origin: Instant,
+    /// When this process began.
+    began: Duration,
 }
 
 impl Clock {
     /// A clock whose origin is now.
     pub(crate) fn start() -> Self {
-        Self { origin: Instant::now() }
+        Self { origin: Instant::now(), began: Duration::ZERO }
+    }
+
+    /// The clock of another process, which read `time` when it was `moment` by the clock that all processes share.
+    pub(crate) fn resume(time: Duration, moment: Duration) -> Self {
+        let began = time.saturating_add(pharos_netio::handover::moment().saturating_sub(moment));
+        match Instant::now().checked_sub(began) {
+            Some(origin) => Self { origin, began },
+            // Before the host's start: then what is remembered seems younger than it is, and nothing else.
+            None => Self::start(),
+        }
+    }
+
+    /// For how long this process has run.
+    pub(crate) fn uptime(self) -> Duration {
+        self.now().saturating_sub(self.began)
     }
 
     /// Time since the origin.
@@ -28,5 +45,18 @@ impl Clock {
         const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
         let within = at.min(self.now().saturating_add(YEAR));
         tokio::time::Instant::from_std(self.origin.checked_add(within).unwrap_or_else(Instant::now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_one_process_goes_on_in_the_next_and_its_uptime_begins_anew() {
+        let time = Duration::from_secs(86_400);
+        let clock = Clock::resume(time, pharos_netio::handover::moment());
+        assert!(clock.now() >= time);
+        assert!(clock.uptime() <= clock.now().saturating_sub(time));
     }
 }

@@ -1,7 +1,7 @@
 //! Starting, asking, commanding and stopping a sidecar.
 //!
-//! [`Sidecar::start`] checks the configuration, opens what can fail, makes the threads and gives a
-//! [`Handle`]. The handle is for management endpoints, control sockets and signals; all of it can be called
+//! [`Sidecar::prepare`] checks the configuration, opens what can fail and makes the threads, which wait; they run from
+//! [`Prepared::begin`] on, which gives a [`Handle`]. The handle is for management endpoints, control sockets and signals; all of it can be called
 //! from any thread and none of it waits for the network, save [`Handle::stop`].
 
 use std::sync::Arc;
@@ -9,20 +9,22 @@ use std::time::Duration;
 
 use pharos_policy::explain::{Explanation, SignalView, Told};
 use pharos_policy::policy::Input;
-use pharos_policy::{Health, Level, Prefix, PrefixError, Target};
+use pharos_policy::{AlarmId, Health, Level, Policy, Prefix, PrefixError, Target};
 use thiserror::Error;
 use tokio::sync::broadcast;
 
 use crate::announcer::drift::Drift;
+use crate::clock::Clock;
 use crate::config::{Config, Mode, StartError};
 use crate::event::Event;
+use crate::handover::{Ending, Estate, HandoverError, Order, Predecessor};
 use crate::keeper::{self, Keeper, Neighbour, Served, State, View};
 use crate::metrics::Scraped;
 use crate::status::{
     AlarmStatus, AnnouncerStatus, BfdStatus, DriftStatus, MOST_SIGNALS, NeighbourStatus, ObservedStatus,
     PrefixStatus, ResponderStatus, Status, StatusMode, TransitionStatus,
 };
-use crate::threads::Threads;
+use crate::threads::{Stage, Threads};
 use crate::words::{self, Book};
 use crate::{announcer, host, probe, record, responder, watchdog};
 
@@ -87,10 +89,42 @@ pub enum WordError {
 /// A month. Whoever wants it longer wants another configuration, or none of us.
 pub const LONGEST_WORD: Duration = Duration::from_secs(31 * 86_400);
 
+/// A sidecar that stands ready and touches nothing yet.
+#[derive(Debug)]
+#[must_use = "it does nothing before it begins"]
+pub struct Prepared {
+    handle: Handle,
+    first: Stage,
+    endings: Vec<Ending>,
+}
+
+impl Prepared {
+    /// Lets it run: in place of the process before, if there is one, until [`Handle::alone`].
+    pub fn begin(self) -> Handle {
+        self.handle.threads.enter(self.first);
+        if !self.endings.is_empty() {
+            // It waits for neighbours, and nobody waits for it; where it cannot, they see their connections end.
+            let endings = self.endings;
+            let perform = move || endings.into_iter().for_each(Ending::perform);
+            let _ = std::thread::Builder::new().name("pharos-farewell".to_owned()).spawn(perform);
+        }
+        self.handle
+    }
+}
+
+/// The threads that write files.
+const WRITERS: [&str; 2] = ["pharos-words", "pharos-record"];
+
 impl Sidecar {
     /// Starts probing, deciding and announcing. Everything begins withdrawn. Spawns its own threads; the
     /// caller needs no runtime.
     pub fn start(config: Config) -> Result<Handle, StartError> {
+        Ok(Self::prepare(config, None)?.begin())
+    }
+
+    /// Makes everything ready, to go on in the place of the process before if there is one: see [`crate::handover`].
+    /// Until [`Prepared::begin`] nothing is touched that the other process has.
+    pub fn prepare(config: Config, mut before: Option<Predecessor>) -> Result<Prepared, StartError> {
         config.check()?;
         let config = Arc::new(config);
         let state = match config.mode {
@@ -109,15 +143,37 @@ impl Sidecar {
             drift: Vec::new(),
             bfd: None,
         };
-        let neighbours = config.neighbours.iter().map(neighbour).collect();
+        let mut neighbours: Vec<Neighbour> = config.neighbours.iter().map(neighbour).collect();
         let recording = config.record.clone().map(|settings| record::pair(settings, config.nsid.clone()));
         let (recorder, tape) = recording.unzip();
-        let keeper = Arc::new(Keeper::new(config.policy(), neighbours, announcer::views(&config), recorder)?);
+        let mut outputs = Vec::new();
+        let (clock, policy) = match &before {
+            None => {
+                let clock = Clock::start();
+                (clock, Policy::new(clock.now(), config.policy())?)
+            }
+            Some(before) => {
+                for left in before.neighbours.iter().cloned() {
+                    if let Some(neighbour) = neighbours.iter_mut().find(|known| known.name == left.name) {
+                        neighbour.resume(left);
+                    }
+                }
+                let clock = Clock::resume(before.now, before.moment);
+                let memory = before.policy.clone();
+                let keeps = |alarm: &AlarmId| keeps(&config, alarm);
+                (clock, Policy::resume(clock.now(), config.policy(), memory, keeps, &mut outputs)?)
+            }
+        };
+        let views = announcer::views(&config);
+        let keeper = Arc::new(Keeper::new(clock, policy, neighbours, views, recorder));
         let book = config.state.as_deref().map(Book::in_directory);
-        if let Some(book) = &book {
-            book.recall(&keeper);
+        match (&before, &book) {
+            (Some(before), _) => keeper.resume(before.transitions.clone(), outputs),
+            (None, Some(book)) => book.recall(&keeper),
+            (None, None) => {}
         }
-        let announcers = announcer::open(&config, &keeper)?;
+        let first = if before.is_some() { Stage::Driving } else { Stage::Alone };
+        let announcers = announcer::open(&config, &keeper, &mut before)?;
         let (responder, serials) =
             responder::client(Arc::clone(&keeper), config.status, data_groups(&config));
 
@@ -126,26 +182,28 @@ impl Sidecar {
         let ticking = keeper::ticker(Arc::clone(&keeper));
         threads.spawn(
             "pharos-keeper",
+            Stage::Driving,
             threads.stopping().or(async {
                 tokio::join!(ticking, responder.run(), host::run(host));
             }),
         )?;
         for announcer in announcers {
-            threads.spawn(announcer.thread(), announcer.run(threads.stopping()))?;
+            threads.spawn(announcer.thread(), announcer.stage(), announcer.run(threads.stopping()))?;
         }
         let probing = probe::run(Arc::clone(&keeper), config.probe, Arc::from(config.nsid.as_str()), serials);
-        threads.spawn("pharos-probe", threads.stopping().or(probing))?;
+        threads.spawn("pharos-probe", Stage::Driving, threads.stopping().or(probing))?;
         let watching = watchdog::run(Arc::clone(&keeper));
-        threads.spawn("pharos-watch", threads.stopping().or(watching))?;
+        threads.spawn("pharos-watch", Stage::Driving, threads.stopping().or(watching))?;
         if let Some(book) = book {
-            let keeping = words::keep(Arc::clone(&keeper), book, threads.stopping());
-            threads.spawn("pharos-words", keeping)?;
+            let keeping = words::keep(Arc::clone(&keeper), book, threads.writing());
+            threads.spawn("pharos-words", Stage::Alone, keeping)?;
         }
         if let Some(tape) = tape {
-            let recording = record::run(Arc::clone(&keeper), tape, threads.stopping());
-            threads.spawn("pharos-record", recording)?;
+            let recording = record::run(Arc::clone(&keeper), tape, threads.writing());
+            threads.spawn("pharos-record", Stage::Alone, recording)?;
         }
-        Ok(Handle { config, keeper, threads })
+        let endings = before.map_or_else(Vec::new, |before| before.rest(&config));
+        Ok(Prepared { handle: Handle { config, keeper, threads }, first, endings })
     }
 }
 
@@ -167,7 +225,7 @@ impl Handle {
             pid: std::process::id(),
             mode: status_mode(self.config.mode),
             taken_unix: words::since_1970().as_secs_f64(),
-            uptime_seconds: now.as_secs_f64(),
+            uptime_seconds: self.keeper.clock.uptime().as_secs_f64(),
             prefixes: state.policy.levels().filter_map(explain).map(prefix_status).collect(),
             drain: state.policy.drain_view(now),
             words: state.policy.word_views(now),
@@ -322,10 +380,59 @@ impl Handle {
         }
     }
 
+    /// Lets go of every session and gives all that another process needs to go on with them. Nobody drives them from
+    /// here on, until [`Handle::recall`]; after an error they go on by themselves.
+    pub async fn offer(&self) -> Result<Estate, HandoverError> {
+        if self.config.mode == Mode::DryRun {
+            return Err(HandoverError::Nothing("this is a dry run; restart it"));
+        }
+        let (order, parts) = Order::new();
+        let count = match announcer::speaks_bgp(&self.config) {
+            true => {
+                self.keeper.order_handover(Some(order));
+                announcer::parts(&self.config)
+            }
+            false => 0,
+        };
+        let collected = Estate::collect(parts, count, &self.keeper).await;
+        if collected.is_err() {
+            self.recall();
+        }
+        collected
+    }
+
+    /// The sessions go on here after all: the other process has not taken them.
+    pub fn recall(&self) {
+        self.keeper.order_handover(None);
+    }
+
+    /// Finishes what both processes would write to, a second at the most; this one must end then, and not by
+    /// [`Handle::stop`].
+    pub async fn give_way(&self) {
+        self.threads.finish_writing(&WRITERS).await;
+    }
+
+    /// The process before has ended, so that files and daemons are this one's alone.
+    pub fn alone(&self) {
+        self.threads.enter(Stage::Alone);
+    }
+
     /// Withdraws every route, closes the sessions with Cease and `text` for the neighbours' operators
     /// (RFC 9003), and ends the threads. Returns when that is done, after a few seconds at the latest.
     pub async fn stop(&self, text: &str) {
         self.threads.stop(text).await;
+    }
+}
+
+/// Whether an alarm that a process before has raised is somebody's here, who clears it. The others are raised anew by
+/// whoever finds their cause.
+fn keeps(config: &Config, alarm: &AlarmId) -> bool {
+    match alarm {
+        AlarmId::NeighbourDown { neighbour } => config.neighbours.iter().any(|it| it.name() == *neighbour),
+        AlarmId::BfdDown { neighbour } => {
+            config.neighbours.iter().any(|it| it.name() == *neighbour && it.bfd.is_some())
+        }
+        _ => false,
     }
 }
 

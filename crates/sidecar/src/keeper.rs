@@ -17,8 +17,9 @@ use pharos_policy::explain::Explanation;
 use pharos_policy::policy::{Input, Output, Policy};
 use pharos_policy::preference::HISTORY;
 use pharos_policy::trace::Standing;
-use pharos_policy::{ConfigError, Health, Level, PolicyConfig, Prefix, Saved};
+use pharos_policy::{Health, Level, Memory, Prefix, Saved};
 use pharos_routing::bgp::State as SessionState;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::announcer::drift::Drift;
@@ -26,6 +27,7 @@ use crate::bfd::View as BfdView;
 use crate::clock::Clock;
 use crate::config::Mode;
 use crate::event::Event;
+use crate::handover::Order;
 use crate::metrics::Metrics;
 use crate::record::Recorder;
 use crate::status::ZoneStatus;
@@ -93,8 +95,23 @@ pub(crate) struct Served {
     pub(crate) zones: Arc<[ZoneStatus]>,
 }
 
+/// What is known of a neighbour beyond its session: what the next process goes on with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Left {
+    pub(crate) name: String,
+    flaps: u64,
+    last_down: Option<String>,
+}
+
+impl Neighbour {
+    /// Takes over what a process before knew.
+    pub(crate) fn resume(&mut self, left: Left) {
+        (self.flaps, self.last_down) = (left.flaps, left.last_down);
+    }
+}
+
 /// A change of level that any prefix made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Past {
     pub(crate) at: Duration,
     pub(crate) prefix: Prefix,
@@ -125,22 +142,23 @@ pub(crate) struct Keeper {
     levels: watch::Sender<Levels>,
     stepped: Notify,
     words: Notify,
+    /// The order to let go of every session, while it stands.
+    handover: watch::Sender<Option<Order>>,
     /// When the ticker last ran, in milliseconds of the clock.
     ticked_ms: AtomicU64,
 }
 
 impl Keeper {
-    /// A keeper of a node of which nothing is known yet.
+    /// The keeper of a policy.
     pub(crate) fn new(
-        policy: PolicyConfig,
+        clock: Clock,
+        policy: Policy,
         neighbours: Vec<Neighbour>,
         announcers: Vec<View>,
         recorder: Option<Recorder>,
-    ) -> Result<Self, ConfigError> {
-        let clock = Clock::start();
-        let policy = Policy::new(clock.now(), policy)?;
+    ) -> Self {
         let levels: Levels = policy.levels().collect();
-        Ok(Self {
+        Self {
             clock,
             metrics: Metrics::new(),
             state: Mutex::new(State {
@@ -155,8 +173,40 @@ impl Keeper {
             levels: watch::Sender::new(levels),
             stepped: Notify::new(),
             words: Notify::new(),
-            ticked_ms: AtomicU64::new(0),
-        })
+            handover: watch::Sender::new(None),
+            ticked_ms: AtomicU64::new(milliseconds(clock.now())),
+        }
+    }
+
+    /// Goes on from what another process has decided: what the configuration changes in it is published, and the
+    /// operator's words are to be written down here.
+    pub(crate) fn resume(&self, transitions: Vec<Past>, outputs: Vec<Output>) {
+        self.state().transitions = transitions.into();
+        self.step(|_, _, out| out.extend(outputs));
+        self.words.notify_one();
+    }
+
+    /// What the next process goes on with, all of one moment: the time, the policy, the transitions, the neighbours.
+    pub(crate) fn left(&self) -> (Duration, Memory, Vec<Past>, Vec<Left>) {
+        let state = self.state();
+        let left = |neighbour: &Neighbour| Left {
+            name: neighbour.name.clone(),
+            flaps: neighbour.flaps,
+            last_down: neighbour.last_down.clone(),
+        };
+        let transitions = state.transitions.iter().cloned().collect();
+        let neighbours = state.neighbours.iter().map(left).collect();
+        (self.clock.now(), state.policy.memory(), transitions, neighbours)
+    }
+
+    /// The order to let go of every session, as it comes and goes.
+    pub(crate) fn handover(&self) -> watch::Receiver<Option<Order>> {
+        self.handover.subscribe()
+    }
+
+    /// Gives that order, or takes it back.
+    pub(crate) fn order_handover(&self, order: Option<Order>) {
+        self.handover.send_replace(order);
     }
 
     /// The state at this moment. A panic elsewhere leaves a state that was whole between two steps' parts;
@@ -339,6 +389,10 @@ fn newly_told(neighbour: &Neighbour, before: &[String]) -> Vec<Event> {
         .collect()
 }
 
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The longest sleep of the ticker: a heartbeat for `/livez` even when no deadline is near.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -346,7 +400,7 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 pub(crate) async fn ticker(keeper: Arc<Keeper>) {
     loop {
         let now = keeper.clock.now();
-        keeper.ticked_ms.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        keeper.ticked_ms.store(milliseconds(now), Ordering::Relaxed);
         let deadline = keeper.state().policy.next_deadline();
         let wake = keeper.clock.instant(deadline.unwrap_or(now + HEARTBEAT).min(now + HEARTBEAT));
         tokio::select! {

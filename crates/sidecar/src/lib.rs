@@ -48,6 +48,7 @@ mod clock;
 pub mod config;
 pub mod event;
 mod handle;
+pub mod handover;
 mod host;
 mod keeper;
 mod metrics;
@@ -66,7 +67,8 @@ pub use config::{
     Reload, Role, Rules, StartError, StatusConfig, Way,
 };
 pub use event::Event;
-pub use handle::{Handle, LONGEST_WORD, Sidecar, WhyError, WordError};
+pub use handle::{Handle, LONGEST_WORD, Prepared, Sidecar, WhyError, WordError};
+pub use handover::{Estate, HandoverError, Predecessor};
 pub use pharos_netio::bgp::{Gtsm, Md5Key};
 pub use pharos_policy::{
     AnchorConfig, AnchorDrain, Degrade, DrainPhase, DrainTime, DrainView, Explanation, Fall, Family,

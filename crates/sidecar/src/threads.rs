@@ -16,6 +16,9 @@ use crate::config::StartError;
 /// A stop takes the time of one withdrawal; a neighbour that reads nothing shall not keep the process.
 const STOP_BOUND: Duration = Duration::from_secs(5);
 
+/// How long files may take when another process takes over: it waits with its own until this one has ended.
+const WRITE_BOUND: Duration = Duration::from_secs(1);
+
 /// Whether a thread runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Run {
@@ -23,17 +26,36 @@ enum Run {
     Ended,
 }
 
+/// How far a sidecar is that takes another's place; one that does not is alone from the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// The process before drives everything still.
+    Waiting,
+    /// The sessions are ours; the process before ends.
+    Driving,
+    /// It has ended: what both would write to, files and daemons, is ours too.
+    Alone,
+}
+
 /// The threads of one sidecar.
 #[derive(Debug)]
 pub(crate) struct Threads {
     /// The text of the stop, once there is one.
     stop: watch::Sender<Option<Arc<str>>>,
+    /// The same for those that write files, which end before the others when another process takes over.
+    pens_down: watch::Sender<Option<Arc<str>>>,
+    stage: watch::Sender<Stage>,
     runs: Arc<watch::Sender<BTreeMap<&'static str, Run>>>,
 }
 
 impl Default for Threads {
     fn default() -> Self {
-        Self { stop: watch::Sender::new(None), runs: Arc::new(watch::Sender::new(BTreeMap::new())) }
+        Self {
+            stop: watch::Sender::new(None),
+            pens_down: watch::Sender::new(None),
+            stage: watch::Sender::new(Stage::Waiting),
+            runs: Arc::new(watch::Sender::new(BTreeMap::new())),
+        }
     }
 }
 
@@ -43,10 +65,25 @@ impl Threads {
         Stopping(self.stop.subscribe())
     }
 
-    /// Runs `main` on a thread of its own until it ends; it ends by itself after the order to stop.
+    /// The order to stop, for a task that writes files.
+    pub(crate) fn writing(&self) -> Stopping {
+        Stopping(self.pens_down.subscribe())
+    }
+
+    /// Lets the threads run that wait for this stage.
+    pub(crate) fn enter(&self, stage: Stage) {
+        self.stage.send_if_modified(|now| {
+            let later = *now < stage;
+            *now = (*now).max(stage);
+            later
+        });
+    }
+
+    /// Runs `main` on a thread of its own, from this stage on, until it ends; it ends by itself after the order to stop.
     pub(crate) fn spawn(
         &self,
         name: &'static str,
+        from: Stage,
         main: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), StartError> {
         let failed = |source| StartError::Thread { name, source };
@@ -55,9 +92,15 @@ impl Threads {
             runs.insert(name, Run::Running);
         });
         let ended = Ended { name, runs: Arc::clone(&self.runs) };
+        let mut stage = self.stage.subscribe();
         let body = move || {
             let ended = ended;
-            runtime.block_on(main);
+            runtime.block_on(async {
+                // The sidecar is gone where nobody can say the stage any more.
+                if stage.wait_for(|stage| *stage >= from).await.is_ok() {
+                    main.await;
+                }
+            });
             drop(runtime);
             drop(ended);
         };
@@ -74,11 +117,26 @@ impl Threads {
 
     /// Tells every thread to stop and waits until they have, but not for ever.
     pub(crate) async fn stop(&self, text: &str) {
+        // Whoever waits for a stage still shall hear the order, too.
+        self.enter(Stage::Alone);
         self.stop.send_replace(Some(Arc::from(text)));
+        self.pens_down.send_replace(Some(Arc::from(text)));
         let mut runs = self.runs.subscribe();
         let ended = runs.wait_for(|runs| runs.values().all(|run| *run == Run::Ended));
         if tokio::time::timeout(STOP_BOUND, ended).await.is_err() {
             tracing::warn!("threads did not end within {STOP_BOUND:?}; the process ends without them");
+        }
+    }
+
+    /// Tells those that write files to finish, and waits until these have, but not for ever.
+    pub(crate) async fn finish_writing(&self, names: &[&str]) {
+        self.pens_down.send_replace(Some(Arc::from("another process takes over")));
+        let mut runs = self.runs.subscribe();
+        let ended = |runs: &BTreeMap<&'static str, Run>| {
+            names.iter().all(|name| runs.get(name).is_none_or(|run| *run == Run::Ended))
+        };
+        if tokio::time::timeout(WRITE_BOUND, runs.wait_for(ended)).await.is_err() {
+            tracing::warn!("not everything was written within {WRITE_BOUND:?}");
         }
     }
 }

@@ -5,9 +5,11 @@ use crate::http::COMPLAINTS;
 use super::{CONNECTIONS_AT_MOST, LINE_OCTETS_AT_MOST, LINE_WAIT, Reply, Request};
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -18,12 +20,41 @@ const SOCKET_MODE: u32 = 0o660;
 /// A client that does not take its reply within this time loses it.
 const WRITE_WAIT: Duration = Duration::from_secs(30);
 
-/// A bound control socket. Its file goes when this is dropped.
+/// A bound control socket. Its file goes when this is dropped, unless it was left to a successor.
 #[derive(Debug)]
 pub struct ControlServer {
     listener: UnixListener,
     path: PathBuf,
     inode: u64,
+    left: Arc<AtomicBool>,
+    places: Arc<Semaphore>,
+}
+
+/// A control socket that another process may go on with.
+#[derive(Debug)]
+pub struct Shared {
+    socket: OwnedFd,
+    left: Arc<AtomicBool>,
+    places: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// The socket, for [`ControlServer::resume`] in the other process.
+    pub fn socket(&self) -> io::Result<OwnedFd> {
+        self.socket.try_clone()
+    }
+
+    /// The socket's file is the other process's from now on.
+    pub fn leave(&self) {
+        self.left.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until every conversation has ended, but not for long: whoever asked for the change shall have his reply.
+    pub async fn conversations_over(&self, within: Duration) {
+        let all = u32::try_from(CONNECTIONS_AT_MOST).unwrap_or(u32::MAX);
+        // Who does not take his reply loses it.
+        let _ = tokio::time::timeout(within, self.places.acquire_many(all)).await;
+    }
 }
 
 /// Why the socket could not be made.
@@ -82,12 +113,37 @@ impl ControlServer {
             .and_then(|()| fs::rename(&temporary, path))
             .and_then(|()| fs::symlink_metadata(path));
         match finished {
-            Ok(metadata) => Ok(Self { listener, path: path.to_owned(), inode: metadata.ino() }),
+            Ok(metadata) => Ok(Self::on(listener, path, metadata.ino())),
             Err(source) => {
                 let _ = fs::remove_file(&temporary);
                 Err(failed("setting its permissions and name")(source))
             }
         }
+    }
+
+    fn on(listener: UnixListener, path: &Path, inode: u64) -> Self {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_AT_MOST));
+        Self { listener, path: path.to_owned(), inode, left: Arc::default(), places }
+    }
+
+    /// Goes on with the socket that a predecessor has bound at this path; must be called inside a tokio runtime.
+    pub fn resume(path: &Path, socket: OwnedFd) -> Result<Self, ControlError> {
+        let failed = |source| ControlError::System {
+            path: path.to_owned(),
+            doing: "going on with a predecessor's",
+            source,
+        };
+        let listener = std::os::unix::net::UnixListener::from(socket);
+        listener.set_nonblocking(true).map_err(failed)?;
+        let listener = UnixListener::from_std(listener).map_err(failed)?;
+        let inode = fs::symlink_metadata(path).map_err(failed)?.ino();
+        Ok(Self::on(listener, path, inode))
+    }
+
+    /// The socket for another process, which may go on with it; it stays open here, too.
+    pub fn share(&self) -> io::Result<Shared> {
+        let socket = self.listener.as_fd().try_clone_to_owned()?;
+        Ok(Shared { socket, left: Arc::clone(&self.left), places: Arc::clone(&self.places) })
     }
 
     /// Where the socket stands.
@@ -102,7 +158,7 @@ impl ControlServer {
         F: Future<Output = Reply> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        let places = Arc::new(Semaphore::new(CONNECTIONS_AT_MOST));
+        let places = Arc::clone(&self.places);
         let mut complained: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
@@ -140,6 +196,9 @@ impl ControlServer {
 
 impl Drop for ControlServer {
     fn drop(&mut self) {
+        if self.left.load(Ordering::Relaxed) {
+            return;
+        }
         // Only our own: a successor may have replaced it.
         if fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
             let _ = fs::remove_file(&self.path);

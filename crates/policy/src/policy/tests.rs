@@ -9,6 +9,7 @@ use crate::operator::DrainPhase;
 use crate::signal::{Fall, Rise, Timing};
 use std::num::NonZeroU32;
 
+mod memory;
 mod probes;
 mod properties;
 mod signals;

@@ -78,6 +78,8 @@ impl Lease {
 
     /// Follows the levels and renews until the order to stop; then removes every marker.
     pub(super) async fn run(mut self, mut stopping: Stopping) {
+        // First of all: markers that a process before has left are there because the levels want them.
+        self.follow_levels();
         loop {
             self.look_and_renew();
             self.follow_levels();

@@ -7,9 +7,11 @@
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::time::Duration;
 
+use pharos_netio::NetError;
 use pharos_netio::bgp::{self, SessionOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpSocket, TcpStream};
@@ -108,6 +110,23 @@ impl Connection {
         // Keepalives and withdrawals must not wait for one another; a socket that refuses is slower, not wrong.
         let _ = stream.set_nodelay(true);
         Self { stream, unsent: Vec::new() }
+    }
+
+    /// A connection that another process has held, with what it had left to send.
+    pub(super) fn resume(socket: OwnedFd, unsent: Vec<u8>) -> io::Result<Self> {
+        let stream = std::net::TcpStream::from(socket);
+        stream.set_nonblocking(true)?;
+        Ok(Self { unsent, ..Self::new(TcpStream::from_std(stream)?) })
+    }
+
+    /// The connection for another process, and what is left to send. It stays open here, too.
+    pub(super) fn share(&self) -> io::Result<(OwnedFd, Vec<u8>)> {
+        Ok((self.stream.as_fd().try_clone_to_owned()?, self.unsent.clone()))
+    }
+
+    /// Sets the password and the TTL check, which may be others by now.
+    pub(super) fn protect(&self, peer: IpAddr, options: &SessionOptions) -> Result<(), NetError> {
+        bgp::protect(&self.stream, peer, options)
     }
 
     /// Our own address on this connection.

@@ -4,14 +4,17 @@
 //! Strangers are closed without a word. At most one connection waits for its session: more can only come
 //! from a neighbour that does not wait for our OPEN.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use pharos_netio::bgp::{self, SessionOptions};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::config::{NeighbourConfig, Role, StartError};
+use crate::handover::{Order, Predecessor, Socket, ordered};
 
 /// The pause after a failed accept, which usually means that descriptors ran out.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -29,18 +32,23 @@ struct Expected {
     accepted: mpsc::Sender<TcpStream>,
 }
 
-/// Adds `neighbour` to the listener that it connects to, which is opened if need be. An active neighbour
-/// gets a queue that stays empty.
+/// Adds `neighbour` to the listener that it connects to, which is taken over or opened if need be. An active
+/// neighbour gets a queue that stays empty.
 pub(super) fn expect(
     listeners: &mut Vec<Listener>,
     neighbour: &NeighbourConfig,
+    before: &mut Option<Predecessor>,
 ) -> Result<mpsc::Receiver<TcpStream>, StartError> {
     let (sender, accepted) = mpsc::channel(1);
     let Role::Passive { listen } = neighbour.role else { return Ok(accepted) };
     let index = match listeners.iter().position(|listener| listener.address == listen) {
         Some(index) => index,
         None => {
-            listeners.push(Listener::open(listen)?);
+            let inherited = before.as_mut().and_then(|it| it.take_socket(&Socket::Listener(listen)));
+            listeners.push(match inherited {
+                Some(socket) => Listener { address: listen, socket: socket.into(), expected: Vec::new() },
+                None => Listener::open(listen)?,
+            });
             listeners.len() - 1
         }
     };
@@ -60,8 +68,13 @@ impl Listener {
         Ok(Self { address, socket, expected: Vec::new() })
     }
 
-    /// Accepts until it is dropped.
-    pub(super) async fn run(self) {
+    /// The listener for another process. It stays open here, too.
+    pub(super) fn share(&self) -> io::Result<(SocketAddr, OwnedFd)> {
+        Ok((self.address, self.socket.as_fd().try_clone_to_owned()?))
+    }
+
+    /// Accepts until it is dropped, but not while the sessions are another process's, which accepts here too.
+    pub(super) async fn run(self, mut orders: watch::Receiver<Option<Order>>) {
         let socket = match tokio::net::TcpListener::from_std(self.socket) {
             Ok(socket) => socket,
             Err(error) => {
@@ -70,7 +83,14 @@ impl Listener {
             }
         };
         loop {
-            let (stream, peer) = match socket.accept().await {
+            let accepted = tokio::select! {
+                accepted = socket.accept() => accepted,
+                Some(order) = ordered(&mut orders) => {
+                    order.over(&mut orders).await;
+                    continue;
+                }
+            };
+            let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(address = %self.address, %error, "accepting a BGP connection failed");

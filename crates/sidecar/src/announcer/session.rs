@@ -27,6 +27,7 @@ use super::routes;
 use crate::bfd::View as BfdView;
 use crate::config::{BeforeSession, NeighbourConfig, Role, StartError};
 use crate::event::Event;
+use crate::handover::{Inherited, Order, Part, SessionState, Socket, ordered};
 use crate::keeper::{Keeper, Levels};
 use crate::threads::Stopping;
 
@@ -63,6 +64,12 @@ pub(super) struct Driver {
     bfd: Option<(watch::Receiver<BfdView>, BfdView)>,
     /// When a neighbour whose BFD was never up is told of.
     bfd_patience: Option<Duration>,
+    /// By what another process knows that the session is what it wants.
+    identity: String,
+    /// A session that the process before has left.
+    inherited: Option<Inherited>,
+    /// The order to let go of the session, while it stands.
+    handover: watch::Receiver<Option<Order>>,
 }
 
 /// Whether the session is up, as far as people were told.
@@ -75,6 +82,7 @@ enum Standing {
 /// What woke the driver.
 enum Woken {
     Stop(Arc<str>),
+    LetGo(Order),
     Levels,
     Deadline,
     Accepted(TcpStream),
@@ -114,6 +122,9 @@ impl Driver {
             last: None,
             bfd: None,
             bfd_patience: None,
+            identity: String::new(),
+            inherited: None,
+            handover: keeper.handover(),
             keeper,
         })
     }
@@ -125,17 +136,30 @@ impl Driver {
             let seen = *view.borrow_and_update();
             (view, seen)
         });
+        if self.bfd.as_ref().is_some_and(|(_, seen)| seen.state == BfdState::Up) {
+            // As the process before has left it.
+            self.bfd_patience = None;
+        }
+    }
+
+    /// Names the session for other processes, and goes on with the one that the process before has left.
+    pub(super) fn inherit(&mut self, identity: String, inherited: Option<Inherited>) {
+        self.identity = identity;
+        self.inherited = inherited;
     }
 
     /// Drives the session until the order to stop; then withdraws, says goodbye with the order's text, and
     /// lets the last octets out.
     pub(super) async fn run(mut self, mut stopping: Stopping) {
-        self.follow_levels();
-        self.step(Input::Start);
+        match self.inherited.take() {
+            Some(inherited) => self.take_over(inherited),
+            None => self.begin(),
+        }
         loop {
             self.report();
             match self.wake(&mut stopping).await {
                 Woken::Stop(text) => break self.stop(&text),
+                Woken::LetGo(order) => self.let_go(&order).await,
                 Woken::Levels => self.follow_levels(),
                 Woken::Deadline => self.tick(),
                 Woken::Accepted(stream) => self.accept(stream),
@@ -163,6 +187,7 @@ impl Driver {
         let passive = matches!(self.config.role, Role::Passive { .. });
         tokio::select! {
             text = stopping.ordered() => Woken::Stop(text),
+            Some(order) = ordered(&mut self.handover) => Woken::LetGo(order),
             // The keeper outlives every driver, which holds it.
             Ok(()) = self.levels.changed() => Woken::Levels,
             Some(stream) = self.accepted.recv(), if passive => Woken::Accepted(stream),
@@ -171,6 +196,77 @@ impl Driver {
             Some(_) = self.farewells.join_next(), if !self.farewells.is_empty() => Woken::Deadline,
             () = timer => Woken::Deadline,
         }
+    }
+
+    fn begin(&mut self) {
+        self.follow_levels();
+        self.step(Input::Start);
+    }
+
+    /// Leaves an established session as it is and touches nothing any more, until the order is taken back; if it is not,
+    /// the process ends here.
+    async fn let_go(&mut self, order: &Order) {
+        order.give(self.share());
+        order.over(&mut self.handover).await;
+        // What has come meanwhile speaks for the neighbour before its silence does.
+        self.transfer();
+        self.follow_levels();
+        self.step(Input::Tick);
+    }
+
+    /// What another process needs for this session; nothing where it is not established.
+    fn share(&mut self) -> Part {
+        let snapshot = self.session.snapshot(self.keeper.clock.now());
+        let (Some(snapshot), Link::Up(connection)) = (snapshot, &mut self.link) else {
+            return Part::default();
+        };
+        connection.flush();
+        match connection.share() {
+            Ok((socket, unsent)) => {
+                let (name, identity) = (self.name.clone(), self.identity.clone());
+                Part {
+                    session: Some(SessionState { name: name.clone(), identity, unsent, snapshot }),
+                    sockets: vec![(Socket::Session(name), socket)],
+                    ..Part::default()
+                }
+            }
+            Err(error) => {
+                tracing::warn!(neighbour = self.name, %error, "the session cannot be handed over");
+                Part::default()
+            }
+        }
+    }
+
+    /// Goes on with a session as the process before has left it.
+    fn take_over(&mut self, inherited: Inherited) {
+        if let Err(why) = self.try_take_over(inherited) {
+            tracing::warn!(neighbour = self.name, why, "the session cannot be taken over and begins anew");
+            self.begin();
+        }
+    }
+
+    fn try_take_over(&mut self, inherited: Inherited) -> Result<(), String> {
+        let Inherited { state: SessionState { unsent, snapshot, .. }, socket } = inherited;
+        let negotiated = snapshot.negotiated;
+        let session = Session::resume(self.session.config().clone(), snapshot, self.keeper.clock.now())
+            .map_err(|error| error.to_string())?;
+        let connection = Connection::resume(socket, unsent).map_err(|error| error.to_string())?;
+        connection
+            .protect(self.config.address, &self.config.socket_options())
+            .map_err(|error| error.to_string())?;
+        self.local = connection.local();
+        self.session = session;
+        self.link = Link::Up(connection);
+        tracing::info!(
+            neighbour = self.name,
+            agreed = agreed(&negotiated),
+            "the session goes on as the process before has left it"
+        );
+        self.stands();
+        self.transfer();
+        self.follow_levels();
+        self.step(Input::Tick);
+        Ok(())
     }
 
     fn tick(&mut self) {
@@ -361,12 +457,17 @@ impl Driver {
     }
 
     fn up(&mut self, negotiated: &Negotiated) {
-        self.standing = Standing::Up;
-        self.patience = None;
-        self.last = None;
         let text = agreed(negotiated);
         let event = Event::SessionUp { neighbour: self.name.clone(), text };
         self.keeper.neighbour(self.index, Some(event), |_| {});
+        self.stands();
+    }
+
+    /// The session is up, and nobody waits for it any more.
+    fn stands(&mut self) {
+        self.standing = Standing::Up;
+        self.patience = None;
+        self.last = None;
         self.keeper.take(PolicyInput::Clear { alarm: self.alarm_id() });
     }
 

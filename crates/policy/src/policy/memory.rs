@@ -1,0 +1,133 @@
+//! Everything that a policy has learnt, as plain values: for a process that takes the place of another.
+//!
+//! A restart that nobody shall notice must not forget: neither that a signal is bad and why, nor how long a hold-down has
+//! still to run, nor how often a prefix has returned within the hour, nor a word of the operator's. [`Policy::memory`]
+//! gives all of it, [`Policy::resume`] goes on from it, by the same clock. What may have changed in between is the
+//! configuration: its rules count from then on, and what is no longer configured is forgotten.
+//!
+//! | configured anew | then |
+//! |---|---|
+//! | a signal, of a prefix that is remembered as announced | good until it is observed: the change by itself withdraws nothing |
+//! | a prefix | withdrawn, and its hold-down runs, as at a start |
+//! | an anchor | announced, as at a start |
+//! | a prefix that was an anchor, or the reverse | as at a start |
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ANCHOR, Gone, Input, Output, Policy};
+use crate::alarm::{Alarm, AlarmId};
+use crate::config::{ConfigError, PolicyConfig};
+use crate::kind::SignalId;
+use crate::operator::{Drain, Stand, Target};
+use crate::preference::Preference;
+use crate::prefix::Prefix;
+use crate::signal::{Health, Signal};
+
+/// What a policy remembers. Opaque: it is written by one process and read by the next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    clock: Duration,
+    signals: Vec<(SignalId, Signal)>,
+    routes: Vec<Kept>,
+    alarms: Vec<Alarm>,
+    drain: Option<Drain>,
+    stands: Vec<(Target, Stand)>,
+    excused: Vec<SignalId>,
+}
+
+/// One prefix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    prefix: Prefix,
+    group: String,
+    gone: Gone,
+    preference: Preference,
+}
+
+/// What a new signal says until it is observed.
+const UNSEEN: &str = "new in the configuration, and not looked at yet";
+
+impl Policy {
+    /// Everything that this policy has learnt.
+    pub fn memory(&self) -> Memory {
+        let kept = |route: &super::Route| Kept {
+            prefix: route.prefix,
+            group: self.group_name(route.role).to_owned(),
+            gone: route.gone,
+            preference: route.preference.clone(),
+        };
+        Memory {
+            clock: self.clock,
+            signals: self.ids.iter().cloned().zip(self.signals.iter().cloned()).collect(),
+            routes: self.routes.iter().map(kept).collect(),
+            alarms: self.alarms.iter().cloned().collect(),
+            drain: self.operator.drain.clone(),
+            stands: self.operator.stands.clone().into_iter().collect(),
+            excused: self.excused.iter().map(|&index| self.ids[index].clone()).collect(),
+        }
+    }
+
+    /// A policy that goes on from what another one has learnt, by the same clock. Alarms that others than the policy
+    /// raise are in force again if `keeps` says so. `outputs` gets what the configuration changes.
+    pub fn resume(
+        now: Duration,
+        config: PolicyConfig,
+        memory: Memory,
+        keeps: impl Fn(&AlarmId) -> bool,
+        outputs: &mut Vec<Output>,
+    ) -> Result<Self, ConfigError> {
+        let Memory { clock, signals, routes, alarms, drain, stands, excused } = memory;
+        let mut policy = Self::new(now.max(clock), config)?;
+        let mut known = vec![false; policy.signals.len()];
+        for (id, signal) in signals {
+            if let Some(&index) = policy.index.get(&id) {
+                policy.signals[index] = signal.with_timing_of(&policy.signals[index]);
+                known[index] = true;
+            }
+        }
+        policy.excused = excused.iter().filter_map(|id| policy.index.get(id).copied()).collect();
+        policy.resume_routes(routes, &known);
+        policy.operator.drain = drain;
+        policy.operator.stands = stands.into_iter().filter(|(target, _)| policy.knows(target)).collect();
+        let alarms: Vec<Alarm> =
+            alarms.into_iter().filter(|alarm| policy.still_concerns(&alarm.id, &keeps)).collect();
+        alarms.into_iter().for_each(|alarm| policy.alarms.resume(alarm));
+        policy.step(now, Input::Tick, outputs);
+        Ok(policy)
+    }
+
+    fn resume_routes(&mut self, kept: Vec<Kept>, known: &[bool]) {
+        let pace = self.pace();
+        for Kept { prefix, group, gone, preference } in kept {
+            let index = self.routes.iter().position(|route| {
+                let is_anchor = self.group_name(route.role) == ANCHOR;
+                route.prefix == prefix && is_anchor == (group == ANCHOR)
+            });
+            let Some(index) = index else { continue };
+            if preference.earned().is_announced() {
+                for signal in self.routes[index].needs.clone() {
+                    if !known[signal] && self.ids[signal].kind().gates() {
+                        self.signals[signal].assume(self.clock, Health::Good, UNSEEN.to_owned());
+                    }
+                }
+            }
+            let route = &mut self.routes[index];
+            route.gone = gone;
+            route.preference = preference.at_pace(pace);
+        }
+    }
+
+    /// Whether an alarm of before is about something that there still is.
+    fn still_concerns(&self, id: &AlarmId, keeps: &impl Fn(&AlarmId) -> bool) -> bool {
+        match id {
+            AlarmId::Signal { signal } => self.index.contains_key(signal),
+            AlarmId::StatusUnreachable => self.index.contains_key(&SignalId::Status),
+            AlarmId::DrainInForce => self.operator.drain.is_some(),
+            AlarmId::DrainIgnored { prefix } => self.route(*prefix).is_some(),
+            AlarmId::WordInForce { target } => self.operator.stands.contains_key(target),
+            other => keeps(other),
+        }
+    }
+}
