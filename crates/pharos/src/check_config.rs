@@ -10,6 +10,8 @@ use pharos_ops::config::schema::{
 use pharos_ops::config::{Loaded, Need};
 use std::fmt::{Display, Write as _};
 
+mod vrps;
+
 pub(crate) fn run(args: &cli::CheckConfig) -> Result<(), Failure> {
     let loaded = args.files.load(Need::Present)?;
     if loaded.pharos.responder.is_some() {
@@ -23,6 +25,11 @@ pub(crate) fn run(args: &cli::CheckConfig) -> Result<(), Failure> {
         remark(&format!("{warning}\n\n"));
     }
     say(&describe(&loaded));
+    if let Some(file) = &args.vrps {
+        let report = vrps::check(&loaded, file, args.origin_as)?;
+        say(&report.text);
+        report.conclude(file)?;
+    }
     let (pharos, site) = args.files.paths();
     say(&format!("\n{} and {} are good\n", pharos.display(), site.display()));
     Ok(())

@@ -168,3 +168,102 @@ fn a_command_line_without_sense_ends_with_2() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("is not a log level"), "{}", stderr(&output));
 }
+
+/// The same with RPKI data, and options for them.
+fn check_vrps(scratch: &Scratch, site: &str, vrps: &str, more: &[&str]) -> Output {
+    scratch.write("pharos.yaml", PHAROS);
+    scratch.write("site.yaml", site);
+    scratch.write("vrps", vrps);
+    let file = scratch.0.join("vrps");
+    let mut arguments = vec!["check-config", "--config", scratch.0.to_str().unwrap()];
+    arguments.extend(["--vrps", file.to_str().unwrap()]);
+    arguments.extend(more);
+    run(arguments.iter().map(std::ffi::OsStr::new))
+}
+
+const EXACT: &str = r#"{"roas":[{"asn":"AS64496","prefix":"192.0.2.0/24","maxLength":24,"ta":"x"},
+{"asn":64496,"prefix":"2001:db8:53::/48","maxLength":48}]}"#;
+
+#[test]
+fn routes_that_exact_roas_allow_are_valid_without_a_warning() {
+    let scratch = Scratch::new("rpki-valid");
+    let output = check_vrps(&scratch, &SITE.replace("64512", "64496"), EXACT, &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "");
+    let expected = format!(
+        "\
+origin AS64496, by 2 VRPs of {}/vrps
+  valid       192.0.2.0/24  (group main): 192.0.2.0/24 AS64496
+  valid       2001:db8:53::/48  (group main): 2001:db8:53::/48 AS64496
+",
+        scratch.0.display()
+    );
+    let text = stdout(&output);
+    assert!(text.contains(&expected), "{text}");
+    assert!(text.ends_with("site.yaml are good\n"), "{text}");
+}
+
+#[test]
+fn an_invalid_route_refuses_the_configuration_with_its_reason() {
+    let scratch = Scratch::new("rpki-invalid");
+    let vrps =
+        "ASN,IP Prefix,Max Length,Trust Anchor\nAS64499,192.0.2.0/24,24,x\nAS64496,2001:db8::/32,32,x\n";
+    let output = check_vrps(&scratch, &SITE.replace("64512", "64496"), vrps, &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = stdout(&output);
+    assert!(
+        said.contains("  invalid     192.0.2.0/24  (group main): 192.0.2.0/24 AS64499: it is for AS64499\n"),
+        "{said}"
+    );
+    assert!(!said.contains("are good"), "{said}");
+    let said = stderr(&output);
+    for words in [
+        "192.0.2.0/24 (192.0.2.0/24 AS64499: it is for AS64499)",
+        "2001:db8:53::/48 (2001:db8::/32 AS64496: /48 is longer than its maxLength of 32)",
+        "RFC 6811",
+    ] {
+        assert!(said.contains(words), "{words} not in {said}");
+    }
+}
+
+#[test]
+fn what_no_roa_covers_and_a_loose_max_length_are_warnings() {
+    let scratch = Scratch::new("rpki-loose");
+    let vrps = r#"{"roas":[{"asn":64496,"prefix":"192.0.2.0/24","maxLength":25}]}"#;
+    let output = check_vrps(&scratch, &SITE.replace("64512", "64496"), vrps, &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stderr(&output);
+    for words in [
+        "warning: no ROA covers 2001:db8:53::/48",
+        "warning: the ROA 192.0.2.0/24 up to /25 AS64496 allows 2 prefixes that this node does not announce, like 192.0.2.0/25",
+    ] {
+        assert!(said.contains(words), "{words} not in {said}");
+    }
+}
+
+#[test]
+fn a_private_as_is_judged_by_the_one_that_the_world_sees() {
+    let scratch = Scratch::new("rpki-private");
+    let output = check_vrps(&scratch, SITE, EXACT, &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("AS64512 is private (RFC 6996)"), "{}", stderr(&output));
+    let output = check_vrps(&scratch, SITE, EXACT, &["--origin-as", "64496"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn rpki_data_that_cannot_be_read_or_say_nothing_are_refused() {
+    let scratch = Scratch::new("rpki-empty");
+    for (vrps, why) in [
+        ("{\"roas\":[]}", "it holds no VRPs"),
+        ("", "it holds no VRPs"),
+        ("{\"roas\":7}", "invalid type"),
+        ("AS1,192.0.2.0/33,33\n", "line 1: "),
+    ] {
+        let output = check_vrps(&scratch, SITE, vrps, &[]);
+        assert_eq!(output.status.code(), Some(2), "{vrps}");
+        let said = stderr(&output);
+        assert!(said.contains(why) && said.contains("routinator vrps -f json"), "{said}");
+    }
+}
