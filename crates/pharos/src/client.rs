@@ -10,7 +10,7 @@ use crate::view::{ReloadView, ResponderView};
 use pharos_ops::control::client::{CallError, call};
 use pharos_ops::control::{Order, Request};
 use pharos_ops::http::client::get;
-use pharos_sidecar::{DrainPhase, DrainView, Explanation, Status as SidecarStatus};
+use pharos_sidecar::{DrainPhase, DrainView, Status as SidecarStatus, WhyStatus};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -137,7 +137,7 @@ pub(crate) async fn why(args: &cli::Why) -> Result<(), Failure> {
     if args.socket.json {
         say(&format!("{result:#}\n"));
     } else {
-        say(&view::<Explanation>(Process::Sidecar, result)?);
+        say(&view::<WhyStatus>(Process::Sidecar, result)?);
     }
     Ok(())
 }

@@ -431,7 +431,7 @@ fn sidecar_routes(handle: &SidecarHandle) -> Result<Routes, Failure> {
 async fn answer_for_sidecar(handle: SidecarHandle, request: Request) -> Reply {
     match request {
         Request::Status => Reply::done(&handle.status()),
-        Request::Why { prefix } => match handle.why(&prefix) {
+        Request::Why { prefix } => match handle.why_in_full(&prefix) {
             Ok(explanation) => Reply::done(&explanation),
             Err(error) => {
                 Reply::refused(error.to_string(), "name a configured prefix; `pharos status` lists them")

@@ -18,11 +18,11 @@ use crate::clock::Clock;
 use crate::config::{Config, Mode, StartError};
 use crate::event::Event;
 use crate::handover::{Ending, Estate, HandoverError, Order, Predecessor};
-use crate::keeper::{self, Keeper, Neighbour, Served, State, View};
+use crate::keeper::{self, Keeper, Neighbour, Notified, Served, State, View};
 use crate::metrics::Scraped;
 use crate::status::{
-    AlarmStatus, AnnouncerStatus, BfdStatus, DriftStatus, MOST_SIGNALS, NeighbourStatus, ObservedStatus,
-    PrefixStatus, ResponderStatus, Status, StatusMode, TransitionStatus,
+    AlarmStatus, AnnouncerStatus, BfdStatus, DriftStatus, MOST_SIGNALS, NeighbourStatus, NotificationStatus,
+    ObservedStatus, PrefixStatus, ResponderStatus, Status, StatusMode, TransitionStatus, WhyStatus,
 };
 use crate::threads::{Stage, Threads};
 use crate::words::{self, Book};
@@ -139,6 +139,7 @@ impl Sidecar {
             agreed: None,
             flaps: 0,
             last_down: None,
+            last_notification: None,
             told: Vec::new(),
             drift: Vec::new(),
             bfd: None,
@@ -262,6 +263,21 @@ impl Handle {
             let configured: Vec<_> = state.policy.levels().map(|(prefix, _)| prefix.to_string()).collect();
             WhyError::NotConfigured { prefix, configured: configured.join(", ") }
         })
+    }
+
+    /// The same with what each neighbour was told of it, and why its sessions ended.
+    pub fn why_in_full(&self, prefix: &str) -> Result<WhyStatus, WhyError> {
+        let explanation = self.why(prefix)?;
+        let now = self.keeper.clock.now();
+        // As the lines begin that say what a neighbour was told.
+        let route = format!("{} ", explanation.prefix);
+        let mut neighbours: Vec<NeighbourStatus> =
+            self.keeper.state().neighbours.iter().map(|neighbour| neighbour_status(neighbour, now)).collect();
+        for neighbour in &mut neighbours {
+            neighbour.told.retain(|line| line.starts_with(&route));
+            neighbour.drift.retain(|drift| drift.prefix == explanation.prefix);
+        }
+        Ok(WhyStatus { explanation, neighbours })
     }
 
     /// Takes the traffic away: level draining at once, withdrawn after the drain time, or after `within` if
@@ -503,6 +519,7 @@ fn neighbour_status(neighbour: &Neighbour, now: Duration) -> NeighbourStatus {
         agreed: neighbour.agreed.clone(),
         flaps: neighbour.flaps,
         last_down: neighbour.last_down.clone(),
+        last_notification: neighbour.last_notification.as_ref().map(|it| notification_status(it, now)),
         told: neighbour.told.clone(),
         drift: drift_status(&neighbour.drift, now),
         bfd: neighbour.bfd.map(|bfd| BfdStatus {
@@ -513,6 +530,21 @@ fn neighbour_status(neighbour: &Neighbour, now: Duration) -> NeighbourStatus {
             interval_seconds: bfd.send_interval.as_secs_f64(),
             flaps: bfd.counters.flaps,
         }),
+    }
+}
+
+fn notification_status(notified: &Notified, now: Duration) -> NotificationStatus {
+    let message = notified.message();
+    NotificationStatus {
+        direction: notified.direction,
+        code: message.code,
+        subcode: message.subcode,
+        code_name: message.code_name().to_owned(),
+        subcode_name: message.subcode_name().map(str::to_owned),
+        communication: message.shutdown_text().ok().flatten().map(str::to_owned),
+        text: message.to_string(),
+        detail: notified.detail.clone(),
+        age_seconds: now.saturating_sub(notified.at).as_secs_f64(),
     }
 }
 

@@ -18,7 +18,7 @@ use pharos_policy::policy::{Input, Output, Policy};
 use pharos_policy::preference::HISTORY;
 use pharos_policy::trace::Standing;
 use pharos_policy::{Health, Level, Memory, Prefix, Saved};
-use pharos_routing::bgp::State as SessionState;
+use pharos_routing::bgp::{Notification, State as SessionState};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, broadcast, watch};
 
@@ -30,7 +30,7 @@ use crate::event::Event;
 use crate::handover::Order;
 use crate::metrics::Metrics;
 use crate::record::Recorder;
-use crate::status::ZoneStatus;
+use crate::status::{Direction, ZoneStatus};
 
 /// Events that a slow watcher may lag behind before it misses some; a night of flapping fits.
 const EVENTS: usize = 1024;
@@ -49,6 +49,7 @@ pub(crate) struct Neighbour {
     pub(crate) agreed: Option<String>,
     pub(crate) flaps: u64,
     pub(crate) last_down: Option<String>,
+    pub(crate) last_notification: Option<Notified>,
     pub(crate) told: Vec<String>,
     pub(crate) drift: Vec<Drift>,
     /// `None` where BFD is not configured.
@@ -95,18 +96,49 @@ pub(crate) struct Served {
     pub(crate) zones: Arc<[ZoneStatus]>,
 }
 
+/// A NOTIFICATION that ended a session or an attempt at one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Notified {
+    pub(crate) at: Duration,
+    pub(crate) direction: Direction,
+    pub(crate) code: u8,
+    pub(crate) subcode: u8,
+    pub(crate) data: Vec<u8>,
+    /// What exactly was wrong, where we know it.
+    pub(crate) detail: Option<String>,
+}
+
+impl Notified {
+    pub(crate) fn new(
+        at: Duration,
+        direction: Direction,
+        message: Notification,
+        detail: Option<String>,
+    ) -> Self {
+        let Notification { code, subcode, data } = message;
+        Self { at, direction, code, subcode, data, detail }
+    }
+
+    /// The message, which knows its own words.
+    pub(crate) fn message(&self) -> Notification {
+        Notification { code: self.code, subcode: self.subcode, data: self.data.clone() }
+    }
+}
+
 /// What is known of a neighbour beyond its session: what the next process goes on with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Left {
     pub(crate) name: String,
     flaps: u64,
     last_down: Option<String>,
+    last_notification: Option<Notified>,
 }
 
 impl Neighbour {
     /// Takes over what a process before knew.
     pub(crate) fn resume(&mut self, left: Left) {
         (self.flaps, self.last_down) = (left.flaps, left.last_down);
+        self.last_notification = left.last_notification;
     }
 }
 
@@ -193,6 +225,7 @@ impl Keeper {
             name: neighbour.name.clone(),
             flaps: neighbour.flaps,
             last_down: neighbour.last_down.clone(),
+            last_notification: neighbour.last_notification.clone(),
         };
         let transitions = state.transitions.iter().cloned().collect();
         let neighbours = state.neighbours.iter().map(left).collect();

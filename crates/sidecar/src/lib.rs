@@ -76,7 +76,7 @@ pub use pharos_policy::{
 };
 pub use pharos_routing::bgp::{Peering, PeeringCheck};
 pub use pharos_routing::{Community, Families, LargeCommunity};
-pub use status::Status;
+pub use status::{Status, WhyStatus};
 
 /// What was recorded, and how to replay it.
 pub mod trace {

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use pharos_policy::explain::{Age, NextChange, Reason, ReturnsView, SignalView, Told};
+use pharos_policy::explain::{Age, Explanation, NextChange, Reason, ReturnsView, SignalView, Told};
 use pharos_policy::{DrainPhase, DrainView, Level, Prefix, WordView};
 use serde::{Deserialize, Serialize};
 
@@ -184,12 +184,94 @@ pub struct NeighbourStatus {
     pub flaps: u64,
     /// Why the last session or attempt ended.
     pub last_down: Option<String>,
+    /// The last NOTIFICATION of either side; it stays after the session is up again.
+    #[serde(default)]
+    pub last_notification: Option<NotificationStatus>,
     /// The routes that the neighbour was told and has not been told otherwise, each with its attributes.
     pub told: Vec<String>,
     /// What the neighbour should know and does not, or the reverse; empty when all is as decided.
     pub drift: Vec<DriftStatus>,
     /// BFD with it; `None` where it is not configured, or in a dry run.
     pub bfd: Option<BfdStatus>,
+}
+
+/// Who sent a NOTIFICATION.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// This node.
+    Sent,
+    /// The neighbour.
+    Received,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sent => "sent",
+            Self::Received => "received",
+        })
+    }
+}
+
+/// A NOTIFICATION (RFC 4271 §4.5), in numbers and in words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NotificationStatus {
+    /// Who sent it.
+    pub direction: Direction,
+    /// The error code.
+    pub code: u8,
+    /// The subcode; 0 where there is none.
+    pub subcode: u8,
+    /// The code's name: `Cease`.
+    pub code_name: String,
+    /// The subcode's name; `None` where it has none.
+    pub subcode_name: Option<String>,
+    /// What the operator at the sending end has written (RFC 9003), as it came.
+    pub communication: Option<String>,
+    /// All of it in one line: `Cease/Administrative Shutdown (6/2): “power work”`.
+    pub text: String,
+    /// What exactly was wrong, where this end knows it.
+    pub detail: Option<String>,
+    /// How long ago it was.
+    pub age_seconds: f64,
+}
+
+impl fmt::Display for NotificationStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NOTIFICATION {} {} ago: {}", self.direction, age(self.age_seconds), self.text)?;
+        match &self.detail {
+            Some(detail) => write!(f, ": {detail}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a prefix is as it is, and what each neighbour knows of it: what `pharos why` prints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WhyStatus {
+    /// The policy's part.
+    #[serde(flatten)]
+    pub explanation: Explanation,
+    /// Every neighbour, with the routes and drifts of this prefix alone.
+    #[serde(default)]
+    pub neighbours: Vec<NeighbourStatus>,
+}
+
+impl fmt::Display for WhyStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.explanation)?;
+        if !self.neighbours.is_empty() {
+            writeln!(f, "neighbours")?;
+        }
+        for neighbour in &self.neighbours {
+            write!(f, "{neighbour}")?;
+            if neighbour.told.is_empty() && neighbour.drift.is_empty() {
+                writeln!(f, "    told nothing of it")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// BFD with one neighbour.
@@ -323,21 +405,7 @@ impl fmt::Display for Status {
         self.write_zones(f)?;
         writeln!(f, "\nneighbours")?;
         for neighbour in &self.neighbours {
-            write!(f, "  {} AS{} {}", neighbour.name, neighbour.remote_as, neighbour.state)?;
-            writeln!(f, " for {}, lost {} times", age(neighbour.state_age_seconds), neighbour.flaps)?;
-            if let Some(cause) = &neighbour.last_down {
-                writeln!(f, "    last ended: {cause}")?;
-            }
-            if let Some(bfd) = &neighbour.bfd {
-                let BfdStatus { text, state_age_seconds, flaps, .. } = bfd;
-                writeln!(f, "    BFD {text}, for {}, lost {flaps} times", age(*state_age_seconds))?;
-            }
-            for line in &neighbour.told {
-                writeln!(f, "    told {line}")?;
-            }
-            for drift in &neighbour.drift {
-                writeln!(f, "    drift {drift}")?;
-            }
+            write!(f, "{neighbour}")?;
         }
         if !self.announcers.is_empty() {
             writeln!(f, "\nannouncers")?;
@@ -358,6 +426,34 @@ impl fmt::Display for Status {
         }
         for TransitionStatus { prefix, from, to, cause, age_seconds } in &self.transitions {
             writeln!(f, "  {:>7} ago  {prefix}: {from} -> {to}: {cause}", age(*age_seconds))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for NeighbourStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "  {} AS{} {}", self.name, self.remote_as, self.state)?;
+        writeln!(f, " for {}, lost {} times", age(self.state_age_seconds), self.flaps)?;
+        let cause = self.last_down.as_ref().filter(|_| self.agreed.is_none());
+        if let Some(cause) = cause {
+            writeln!(f, "    {cause}")?;
+        }
+        // What the line before has said already is not said twice.
+        let is_news =
+            |message: &&NotificationStatus| cause.is_none_or(|cause| !cause.contains(&message.text));
+        if let Some(message) = self.last_notification.as_ref().filter(is_news) {
+            writeln!(f, "    last {message}")?;
+        }
+        if let Some(bfd) = &self.bfd {
+            let BfdStatus { text, state_age_seconds, flaps, .. } = bfd;
+            writeln!(f, "    BFD {text}, for {}, lost {flaps} times", age(*state_age_seconds))?;
+        }
+        for line in &self.told {
+            writeln!(f, "    told {line}")?;
+        }
+        for drift in &self.drift {
+            writeln!(f, "    drift {drift}")?;
         }
         Ok(())
     }

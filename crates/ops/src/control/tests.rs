@@ -36,8 +36,11 @@ impl Drop for Scratch {
 
 /// Answers `why` with the prefix it got, refuses the rest.
 fn start(path: &Path) -> watch::Sender<bool> {
+    serve(ControlServer::bind(path).unwrap())
+}
+
+fn serve(server: ControlServer) -> watch::Sender<bool> {
     let (stop, stopped) = watch::channel(false);
-    let server = ControlServer::bind(path).unwrap();
     let handler = |request| async move {
         match request {
             Request::Why { prefix } => Reply::done(&serde_json::json!({"prefix": prefix})),
@@ -79,11 +82,11 @@ async fn each_bad_request_is_told_what_is_wrong_and_the_next_good_one_is_answere
         ),
         (
             b"{}",
-            r#"{"error":"the request has no \"command\"","ok":false,"remedy":"the commands are status, reload, why, drain, undrain, hold, force, release"}"#,
+            r#"{"error":"the request has no \"command\"","ok":false,"remedy":"the commands are status, reload, hand-over, why, drain, undrain, hold, force, release"}"#,
         ),
         (
             b"{\"command\":\"explode\"}",
-            r#"{"error":"there is no command \"explode\"","ok":false,"remedy":"the commands are status, reload, why, drain, undrain, hold, force, release"}"#,
+            r#"{"error":"there is no command \"explode\"","ok":false,"remedy":"the commands are status, reload, hand-over, why, drain, undrain, hold, force, release"}"#,
         ),
         (
             b"{\"command\":\"why\"}",
@@ -226,6 +229,28 @@ async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
 }
 
 #[tokio::test]
+async fn another_process_goes_on_with_the_socket_and_with_its_file() {
+    let scratch = Scratch::new("shared");
+    let path = scratch.socket();
+    let first = ControlServer::bind(&path).unwrap();
+    let shared = first.share().unwrap();
+    let second = ControlServer::resume(&path, shared.socket().unwrap()).unwrap();
+    shared.leave();
+    drop(first);
+    shared.conversations_over(GUARD).await;
+    let stop = serve(second);
+    assert!(is_alive(&path).await, "the file stays, and somebody answers behind it");
+    drop(stop);
+    tokio::time::timeout(GUARD, async {
+        while path.exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the file goes with the one that has it");
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_socket_is_left_alone() {
     let scratch = Scratch::new("file");
     let path = scratch.socket();
@@ -257,6 +282,7 @@ fn requests_and_replies_survive_their_lines() {
     for request in [
         Request::Status,
         Request::Reload,
+        Request::HandOver,
         why,
         Request::Drain { within: None, lasts: Some(lasts), order: order.clone() },
         Request::Drain { within: Some(Duration::from_millis(1500)), lasts: None, order: order.clone() },

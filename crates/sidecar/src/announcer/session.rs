@@ -13,8 +13,8 @@ use pharos_policy::{AlarmId, Prefix};
 use pharos_routing::Route;
 use pharos_routing::bfd::{Cause as BfdCause, State as BfdState};
 use pharos_routing::bgp::{
-    self, Cause, ExtendedNextHop, Input, Negotiated, Output, Session, SessionConfig, Shutdown, ShutdownKind,
-    State,
+    self, Cause, ExtendedNextHop, Input, Negotiated, Notification, Output, Session, SessionConfig, Shutdown,
+    ShutdownKind, State,
 };
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -28,7 +28,8 @@ use crate::bfd::View as BfdView;
 use crate::config::{BeforeSession, NeighbourConfig, Role, StartError};
 use crate::event::Event;
 use crate::handover::{Inherited, Order, Part, SessionState, Socket, ordered};
-use crate::keeper::{Keeper, Levels};
+use crate::keeper::{Keeper, Levels, Notified};
+use crate::status::Direction;
 use crate::threads::Stopping;
 
 /// How long after the start a neighbour may take before it is called down; what fails outright is called so
@@ -361,6 +362,11 @@ impl Driver {
         if self.session.accepts_connection() && self.held_back().is_none() {
             self.connected(stream);
         } else {
+            let state = self.session.state();
+            tracing::info!(
+                neighbour = self.name,
+                "a connection of the neighbour was refused with Cease/Connection Rejected (6/5): the session is {state}"
+            );
             let mut refused = Connection::new(stream);
             refused.send(&Session::rejection());
             let mut link = Link::Up(refused);
@@ -449,11 +455,20 @@ impl Driver {
             bgp::Event::RefreshRequested(family) => {
                 tracing::info!(neighbour = self.name, %family, "the neighbour asked for our routes again");
             }
-            // Said again, with the same words, by the event that the session is down.
-            bgp::Event::NotificationReceived(_) | bgp::Event::NotificationSent { .. } => {}
+            // Said in the log, with the same words, by the event that the session is down.
+            bgp::Event::NotificationReceived(message) => self.notified(Direction::Received, message, None),
+            bgp::Event::NotificationSent { notification, detail } => {
+                self.notified(Direction::Sent, notification, Some(detail));
+            }
             // Received routes are discarded unread, so there is nothing to report.
             bgp::Event::Route(_) | bgp::Event::EndOfRib(_) => {}
         }
+    }
+
+    /// Keeps the reason for whoever asks, also when the session is up again.
+    fn notified(&self, direction: Direction, message: Notification, detail: Option<String>) {
+        let notified = Notified::new(self.keeper.clock.now(), direction, message, detail);
+        self.keeper.neighbour(self.index, None, |view| view.last_notification = Some(notified));
     }
 
     fn up(&mut self, negotiated: &Negotiated) {

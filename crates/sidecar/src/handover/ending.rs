@@ -25,10 +25,17 @@ impl Ending {
         match self {
             Self::Session { session, socket, why } => {
                 let reason = match why {
-                    bgp::Farewell::Deconfigured => "it is no longer configured",
-                    bgp::Farewell::Reconfigured => "what was agreed with it is configured otherwise",
+                    bgp::Farewell::Deconfigured => {
+                        "Cease/Peer De-configured (6/3): it is no longer configured"
+                    }
+                    bgp::Farewell::Reconfigured => {
+                        "Cease/Other Configuration Change (6/6): what was agreed with it is configured otherwise"
+                    }
                 };
-                tracing::info!(neighbour = session.name, "the session that was taken over ends: {reason}");
+                tracing::info!(
+                    neighbour = session.name,
+                    "we ended the session that was taken over: {reason}"
+                );
                 let message = [session.unsent, bgp::Session::farewell(why)].concat();
                 if let Err(error) = say_and_close(&TcpStream::from(socket), &message) {
                     tracing::debug!(neighbour = session.name, %error, "BGP");
