@@ -107,6 +107,17 @@ fn bird_learns_both_families_over_both_and_agrees_on_everything() {
             .status_text()
             .contains("Administrative Shutdown (6/2): \u{201c}power work, back at 04:00\u{201d}")
     });
+    // And it stays to be asked for when the session is up again.
+    bird.ask("enable over6");
+    wait_until("the session is up again", || {
+        stage.neighbour("fd00::1").is_some_and(|neighbour| neighbour["state"] == "Established")
+    });
+    let told = stage.neighbour("fd00::1").unwrap()["last_notification"].clone();
+    assert_eq!(
+        (&told["direction"], &told["code"], &told["subcode"]),
+        (&"received".into(), &6.into(), &2.into())
+    );
+    assert_eq!(told["communication"], "power work, back at 04:00");
     stage.sidecar().signal(Signal::TERM);
     wait_until("BIRD is told why", || {
         bird.ask("show protocols all over4").join("\n").contains("sidecar is stopping")

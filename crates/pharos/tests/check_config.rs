@@ -175,8 +175,8 @@ fn check_vrps(scratch: &Scratch, site: &str, vrps: &str, more: &[&str]) -> Outpu
     scratch.write("site.yaml", site);
     scratch.write("vrps", vrps);
     let file = scratch.0.join("vrps");
-    let mut arguments = vec!["check-config", "--config", scratch.0.to_str().unwrap()];
-    arguments.extend(["--vrps", file.to_str().unwrap()]);
+    let mut arguments = vec!["check-config", "--config", scratch.0.to_str().expect("it is UTF-8")];
+    arguments.extend(["--vrps", file.to_str().expect("it is UTF-8")]);
     arguments.extend(more);
     run(arguments.iter().map(std::ffi::OsStr::new))
 }

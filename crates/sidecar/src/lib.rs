@@ -20,6 +20,7 @@
 //! * the recorder: everything that the policy hears goes into a bounded pair of files, for replays;
 //! * the words: what the operator said is written down and survives a restart;
 //! * the status, and the page that shows it to people;
+//! * the [handover]: at a planned restart another process goes on with the sessions, and no neighbour hears of it;
 //! * the announcers: each reconciles what it observes with what was decided, and reports drift. Our own BGP
 //!   speaker has one session per neighbour. The session is the lease: when this process dies, the kernel
 //!   closes it and the route goes. There is no graceful restart. What the death of this process means to the

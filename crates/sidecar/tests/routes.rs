@@ -278,3 +278,45 @@ fn what_cannot_work_is_refused_at_the_start_with_the_remedy() {
     let said = six.check().unwrap_err().to_string();
     assert!(said.contains("set next-hop-ipv6, or leave ipv6 out of its families"), "{said}");
 }
+
+#[test]
+fn the_last_notification_is_told_in_numbers_and_in_words_also_with_a_prefix() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    // Nothing that both would speak of.
+    let router = Collector::passive_for(Families::IPV6);
+    let mut settings = config(&[V4], vec![responder.address], vec![active(router.address)]);
+    settings.neighbours[0].families = Families::IPV4;
+    let sidecar = Running::start(settings);
+    let told = until("a NOTIFICATION is told", || sidecar.0.status().neighbours[0].last_notification.clone());
+    assert_eq!((told.code, told.subcode), (2, 7));
+    assert_eq!(told.code_name, "OPEN Message Error");
+    assert_eq!(told.subcode_name.as_deref(), Some("Unsupported Capability"));
+    assert!(told.text.starts_with("OPEN Message Error/Unsupported Capability (2/7)"), "{}", told.text);
+    assert_eq!(told.communication, None);
+    let why = sidecar.0.why_in_full(V4).unwrap();
+    assert_eq!(why.neighbours[0].last_notification.as_ref().map(|it| it.code), Some(2));
+    let page = why.to_string();
+    assert!(page.contains("\nneighbours\n"), "{page}");
+    assert!(page.contains("Unsupported Capability (2/7)"), "{page}");
+    // What a client reads is what was said.
+    let json = serde_json::to_string(&why).unwrap();
+    assert!(json.contains("\"prefix\":\"192.0.2.0/24\""), "{json}");
+    let read: pharos_sidecar::WhyStatus = serde_json::from_str(&json).unwrap();
+    assert_eq!(read.to_string(), page);
+}
+
+#[test]
+fn why_names_what_each_neighbour_was_told_of_the_prefix_and_of_no_other() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let two = ["192.0.2.0/24", "198.51.100.0/24"];
+    let sidecar = Running::start(config(&two, vec![responder.address], vec![active(router.address)]));
+    two.iter().for_each(|prefix| drop(router.until_known(prefix)));
+    let why = until("it is reported", || {
+        let why = sidecar.0.why_in_full("198.51.100.0/24").unwrap();
+        (!why.neighbours[0].told.is_empty()).then_some(why)
+    });
+    assert_eq!(why.neighbours[0].told.len(), 1);
+    assert!(why.neighbours[0].told[0].starts_with("198.51.100.0/24 via 10.0.0.2"));
+    assert!(why.to_string().contains("    told 198.51.100.0/24 via 10.0.0.2"));
+}

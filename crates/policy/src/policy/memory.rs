@@ -20,7 +20,7 @@ use super::{ANCHOR, Gone, Input, Output, Policy};
 use crate::alarm::{Alarm, AlarmId};
 use crate::config::{ConfigError, PolicyConfig};
 use crate::kind::SignalId;
-use crate::operator::{Drain, Stand, Target};
+use crate::operator::{Drain, Operator, Stand, Target};
 use crate::preference::Preference;
 use crate::prefix::Prefix;
 use crate::signal::{Health, Signal};
@@ -52,20 +52,22 @@ const UNSEEN: &str = "new in the configuration, and not looked at yet";
 impl Policy {
     /// Everything that this policy has learnt.
     pub fn memory(&self) -> Memory {
-        let kept = |route: &super::Route| Kept {
-            prefix: route.prefix,
-            group: self.group_name(route.role).to_owned(),
-            gone: route.gone,
-            preference: route.preference.clone(),
+        // Whoever adds a field must say here whether it is learnt.
+        let Self { config: _, ids, signals, index: _, routes, alarms, operator, excused, clock } = self;
+        let Operator { drain, stands } = operator;
+        let kept = |route: &super::Route| {
+            let super::Route { prefix, role, needs: _, traffic: _, gone, preference } = route;
+            let group = self.group_name(*role).to_owned();
+            Kept { prefix: *prefix, group, gone: *gone, preference: preference.clone() }
         };
         Memory {
-            clock: self.clock,
-            signals: self.ids.iter().cloned().zip(self.signals.iter().cloned()).collect(),
-            routes: self.routes.iter().map(kept).collect(),
-            alarms: self.alarms.iter().cloned().collect(),
-            drain: self.operator.drain.clone(),
-            stands: self.operator.stands.clone().into_iter().collect(),
-            excused: self.excused.iter().map(|&index| self.ids[index].clone()).collect(),
+            clock: *clock,
+            signals: ids.iter().cloned().zip(signals.iter().cloned()).collect(),
+            routes: routes.iter().map(kept).collect(),
+            alarms: alarms.iter().cloned().collect(),
+            drain: drain.clone(),
+            stands: stands.clone().into_iter().collect(),
+            excused: excused.iter().map(|&index| ids[index].clone()).collect(),
         }
     }
 

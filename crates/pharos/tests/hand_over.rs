@@ -1,0 +1,144 @@
+//! `pharos hand-over`: one process leaves everything to the next, which answers at the same places; and what keeps it
+//! from that. Sessions have their own tests, with a BIRD, in tests/tests/interop.rs.
+
+#![allow(clippy::unwrap_used, reason = "what a test stands on may unwrap like the test")]
+
+mod common;
+
+use common::{Running, Scratch, free_address, pharos, run, stderr, stdout, until};
+use std::process::{Command, Output};
+
+/// A sidecar whose neighbour does not answer.
+struct Announcing {
+    first: Running,
+    management: String,
+    scratch: Scratch,
+    /// Processes that followed, which nobody else would end.
+    followers: Vec<u32>,
+}
+
+impl Announcing {
+    fn start(name: &str) -> Self {
+        let scratch = Scratch::new(name);
+        let management = free_address().to_string();
+        scratch.write(
+            "pharos.yaml",
+            &format!(
+                "sidecar:\n  groups:\n    - name: main\n      prefixes: [192.0.2.0/24]\n      required: [example.com]\n      \
+                 addresses: [\"127.0.0.1:9\"]\n  management: {management}\n  control: {}\n  hold-down: 0s\n",
+                scratch.0.join("sidecar.sock").display()
+            ),
+        );
+        let site = Self::site(64500);
+        scratch.write("site.yaml", &site);
+        let command = pharos(["announce".as_ref(), "--config".as_ref(), scratch.0.as_os_str()]);
+        let mut first = Running::start(command);
+        first.wait_for("the start", |line| line.contains("probing"));
+        Self { first, management, scratch, followers: Vec::new() }
+    }
+
+    /// Port 9 of an address that nobody has refuses at once.
+    fn site(asn: u32) -> String {
+        format!(
+            "node: a\nsite: ams\nrouter-id: 10.0.0.2\nlocal-as: 64512\nneighbours:\n  - {{address: 127.0.0.7, as: {asn}, \
+             port: 9, next-hop-ipv4: 10.0.0.2, families: [ipv4]}}\n"
+        )
+    }
+
+    fn hand_over(&mut self) -> Output {
+        let socket = self.scratch.0.join("sidecar.sock");
+        let output = run(["hand-over".as_ref(), "--json".as_ref(), "--control".as_ref(), socket.as_os_str()]);
+        if let Ok(result) = serde_json::from_slice::<serde_json::Value>(&output.stdout) {
+            self.followers.push(u32::try_from(result["pid"].as_u64().unwrap()).unwrap());
+        }
+        output
+    }
+
+    /// The process that answers, and for how long it has run.
+    fn status(&self) -> Option<serde_json::Value> {
+        let output = run(["status", "--json", "--sidecar", &self.management]);
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+        status.get("sidecar").filter(|sidecar| sidecar.is_object()).cloned()
+    }
+
+    fn pid(&self) -> Option<u32> {
+        u32::try_from(self.status()?["pid"].as_u64()?).ok()
+    }
+}
+
+impl Drop for Announcing {
+    fn drop(&mut self) {
+        for pid in &self.followers {
+            // An error means that it has ended already.
+            let _ = Command::new("kill").args(["-s", "KILL", &pid.to_string()]).output();
+        }
+    }
+}
+
+#[test]
+fn the_next_process_answers_at_the_same_places_with_the_operators_words() {
+    let mut announcing = Announcing::start("hand-over");
+    let socket = announcing.scratch.0.join("sidecar.sock");
+    let drain =
+        run(["drain", "--text", "new disks", "--author", "ada", "--control", socket.to_str().unwrap()]);
+    assert!(drain.status.success(), "{}", stderr(&drain));
+    let first = announcing.first.pid();
+    for round in 1..=3 {
+        let output = announcing.hand_over();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let next = *announcing.followers.last().unwrap();
+        assert_ne!(next, first);
+        until("the next process answers", || announcing.pid() == Some(next));
+        assert_eq!(announcing.followers.len(), round);
+        let status = announcing.status().unwrap();
+        assert_eq!(status["drain"]["words"]["text"], "new disks");
+    }
+    assert!(announcing.first.end().success());
+    // The last one ends like any other, and takes its socket along.
+    let last = announcing.followers.last().unwrap().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &last]).status().unwrap().success());
+    until("the socket is gone", || !socket.exists());
+}
+
+#[test]
+fn a_configuration_that_is_refused_changes_nothing_and_is_told_with_its_place() {
+    let mut announcing = Announcing::start("hand-over-refused");
+    announcing.scratch.write("site.yaml", &Announcing::site(0));
+    let output = announcing.hand_over();
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("site.yaml:6:") && said.contains("RFC 7607"), "{said}");
+    assert!(said.contains("everything goes on as it was"), "{said}");
+    assert_eq!(announcing.pid(), Some(announcing.first.pid()));
+    // By signal the log alone says so.
+    announcing.first.signal("HUP");
+    announcing.first.wait_for("the log says why", |line| line.contains("nothing is handed over"));
+    assert_eq!(announcing.pid(), Some(announcing.first.pid()));
+    announcing.first.signal("TERM");
+    assert!(announcing.first.end().success());
+}
+
+#[test]
+fn a_signal_hands_over_as_well() {
+    let mut announcing = Announcing::start("hand-over-signal");
+    let first = announcing.first.pid();
+    announcing.first.signal("HUP");
+    until("another process answers", || announcing.pid().is_some_and(|pid| pid != first));
+    announcing.followers.extend(announcing.pid());
+    assert!(announcing.first.end().success());
+    assert!(
+        announcing.first.text().contains("the next version has taken over"),
+        "{}",
+        announcing.first.text()
+    );
+}
+
+#[test]
+fn only_a_running_sidecar_starts_its_next_version() {
+    let scratch = Scratch::new("hand-over-alone");
+    let output =
+        run(["announce".as_ref(), "--take-over".as_ref(), "--config".as_ref(), scratch.0.as_os_str()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("`pharos hand-over` has it do so"), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "");
+}
