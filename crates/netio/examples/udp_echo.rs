@@ -71,7 +71,7 @@ fn work(cpu: CpuId, mut inbox: Inbox, echoed: &AtomicU64) -> Result<(), Box<dyn 
     pin_current_thread(cpu)?;
     let mut batch = Batch::new(MAX_SLOTS, 4096, 4096);
     loop {
-        let Some(Came::Socket(socket)) = inbox.receive(&mut batch)? else { continue };
+        let Some(Came::Socket(_, socket)) = inbox.receive(&mut batch)? else { continue };
         let sent = echo(&mut batch, socket);
         echoed.fetch_add(sent as u64, Ordering::Relaxed);
     }

@@ -51,8 +51,9 @@ pub struct Inbox {
 
 /// Where a batch came from, to send the replies there.
 pub enum Came<'a> {
-    /// The batch that was given is filled; replies go through this socket.
-    Socket(&'a UdpSocket),
+    /// The batch that was given is filled; replies go through this socket, the one of this number in
+    /// [`Inbox::sockets`].
+    Socket(usize, &'a UdpSocket),
     /// This queue holds the batch itself.
     Queue(&'a mut Queue),
 }
@@ -130,7 +131,7 @@ impl Inbox {
     /// the replies there. `None`: nothing came within the wait.
     pub fn receive(&mut self, batch: &mut Batch) -> io::Result<Option<Came<'_>>> {
         Ok(match self.find(batch)? {
-            Some(Found::Socket(index)) => self.sockets.get(index).map(Came::Socket),
+            Some(Found::Socket(index)) => self.sockets.get(index).map(|socket| Came::Socket(index, socket)),
             Some(Found::Queue(index)) => self.queues.get_mut(index).map(Came::Queue),
             None => None,
         })

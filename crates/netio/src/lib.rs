@@ -39,7 +39,7 @@
 //!         let mut batch = Batch::new(MAX_SLOTS, 4096, 4096);
 //!         loop {
 //!             // Here the heart beats and the stop flag is read.
-//!             let Some(Came::Socket(socket)) = inbox.receive(&mut batch)? else { continue };
+//!             let Some(Came::Socket(_, socket)) = inbox.receive(&mut batch)? else { continue };
 //!             batch.for_each(|slot| {
 //!                 slot.reply[..2].copy_from_slice(b"ok");
 //!                 slot.set_reply(2);

@@ -247,7 +247,7 @@ fn an_inbox_of_several_sockets_hears_them_all() {
         let start = Instant::now();
         let socket = loop {
             assert!(start.elapsed() < GUARD);
-            if let Some(Came::Socket(socket)) = inbox.receive(&mut batch).unwrap() {
+            if let Some(Came::Socket(_, socket)) = inbox.receive(&mut batch).unwrap() {
                 break socket;
             }
         };
@@ -270,7 +270,7 @@ fn a_flood_on_one_socket_does_not_starve_the_other() {
     }
     client.send_to(b"query", quiet).unwrap();
     let mut turns = 1;
-    while !matches!(inbox.receive(&mut batch).unwrap(), Some(Came::Socket(socket)) if socket.local_addr() == quiet)
+    while !matches!(inbox.receive(&mut batch).unwrap(), Some(Came::Socket(_, socket)) if socket.local_addr() == quiet)
     {
         // The flood alone would fill 50 batches.
         assert!(turns < 10);

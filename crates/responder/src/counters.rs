@@ -4,7 +4,7 @@
 //! load and a store of a word that no other thread writes, so it needs no locked instruction. Readers may see a number
 //! that is one batch old.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -41,8 +41,6 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 2] = [Self::Ipv4, Self::Ipv6];
-
     pub(crate) fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Self::Ipv4,
@@ -151,10 +149,17 @@ impl ZoneCounts {
     }
 }
 
+/// A count that is allocated by itself, away from what other threads write.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Apart(Count);
+
 /// What one thread counts of the messages of one origin.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) received: [Count; Family::ALL.len()],
+    /// By the place of the address that was asked among those that the thread answers at: what the sidecar knows the
+    /// traffic of a prefix by. It tells the family, too.
+    pub(crate) received: Box<[Apart]>,
     /// Replies by the slot of the zone asked; the last is for zones without a slot.
     pub(crate) zones: ZoneCounts,
     pub(crate) opcodes: Classes<{ OPCODES.len() }>,
@@ -168,10 +173,16 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Counts what became of one message.
+    fn new(addresses: usize) -> Self {
+        Self { received: (0..addresses).map(|_| Apart::default()).collect(), ..Self::default() }
+    }
+
+    /// Counts what became of one message to the address at this place.
     #[inline]
-    pub(crate) fn verdict(&self, family: Family, slots: &[u16], verdict: &Verdict) {
-        self.received[family as usize].add(1);
+    pub(crate) fn verdict(&self, place: usize, slots: &[u16], verdict: &Verdict) {
+        if let Some(received) = self.received.get(place) {
+            received.0.add(1);
+        }
         match verdict {
             Verdict::Reply(reply) => {
                 self.reply(reply);
@@ -201,6 +212,8 @@ impl Tally {
 #[derive(Debug, Default)]
 #[repr(align(128))] // no two threads write to one cache line or to its neighbour
 pub(crate) struct Counters {
+    /// Where the thread answers.
+    pub(crate) addresses: Box<[SocketAddr]>,
     tallies: [Tally; Origin::ALL.len()],
     pub(crate) send_no_room: Count,
     pub(crate) send_forbidden: Count,
@@ -218,6 +231,17 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// The counters of a thread that answers at these addresses.
+    pub(crate) fn new(addresses: &[SocketAddr]) -> Self {
+        let tallies = std::array::from_fn(|_| Tally::new(addresses.len()));
+        Self { addresses: addresses.into(), tallies, ..Self::default() }
+    }
+
+    /// Messages of this origin by the address that they came to.
+    pub(crate) fn by_address(&self, origin: Origin) -> impl Iterator<Item = (SocketAddr, u64)> {
+        self.addresses.iter().copied().zip(self.of(origin).received.iter().map(|count| count.0.get()))
+    }
+
     /// What is counted of messages of this origin.
     #[inline]
     pub(crate) fn of(&self, origin: Origin) -> &Tally {
@@ -247,7 +271,7 @@ impl Counters {
     }
 
     pub(crate) fn queries(&self) -> u64 {
-        self.tallies.iter().flat_map(|tally| &tally.received).map(Count::get).sum()
+        self.tallies.iter().flat_map(|tally| &*tally.received).map(|count| count.0.get()).sum()
     }
 
     pub(crate) fn drops(&self) -> u64 {

@@ -18,9 +18,11 @@ use crate::config::DnssecConfig;
 use crate::counters::{Counters, beat_age_ms};
 use crate::log;
 use crate::metrics::ResponderCollector;
-use crate::origin::OwnAddresses;
+use crate::origin::{Origin, OwnAddresses};
 use crate::pages;
-use crate::status::{MAX_LISTED, Status, StatusFilter, TcpThreadStatus, WorkerStatus, XdpStatus, ZoneLife};
+use crate::status::{
+    AddressStatus, MAX_LISTED, Status, StatusFilter, TcpThreadStatus, WorkerStatus, XdpStatus, ZoneLife,
+};
 use crate::tcp::Gate;
 use crate::vigil::{self, Moment, Standing, Vigil};
 use crate::xdp::Face;
@@ -216,6 +218,7 @@ impl Handle {
                     heartbeat_age_ms: beat_age_ms(counters, shared.started),
                 })
                 .collect(),
+            traffic: shared.traffic(),
             queries: workers.iter().map(|worker| worker.queries).sum::<u64>()
                 + shared.tcp.iter().map(|counters| counters.queries()).sum::<u64>(),
             drops: self.counters().iter().map(|(_, counters)| counters.drops()).sum::<u64>()
@@ -399,6 +402,20 @@ impl Shared {
 
     fn known(&self) -> Arc<Known> {
         lock(&self.known).clone()
+    }
+
+    /// What came to each service address.
+    fn traffic(&self) -> Vec<AddressStatus> {
+        let sum = |place: usize, origin| {
+            let all = self.workers.iter().map(|(_, counters)| counters).chain(&self.tcp);
+            all.filter_map(|counters| counters.by_address(origin).nth(place)).map(|(_, count)| count).sum()
+        };
+        let of = |(place, address): (usize, &SocketAddr)| AddressStatus {
+            address: address.to_string(),
+            client: sum(place, Origin::Client),
+            probe: sum(place, Origin::Probe),
+        };
+        self.listen.iter().enumerate().map(of).collect()
     }
 
     fn worker(&self, id: usize, (cpu, counters): &(Option<CpuId>, Arc<Counters>)) -> WorkerStatus {

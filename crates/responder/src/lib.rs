@@ -24,6 +24,7 @@ mod log;
 mod metrics;
 mod origin;
 mod pages;
+mod places;
 mod pressure;
 mod room;
 mod sockets;
@@ -44,7 +45,7 @@ pub use pharos_netio::xdp::{
 };
 pub use pharos_zone::dnssec::{Broken, Signatures};
 pub use status::{
-    ClockStatus, SignedStatus, Status, StatusFilter, TcpThreadStatus, WorkerStatus, XdpLife, XdpQueueStatus,
-    XdpStatus, ZoneLife, ZoneStatus,
+    AddressStatus, ClockStatus, SignedStatus, Status, StatusFilter, TcpThreadStatus, WorkerStatus, XdpLife,
+    XdpQueueStatus, XdpStatus, ZoneLife, ZoneStatus,
 };
 pub use zones::{ReloadError, ReloadReport};

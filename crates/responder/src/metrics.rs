@@ -56,6 +56,10 @@ fn traffic(all: &[(&'static str, &Counters)]) -> Vec<MetricFamily> {
         "pharos_responder_queries_total",
         "Messages received, by transport, family and origin: clients, probes from this host, management addresses.",
     );
+    let mut asked = counter(
+        "pharos_responder_address_queries_total",
+        "Messages received, by transport, origin and the address that was asked.",
+    );
     let mut opcodes =
         counter("pharos_responder_opcodes_total", "Messages answered, by transport, origin and opcode.");
     let mut qtypes =
@@ -85,8 +89,11 @@ fn traffic(all: &[(&'static str, &Counters)]) -> Vec<MetricFamily> {
         for origin in Origin::ALL {
             let tally = counters.of(origin);
             let both = [transport, ("origin", origin.label())];
-            for (family, count) in IpFamily::ALL.iter().zip(&tally.received) {
-                queries.add(&[both[0], both[1], ("family", family.label())], count.get());
+            for (address, count) in counters.by_address(origin) {
+                let family = IpFamily::of(address.ip());
+                queries.add(&[both[0], both[1], ("family", family.label())], count);
+                let address = address.to_string();
+                asked.add(&[both[0], both[1], ("address", address.as_str())], count);
             }
             opcodes.classes(&both, "opcode", OPCODES.map(|opcode| opcode.label().to_owned()), &tally.opcodes);
             qtypes.classes(&both, "qtype", QTYPES.map(|qtype| qtype.to_string()), &tally.qtypes);
@@ -111,7 +118,7 @@ fn traffic(all: &[(&'static str, &Counters)]) -> Vec<MetricFamily> {
         }
         errors.add(&[transport], counters.receive_errors.get());
     }
-    [queries, opcodes, qtypes, rcodes, kinds, sizes, octets, truncated, unanswered, dropped, errors]
+    [queries, asked, opcodes, qtypes, rcodes, kinds, sizes, octets, truncated, unanswered, dropped, errors]
         .into_iter()
         .map(Family::finish)
         .collect()

@@ -61,6 +61,8 @@ pub struct Status {
     pub tcp_heartbeat_age_ms: u64,
     /// TCP threads.
     pub tcp_threads: Vec<TcpThreadStatus>,
+    /// Messages received, by the address that was asked.
+    pub traffic: Vec<AddressStatus>,
     /// Messages received.
     pub queries: u64,
     /// Messages or replies dropped, for whatever reason.
@@ -176,6 +178,17 @@ pub struct TcpThreadStatus {
     pub id: usize,
     /// Milliseconds since it last turned; it turns at least every 100 ms.
     pub heartbeat_age_ms: u64,
+}
+
+/// What came to one service address, by all transports.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct AddressStatus {
+    /// The address and port.
+    pub address: String,
+    /// Messages from other hosts.
+    pub client: u64,
+    /// Messages from this very host: the sidecar's probes, and whoever tries something there.
+    pub probe: u64,
 }
 
 /// How an interface fares that is to be used by AF_XDP.

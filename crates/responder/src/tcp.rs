@@ -34,7 +34,7 @@ use pharos_netio::tcp::{abort, accept};
 use pharos_zonedb::Reader;
 
 use crate::config::StartError;
-use crate::counters::{Counters, Family};
+use crate::counters::Counters;
 use crate::hush::Hush;
 use crate::origin::{Origin, Origins};
 use crate::room;
@@ -155,6 +155,8 @@ struct Connection {
     stream: TcpStream,
     peer: IpAddr,
     origin: Origin,
+    /// The number of the listener that was asked.
+    listener: usize,
     session: Session,
 }
 
@@ -277,7 +279,7 @@ impl Desk {
         while accepted < burst {
             let Some(listener) = self.listeners.get(index) else { return };
             match accept(&listener.socket) {
-                Ok(Some((stream, peer))) => self.admit(stream, peer),
+                Ok(Some((stream, peer))) => self.admit(stream, peer, index),
                 Ok(None) => break,
                 Err(error) => {
                     // Never a reason to exit: those who hold descriptors will let go.
@@ -303,7 +305,7 @@ impl Desk {
 
     /// Takes a connection in, unless it is over a bound: dropping the stream closes it. Its first query has mostly
     /// arrived with it, and is answered before anything is awaited.
-    fn admit(&mut self, stream: TcpStream, peer: IpAddr) {
+    fn admit(&mut self, stream: TcpStream, peer: IpAddr, listener: usize) {
         if let Err(full) = self.gate.enter(peer)
             && !(self.displace(full, peer) && self.gate.enter(peer).is_ok())
         {
@@ -312,7 +314,7 @@ impl Desk {
         }
         self.clerk.counters.accepted.add(1);
         let origin = self.clerk.origins.of(peer);
-        let connection = Connection { stream, peer, origin, session: Session::new(self.now) };
+        let connection = Connection { stream, peer, origin, listener, session: Session::new(self.now) };
         let place = self.table.insert(connection, Queue::Idle);
         let fate = self.step(place, More::MayCome);
         let awaited = self.table.get_mut(place).filter(|_| fate == Fate::Stays).is_some_and(|connection| {
@@ -441,8 +443,9 @@ impl Connection {
         outbox: &mut Outbox,
         clerk: &mut Clerk,
     ) -> Fate {
-        let Self { stream, peer, origin, session } = self;
-        let answer = |stream: &[u8], outbox: &mut Outbox| clerk.answer(*peer, *origin, stream, outbox);
+        let Self { stream, peer, origin, listener, session } = self;
+        let answer =
+            |stream: &[u8], outbox: &mut Outbox| clerk.answer((*peer, *origin, *listener), stream, outbox);
         let stream = &*stream;
         let write = |octets: &[u8]| nothing_if_it_would_block((&mut &*stream).write(octets));
         if session.phase() == Phase::Blocked {
@@ -487,8 +490,14 @@ struct Clerk {
 
 impl Clerk {
     /// Answers the whole queries at the begin of a stream until the outbox is full; says how many octets they have.
+    /// Who asks is known by address and origin, and by the listener that was asked.
     #[inline]
-    fn answer(&mut self, client: IpAddr, origin: Origin, stream: &[u8], outbox: &mut Outbox) -> usize {
+    fn answer(
+        &mut self,
+        (client, origin, listener): (IpAddr, Origin, usize),
+        stream: &[u8],
+        outbox: &mut Outbox,
+    ) -> usize {
         let served = self.zones.get();
         let mut rest = stream;
         while !outbox.is_full() {
@@ -509,7 +518,7 @@ impl Clerk {
                 rest = rest.get(2 + query.len()..).unwrap_or_default();
                 outbox.message(|reply| {
                     let verdict = job.write(&served.zones, &self.context, client, query, reply, &mut Silent);
-                    self.counters.of(origin).verdict(Family::of(client), &served.slots, &verdict);
+                    self.counters.of(origin).verdict(listener, &served.slots, &verdict);
                     match verdict {
                         Verdict::Reply(replied) => replied.len,
                         Verdict::Drop(_) => 0,

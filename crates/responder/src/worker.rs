@@ -13,12 +13,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use pharos_answer::{Context, Job, Pressure, Silent, Verdict, look_up};
 use pharos_netio::affinity::{CpuId, pin_current_thread};
 use pharos_netio::urgency::Urgency;
-use pharos_netio::{Batch, Came, Datagrams, Inbox, MAX_SLOTS};
+use pharos_netio::{Batch, Came, Datagrams, Inbox, MAX_SLOTS, Peer};
 use pharos_zonedb::Reader;
 
 use crate::config::StartError;
-use crate::counters::{Counters, Family};
+use crate::counters::Counters;
 use crate::origin::Origins;
+use crate::places::Places;
 use crate::pressure::{Fill, Gauge};
 use crate::xdp::Mailbox;
 use crate::zones::Served;
@@ -75,6 +76,7 @@ impl Worker {
         }
         let mut batch = Batch::new(MAX_SLOTS, QUERY_OCTETS, usize::from(self.context.udp_payload()));
         let mut jobs = vec![Job::default(); GROUP];
+        let places = Places::new(&self.counters.addresses);
         let mut stopping: Option<Instant> = None;
         let mut context = Context::clone(&self.context);
         let mut gauge = Gauge::default();
@@ -101,14 +103,15 @@ impl Worker {
             self.mailbox.deliver(&mut self.inbox);
             let counting = (&*self.counters, &self.origins);
             match self.inbox.receive(&mut batch) {
-                Ok(Some(Came::Socket(socket))) => {
+                Ok(Some(Came::Socket(place, socket))) => {
                     gauge.batch(fill(&batch));
-                    answer_batch(&mut batch, &mut jobs, self.zones.get(), &context, counting);
+                    answer_batch(&mut batch, &mut jobs, self.zones.get(), &context, counting, |_| place);
                     self.counters.sent(&batch.send(socket));
                 }
                 Ok(Some(Came::Queue(queue))) => {
                     gauge.batch(fill(queue));
-                    answer_batch(queue, &mut jobs, self.zones.get(), &context, counting);
+                    let place = |peer: &Peer<'_>| places.of(peer);
+                    answer_batch(queue, &mut jobs, self.zones.get(), &context, counting, place);
                     queue.send();
                 }
                 Ok(None) if stopping.is_some() => return,
@@ -147,7 +150,8 @@ fn fill(batch: &impl Datagrams) -> Fill {
     if batch.len() < batch.capacity() { Fill::Partial } else { Fill::Full }
 }
 
-/// Answers every query of a batch, wherever it came from, as many at once as there are jobs.
+/// Answers every query of a batch, wherever it came from, as many at once as there are jobs. `place` says to which of
+/// the worker's addresses a query came.
 #[inline]
 fn answer_batch(
     batch: &mut impl Datagrams,
@@ -155,6 +159,7 @@ fn answer_batch(
     served: &Served,
     context: &Context,
     (counters, origins): (&Counters, &Origins),
+    place: impl Fn(&Peer<'_>) -> usize,
 ) {
     let zones = &served.zones;
     for start in (0..batch.len()).step_by(jobs.len().max(1)) {
@@ -163,9 +168,9 @@ fn answer_batch(
         look_up(jobs, zones, |index| batch.query(start + index).unwrap_or_default());
         for (index, job) in (start..).zip(jobs) {
             let Some(mut slot) = batch.slot(index) else { continue };
-            let source = slot.peer.source_ip();
+            let (source, place) = (slot.peer.source_ip(), place(&slot.peer));
             let verdict = job.write(zones, context, source, slot.query, slot.reply, &mut Silent);
-            counters.of(origins.of(source)).verdict(Family::of(source), &served.slots, &verdict);
+            counters.of(origins.of(source)).verdict(place, &served.slots, &verdict);
             slot.set_reply(match verdict {
                 Verdict::Reply(reply) => reply.len,
                 Verdict::Drop(_) => 0,

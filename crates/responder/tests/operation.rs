@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use common::{Zones, ask_udp, query, scrape, www};
@@ -131,4 +132,30 @@ fn nodes_with_the_same_zones_have_one_digest_until_one_of_them_gets_other_data()
     other.write("a.test.zone", ZONE);
     second.handle().reload().unwrap();
     assert_eq!(digest(&second.handle()), before);
+}
+
+#[test]
+fn queries_are_counted_by_the_address_that_was_asked_by_both_transports() {
+    let zones = Zones::new("addresses", &[("a.test.zone", ZONE)]);
+    let listen = ["127.0.0.1:0", "127.0.0.2:0"].map(|address| address.parse().unwrap());
+    let responder = Responder::start(Config { listen: listen.to_vec(), ..zones.config() }).unwrap();
+    let handle = responder.handle();
+    let [one, two] = handle.listen()[..] else { panic!("two addresses") };
+    let asked = query("www.a.test", 1);
+    for server in [one, two, two] {
+        ask_udp(server, &asked);
+    }
+    let mut stream = std::net::TcpStream::connect(two).unwrap();
+    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    let framed = [&u16::try_from(asked.len()).unwrap().to_be_bytes(), &asked[..]].concat();
+    stream.write_all(&framed).unwrap();
+    stream.read_exact(&mut [0; 14]).unwrap();
+    let traffic = handle.status(&StatusFilter::default()).traffic;
+    let counts: Vec<_> = traffic.iter().map(|it| (it.address.as_str(), it.client, it.probe)).collect();
+    assert_eq!(counts, [(one.to_string().as_str(), 0, 1), (two.to_string().as_str(), 0, 3)]);
+    let text = scrape(&handle);
+    let series = format!(
+        "pharos_responder_address_queries_total{{address=\"{two}\",origin=\"probe\",transport=\"tcp\"}} 1\n"
+    );
+    assert!(text.contains(&series), "{text}");
 }

@@ -1,6 +1,6 @@
 //! Starting a responder: everything is loaded and bound before the first thread answers, or nothing is left.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -16,6 +16,7 @@ use super::{
     worker_name,
 };
 use crate::config::{Config, StartError, TcpLimits, VERSION, Version};
+use crate::counters::Counters;
 use crate::origin::Origins;
 use crate::sockets::Sockets;
 use crate::tcp::{Gate, Tcp};
@@ -64,17 +65,18 @@ impl Responder {
         if config.version == Version::Shown {
             context.set_version(VERSION);
         }
+        let counters = |addresses: &[SocketAddr]| Arc::new(Counters::new(addresses));
         let shared = Arc::new(Shared {
             nsid: config.nsid,
-            listen: sockets.listen,
             management: (!desk.listen.is_empty()).then(|| Management {
+                udp: counters(&desk.listen),
+                tcp: counters(&desk.listen),
                 listen: desk.listen,
-                udp: Arc::default(),
-                tcp: Arc::default(),
             }),
             xdp: config.xdp.into_iter().map(|options| Arc::new(Face::new(options))).collect(),
-            workers: worker_cpus.iter().map(|&cpu| (Some(cpu), Arc::default())).collect(),
-            tcp: worker_cpus.iter().map(|_| Arc::default()).collect(),
+            workers: worker_cpus.iter().map(|&cpu| (Some(cpu), counters(&sockets.listen))).collect(),
+            tcp: worker_cpus.iter().map(|_| counters(&sockets.listen)).collect(),
+            listen: sockets.listen,
             gate: Arc::new(Gate::new(room::fit(config.tcp))),
             own_addresses: Arc::default(),
             retrying: AtomicBool::new(false),
