@@ -1,10 +1,24 @@
 //! The addresses of this host.
 
+use std::ffi::CStr;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Every IPv4 and IPv6 address that an interface of this network namespace has now (getifaddrs(3)), each once.
+/// Every IPv4 and IPv6 address that an interface of this network namespace has now, each once.
 pub fn own_addresses() -> io::Result<Vec<IpAddr>> {
+    let mut all = list(|_| true)?;
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
+}
+
+/// The IPv4 and IPv6 addresses that this interface has now, in the order of the kernel: the main ones first.
+pub fn addresses_of(interface: &str) -> io::Result<Vec<IpAddr>> {
+    list(|name| name.to_bytes() == interface.as_bytes())
+}
+
+/// The addresses of the interfaces whose names are `wanted` (getifaddrs(3)).
+fn list(wanted: impl Fn(&CStr) -> bool) -> io::Result<Vec<IpAddr>> {
     let mut first: *mut libc::ifaddrs = std::ptr::null_mut();
     // SAFETY: the pointer is to a variable of ours; the C library sets it to a list that is ours to free.
     if unsafe { libc::getifaddrs(&raw mut first) } != 0 {
@@ -17,6 +31,10 @@ pub fn own_addresses() -> io::Result<Vec<IpAddr>> {
         let entry = unsafe { &*next };
         next = entry.ifa_next;
         if entry.ifa_addr.is_null() {
+            continue;
+        }
+        // SAFETY: an entry's name is a string of the list, which lives until it is freed below.
+        if !wanted(unsafe { CStr::from_ptr(entry.ifa_name) }) {
             continue;
         }
         // SAFETY: what an entry points to starts with its family, which says what the rest is (getifaddrs(3)); the
@@ -38,8 +56,6 @@ pub fn own_addresses() -> io::Result<Vec<IpAddr>> {
     }
     // SAFETY: the list came from getifaddrs, and nothing refers to it any more.
     unsafe { libc::freeifaddrs(first) };
-    all.sort_unstable();
-    all.dedup();
     Ok(all)
 }
 
@@ -52,5 +68,11 @@ mod tests {
         let all = own_addresses().unwrap();
         assert!(all.contains(&IpAddr::from([127, 0, 0, 1])), "{all:?}");
         assert!(all.is_sorted_by(|one, next| one < next), "{all:?}");
+    }
+
+    #[test]
+    fn an_interface_has_its_own_addresses_and_one_that_is_not_there_none() {
+        assert!(addresses_of("lo").unwrap().contains(&IpAddr::from([127, 0, 0, 1])));
+        assert_eq!(addresses_of("pharos-none").unwrap(), []);
     }
 }

@@ -78,9 +78,10 @@ mod sys;
 pub mod tcp;
 mod udp;
 pub mod urgency;
+pub mod wire;
 pub mod xdp;
 
-pub use addresses::own_addresses;
+pub use addresses::{addresses_of, own_addresses};
 pub use batch::{Batch, Datagrams, MAX_SLOTS, Slot, Wait};
 pub use error::NetError;
 pub use inbox::{Came, Inbox};
