@@ -172,6 +172,7 @@ pub(crate) fn sidecar(loaded: &Loaded) -> Result<sidecar::Config, Failure> {
             slow: section.probe.slow.0,
             ..sidecar::ProbeConfig::default()
         },
+        wire: site.wire.as_ref().map(|wire| wire_config(wire, &site.site.0)),
         hold_down: sidecar::HoldDown::new(section.hold_down.0),
         drain_time: sidecar::DrainTime(section.drain_time.0),
         rules: rules(section)?,
@@ -187,6 +188,15 @@ pub(crate) fn sidecar(loaded: &Loaded) -> Result<sidecar::Config, Failure> {
         .check()
         .map_err(|error| Failure::usage(format!("the sidecar refuses this configuration: {error}")))?;
     Ok(config)
+}
+
+fn wire_config(wire: &schema::WireSection, site: &str) -> sidecar::WireConfig {
+    sidecar::WireConfig {
+        interface: wire.interface.0.clone(),
+        interval: wire.interval.0,
+        timeout: wire.timeout.0,
+        siblings: wire.siblings.iter().map(|node| format!("{}.{site}", node.0)).collect(),
+    }
 }
 
 fn mode(mode: SidecarMode) -> sidecar::Mode {
@@ -248,7 +258,13 @@ fn rules(section: &SidecarSection) -> Result<sidecar::Rules, Failure> {
     let anchors = section.anchors.iter().map(anchor).collect::<Result<_, Failure>>()?;
     let bound = |group: &schema::GroupSection| Some((group.name.0.clone(), group.data_age?.0));
     let data_age = section.groups.iter().filter_map(bound).collect();
-    Ok(sidecar::Rules { anchors, returns, linger: sidecar::Linger(section.linger.0), data_age })
+    Ok(sidecar::Rules {
+        anchors,
+        returns,
+        linger: sidecar::Linger(section.linger.0),
+        quiet: sidecar::Quiet(section.quiet),
+        data_age,
+    })
 }
 
 fn group_config(

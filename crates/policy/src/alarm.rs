@@ -66,6 +66,11 @@ pub enum AlarmId {
         /// The prefix in question.
         prefix: Prefix,
     },
+    /// Real queries come for a prefix as before although its level has been worse for minutes.
+    PreferenceIgnored {
+        /// The prefix in question.
+        prefix: Prefix,
+    },
     /// The operator holds or forces levels.
     WordInForce {
         /// Of what.
@@ -79,13 +84,14 @@ pub enum AlarmId {
 
 impl AlarmId {
     /// All kinds, for whoever counts them.
-    pub const KINDS: [&'static str; 21] = [
+    pub const KINDS: [&'static str; 22] = [
         "zone-refused",
         "status-unreachable",
         "neighbour-down",
         "bfd-down",
         "drain-in-force",
         "drain-ignored",
+        "preference-ignored",
         "word-in-force",
         "words-not-saved",
         "not-recording",
@@ -115,6 +121,7 @@ impl AlarmId {
             Self::Drift { .. } => "drift",
             Self::AnnouncerFailing { .. } => "announcer-failing",
             Self::DrainIgnored { .. } => "drain-ignored",
+            Self::PreferenceIgnored { .. } => "preference-ignored",
             Self::WordInForce { .. } => "word-in-force",
             Self::WordsNotSaved => "words-not-saved",
             Self::NotRecording => "not-recording",
@@ -143,6 +150,7 @@ impl fmt::Display for AlarmId {
             Self::Drift { announcer } => write!(f, "{announcer} drifts"),
             Self::AnnouncerFailing { announcer } => write!(f, "{announcer} fails"),
             Self::DrainIgnored { prefix } => write!(f, "drain of {prefix} ignored"),
+            Self::PreferenceIgnored { prefix } => write!(f, "traffic of {prefix} does not follow"),
             Self::WordInForce { target } => write!(f, "operator's word on {target}"),
             Self::WordsNotSaved => write!(f, "operator's words not saved"),
             Self::NotRecording => write!(f, "signals not recorded"),

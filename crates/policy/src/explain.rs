@@ -46,6 +46,9 @@ pub struct Explanation {
     /// What neighbours and other announcers were told; the policy knows none, whoever announces fills it in.
     #[serde(default)]
     pub told: Vec<Told>,
+    /// The client queries that come for it; `None` where nobody counts them. Known to the sidecar, not to the policy.
+    #[serde(default)]
+    pub traffic: Option<TrafficView>,
     /// The last transitions, newest first, at most [`HISTORY`](crate::preference::HISTORY).
     pub history: Vec<Transition>,
 }
@@ -57,6 +60,47 @@ pub struct Told {
     pub who: String,
     /// What, in words: a route with its attributes, or nothing.
     pub text: String,
+}
+
+/// The client queries of a prefix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrafficView {
+    /// So many come.
+    pub queries_per_second: f64,
+    /// How long ago they were counted.
+    #[serde(rename = "age_seconds", with = "seconds")]
+    pub age: Duration,
+    /// So many came before the last change of level; `None` if there was none.
+    pub before_per_second: Option<f64>,
+    /// Whether they followed it; `None` where there was nothing to follow.
+    pub followed: Option<Followed>,
+}
+
+/// Whether traffic followed a change of level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Followed {
+    /// It has.
+    Yes,
+    /// It has not, and may still.
+    NotYet,
+    /// It has not, and had the time to.
+    No,
+}
+
+impl fmt::Display for TrafficView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0} client queries a second", self.queries_per_second)?;
+        if let Some(before) = self.before_per_second {
+            write!(f, ", {before:.0} before the last change")?;
+        }
+        f.write_str(match self.followed {
+            None => "",
+            Some(Followed::Yes) => ": they followed it",
+            Some(Followed::NotYet) => ": they have not followed it yet",
+            Some(Followed::No) => ": they have not followed it",
+        })
+    }
 }
 
 /// The cap on returns as it stands.
@@ -165,6 +209,9 @@ impl fmt::Display for Explanation {
         let ReturnsView { counted, most, within_seconds } = self.returns;
         let within = Age(Duration::try_from_secs_f64(within_seconds).unwrap_or_default());
         writeln!(f, "returns {counted} of {most} within {within}")?;
+        if let Some(traffic) = &self.traffic {
+            writeln!(f, "traffic {traffic}")?;
+        }
         if let Some(left) = self.grace_left {
             writeln!(f, "grace {} left", Age(left))?;
         }
@@ -307,6 +354,12 @@ mod tests {
             returns: ReturnsView { counted: 1, most: 10, within_seconds: 3600.0 },
             next_changes: vec![NextChange { to: Level::Normal, after: None, when: "probes pass".into() }],
             told: vec![Told { who: "bgp 10.0.0.1".into(), text: "nothing".into() }],
+            traffic: Some(TrafficView {
+                queries_per_second: 12.3,
+                age: Duration::from_secs(1),
+                before_per_second: Some(800.0),
+                followed: Some(Followed::NotYet),
+            }),
             history: vec![Transition {
                 age: Duration::from_millis(12_300),
                 from: Level::Normal,

@@ -9,7 +9,7 @@
 //!
 //! | drain | input | then |
 //! |---|---|---|
-//! | none | drain | every prefix capped at draining; withdrawn after the drain time |
+//! | none | drain | every prefix capped at draining; withdrawn after the drain time; that no traffic came is forgotten |
 //! | draining | a prefix has next to no real traffic any more | that prefix withdrawn; the others have their time |
 //! | draining | end of the drain time | every prefix withdrawn; an alarm for each that still has traffic |
 //! | draining | all withdrawn | lingering |

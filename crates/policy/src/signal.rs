@@ -294,6 +294,13 @@ impl Signal {
         self.become_(health, why);
     }
 
+    /// Forgets its verdict, for a reason that makes what was seen before say nothing any more.
+    pub(crate) fn begin_anew(&mut self, now: Duration, why: &str) {
+        self.clock = self.clock.max(now);
+        self.forget_runs();
+        self.become_(Health::Unknown, why.to_owned());
+    }
+
     fn count_silence(&mut self) {
         if self.ear == Ear::Counted || self.clock < self.heard.saturating_add(self.timing.stale) {
             return;

@@ -97,7 +97,7 @@ impl Bfd {
         clock: Clock,
         before: &mut Option<Predecessor>,
     ) -> Result<Self, StartError> {
-        let failed = |source| StartError::Thread { name: THREAD, source };
+        let failed = |source| StartError::Thread { name: THREAD.into(), source };
         let (wake, woken) = UnixStream::pair().map_err(failed)?;
         wake.set_nonblocking(true).map_err(failed)?;
         woken.set_nonblocking(true).map_err(failed)?;

@@ -4,6 +4,7 @@
 //! and columns are the binary's business. Called by [`Sidecar::start`](crate::Sidecar::start) and by
 //! `pharos check-config`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -50,6 +51,8 @@ pub struct Config {
     pub announcers: Vec<AnnouncerConfig>,
     /// How the responder is probed.
     pub probe: ProbeConfig,
+    /// How the responder is asked by way of the router; `None` where it is not.
+    pub wire: Option<WireConfig>,
     /// The wait before a better level is taken.
     pub hold_down: HoldDown,
     /// How long a drained node stays announced at level draining.
@@ -85,8 +88,22 @@ pub struct Rules {
     pub returns: ReturnCap,
     /// How long a drained node goes on answering at least.
     pub linger: Linger,
+    /// How few client queries are next to none.
+    pub quiet: Quiet,
     /// By group: how old the data may be that it serves. A group that is not in here may serve any.
     pub data_age: BTreeMap<String, Duration>,
+}
+
+/// Fewer client queries a second than this are next to none: a drained prefix is then withdrawn, and one that is
+/// announced at level normal raises an alarm. With 0 there are never too few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quiet(pub u32);
+
+impl Default for Quiet {
+    /// One: below it are scanners and those who try.
+    fn default() -> Self {
+        Self(1)
+    }
 }
 
 /// Whether decisions are carried out.
@@ -128,6 +145,19 @@ impl Default for ProbeConfig {
             slow: Duration::from_millis(100),
         }
     }
+}
+
+/// How the responder is asked by way of the router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WireConfig {
+    /// The interface to the router.
+    pub interface: String,
+    /// From the start of one round to the start of the next.
+    pub interval: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// The NSIDs of the other nodes behind the same router, to which it sends a share of the queries.
+    pub siblings: Vec<String>,
 }
 
 /// The responder's status endpoint.
@@ -424,7 +454,7 @@ pub enum StartError {
     #[error("cannot start thread {name}: {source}")]
     Thread {
         /// What the thread would do.
-        name: &'static str,
+        name: Cow<'static, str>,
         /// The kernel's reason.
         source: std::io::Error,
     },
@@ -447,10 +477,12 @@ impl Config {
             }
         }
         let status = self.status.map_or(LEAST_INTERVAL, |status| status.interval.min(status.timeout));
+        let wire = self.wire.as_ref().map_or(LEAST_INTERVAL, |wire| wire.interval.min(wire.timeout));
         for (setting, value) in [
             ("probe interval", self.probe.interval),
             ("probe timeout", self.probe.timeout),
             ("status interval or timeout", status),
+            ("wire interval or timeout", wire),
         ] {
             if value < LEAST_INTERVAL {
                 return Err(StartError::TooShort { setting, value, least: LEAST_INTERVAL });
@@ -572,6 +604,14 @@ impl Config {
         // Of an address that nobody answers no pace is known; probes say that.
         let pace = (self.probe.interval.max(self.probe.timeout) * 10).max(Duration::from_secs(3));
         watched.insert(Kind::Slow, Kind::Slow.watch(pace));
+        if let Some(wire) = &self.wire {
+            watched.insert(Kind::Wire, Kind::Wire.watch(crate::probe::wire::silence(wire)));
+        }
+        if self.status.is_none() {
+            for kind in [Kind::DataAge, Kind::Signatures, Kind::Clock] {
+                watched.insert(kind, kind.watch(crate::responder::JUDGE * 10));
+            }
+        }
         if let Some(status) = self.status {
             let stale = (status.interval + status.timeout) * 3;
             for kind in [
@@ -582,6 +622,7 @@ impl Config {
                 Kind::DataAge,
                 Kind::Signatures,
                 Kind::Clock,
+                Kind::Traffic,
             ] {
                 watched.insert(kind, kind.watch(stale));
             }

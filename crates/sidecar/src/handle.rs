@@ -20,6 +20,7 @@ use crate::event::Event;
 use crate::handover::{Ending, Estate, HandoverError, Order, Predecessor};
 use crate::keeper::{self, Keeper, Neighbour, Notified, Served, State, View};
 use crate::metrics::Scraped;
+use crate::sources::Sources;
 use crate::status::{
     AlarmStatus, AnnouncerStatus, BfdStatus, DriftStatus, MOST_SIGNALS, NeighbourStatus, NotificationStatus,
     ObservedStatus, PrefixStatus, ResponderStatus, Status, StatusMode, TransitionStatus, WhyStatus,
@@ -38,6 +39,7 @@ pub struct Handle {
     config: Arc<Config>,
     keeper: Arc<Keeper>,
     threads: Arc<Threads>,
+    answers: responder::Answers,
 }
 
 /// Why a prefix cannot be explained.
@@ -166,7 +168,7 @@ impl Sidecar {
             }
         };
         let views = announcer::views(&config);
-        let keeper = Arc::new(Keeper::new(clock, policy, neighbours, views, recorder));
+        let keeper = Arc::new(Keeper::new(clock, policy, neighbours, views, recorder, config.rules.quiet));
         let book = config.state.as_deref().map(Book::in_directory);
         match (&before, &book) {
             (Some(before), _) => keeper.resume(before.transitions.clone(), outputs),
@@ -175,8 +177,20 @@ impl Sidecar {
         }
         let first = if before.is_some() { Stage::Driving } else { Stage::Alone };
         let announcers = announcer::open(&config, &keeper, &mut before)?;
-        let (responder, serials) =
-            responder::client(Arc::clone(&keeper), config.status, data_groups(&config));
+        let answers = responder::Answers::default();
+        let (responder, serials) = responder::client(
+            Arc::clone(&keeper),
+            config.status,
+            data_groups(&config),
+            (&config.groups, config.rules.quiet),
+            answers.clone(),
+        );
+        let sources = Sources::of(&config, None);
+        tracing::info!(
+            has = Sources::in_words(&sources.has),
+            lacks = Sources::in_words(&sources.lacks),
+            "signals"
+        );
 
         let threads = Arc::new(Threads::default());
         let host = Arc::clone(&keeper);
@@ -191,7 +205,10 @@ impl Sidecar {
         for announcer in announcers {
             threads.spawn(announcer.thread(), announcer.stage(), announcer.run(threads.stopping()))?;
         }
-        let probing = probe::run(Arc::clone(&keeper), config.probe, Arc::from(config.nsid.as_str()), serials);
+        let seats = probe::Seats::take(&threads)?;
+        let nsid = Arc::from(config.nsid.as_str());
+        let probing =
+            probe::run(Arc::clone(&keeper), config.probe, config.wire.clone(), seats, nsid, serials);
         threads.spawn("pharos-probe", Stage::Driving, threads.stopping().or(probing))?;
         let watching = watchdog::run(Arc::clone(&keeper));
         threads.spawn("pharos-watch", Stage::Driving, threads.stopping().or(watching))?;
@@ -204,7 +221,7 @@ impl Sidecar {
             threads.spawn("pharos-record", Stage::Alone, recording)?;
         }
         let endings = before.map_or_else(Vec::new, |before| before.rest(&config));
-        Ok(Prepared { handle: Handle { config, keeper, threads }, first, endings })
+        Ok(Prepared { handle: Handle { config, keeper, threads, answers }, first, endings })
     }
 }
 
@@ -241,6 +258,7 @@ impl Handle {
                     age_seconds: ago(alarm.since),
                 })
                 .collect(),
+            sources: Sources::of(&self.config, self.answers.tells_version()),
             signals,
             signals_omitted,
             transitions: (state.transitions.iter())
@@ -465,6 +483,7 @@ fn data_groups(config: &Config) -> Vec<responder::Group> {
 fn explain(state: &State, prefix: Prefix, now: Duration) -> Option<Explanation> {
     let mut explanation = state.policy.explain(prefix, now)?;
     explanation.told = told(state, prefix);
+    explanation.traffic = state.traffic.view(now, prefix);
     Some(explanation)
 }
 
@@ -507,6 +526,7 @@ fn prefix_status(explanation: Explanation) -> PrefixStatus {
         returns: explanation.returns,
         next_changes: explanation.next_changes,
         told: explanation.told,
+        traffic: explanation.traffic,
     }
 }
 

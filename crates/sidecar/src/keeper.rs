@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pharos_policy::alarm::Alarm;
-use pharos_policy::explain::Explanation;
+use pharos_policy::explain::{Explanation, Followed};
 use pharos_policy::policy::{Input, Output, Policy};
 use pharos_policy::preference::HISTORY;
 use pharos_policy::trace::Standing;
@@ -25,12 +25,13 @@ use tokio::sync::{Notify, broadcast, watch};
 use crate::announcer::drift::Drift;
 use crate::bfd::View as BfdView;
 use crate::clock::Clock;
-use crate::config::Mode;
+use crate::config::{Mode, Quiet};
 use crate::event::Event;
 use crate::handover::Order;
 use crate::metrics::Metrics;
 use crate::record::Recorder;
 use crate::status::{Direction, ZoneStatus};
+use crate::traffic::Traffic;
 
 /// Events that a slow watcher may lag behind before it misses some; a night of flapping fits.
 const EVENTS: usize = 1024;
@@ -161,6 +162,7 @@ pub(crate) struct State {
     /// `None` until the responder's status could be read.
     pub(crate) served: Option<Served>,
     pub(crate) transitions: VecDeque<Past>,
+    pub(crate) traffic: Traffic,
     recorder: Option<Recorder>,
 }
 
@@ -188,6 +190,7 @@ impl Keeper {
         neighbours: Vec<Neighbour>,
         announcers: Vec<View>,
         recorder: Option<Recorder>,
+        quiet: Quiet,
     ) -> Self {
         let levels: Levels = policy.levels().collect();
         Self {
@@ -199,6 +202,7 @@ impl Keeper {
                 announcers,
                 served: None,
                 transitions: VecDeque::new(),
+                traffic: Traffic::new(quiet.0),
                 recorder,
             }),
             events: broadcast::Sender::new(EVENTS),
@@ -321,6 +325,7 @@ impl Keeper {
         let event = match output {
             Output::Level { prefix, group, from, to, cause } => {
                 self.metrics.transition(prefix, from, to);
+                state.traffic.moved(now, prefix, from, to);
                 state.transitions.truncate(HISTORY - 1);
                 state.transitions.push_front(Past { at: now, prefix, from, to, cause: cause.clone() });
                 Event::Route { prefix, group, from, to, cause }
@@ -383,7 +388,28 @@ impl Keeper {
 
     /// Why a prefix has its level; `None` if it is not configured.
     pub(crate) fn explain(&self, prefix: Prefix) -> Option<Explanation> {
-        self.state().policy.explain(prefix, self.clock.now())
+        let state = self.state();
+        let now = self.clock.now();
+        let mut explanation = state.policy.explain(prefix, now)?;
+        explanation.traffic = state.traffic.view(now, prefix);
+        Some(explanation)
+    }
+
+    /// So many client queries a second came for a prefix.
+    pub(crate) fn measured(&self, prefix: Prefix, per_second: f64) {
+        let mut state = self.state();
+        let now = self.clock.now();
+        state.traffic.measured(now, prefix, per_second);
+    }
+
+    /// The level of a prefix, and whether its traffic followed; a drain has an alarm of its own.
+    pub(crate) fn followed(&self, prefix: Prefix) -> (Level, Option<Followed>) {
+        let state = self.state();
+        let now = self.clock.now();
+        let level = state.policy.level(prefix).unwrap_or(Level::Withdrawn);
+        let drained = state.policy.drain_view(now).is_some();
+        let view = state.traffic.view(now, prefix).filter(|_| !drained);
+        (level, view.and_then(|view| view.followed))
     }
 
     /// Levels as they change.

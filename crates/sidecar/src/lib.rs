@@ -13,7 +13,8 @@
 //!
 //! * the inner probe ([`ProbeConfig`]): SOA queries with NSID to every anycast address, by UDP and TCP,
 //!   encoded and decoded by hickory-proto, so that a bug in our own codec cannot hide from its own check;
-//! * the responder's `/status`: expected serials, alarms for refused zones, heartbeats and drops, the age of the data,
+//! * the wire probe ([`WireConfig`]): the same query out of the interface and back by way of the router;
+//! * the responder's `/status`: real queries by address, expected serials, alarms for refused zones, heartbeats and drops, the age of the data,
 //!   the end of their signatures;
 //! * the host: addresses, default routes, the clock;
 //! * the keeper: owns the policy and the clock, and publishes what changes;
@@ -32,15 +33,10 @@
 //! that neither a busy management endpoint nor each other can make a hold timer or a probe late; BFD has one without a
 //! runtime. A last one ends the process, and
 //! with it the sessions, when the keeper no longer runs: nobody else would withdraw what is announced. Two more
-//! write files, so that a disk that hangs makes nothing late.
+//! write files, so that a disk that hangs makes nothing late. On a host with several CPUs there is one on each, from
+//! which probes are sent.
 //! [`Sidecar::start`] makes the
 //! threads and returns; it needs no runtime of the caller's, and [`Handle`] works from anywhere.
-//!
-//! # Not there yet
-//!
-//! Probes are not
-//! pinned to each CPU in turn, so with steering by CPU a stuck worker among several shows by its heartbeat, and not by
-//! probes. The wire probe and the count of real traffic are to come.
 #![forbid(unsafe_code)]
 
 mod announcer;
@@ -57,15 +53,17 @@ pub mod page;
 mod probe;
 mod record;
 mod responder;
+pub mod sources;
 pub mod status;
 mod threads;
+mod traffic;
 mod watchdog;
 mod words;
 
 pub use config::{
     AnnouncerConfig, Attributes, BeforeSession, BfdConfig, BirdConfig, Config, Death, ExecConfig,
-    LeaseConfig, LevelMap, MarkerConfig, Mode, NeighbourConfig, ObserveConfig, ProbeConfig, RecordConfig,
-    Reload, Role, Rules, StartError, StatusConfig, Way,
+    LeaseConfig, LevelMap, MarkerConfig, Mode, NeighbourConfig, ObserveConfig, ProbeConfig, Quiet,
+    RecordConfig, Reload, Role, Rules, StartError, StatusConfig, Way, WireConfig,
 };
 pub use event::Event;
 pub use handle::{Handle, LONGEST_WORD, Prepared, Sidecar, WhyError, WordError};

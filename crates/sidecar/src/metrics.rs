@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pharos_policy::explain::Followed;
 use pharos_policy::{Family, Health, Kind, Level, Prefix, Transport};
 use pharos_routing::bfd::State as BfdState;
 use pharos_routing::bgp::State as SessionState;
@@ -64,6 +65,8 @@ pub(crate) struct Metrics {
     actions: IntCounterVec,
     signal: IntGaugeVec,
     signal_age: GaugeVec,
+    traffic: GaugeVec,
+    followed: IntGaugeVec,
 }
 
 impl Metrics {
@@ -159,6 +162,19 @@ impl Metrics {
                 &["kind", "signal"],
             )
             .expect("the name and labels are valid"),
+            traffic: GaugeVec::new(
+                Opts::new(
+                    "pharos_sidecar_client_queries_per_second",
+                    "Real queries of a prefix, as the responder counts.",
+                ),
+                &["prefix"],
+            )
+            .expect("the name and labels are valid"),
+            followed: gauge(
+                "pharos_sidecar_traffic_followed",
+                "Whether real queries followed the last change of level: 1 yes, 0 not yet, -1 no.",
+                &["prefix"],
+            ),
             actions: counter(
                 "pharos_sidecar_announcer_actions_total",
                 "Actions of announcers other than BGP by what became of them: done or failed.",
@@ -222,6 +238,8 @@ impl Metrics {
             &self.actions,
             &self.signal,
             &self.signal_age,
+            &self.traffic,
+            &self.followed,
         ]
     }
 }
@@ -254,6 +272,15 @@ impl Scraped {
             let level_age = state.policy.level_age(prefix, now).unwrap_or_default();
             metrics.level_age.with_label_values(&[text.as_str()]).set(level_age.as_secs_f64());
             metrics.hold_down_left.with_label_values(&[text.as_str()]).set(left.as_secs_f64());
+            if let Some(traffic) = state.traffic.view(now, prefix) {
+                metrics.traffic.with_label_values(&[text.as_str()]).set(traffic.queries_per_second);
+                let followed = match traffic.followed {
+                    Some(Followed::Yes) | None => 1,
+                    Some(Followed::NotYet) => 0,
+                    Some(Followed::No) => -1,
+                };
+                metrics.followed.with_label_values(&[text.as_str()]).set(followed);
+            }
         }
         let views = state.policy.signals(now);
         for (id, view) in state.policy.observed().zip(&views).filter(|(id, _)| id.kind() != Kind::Zone) {

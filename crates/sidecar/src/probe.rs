@@ -17,9 +17,10 @@
 //! A mismatch of serials is judged only against a status that was fetched after the answer came, because a
 //! reload may fall between the two; and like any failure it has to last for `fall` rounds.
 //!
-//! The loops run on one thread. Where the kernel steers queries to workers by the CPU that sends them, this
-//! thread reaches the worker of the CPU on which it happens to run. A probe pinned to each CPU in turn needs
-//! a signal for each CPU, since a fault that shows in one round out of many never fails twice in a row.
+//! The loops run on one thread; what they send, they send from each CPU in turn (`probe/seats.rs`), since the kernel
+//! steers what goes over loopback to the worker of the CPU that sends it. A loop that is not answered stays at its CPU
+//! until it is: so a worker that is stuck among many fails `fall` rounds in a row, once its turn has come, and a packet
+//! that is lost here and there does not. Of N CPUs each has its turn every N intervals.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -34,18 +35,23 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Clock;
-use crate::config::{ProbeConfig, zone_name};
+use crate::config::{ProbeConfig, WireConfig, zone_name};
 use crate::keeper::Keeper;
 use crate::metrics::ProbeResult;
 use crate::responder::{Expected, Serials};
 
 mod exchange;
 mod pace;
-mod reply;
+pub(crate) mod reply;
+mod seats;
+pub(crate) mod wire;
 
 use exchange::{Late, Miss};
 use pace::Pace;
-use reply::Reply;
+use reply::{Asking, Reply};
+use seats::Seat;
+pub(crate) use seats::Seats;
+use wire::Wire;
 
 /// A required zone: as configured, and as asked for.
 #[derive(Clone, Debug)]
@@ -64,6 +70,9 @@ struct Loop {
     zones: Vec<Zone>,
     /// Where the next round begins in `zones`.
     turn: usize,
+    seats: Seats,
+    /// Where the next round is sent from.
+    cpu: usize,
     /// Rounds in a row that nobody answered in time.
     unanswered: u32,
 }
@@ -81,7 +90,14 @@ struct Judge {
 }
 
 /// Probes everything that the policy needs, until it is dropped.
-pub(crate) async fn run(keeper: Arc<Keeper>, config: ProbeConfig, nsid: Arc<str>, serials: Serials) {
+pub(crate) async fn run(
+    keeper: Arc<Keeper>,
+    config: ProbeConfig,
+    wire: Option<WireConfig>,
+    seats: Seats,
+    nsid: Arc<str>,
+    serials: Serials,
+) {
     let mut targets: BTreeMap<(SocketAddr, Transport), Vec<Zone>> = BTreeMap::new();
     for (signal, _) in keeper.state().policy.needed() {
         if let SignalId::Zone { address, transport, zone } = signal
@@ -91,11 +107,20 @@ pub(crate) async fn run(keeper: Arc<Keeper>, config: ProbeConfig, nsid: Arc<str>
         }
     }
     let mut loops = JoinSet::new();
+    let wire = wire.map(Arc::new);
+    for ((address, transport), zones) in &targets {
+        let (Some(config), Transport::Udp, Some(zone)) = (&wire, transport, zones.first()) else { continue };
+        let (keeper, nsid) = (Arc::clone(&keeper), Arc::clone(&nsid));
+        let (config, address, zone) = (Arc::clone(config), *address, zone.clone());
+        loops.spawn(Wire { keeper, config, nsid, address, zone }.run());
+    }
     for ((address, transport), zones) in targets {
         let (keeper, nsid, serials) = (Arc::clone(&keeper), Arc::clone(&nsid), serials.clone());
         let judge =
             Judge { keeper, nsid, address, transport, serials, slow: config.slow, pace: Arc::default() };
-        loops.spawn(Loop { config, judge, zones, turn: 0, unanswered: 0 }.run());
+        // Loops begin at different CPUs, so that together they are sooner through.
+        let (seats, cpu) = (seats.clone(), loops.len());
+        loops.spawn(Loop { config, judge, zones, turn: 0, seats, cpu, unanswered: 0 }.run());
     }
     // They end only with the runtime; a panic of one is the end of all, which the thread's owner reports.
     while let Some(ended) = loops.join_next().await {
@@ -148,7 +173,10 @@ impl Loop {
         let Judge { address, transport, .. } = self.judge;
         let mut asking = JoinSet::new();
         for zone in self.take_turn() {
-            asking.spawn(ask(self.judge.keeper.clock, self.config.timeout, address, transport, zone));
+            let seat = self.seats.get(self.cpu).cloned();
+            let patience = (self.judge.keeper.clock, self.config.timeout);
+            let query = reply::query(&zone.name, self.judge.serials.wanted());
+            asking.spawn(ask(patience, address, transport, (zone, query), seat));
         }
         let mut asked = Vec::new();
         while let Some(joined) = asking.join_next().await {
@@ -207,6 +235,8 @@ impl Loop {
         }
         let Some(took) = ours else { return self.unheard(silent) };
         self.unanswered = 0;
+        // Whoever is not answered stays, so that a worker that is stuck fails often enough in a row.
+        self.cpu = self.cpu.wrapping_add(1);
         self.judge.pace(took);
         self.judge.probe(Observation::Pass(format!("answered in {:.1} ms", took.as_secs_f64() * 1e3)));
         if unanswered {
@@ -245,7 +275,10 @@ impl Judge {
     ) -> Result<Result<String, String>, String> {
         match reply::judge(&reply, &zone.name, &self.nsid) {
             reply::Judged::Strange(why) => Err(why),
-            reply::Judged::Ours(Ok(serial)) => Ok(self.compare(&zone.name, serial, at).await),
+            reply::Judged::Ours(Ok(told)) => {
+                self.serials.tell(at, &zone.name, told);
+                Ok(self.compare(&zone.name, told.serial, at).await)
+            }
             reply::Judged::Ours(Err(why)) => Ok(Err(why)),
         }
     }
@@ -318,18 +351,18 @@ fn result_of(verdict: &Result<String, String>) -> ProbeResult {
 }
 
 async fn ask(
-    clock: Clock,
-    timeout: Duration,
+    (clock, timeout): (Clock, Duration),
     address: SocketAddr,
     transport: Transport,
-    zone: Zone,
+    (zone, query): (Zone, Result<Asking, String>),
+    seat: Option<Seat>,
 ) -> Result<Asked, (Zone, String)> {
     let started = clock.now();
-    let query = match reply::query(&zone.name) {
+    let query = match query {
         Ok(query) => query,
         Err(why) => return Err((zone, why)),
     };
-    let outcome = exchange::ask(address, transport, timeout, query.octets).await;
+    let outcome = exchange::ask(address, transport, timeout, query.octets, seat).await;
     Ok(Asked { zone, id: query.id, started, at: clock.now(), outcome })
 }
 

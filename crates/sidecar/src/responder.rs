@@ -3,7 +3,7 @@
 //! `/status` is fetched over HTTP once an interval, and at once when a probe found another serial than
 //! expected or was not answered. What it says about readiness is information, what it says about refused data is an
 //! alarm, and when it cannot be read an alarm says so, serials go uncompared, and everything else that it tells is
-//! forgotten. What it tells of the threads that answer, of queries that were dropped, and of the data becomes
+//! forgotten. What it counts of queries by address is the traffic of the prefixes. What it tells of the threads that answer, of queries that were dropped, and of the data becomes
 //! observations of the signals that are named after it. The view of the JSON is `responder/view.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,20 +15,26 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
+use pharos_policy::explain::Followed;
 use pharos_policy::load::{Meter, Verdict};
 use pharos_policy::policy::Input;
-use pharos_policy::{AlarmId, Observation, SignalId};
+use pharos_policy::{AlarmId, GroupConfig, Level, Observation, Prefix, SignalId};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::config::{StatusConfig, zone_name};
+use crate::config::{Quiet, StatusConfig, zone_name};
 use crate::keeper::Keeper;
+use crate::probe::reply::{Told, Wanted};
 
+mod answers;
 mod data;
+mod load;
 mod view;
 mod wall;
 
+pub(crate) use answers::Answers;
+use load::Loads;
 use view::{View, ZoneState, ZoneView};
 use wall::Wall;
 
@@ -48,6 +54,9 @@ const STUCK: Duration = Duration::from_secs(12);
 
 /// From one fetch to the next, whoever asks for it.
 const SOONEST: Duration = Duration::from_millis(100);
+
+/// From one judgement to the next of what answers tell.
+pub(crate) const JUDGE: Duration = Duration::from_secs(1);
 
 /// Zones that are asked for by name in one request.
 const BATCH: usize = 50;
@@ -76,9 +85,23 @@ pub(crate) struct Serials {
     latest: watch::Receiver<Arc<Snapshot>>,
     refresh: Arc<Notify>,
     patience: Duration,
+    /// What answers tell, where no status does.
+    answers: Option<Answers>,
 }
 
 impl Serials {
+    /// A good answer came.
+    pub(crate) fn tell(&self, now: Duration, zone: &Name, told: Told) {
+        if let Some(answers) = &self.answers {
+            answers.tell(now, zone, told);
+        }
+    }
+
+    /// What is asked for beside the SOA record.
+    pub(crate) fn wanted(&self) -> Wanted {
+        if self.answers.is_some() { Wanted::AllThatAnswersTell } else { Wanted::Serial }
+    }
+
     /// What the last fetch said.
     pub(crate) fn expected(&self, zone: &Name) -> Expected {
         self.latest
@@ -118,6 +141,10 @@ pub(crate) struct Client {
     pid: u32,
     wall: Wall,
     groups: Vec<Group>,
+    answers: Answers,
+    loads: Loads,
+    /// Prefixes whose traffic did not follow.
+    unmoved: BTreeSet<Prefix>,
 }
 
 /// What a group's data are held to.
@@ -136,11 +163,18 @@ pub(crate) fn client(
     keeper: Arc<Keeper>,
     config: Option<StatusConfig>,
     mut groups: Vec<Group>,
+    (prefixes, quiet): (&[GroupConfig], Quiet),
+    answers: Answers,
 ) -> (Client, Serials) {
     let latest = watch::Sender::new(Arc::default());
     let refresh = Arc::new(Notify::new());
     let patience = config.map_or(Duration::ZERO, |config| config.timeout);
-    let serials = Serials { latest: latest.subscribe(), refresh: Arc::clone(&refresh), patience };
+    let serials = Serials {
+        latest: latest.subscribe(),
+        refresh: Arc::clone(&refresh),
+        patience,
+        answers: config.is_none().then(|| answers.clone()),
+    };
     for group in &mut groups {
         let names = group.zones.iter().filter_map(|zone| zone_name(zone).ok());
         group.zones = names.map(|name| name.to_string()).collect();
@@ -160,6 +194,9 @@ pub(crate) fn client(
             pid: 0,
             wall: Wall::default(),
             groups,
+            answers,
+            loads: Loads::new(prefixes, quiet.0, config.map_or(Duration::ZERO, |config| config.interval)),
+            unmoved: BTreeSet::new(),
         },
         serials,
     )
@@ -168,7 +205,7 @@ pub(crate) fn client(
 impl Client {
     /// Fetches until it is dropped.
     pub(crate) async fn run(mut self) {
-        let Some(config) = self.config else { return std::future::pending().await };
+        let Some(config) = self.config else { return self.judge_answers().await };
         loop {
             let began = Instant::now();
             let asked = self.keeper.clock.now();
@@ -190,6 +227,15 @@ impl Client {
         }
     }
 
+    /// Judges the data by what answers tell, until it is dropped.
+    async fn judge_answers(mut self) {
+        loop {
+            let zones = self.answers.zones(self.keeper.clock.now());
+            self.judge_data(&View::of_zones(zones));
+            tokio::time::sleep(JUDGE).await;
+        }
+    }
+
     async fn fetch(&self, config: StatusConfig) -> Result<View, String> {
         let mut view = get(config, "/status").await?;
         if view.zones_omitted == 0 {
@@ -208,6 +254,7 @@ impl Client {
 
     fn learn(&mut self, asked: Duration, view: View) {
         self.measure(&view);
+        self.count_traffic(&view);
         self.judge_data(&view);
         self.keeper.served(view.told(asked));
         let View { ready, zones_total, zones_live, zones, .. } = view;
@@ -238,6 +285,25 @@ impl Client {
         if let Some(Verdict { heartbeats, overload }) = self.meter.read(view.reading()) {
             self.observe(SignalId::Heartbeats, heartbeats);
             self.observe(SignalId::Overload, overload);
+        }
+    }
+
+    /// How many real queries come, and whether they went where they were asked to go.
+    fn count_traffic(&mut self, view: &View) {
+        for load in self.loads.read(self.keeper.clock.now(), view.pid, &view.traffic) {
+            let prefix = load.prefix;
+            self.keeper.measured(prefix, load.per_second);
+            self.observe(SignalId::Traffic { prefix }, load.observation);
+            let (level, followed) = self.keeper.followed(prefix);
+            let id = AlarmId::PreferenceIgnored { prefix };
+            if followed == Some(Followed::No) && level != Level::Normal {
+                if self.unmoved.insert(prefix) {
+                    let text = format!("{level} for minutes, and queries come as if nobody had been told");
+                    self.keeper.take(Input::Raise { alarm: id, text });
+                }
+            } else if self.unmoved.remove(&prefix) {
+                self.keeper.take(Input::Clear { alarm: id });
+            }
         }
     }
 

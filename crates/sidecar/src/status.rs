@@ -6,9 +6,11 @@
 
 use std::fmt;
 
-use pharos_policy::explain::{Age, Explanation, NextChange, Reason, ReturnsView, SignalView, Told};
+use pharos_policy::explain::{Age, Explanation, NextChange, Reason, ReturnsView, SignalView, Told, TrafficView};
 use pharos_policy::{DrainPhase, DrainView, Level, Prefix, WordView};
 use serde::{Deserialize, Serialize};
+
+use crate::sources::{Source, Sources};
 
 /// Signals that are listed at most, those that are not good first; a group may require thousands of zones.
 pub const MOST_SIGNALS: usize = 200;
@@ -52,6 +54,9 @@ pub struct Status {
     pub announcers: Vec<AnnouncerStatus>,
     /// Alarms in force.
     pub alarms: Vec<AlarmStatus>,
+    /// Which signals there are, and which there are not.
+    #[serde(default)]
+    pub sources: Sources,
     /// Signals, those that are not good first, at most [`MOST_SIGNALS`].
     pub signals: Vec<SignalView>,
     /// Signals that are not listed.
@@ -99,6 +104,9 @@ pub struct PrefixStatus {
     /// What each neighbour and each other announcer was told.
     #[serde(default)]
     pub told: Vec<Told>,
+    /// The client queries that come for it, where the responder tells.
+    #[serde(default)]
+    pub traffic: Option<TrafficView>,
 }
 
 /// The responder, as it told of itself.
@@ -394,6 +402,9 @@ impl fmt::Display for Status {
         for prefix in &self.prefixes {
             write!(f, "  {:<22} {:<11} {:>7}", prefix.prefix, prefix.level, age(prefix.level_age_seconds))?;
             writeln!(f, "  {}", prefix.reasons.first().map_or("", |reason| &reason.text))?;
+            if let Some(traffic) = &prefix.traffic {
+                writeln!(f, "    traffic {traffic}")?;
+            }
             if let Some(left) = prefix.hold_down_left_seconds {
                 writeln!(f, "    hold-down {} ({} left)", age(prefix.hold_down_seconds), age(left))?;
             }
@@ -419,6 +430,9 @@ impl fmt::Display for Status {
         }
         if self.signals_omitted > 0 {
             writeln!(f, "  and {} more", self.signals_omitted)?;
+        }
+        for Source { signal, text } in &self.sources.lacks {
+            writeln!(f, "  none of {signal}: {text}")?;
         }
         writeln!(f, "\nlast changes")?;
         if self.transitions.is_empty() {

@@ -4,6 +4,7 @@
 //! is decided elsewhere: without probes signals go silent and turn bad; without the BGP thread its sockets
 //! close and the neighbours drop the routes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -45,8 +46,10 @@ pub(crate) struct Threads {
     /// The same for those that write files, which end before the others when another process takes over.
     pens_down: watch::Sender<Option<Arc<str>>>,
     stage: watch::Sender<Stage>,
-    runs: Arc<watch::Sender<BTreeMap<&'static str, Run>>>,
+    runs: Runs,
 }
+
+type Runs = Arc<watch::Sender<BTreeMap<Cow<'static, str>, Run>>>;
 
 impl Default for Threads {
     fn default() -> Self {
@@ -82,16 +85,17 @@ impl Threads {
     /// Runs `main` on a thread of its own, from this stage on, until it ends; it ends by itself after the order to stop.
     pub(crate) fn spawn(
         &self,
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         from: Stage,
         main: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), StartError> {
-        let failed = |source| StartError::Thread { name, source };
+        let name = name.into();
+        let failed = |source| StartError::Thread { name: name.clone(), source };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         self.runs.send_modify(|runs| {
-            runs.insert(name, Run::Running);
+            runs.insert(name.clone(), Run::Running);
         });
-        let ended = Ended { name, runs: Arc::clone(&self.runs) };
+        let ended = Ended { name: name.clone(), runs: Arc::clone(&self.runs) };
         let mut stage = self.stage.subscribe();
         let body = move || {
             let ended = ended;
@@ -104,7 +108,7 @@ impl Threads {
             drop(runtime);
             drop(ended);
         };
-        std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop).map_err(failed)
+        std::thread::Builder::new().name(name.clone().into_owned()).spawn(body).map(drop).map_err(failed)
     }
 
     /// An error that names a thread which is not running.
@@ -143,14 +147,14 @@ impl Threads {
 
 /// Marks a thread as ended, also when it panics.
 struct Ended {
-    name: &'static str,
-    runs: Arc<watch::Sender<BTreeMap<&'static str, Run>>>,
+    name: Cow<'static, str>,
+    runs: Runs,
 }
 
 impl Drop for Ended {
     fn drop(&mut self) {
         self.runs.send_modify(|runs| {
-            runs.insert(self.name, Run::Ended);
+            runs.insert(self.name.clone(), Run::Ended);
         });
     }
 }

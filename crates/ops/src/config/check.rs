@@ -137,6 +137,7 @@ impl Checker<'_> {
             }
         }
         self.xdp(site);
+        self.wire(site);
         if !(512..=4096).contains(&responder.udp_payload_size) {
             self.error(
                 In::Pharos,
@@ -215,6 +216,23 @@ impl Checker<'_> {
                 let what = "behind the driver every packet is copied";
                 self.error(In::Site, &at("copy"), what, "write `mode: native`, or `copy: auto`");
             }
+        }
+    }
+
+    fn wire(&mut self, site: &SiteFile) {
+        let Some(wire) = &site.wire else { return };
+        let at = |key| [Key("wire"), Key(key)];
+        let (interval, timeout) = (wire.interval, wire.timeout);
+        if !(Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&interval.0) {
+            let what = format!("`interval` is {interval}");
+            self.error(In::Site, &at("interval"), what, "write 100ms to 1h; the default is 1s");
+        } else if !(Duration::from_millis(10)..=interval.0).contains(&timeout.0) {
+            let what = format!("`timeout` is {timeout}, the interval {interval}");
+            self.error(In::Site, &at("timeout"), what, "write 10ms to the interval; the default is 500ms");
+        }
+        if wire.siblings.contains(&site.node) {
+            let what = format!("`siblings` names this node, {}", site.node);
+            self.error(In::Site, &at("siblings"), what, "name the other nodes of this site alone");
         }
     }
 

@@ -123,6 +123,7 @@ pub fn all_options() -> impl Iterator<Item = &'static OptionDoc> {
         .chain(ProbeSection::OPTIONS)
         .chain(SiteFile::OPTIONS)
         .chain(XdpSection::OPTIONS)
+        .chain(WireSection::OPTIONS)
         .chain(NeighbourSection::OPTIONS)
         .chain(BfdSection::OPTIONS)
         .chain(LevelsSection::OPTIONS)

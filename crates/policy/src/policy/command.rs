@@ -106,6 +106,13 @@ impl Policy {
                 let said = Said::now(self.clock);
                 let drain = Drain { words, said, expires, withdraw_at, left: None, done: None };
                 self.operator.drain = Some(drain);
+                // That next to nothing came before says nothing of those whom the drain shall move: without this a quiet
+                // prefix would leave at once, and not after it has asked for no traffic.
+                for index in self.routes.iter().filter_map(|route| route.traffic) {
+                    if self.signals[index].health() == Health::Bad {
+                        self.signals[index].begin_anew(self.clock, "a drain began");
+                    }
+                }
                 Some(cause)
             }
         }

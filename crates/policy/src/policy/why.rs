@@ -44,6 +44,7 @@ impl Policy {
             },
             next_changes: self.next_changes(route, now),
             told: Vec::new(),
+            traffic: None,
             history: preference.history(now),
         })
     }

@@ -12,12 +12,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::time::Duration;
 
+use super::seats::Seat;
 use pharos_policy::Transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 /// Room for any answer by UDP that a SOA query can have, with our advertised size well below.
-const UDP_ROOM: usize = 4096;
+pub(super) const UDP_ROOM: usize = 4096;
 
 /// An exchange whose time is over, and that may still bring an answer.
 pub(super) struct Late(Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>> + Send>>);
@@ -37,23 +38,36 @@ pub(super) enum Miss {
     Unanswered(String, Late),
 }
 
-/// Sends `query` and waits for one answer.
+/// Sends `query`, from that CPU if there is one to send from, and waits for one answer.
 pub(super) async fn ask(
     address: SocketAddr,
     transport: Transport,
     timeout: Duration,
     query: Vec<u8>,
+    seat: Option<Seat>,
 ) -> Result<Vec<u8>, Miss> {
-    let mut late = Late(Box::pin(async move {
+    let exchange = async move {
         match transport {
             Transport::Udp => udp(address, &query).await,
             Transport::Tcp => tcp(address, &query).await,
         }
-    }));
+    };
+    let mut late = Late(match &seat {
+        Some(seat) => {
+            let there = seat.run(exchange);
+            Box::pin(async move {
+                there.await.unwrap_or_else(|| Err(Error::other("the prober's thread has ended")))
+            })
+        }
+        None => Box::pin(exchange),
+    });
     match tokio::time::timeout(timeout, &mut late.0).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(Miss::Refused(in_words(&error))),
-        Err(_) => Err(Miss::Unanswered(format!("no answer within {timeout:?}"), late)),
+        Err(_) => {
+            let from = seat.map(|seat| format!(", asked from CPU {}", seat.cpu)).unwrap_or_default();
+            Err(Miss::Unanswered(format!("no answer within {timeout:?}{from}"), late))
+        }
     }
 }
 
@@ -84,7 +98,7 @@ async fn tcp(address: SocketAddr, query: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(answer)
 }
 
-fn in_words(error: &Error) -> String {
+pub(super) fn in_words(error: &Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         ErrorKind::UnexpectedEof => "connection closed before an answer".to_owned(),

@@ -2,11 +2,12 @@
 //!
 //! Encoded and decoded with hickory-proto rather than with our own codec. An answer is first judged as a
 //! letter: is it one, does it answer this query, did this node write it? Only then as an answer: authority,
-//! rcode, SOA. The first kind of fault speaks against the address, the second against the zone.
+//! rcode, SOA, and the version of the zone (RFC 9660) where it was asked for and is told. The first kind of fault speaks against the address, the second against the zone.
 
 use hickory_proto::op::{Edns, Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption, NSIDPayload};
-use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::BinEncodable;
 
 /// The EDNS size that we offer: what passes everywhere (RFC 9715), like most clients.
 const PAYLOAD: u16 = 1232;
@@ -17,14 +18,52 @@ pub(super) struct Asking {
     pub(super) octets: Vec<u8>,
 }
 
+/// The option that asks for the version of the zone, and tells it (RFC 9660).
+const ZONEVERSION: u16 = 19;
+/// A version that is the serial of the zone's SOA record (RFC 9660 §3).
+const SOA_SERIAL: u8 = 0;
+
+/// What is asked for beside the SOA record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Nothing: a status tells the rest.
+    Serial,
+    /// Its signature and the version of the zone.
+    AllThatAnswersTell,
+}
+
+/// What a good answer tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// The serial of the SOA record.
+    pub(crate) serial: u32,
+    /// When the record's first signature ends, in seconds since 1970; `None` if it has none, or none was asked for.
+    pub(crate) expires: Option<u32>,
+    /// Whether the answer names the version of the zone.
+    pub(crate) version: Version,
+}
+
+/// Whether an answer names the version of the zone that it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// It does, and it is that of the SOA record.
+    Told,
+    /// It does not.
+    NotTold,
+}
+
 /// The SOA query for `zone` with an NSID option (RFC 5001 §2.1: sent empty) and a random id.
-pub(super) fn query(zone: &Name) -> Result<Asking, String> {
+pub(super) fn query(zone: &Name, wanted: Wanted) -> Result<Asking, String> {
     let mut message = Message::query();
     message.metadata.recursion_desired = false;
     message.add_query(Query::query(zone.clone(), RecordType::SOA));
     let mut edns = Edns::new();
     edns.set_max_payload(PAYLOAD);
     edns.options_mut().insert(EdnsOption::NSID(NSIDPayload::new([]).map_err(|error| error.to_string())?));
+    if wanted == Wanted::AllThatAnswersTell {
+        edns.set_dnssec_ok(true);
+        edns.options_mut().insert(EdnsOption::Unknown(ZONEVERSION, Vec::new()));
+    }
     message.set_edns(edns);
     let octets = message.to_vec().map_err(|error| format!("the query cannot be encoded: {error}"))?;
     Ok(Asking { id: message.metadata.id, octets })
@@ -41,8 +80,8 @@ pub(super) struct Reply {
 pub(super) enum Judged {
     /// No answer to this query by this node, for the reason given.
     Strange(String),
-    /// This node answered: the zone's serial, or what is wrong with the answer.
-    Ours(Result<u32, String>),
+    /// This node answered: what it tells, or what is wrong with the answer.
+    Ours(Result<Told, String>),
 }
 
 /// Judges an answer to [`query`] for `zone`, given the NSID of this node.
@@ -86,7 +125,7 @@ fn letter(reply: &Reply, zone: &Name, nsid: &str) -> Result<Message, String> {
     }
 }
 
-fn answer(message: &Message, zone: &Name) -> Result<u32, String> {
+fn answer(message: &Message, zone: &Name) -> Result<Told, String> {
     let header = &message.metadata;
     if header.response_code != ResponseCode::NoError {
         return Err(format!("rcode {}", name(header.response_code)));
@@ -101,7 +140,37 @@ fn answer(message: &Message, zone: &Name) -> Result<u32, String> {
         RData::SOA(soa) if record.name == *zone => Some(soa.serial),
         _ => None,
     });
-    serial.ok_or_else(|| "no SOA in the answer".to_owned())
+    let serial = serial.ok_or_else(|| "no SOA in the answer".to_owned())?;
+    let expires =
+        message.answers.iter().filter(|record| record.name == *zone).filter_map(end_of_soa_signature);
+    Ok(Told { serial, expires: expires.min(), version: version(message, zone, serial)? })
+}
+
+/// When a signature of a SOA record ends (RFC 4034 §3.1), in seconds since 1970.
+fn end_of_soa_signature(record: &Record) -> Option<u32> {
+    if record.record_type() != RecordType::RRSIG {
+        return None;
+    }
+    let rdata = record.data.to_bytes().ok()?;
+    let covered = u16::from_be_bytes(*rdata.first_chunk()?);
+    let expiration = u32::from_be_bytes(*rdata.get(8..)?.first_chunk()?);
+    (covered == u16::from(RecordType::SOA)).then_some(expiration)
+}
+
+/// Holds the version of the zone (RFC 9660 §2) against the zone that was asked for and its serial.
+fn version(message: &Message, zone: &Name, serial: u32) -> Result<Version, String> {
+    let told = message.edns.as_ref().and_then(|edns| edns.option(EdnsCode::Unknown(ZONEVERSION)));
+    let Some(EdnsOption::Unknown(_, told)) = told else { return Ok(Version::NotTold) };
+    // Other types of versions are the server's own affair.
+    let [labels, SOA_SERIAL, version @ ..] = told.as_slice() else { return Ok(Version::NotTold) };
+    if *labels != zone.num_labels() {
+        return Err(format!("ZONEVERSION tells of a zone of {labels} labels, asked was {zone}"));
+    }
+    match <[u8; 4]>::try_from(version).map(u32::from_be_bytes) {
+        Ok(version) if version == serial => Ok(Version::Told),
+        Ok(version) => Err(format!("ZONEVERSION says serial {version}, the SOA record {serial}")),
+        Err(_) => Err(format!("ZONEVERSION has {} octets", told.len())),
+    }
 }
 
 /// An rcode as operators write it.
@@ -120,7 +189,7 @@ fn name(rcode: ResponseCode) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hickory_proto::rr::{Record, rdata::SOA};
+    use hickory_proto::rr::rdata::{NULL, SOA};
 
     fn zone() -> Name {
         Name::from_ascii("example.com.").unwrap()
@@ -128,7 +197,7 @@ mod tests {
 
     /// A good answer, spoilt by `spoil`, as it is judged.
     fn judged(spoil: impl FnOnce(&mut Message)) -> Judged {
-        let asking = query(&zone()).unwrap();
+        let asking = query(&zone(), Wanted::AllThatAnswersTell).unwrap();
         let mut message = Message::from_vec(&asking.octets).unwrap();
         message.metadata.message_type = MessageType::Response;
         message.metadata.authoritative = true;
@@ -150,9 +219,48 @@ mod tests {
         Judged::Strange(why.to_owned())
     }
 
+    fn tells(expires: Option<u32>, version: Version) -> Judged {
+        Judged::Ours(Ok(Told { serial: 7, expires, version }))
+    }
+
     #[test]
     fn a_good_answer_gives_the_serial() {
-        assert_eq!(judged(|_| {}), Judged::Ours(Ok(7)));
+        assert_eq!(judged(|_| {}), tells(None, Version::NotTold));
+    }
+
+    #[test]
+    fn the_end_of_the_soa_records_signature_is_read_and_not_that_of_another() {
+        let signed = |covered: u16, expiration: u32| {
+            let head =
+                [&covered.to_be_bytes()[..], &[13, 2, 0, 0, 0, 60], &expiration.to_be_bytes()].concat();
+            let rdata = [&head[..], &[0, 0, 0, 1, 0, 5, 0], &[7; 64]].concat();
+            judged(|message| {
+                let data = RData::Unknown { code: RecordType::RRSIG, rdata: NULL::with(rdata) };
+                message.add_answer(Record::from_rdata(zone(), 60, data));
+            })
+        };
+        assert_eq!(signed(6, 99), tells(Some(99), Version::NotTold));
+        assert_eq!(signed(2, 99), tells(None, Version::NotTold));
+    }
+
+    #[test]
+    fn the_version_of_the_zone_has_to_be_that_of_the_zone_and_its_soa_record() {
+        let version = |octets: &[u8]| {
+            judged(|message| {
+                let mut edns = message.edns.take().unwrap();
+                edns.options_mut().insert(EdnsOption::Unknown(ZONEVERSION, octets.to_vec()));
+                message.set_edns(edns);
+            })
+        };
+        assert_eq!(version(&[2, 0, 0, 0, 0, 7]), tells(None, Version::Told));
+        assert_eq!(version(&[2, 246, 1]), tells(None, Version::NotTold), "a version of another kind");
+        for (octets, why) in [
+            (&[1, 0, 0, 0, 0, 7][..], "tells of a zone of 1 labels"),
+            (&[2, 0, 0, 0, 0, 8], "says serial 8, the SOA record 7"),
+            (&[2, 0, 7], "has 3 octets"),
+        ] {
+            assert!(matches!(version(octets), Judged::Ours(Err(text)) if text.contains(why)), "{why}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! fields that this version does not know are passed over.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use pharos_policy::load::{Heartbeat, Reading};
@@ -28,6 +29,16 @@ pub(super) struct View {
     workers: Vec<ThreadView>,
     tcp_threads: Vec<ThreadView>,
     xdp: Vec<InterfaceView>,
+    /// What came to each service address.
+    pub(super) traffic: Vec<AddressView>,
+}
+
+/// What came to one service address.
+#[derive(Debug, Deserialize)]
+pub(super) struct AddressView {
+    pub(super) address: SocketAddr,
+    /// From other hosts.
+    pub(super) client: u64,
 }
 
 /// One zone of it.
@@ -134,6 +145,11 @@ impl View {
             zones_not_loaded: self.zones_not_loaded,
             zones: zones.into(),
         }
+    }
+
+    /// What is known of these zones, and nothing else.
+    pub(super) fn of_zones(zones: Vec<ZoneView>) -> Self {
+        Self { zones, ..Self::default() }
     }
 
     /// Who empties the queues, and what was dropped from them.

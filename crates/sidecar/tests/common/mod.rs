@@ -20,6 +20,7 @@ use pharos_sidecar::{
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
 pub(crate) use collector::Collector;
+#[allow(unused_imports, reason = "each test binary uses a part")]
 pub(crate) use responder::FakeResponder;
 
 pub(crate) const V4: &str = "192.0.2.0/24";
@@ -70,6 +71,7 @@ pub(crate) fn config(
             zones_per_round: NonZeroUsize::new(8).unwrap(),
             slow: Duration::from_secs(2),
         },
+        wire: None,
         hold_down: HoldDown::new(Duration::from_millis(50)),
         drain_time: DrainTime(Duration::from_millis(200)),
         rules: Rules::default(),

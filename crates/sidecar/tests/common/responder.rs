@@ -98,6 +98,23 @@ impl FakeResponder {
         })
     }
 
+    /// Answers as somebody else on this very address, without a status that anybody asks for.
+    pub(crate) fn stranger(address: SocketAddr, nsid: &'static str) -> Self {
+        let manner = Arc::new(Mutex::new(Manner { nsid, ..Manner::default() }));
+        let (udp, tcp) = (UdpSocket::bind(address).unwrap(), TcpListener::bind(address).unwrap());
+        let http = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let fetches = Arc::default();
+        Self {
+            address,
+            status: http.local_addr().unwrap(),
+            udp: Some(serve_udp(udp, Arc::clone(&manner))),
+            tcp: Some(serve_tcp(tcp, Arc::clone(&manner))),
+            _http: serve_http(http, Arc::clone(&manner), Arc::clone(&fetches)),
+            fetches,
+            manner,
+        }
+    }
+
     /// Changes how answers are given from now on.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Manner)) {
         change(&mut self.manner.lock().unwrap());
@@ -220,6 +237,11 @@ fn serve_streams(
         }
         Err(_) => std::thread::sleep(TURN),
     })
+}
+
+/// What a responder that is well answers.
+pub(crate) fn answer_well(query: &[u8]) -> Option<Vec<u8>> {
+    reply(query, &Manner::default())
 }
 
 fn reply(query: &[u8], manner: &Manner) -> Option<Vec<u8>> {

@@ -33,6 +33,11 @@ section! {
         /// heard still ask. `pharos status` then says that it may stop, once no real queries come any more.
         #[serde(default = "linger")]
         linger: Period, write "duration, at most 24h", Value("2m");
+        /// Fewer queries a second from other hosts than this are next to none: a drained prefix is then withdrawn
+        /// before the drain time is over, and five minutes of them at level normal are an alarm. With 0 there are
+        /// never too few, and a drain ends with its time.
+        #[serde(default = "quiet")]
+        quiet: u32, write "0 to 4294967295", Value("1");
         /// How often a prefix may return or get better within an hour. Leaving is never bounded.
         #[serde(default = "returns_per_hour")]
         returns_per_hour: u16, write "1 to 1000", Value("10");
@@ -198,6 +203,10 @@ fn drain_time() -> Period {
 
 fn linger() -> Period {
     period_ms(120_000)
+}
+
+fn quiet() -> u32 {
+    1
 }
 
 fn returns_per_hour() -> u16 {

@@ -27,6 +27,11 @@ section! {
         /// filter sees neither: docs/operation.md.
         #[serde(default)]
         xdp: Vec<XdpSection>, write "list of sections", Described("none; queries come by sockets");
+        /// Asks the responder by way of the router as well: the inner probe, which goes over loopback, does not see the
+        /// network card, AF_XDP or the router's route. A failure is an alarm, and after ten seconds a lower
+        /// preference; it never withdraws. docs/operation.md says what the kernel and the router must allow.
+        #[serde(default)]
+        wire: Option<WireSection>, write "section", Described("none; nothing is asked by way of the router");
         /// The BGP identifier. Needed by `pharos announce`.
         #[serde(default)]
         router_id: Option<RouterId>, write "IPv4 address", Described("none; the sidecar needs it");
@@ -65,6 +70,25 @@ section! {
         /// an MTU above 1778; 4 MiB for replies come on top.
         #[serde(default = "xdp_ring")]
         ring: u32, write "a power of two, 64 to 65536", Value("4096");
+    }
+}
+
+section! {
+    /// How the responder is asked by way of the router.
+    WireSection at "site.wire" {
+        /// The interface to the router. Queries come from its first address of each family that is not link-local; the
+        /// anycast addresses must stand on another one, such as lo.
+        interface: Interface, write "name of an interface", Required;
+        /// Time from one probe to the next, for each address.
+        #[serde(default = "wire_interval")]
+        interval: Period, write "duration, 100ms to 1h", Value("1s");
+        /// A probe without an answer for so long has failed; at most the interval.
+        #[serde(default = "wire_timeout")]
+        timeout: Period, write "duration, 10ms to the interval", Value("500ms");
+        /// Other nodes of this site behind the same router, which sends a share of the queries to them: their answers
+        /// are neither a pass nor a failure.
+        #[serde(default)]
+        siblings: Vec<Label>, write "list of node names", Value("[]");
     }
 }
 
@@ -296,6 +320,14 @@ pub enum XdpCopy {
     Copy,
     /// They are not.
     ZeroCopy,
+}
+
+fn wire_interval() -> Period {
+    period_ms(1000)
+}
+
+fn wire_timeout() -> Period {
+    period_ms(500)
 }
 
 fn queues() -> Queues {

@@ -158,6 +158,22 @@ fn a_drained_prefix_leaves_when_its_traffic_has_gone_and_the_node_may_stop_after
 }
 
 #[test]
+fn a_prefix_that_was_quiet_before_asks_for_no_traffic_before_it_leaves() {
+    let mut bench = with_traffic();
+    for _ in 0..5 {
+        bench.fail(traffic(V4));
+    }
+    bench.input(drain("new disks", "ada"));
+    assert_eq!(bench.levels(), [Level::Draining; 2]);
+    for _ in 0..2 {
+        bench.fail(traffic(V4));
+        assert_eq!(bench.levels(), [Level::Draining; 2]);
+    }
+    bench.fail(traffic(V4));
+    assert_eq!(bench.levels(), [Level::Withdrawn, Level::Draining]);
+}
+
+#[test]
 fn a_drain_may_have_its_own_time_and_end() {
     let mut bench = Bench::announced(Degrade::Allowed);
     let (within, expires) = (Some(Duration::from_secs(2)), Some(bench.now + Duration::from_secs(8)));

@@ -1,0 +1,219 @@
+//! The responder is NSD, Knot or BIND: the same sidecar keeps its route, by what its answers tell.
+//!
+//! A server that is not installed leaves its part out (with CI=true nothing may be missing).
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop right there")]
+
+mod common;
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use common::{Collector, LOCALHOST, Running, V4, active, config, until};
+use pharos_policy::Health;
+
+/// A server in a directory of its own; both go with the test.
+struct Server {
+    program: &'static str,
+    process: Child,
+    address: SocketAddr,
+    directory: PathBuf,
+}
+
+/// Port, directory and zones in the server's own words.
+type Configure = fn(SocketAddr, &str, &str) -> String;
+
+const SERVERS: [(&str, &str, &[&str], Configure); 3] = [
+    ("nsd", "/usr/sbin/nsd", &["-d", "-c"], nsd),
+    ("knotd", "/usr/sbin/knotd", &["-c"], knot),
+    ("named", "/usr/sbin/named", &["-g", "-n", "2", "-c"], bind),
+];
+
+fn nsd(at: SocketAddr, directory: &str, nsid: &str) -> String {
+    format!(
+        "server:\n  ip-address: {}@{}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{directory}\"\n  database: \"\"\n  \
+         pidfile: \"\"\n  xfrdfile: \"{directory}/xfrd.state\"\n  xfrdir: \"{directory}\"\n  \
+         zonelistfile: \"{directory}/zone.list\"\n  nsid: \"ascii_{nsid}\"\nremote-control:\n  control-enable: no\n\
+         zone:\n  name: example.com\n  zonefile: example.com.zone\n\
+         zone:\n  name: signed.example\n  zonefile: signed.example.zone\n",
+        at.ip(),
+        at.port()
+    )
+}
+
+fn knot(at: SocketAddr, directory: &str, nsid: &str) -> String {
+    format!(
+        "server:\n  listen: {}@{}\n  rundir: {directory}\n  nsid: {nsid}\n  udp-workers: 2\n  tcp-workers: 2\n\
+         control:\n  listen: {directory}/knot.sock\nlog:\n  - target: stderr\n    any: warning\n\
+         database:\n  storage: {directory}\n  kasp-db-max-size: 5M\n\
+         template:\n  - id: default\n    storage: {directory}\n    semantic-checks: off\n    zonefile-load: whole\n    \
+         zonefile-sync: -1\n    journal-content: none\n\
+         zone:\n  - domain: example.com\n    file: example.com.zone\n  - domain: signed.example\n    \
+         file: signed.example.zone\n",
+        at.ip(),
+        at.port()
+    )
+}
+
+fn bind(at: SocketAddr, directory: &str, nsid: &str) -> String {
+    format!(
+        "options {{ directory \"{directory}\"; pid-file none; session-keyfile none; \
+         listen-on port {} {{ {}; }}; listen-on-v6 {{ none; }}; recursion no; notify no; \
+         dnssec-validation no; server-id \"{nsid}\"; }};\ncontrols {{ }};\n\
+         zone \"example.com\" {{ type master; file \"example.com.zone\"; }};\n\
+         zone \"signed.example\" {{ type master; file \"signed.example.zone\"; }};\n",
+        at.port(),
+        at.ip()
+    )
+}
+
+impl Server {
+    /// Starts it as that node; `None` if it is not installed.
+    fn start(
+        (program, path, arguments, configure): (&'static str, &str, &[&str], Configure),
+    ) -> Option<Self> {
+        if !Path::new(path).exists() {
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{program} is not installed");
+            println!("skipped: {program} is not installed");
+            return None;
+        }
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let unique = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let directory = std::env::temp_dir().join(format!("pharos-{program}-{}-{}", unique.0, unique.1));
+        fs::create_dir_all(&directory).unwrap();
+        let address = until("a port is free for both transports", || {
+            let tcp = TcpListener::bind((LOCALHOST, 0)).ok()?;
+            let address = tcp.local_addr().ok()?;
+            UdpSocket::bind(address).ok().map(|_| address)
+        });
+        let zones = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../zones");
+        fs::copy(zones.join("signed.example.zone"), directory.join("signed.example.zone")).unwrap();
+        let log = fs::File::create(directory.join("log")).unwrap();
+        let text = configure(address, directory.to_str().unwrap(), "a.ams");
+        let file = directory.join("conf");
+        fs::write(&file, text).unwrap();
+        write_zone(&directory, now());
+        let process = Command::new(path)
+            .args(arguments)
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Some(Self { program, process, address, directory })
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
+    /// Serves data that were made at another time.
+    fn reload(&self, made: u64) {
+        write_zone(&self.directory, made);
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // In order, so that it ends what it has started itself.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// A zone whose serial is the time at which it was made.
+fn write_zone(directory: &Path, serial: u64) {
+    let text = format!("$TTL 60\n@ SOA ns host {serial} 7200 1800 1209600 60\n@ NS ns\nns A 192.0.2.1\n");
+    fs::write(directory.join("new"), text).unwrap();
+    fs::rename(directory.join("new"), directory.join("example.com.zone")).unwrap();
+}
+
+fn each(test: impl Fn(&Server)) {
+    for server in SERVERS {
+        if let Some(server) = Server::start(server) {
+            test(&server);
+        }
+    }
+}
+
+fn start(server: &Server, router: &Collector, nsid: &str) -> Running {
+    let mut settings = config(&[V4], vec![server.address], vec![active(router.address)]);
+    let mut signed = settings.groups[0].clone();
+    signed.name = "signed".into();
+    signed.prefixes = vec!["198.51.100.0/24".parse().unwrap()];
+    signed.required_zones = vec!["signed.example".into()];
+    settings.groups.push(signed);
+    settings.nsid = nsid.into();
+    settings.rules.data_age.insert("main".into(), Duration::from_secs(3600));
+    Running::start(settings)
+}
+
+fn health(sidecar: &Running, name: &str) -> (Option<Health>, String) {
+    let signals = sidecar.0.status().signals;
+    let signal = signals.into_iter().find(|signal| signal.name.contains(name));
+    signal.map_or((None, String::new()), |signal| (Some(signal.health), signal.last))
+}
+
+fn until_health(server: &Server, sidecar: &Running, name: &str, wanted: Health) {
+    let what = format!("{name} of {} is {wanted}; it says: {}", server.program, server.log());
+    until(&what, || (health(sidecar, name).0 == Some(wanted)).then_some(()));
+}
+
+#[test]
+fn its_route_is_kept_by_what_its_answers_tell() {
+    each(|server| {
+        let router = Collector::passive();
+        let sidecar = start(server, &router, "a.ams");
+        sidecar.until_level(V4, "normal");
+        until_health(server, &sidecar, "age of the data of group main", Health::Good);
+        until_health(server, &sidecar, "signatures of group signed", Health::Good);
+        // It says which signals there are, and which there are not.
+        let status = sidecar.0.status();
+        let names = |list: &[pharos_sidecar::sources::Source]| -> Vec<String> {
+            list.iter().map(|source| source.signal.clone()).collect()
+        };
+        let lacks = names(&status.sources.lacks);
+        for signal in ["heartbeats", "overload", "traffic", "status", "ready", "wire"] {
+            assert!(lacks.iter().any(|it| it == signal), "{signal} is not in {lacks:?}");
+        }
+        let has = names(&status.sources.has);
+        for signal in ["probe", "zone", "slow", "data-age", "signatures", "clock", "address"] {
+            assert!(has.iter().any(|it| it == signal), "{signal} is not in {has:?}");
+        }
+        assert!(has.iter().chain(&lacks).any(|it| it == "zone-version"));
+        assert!(status.to_string().contains("none of heartbeats: only Pharos' own responder tells it"));
+        let (_, last) = health(&sidecar, "signatures of group signed");
+        assert!(last.contains("signed.example. SOA expires first"), "{last}");
+
+        server.reload(now() - 7200);
+        // Older data with a lower serial are a rollback, which servers differ about; what is served counts.
+        until_health(server, &sidecar, "age of the data of group main", Health::Bad);
+        sidecar.until_level(V4, "normal");
+    });
+}
+
+#[test]
+fn one_that_says_it_is_another_node_or_has_died_is_not_announced() {
+    each(|server| {
+        let router = Collector::passive();
+        let sidecar = start(server, &router, "b.ams");
+        until_health(server, &sidecar, "UDP probe", Health::Bad);
+        let (_, last) = health(&sidecar, "UDP probe");
+        until(&format!("it names itself: {last}"), || {
+            let (_, last) = health(&sidecar, "UDP probe");
+            last.contains("NSID says a.ams, this node is b.ams").then_some(())
+        });
+        assert!(router.knows(V4).is_none());
+    });
+}
