@@ -12,6 +12,7 @@ mod xdp {
 use pharos_tests::lab::{wait_for, wait_until};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
+use std::net::UdpSocket;
 use std::time::Duration;
 use xdp::wire::{Options, SERVER_4, SERVER_6, Wire, queries, query};
 
@@ -146,6 +147,32 @@ fn an_address_on_the_link_that_changes_is_followed() {
     wire.server.sh("ip link set xs0 address 02:00:00:00:00:99");
     wire.client.sh("ip neigh flush dev xc0");
     wire.wait_for_xdp(&[SERVER_4]);
+}
+
+#[test]
+#[ignore = "needs network namespaces and the pharos binary"]
+fn what_clients_ask_is_counted_by_address_and_apart_from_what_the_host_asks() {
+    let several = Options::default().listen;
+    for listen in [several, "[\"10.53.0.1:53\", \"[fd53::1]:53\"]"] {
+        let wire = Wire::new(Options { listen, ..Options::default() });
+        wire.wait_for_xdp(&[SERVER_4, SERVER_6]);
+        let (message, both) = (query(7, "example.com", 6, &[]), [SERVER_4, SERVER_6]);
+        let (before, received) = (both.map(|address| wire.traffic(address)), wire.events().received);
+        // Whatever was sent is counted, whether or not its answer came in time.
+        let ask = |socket: &UdpSocket, answers: u64| {
+            (0..answers)
+                .map(|_| 1 + (0..40).take_while(|_| wire.exchange(socket, &message).is_none()).count() as u64)
+                .sum::<u64>()
+        };
+        let sent = [(SERVER_4, 3, 1), (SERVER_6, 2, 4)].map(|(address, far, near)| {
+            (ask(&wire.client_socket(address), far), ask(&wire.server_socket(address), near))
+        });
+        wait_until("all of it is counted", || {
+            let after = both.map(|address| wire.traffic(address));
+            [0, 1].map(|one| (after[one].0 - before[one].0, after[one].1 - before[one].1)) == sent
+        });
+        assert!(wire.events().received > received, "some came by AF_XDP");
+    }
 }
 
 #[test]

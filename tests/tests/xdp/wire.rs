@@ -293,6 +293,14 @@ impl Wire {
         self.status()["xdp"][0]["state"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// What came to an address so far: from clients, and from the server itself.
+    pub(crate) fn traffic(&self, address: &str) -> (u64, u64) {
+        let (status, address) = (self.status(), at(address, 53).to_string());
+        let all = status["traffic"].as_array().cloned().unwrap_or_default();
+        let one = all.into_iter().find(|one| one["address"] == *address).expect("the address is listened on");
+        (one["client"].as_u64().expect("a count"), one["probe"].as_u64().expect("a count"))
+    }
+
     /// What happened at the queues.
     pub(crate) fn events(&self) -> Events {
         let status = self.status();

@@ -86,6 +86,23 @@ fn interfaces_for_af_xdp_stand_in_the_sites_file_each_once() {
 }
 
 #[test]
+fn the_wire_probe_names_an_interface_and_its_siblings_are_other_nodes() {
+    let with = |text: &str| SITE.replace("router-id", &format!("wire: {text}\nrouter-id"));
+    let loaded = try_load(PHAROS, &with("{interface: eth0, siblings: [z]}"), Need::Responder);
+    let wire = loaded.unwrap().site.wire.unwrap();
+    assert_eq!((wire.interval.to_string(), wire.timeout.to_string()), ("1s".into(), "500ms".into()));
+    for (wrong, words) in [
+        ("{}", "lacks the key `interface`"),
+        ("{interface: eth0, interval: 10ms}", "write 100ms to 1h"),
+        ("{interface: eth0, timeout: 2s}", "`timeout` is 2s, the interval 1s"),
+        ("{interface: eth0, siblings: [z, a]}", "`siblings` names this node, a"),
+    ] {
+        let said = try_load(PHAROS, &with(wrong), Need::Responder).unwrap_err();
+        assert!(said.contains(words) && said.contains("site.yaml:"), "{wrong}: {said}");
+    }
+}
+
+#[test]
 fn checks_of_signed_zones_are_read_with_their_units() {
     let with = |dnssec: &str| PHAROS.replace("  zones:", &format!("  dnssec: {dnssec}\n  zones:"));
     let text = with("{verify: one-in 16, broken: serve, near-expiry: 3d, threads: 2}");

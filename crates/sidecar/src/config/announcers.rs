@@ -317,6 +317,7 @@ mod tests {
             neighbours: Vec::new(),
             announcers: Vec::new(),
             probe: crate::ProbeConfig::default(),
+            wire: None,
             hold_down: pharos_policy::HoldDown::new(Duration::from_secs(10)),
             drain_time: pharos_policy::DrainTime::default(),
             rules: crate::Rules::default(),

@@ -5,7 +5,7 @@ use super::*;
 const PHAROS: &str = "responder:\n  listen: [\"192.0.2.53:53\"]\n  zones:\n    directory: z\n  tcp:\n    {}\n  dnssec:\n    {}\n  cookies:\n    {}\nsidecar:\n  \
                       groups:\n  - name: main\n    prefixes: [192.0.2.0/24]\n    required: [example.com]\n  \
                       probe:\n    {}\n  anchors:\n  - prefix: 192.0.0.0/16\n";
-const SITE: &str = "node: a\nsite: ams\nxdp:\n- interface: eth0\nneighbours:\n- address: 10.0.0.1\n  as: 64500\n  bfd:\n    {}\n  levels:\n    \
+const SITE: &str = "node: a\nsite: ams\nxdp:\n- interface: eth0\nwire:\n  interface: wire0\nneighbours:\n- address: 10.0.0.1\n  as: 64500\n  bfd:\n    {}\n  levels:\n    \
                     degraded:\n      {}\nannouncers:\n  exec:\n  - name: x\n    \
                     program: /x\n    observe:\n      program: /y\n  bird:\n    death: lease\n  lease:\n    mode: announce\n    markers:\n    - \
                     prefix: 192.0.2.0/24\n      address: 169.254.77.1/30\n";
@@ -36,6 +36,7 @@ fn with_option(text: &str, section: &str, key: &str, value: &str) -> String {
         "site.announcers.exec[]" => ("  - name: x\n", "    "),
         "site.announcers.exec[].observe" => ("    observe:\n", "      "),
         "site.xdp[]" => ("- interface: eth0\n", "  "),
+        "site.wire" => ("  interface: wire0\n", "  "),
         "site.neighbours[].bfd" => {
             return text.replace("bfd:\n    {}\n", &format!("bfd:\n    {key}: {value}\n"));
         }
