@@ -15,7 +15,8 @@
 //! unanswered meanwhile that the address counts as bad, which the defaults say after 0.45 s.
 //!
 //! A mismatch of serials is judged only against a status that was fetched after the answer came, because a
-//! reload may fall between the two; and like any failure it has to last for `fall` rounds.
+//! reload may fall between the two; the serial that the status named when the query was sent is good as well, because it
+//! may fall before the answer is read; and like any failure it has to last for `fall` rounds.
 //!
 //! The loops run on one thread; what they send, they send from each CPU in turn (`probe/seats.rs`), since the kernel
 //! steers what goes over loopback to the worker of the CPU that sends it. A loop that is not answered stays at its CPU
@@ -134,6 +135,8 @@ pub(crate) async fn run(
 struct Asked {
     zone: Zone,
     id: u16,
+    /// What the status said of its serial when it was asked.
+    before: Expected,
     /// When it was asked, in the keeper's time.
     started: Duration,
     /// When the answer was there, or was given up.
@@ -176,7 +179,8 @@ impl Loop {
             let seat = self.seats.get(self.cpu).cloned();
             let patience = (self.judge.keeper.clock, self.config.timeout);
             let query = reply::query(&zone.name, self.judge.serials.wanted());
-            asking.spawn(ask(patience, address, transport, (zone, query), seat));
+            let before = self.judge.serials.expected(&zone.name);
+            asking.spawn(ask(patience, address, transport, (zone, before, query), seat));
         }
         let mut asked = Vec::new();
         while let Some(joined) = asking.join_next().await {
@@ -201,10 +205,10 @@ impl Loop {
     async fn settle(&mut self, asked: Vec<Asked>) {
         let (mut ours, mut silent, mut unanswered) = (None, None, false);
         let mut zones = Vec::new();
-        for Asked { zone, id, started, at, outcome } in asked {
+        for Asked { zone, id, before, started, at, outcome } in asked {
             let took = at.saturating_sub(started);
             match outcome {
-                Ok(octets) => match self.judge.answer(&zone, Reply { octets, id }, at).await {
+                Ok(octets) => match self.judge.answer(&zone, Reply { octets, id }, (before, at)).await {
                     Ok(verdict) => {
                         ours.get_or_insert(took);
                         self.judge.count(result_of(&verdict), took);
@@ -226,7 +230,7 @@ impl Loop {
                     // However many of a round come late, its address has been heard once.
                     let of = if unanswered { Of::Zone } else { Of::ZoneAndAddress };
                     unanswered = true;
-                    tokio::spawn(self.judge.clone().wait(zone.clone(), id, started, late, of));
+                    tokio::spawn(self.judge.clone().wait(zone.clone(), id, (before, started), late, of));
                     // One that said no says more than one that said nothing.
                     silent.get_or_insert(Silent::Unanswered(why.clone()));
                     zones.push((zone, Observation::Unanswered(why)));
@@ -271,13 +275,13 @@ impl Judge {
         &mut self,
         zone: &Zone,
         reply: Reply,
-        at: Duration,
+        (before, at): (Expected, Duration),
     ) -> Result<Result<String, String>, String> {
         match reply::judge(&reply, &zone.name, &self.nsid) {
             reply::Judged::Strange(why) => Err(why),
             reply::Judged::Ours(Ok(told)) => {
                 self.serials.tell(at, &zone.name, told);
-                Ok(self.compare(&zone.name, told.serial, at).await)
+                Ok(self.compare(&zone.name, told.serial, (before, at)).await)
             }
             reply::Judged::Ours(Err(why)) => Ok(Err(why)),
         }
@@ -285,10 +289,17 @@ impl Judge {
 
     /// Waits for an answer that is late. That it comes shows that somebody answers: slowly, which is another
     /// fault. It was counted as unanswered.
-    async fn wait(mut self, zone: Zone, id: u16, started: Duration, late: Late, of: Of) {
+    async fn wait(
+        mut self,
+        zone: Zone,
+        id: u16,
+        (before, started): (Expected, Duration),
+        late: Late,
+        of: Of,
+    ) {
         let Some(octets) = late.answer(LATEST).await else { return };
         let at = self.keeper.clock.now();
-        if let Ok(verdict) = self.answer(&zone, Reply { octets, id }, at).await {
+        if let Ok(verdict) = self.answer(&zone, Reply { octets, id }, (before, at)).await {
             let took = at.saturating_sub(started);
             self.pace(took);
             let took = took.as_secs_f64() * 1e3;
@@ -300,7 +311,15 @@ impl Judge {
     }
 
     /// Holds a serial against the one that the responder's status names.
-    async fn compare(&mut self, zone: &Name, serial: u32, answered: Duration) -> Result<String, String> {
+    async fn compare(
+        &mut self,
+        zone: &Name,
+        serial: u32,
+        (before, answered): (Expected, Duration),
+    ) -> Result<String, String> {
+        if before == Expected::Serial(serial) {
+            return Ok(format!("serial {serial}"));
+        }
         let matches = |expected: &Expected| match expected {
             Expected::Serial(expected) if *expected == serial => Some(Ok(format!("serial {serial}"))),
             Expected::Serial(expected) => Some(Err(format!("serial {serial}, status says {expected}"))),
@@ -354,7 +373,7 @@ async fn ask(
     (clock, timeout): (Clock, Duration),
     address: SocketAddr,
     transport: Transport,
-    (zone, query): (Zone, Result<Asking, String>),
+    (zone, before, query): (Zone, Expected, Result<Asking, String>),
     seat: Option<Seat>,
 ) -> Result<Asked, (Zone, String)> {
     let started = clock.now();
@@ -363,7 +382,7 @@ async fn ask(
         Err(why) => return Err((zone, why)),
     };
     let outcome = exchange::ask(address, transport, timeout, query.octets, seat).await;
-    Ok(Asked { zone, id: query.id, started, at: clock.now(), outcome })
+    Ok(Asked { zone, id: query.id, before, started, at: clock.now(), outcome })
 }
 
 /// A random part of `whole`.

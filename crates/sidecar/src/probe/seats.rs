@@ -41,7 +41,7 @@ impl Seats {
         let seats = cpus.into_iter().map(|cpu| {
             let (tell, runtime) = watch::channel(None);
             let mut stopping = threads.stopping();
-            threads.spawn(format!("pharos-cpu-{cpu}"), Stage::Driving, async move {
+            threads.spawn(format!("pharos-seat-{cpu}"), Stage::Driving, async move {
                 if let Err(error) = pin_current_thread(cpu) {
                     tracing::warn!(%error, "probes from this CPU are sent from another");
                 }
