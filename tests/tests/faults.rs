@@ -7,8 +7,8 @@
 //! | Variable | Means |
 //! |---|---|
 //! | `PHAROS_LAB_REPEAT` | repetitions of each scenario; 1 unless set |
-//! | `PHAROS_LAB_RECORD` | a directory for results: what stands there with enough repetitions is not played again |
-//! | `PHAROS_LAB_SECONDS` | start no scenario after so many seconds; what is left is for the next call |
+//! | `PHAROS_LAB_RECORD` | a directory for results, written after each repetition: what stands there is not played again |
+//! | `PHAROS_LAB_SECONDS` | start no repetition after so many seconds; what is left is for the next call |
 //! | `PHAROS_BLESS=1` | makes `tests/faults.json` and `docs/faults.md` of the results, once none is missing |
 
 use pharos_tests::faults::report::{Found, Record, page, table};
@@ -42,6 +42,7 @@ fn main() -> ExitCode {
     let begun = Instant::now();
     let found = play(&wanted, begun);
     println!("\n{}", table(&found));
+    close(&found);
     bless(&found);
     let failed = found.iter().filter(|found| !found.failures().is_empty()).count();
     println!(
@@ -88,20 +89,16 @@ fn directory() -> Option<PathBuf> {
 fn play(wanted: &Wanted, begun: Instant) -> Vec<Found> {
     let repetitions = number("PHAROS_LAB_REPEAT").unwrap_or(1);
     let latest = number("PHAROS_LAB_SECONDS")
-        .map(|seconds| Duration::from_secs(u64::try_from(seconds).expect("seconds")));
+        .map(|seconds| begun + Duration::from_secs(u64::try_from(seconds).expect("seconds")));
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..wanted.side_by_side {
             scope.spawn(|| {
                 while let Some((place, scenario)) = take(&next, &wanted.scenarios) {
-                    if latest.is_some_and(|latest| begun.elapsed() > latest) {
-                        println!("test {} ... left for the next call", scenario.name);
-                        continue;
+                    if let Some(one) = repeat(scenario, repetitions, latest) {
+                        found.lock().expect("no thread panics with it").push((place, one));
                     }
-                    let one =
-                        found_before(scenario, repetitions).unwrap_or_else(|| repeat(scenario, repetitions));
-                    found.lock().expect("no thread panics with it").push((place, one));
                 }
             });
         }
@@ -116,30 +113,36 @@ fn take<'a>(next: &AtomicUsize, scenarios: &'a [Scenario]) -> Option<(usize, &'a
     scenarios.get(place).map(|scenario| (place, scenario))
 }
 
-fn found_before(scenario: &Scenario, repetitions: usize) -> Option<Found> {
-    let found = Found::read(&directory()?, scenario.name, repetitions)?;
-    println!("test {} ... ok, found before", scenario.name);
-    Some(found)
-}
-
-fn repeat(scenario: &Scenario, repetitions: usize) -> Found {
+/// Plays what is missing of a scenario's repetitions; `None` if there was no time for all of it.
+fn repeat(scenario: &Scenario, repetitions: usize, latest: Option<Instant>) -> Option<Found> {
     let begun = Instant::now();
-    let all: Vec<Repetition> = (0..repetitions)
-        .map(|_| {
-            let one = run(scenario);
-            println!("    {}: {}", scenario.name, line(&one));
-            one
-        })
-        .collect();
-    let found = Found::new(scenario, all);
-    let failures = found.failures();
-    let verdict = if failures.is_empty() { "ok" } else { "FAILED" };
-    println!("test {} ... {verdict} ({:.1} s)", scenario.name, begun.elapsed().as_secs_f64());
-    failures.iter().for_each(|failure| println!("    {failure}"));
-    if let Some(directory) = directory() {
-        found.write(&directory);
+    let directory = directory();
+    let mut found = directory
+        .as_ref()
+        .and_then(|directory| Found::read(directory, scenario))
+        .unwrap_or_else(|| Found::new(scenario));
+    let before = found.repetitions.len();
+    while found.repetitions.len() < repetitions {
+        if latest.is_some_and(|latest| Instant::now() > latest) {
+            println!(
+                "test {} ... {} repetitions left for the next call",
+                scenario.name,
+                repetitions - found.repetitions.len()
+            );
+            return None;
+        }
+        let one = run(scenario);
+        println!("    {}: {}", scenario.name, line(&one));
+        one.failures.iter().for_each(|failure| println!("    {failure}"));
+        found.repetitions.push(one);
+        if let Some(directory) = &directory {
+            found.write(directory);
+        }
     }
-    found
+    let verdict = if found.failures().is_empty() { "ok" } else { "FAILED" };
+    let known = if before > 0 { format!(", {before} repetitions found before") } else { String::new() };
+    println!("test {} ... {verdict} ({:.1} s{known})", scenario.name, begun.elapsed().as_secs_f64());
+    Some(found)
 }
 
 fn line(one: &Repetition) -> String {
@@ -156,6 +159,26 @@ fn line(one: &Repetition) -> String {
         one.lost_later,
         one.neighbour.join(", ")
     )
+}
+
+/// Leaves the closing table beside the results, as text and as JSON, whole or not.
+fn close(found: &[Found]) {
+    let Some(directory) = directory() else { return };
+    let record = Record { machine: machine(), scenarios: found.to_vec() };
+    let missing: Vec<&str> = all()
+        .iter()
+        .map(|scenario| scenario.name)
+        .filter(|name| !found.iter().any(|found| found.name == *name))
+        .collect();
+    std::fs::create_dir_all(&directory).expect("the directory of results can be made");
+    let json = serde_json::to_string_pretty(&record).expect("plain data can be written as JSON");
+    std::fs::write(directory.join("table.json"), json + "\n")
+        .expect("the directory of results can be written");
+    std::fs::write(directory.join("table.md"), page("# The fault lab\n", &record))
+        .expect("the directory of results can be written");
+    if !missing.is_empty() {
+        println!("\nnot in this table: {}", missing.join(", "));
+    }
 }
 
 /// Makes the committed record and its page, if that is asked for and the record is whole.

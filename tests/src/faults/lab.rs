@@ -3,12 +3,12 @@
 use super::Begin;
 use super::expect::nodes_among;
 use crate::lab::{
-    ANYCAST4, Daemon, Misbehaver, Namespace, Node, PREFIX4, PREFIX6, Plan, Pop, Router, Topology, Traffic,
-    Transport, wait_until,
+    ANYCAST4, Daemon, Misbehaver, Namespace, Node, PREFIX4, PREFIX6, Plan, Pop, Router, Speaker, Topology,
+    Traffic, Transport, wait_until,
 };
 use rustix::process::Signal;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 /// A node of the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct FaultLab {
     pub helpers: Vec<Daemon>,
     /// A neighbour that misbehaves, where a scenario puts one in the router's place.
     pub neighbour: Option<Misbehaver>,
+    /// A moment that a scenario has set for later, by the wall clock.
+    pub due: Option<SystemTime>,
     nodes: Vec<Node>,
     /// Routers and machines.
     pub topology: Topology,
@@ -62,10 +64,21 @@ impl FaultLab {
         nodes.extend(topology.make_nodes(&topology.fra));
         let names: Vec<_> = nodes.iter().map(|node| node.nsid().to_owned()).collect();
         let traffic = Traffic::start(&topology.client_namespace, &names);
-        let mut lab =
-            Self { struck: Instant::now(), traffic, helpers: Vec::new(), neighbour: None, nodes, topology };
+        let mut lab = Self {
+            struck: Instant::now(),
+            traffic,
+            helpers: Vec::new(),
+            neighbour: None,
+            due: None,
+            nodes,
+            topology,
+        };
         match begin {
             Begin::Lit => lab.light(),
+            Begin::Prepared(prepare) => {
+                prepare(&mut lab);
+                lab.light();
+            }
             Begin::Dark(prepare) => {
                 prepare(&mut lab);
                 lab.light_fra();
@@ -76,6 +89,9 @@ impl FaultLab {
 
     fn light(&mut self) {
         for node in &mut self.nodes {
+            if self.topology.plan.speaker == Speaker::LocalBird {
+                node.start_bird(&self.topology.workspace);
+            }
             node.start_responder();
             node.start_sidecar();
         }
@@ -119,6 +135,37 @@ impl FaultLab {
         self.struck = Instant::now();
     }
 
+    /// Waits until a sidecar says from now on that a signal has become so.
+    pub fn wait_for_signal(&mut self, who: Who, signal: &str, to: &str) {
+        let since = Instant::now();
+        wait_until("a signal is as the scenario needs it", || {
+            let events = self.node(who).events(since);
+            events.iter().any(|event| {
+                event.message == "signal" && event.text("signal") == signal && event.text("to") == to
+            })
+        });
+    }
+
+    /// Waits for the moment that was set, at which it strikes.
+    ///
+    /// # Panics
+    /// If it is past: then the lab took too long to be lit.
+    pub fn strike_when_due(&mut self) {
+        let due = self.due.expect("the scenario has set it");
+        let left =
+            due.duration_since(SystemTime::now()).expect("the lab is lit before the moment that was set");
+        let at = Instant::now() + left;
+        wait_until("the moment that was set", || Instant::now() >= at);
+        self.struck = at;
+    }
+
+    /// Sets that moment.
+    pub fn set_due(&mut self, in_so_much: Duration) -> SystemTime {
+        let due = SystemTime::now() + in_so_much;
+        self.due = Some(due);
+        due
+    }
+
     /// A node.
     ///
     /// # Panics
@@ -142,6 +189,18 @@ impl FaultLab {
     pub fn start_router(&mut self) {
         let Topology { ams, workspace, .. } = &mut self.topology;
         ams.routers.iter_mut().for_each(|router| router.start(workspace));
+    }
+
+    /// Starts the router of ams again with what its kernel still has, as after a graceful restart (`bird -R`).
+    pub fn recover_router(&mut self) {
+        let Topology { ams, workspace, .. } = &mut self.topology;
+        ams.routers.iter_mut().for_each(|router| router.recover(workspace));
+    }
+
+    /// Starts the routing daemon on a node itself.
+    pub fn start_bird(&mut self, who: Who) {
+        let node = self.nodes.iter_mut().find(|node| node.nsid() == who.nsid());
+        node.expect("the plan has this node").start_bird(&self.topology.workspace);
     }
 
     /// Stops both processes of a node, as a host that hangs does.
@@ -202,6 +261,13 @@ impl FaultLab {
         let machine = self.node(who).namespace.clone();
         let client = crate::lab::Client::new(&machine);
         client.ask(ANYCAST4, Transport::Udp, "example.com.", hickory_proto::rr::RecordType::SOA)?.nsid
+    }
+
+    /// How many files and sockets a process may have open from now on; those that it has stay.
+    pub fn limit_descriptors(&mut self, process: u32, most: u32) {
+        let machine = self.topology.ams.machine();
+        // The soft limit alone: the hard one could not be raised again.
+        machine.sh(&format!("prlimit --pid {process} --nofile={most}:"));
     }
 
     /// Starts something that ends with the lab.

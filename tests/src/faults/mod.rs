@@ -10,6 +10,8 @@
 //! * *lost*: queries without an answer among those of [`Traffic`](crate::lab::Traffic), which never repeats one;
 //! * *false reactions*: any change of a level, at any node, that the scenario does not name.
 //!
+//! A machine that stood still while a repetition ran has measured nothing: that repetition is played again.
+//!
 //! It refuses to judge a time in a single run: that a reaction comes, and in which order, is what fails it. Bounds are
 //! held against many repetitions by the closing table ([`report`]), of which `docs/faults.md` is made.
 
@@ -48,6 +50,8 @@ pub struct Scenario {
     pub loss: Loss,
     /// Levels that the first node of ams may pass through on its way, or not: which comes first is a race.
     pub tolerates: Vec<&'static str>,
+    /// Messages that no sidecar may log from the fault to the end.
+    pub never: Vec<&'static str>,
 }
 
 /// The state of the lab before the first step.
@@ -55,6 +59,8 @@ pub struct Scenario {
 pub enum Begin {
     /// Everything runs, all routes are there, clients are answered by ams.
     Lit,
+    /// The same, and this has been done before anything ran.
+    Prepared(fn(&mut FaultLab)),
     /// Prepared by this before anything runs; then only fra is lit, and clients are answered by it.
     Dark(fn(&mut FaultLab)),
 }
@@ -86,6 +92,8 @@ pub struct Bound {
 pub enum Loss {
     /// Nothing at all.
     Nothing,
+    /// Connections alone; not one query over UDP.
+    Connections,
     /// What is on its way until the network has converged; nothing after that.
     UntilConverged,
     /// The fault reaches the clients themselves, or no other node can answer.
@@ -105,6 +113,7 @@ impl Scenario {
             bound: Bound { within: None, because: "" },
             loss: Loss::UntilConverged,
             tolerates: Vec::new(),
+            never: Vec::new(),
         }
     }
 
@@ -119,6 +128,13 @@ impl Scenario {
     #[must_use]
     pub fn shipped_hold_down(mut self) -> Self {
         self.plan.pharos.push(("hold-down: 10s", "hold-down: 10s"));
+        self
+    }
+
+    /// With this done before anything runs.
+    #[must_use]
+    pub fn prepared(mut self, prepare: fn(&mut FaultLab)) -> Self {
+        self.begin = Begin::Prepared(prepare);
         self
     }
 
@@ -156,6 +172,13 @@ impl Scenario {
     #[must_use]
     pub fn tolerates(mut self, level: &'static str) -> Self {
         self.tolerates.push(level);
+        self
+    }
+
+    /// No sidecar logs this message.
+    #[must_use]
+    pub fn never(mut self, message: &'static str) -> Self {
+        self.never.push(message);
         self
     }
 

@@ -1,7 +1,7 @@
 //! What repetitions found, kept as JSON for each scenario, and the closing table made of it.
 //!
-//! A scenario's file is written when its repetitions are done, so a record run that was interrupted goes on with the
-//! next scenario. `docs/faults.md` is the introduction that people wrote, followed by what [`page`] makes of the
+//! A scenario's file is written after each repetition, so a record run that was interrupted goes on where it ended. One
+//! with a failure is played anew as a whole, and says how often that has happened. `docs/faults.md` is the introduction that people wrote, followed by what [`page`] makes of the
 //! committed record.
 
 use super::{Loss, Repetition, Scenario};
@@ -25,6 +25,9 @@ pub struct Found {
     pub because: String,
     /// Whether clients had to lose nothing at all.
     pub lossless: bool,
+    /// Repetitions that failed in earlier runs, which were played again.
+    #[serde(default)]
+    pub failed_earlier: usize,
     /// What happened, each time.
     pub repetitions: Vec<Repetition>,
 }
@@ -50,8 +53,8 @@ pub struct Spread {
 }
 
 impl Found {
-    /// What `repetitions` of `scenario` found.
-    pub fn new(scenario: &Scenario, repetitions: Vec<Repetition>) -> Self {
+    /// Nothing found yet.
+    pub fn new(scenario: &Scenario) -> Self {
         Self {
             name: scenario.name.to_owned(),
             fault: scenario.fault.to_owned(),
@@ -59,7 +62,8 @@ impl Found {
             bound_ms: scenario.bound.within.map(|within| within.as_secs_f64() * 1e3),
             because: scenario.bound.because.to_owned(),
             lossless: scenario.loss == Loss::Nothing,
-            repetitions,
+            failed_earlier: 0,
+            repetitions: Vec::new(),
         }
     }
 
@@ -95,11 +99,20 @@ impl Found {
         fs::rename(&new, file(directory, &self.name)).expect("a file can be renamed in its directory");
     }
 
-    /// Reads what an earlier run has left, if it has `repetitions` and none of them failed.
-    pub fn read(directory: &Path, name: &str, repetitions: usize) -> Option<Self> {
-        let text = fs::read_to_string(file(directory, name)).ok()?;
-        let found: Self = serde_json::from_str(&text).ok()?;
-        (found.repetitions.len() >= repetitions && found.failures().is_empty()).then_some(found)
+    /// Reads what an earlier run has left of this scenario, if it is still the same in words and bound. If a repetition
+    /// failed, only that is left.
+    pub fn read(directory: &Path, scenario: &Scenario) -> Option<Self> {
+        let text = fs::read_to_string(file(directory, scenario.name)).ok()?;
+        let mut found: Self = serde_json::from_str(&text).ok()?;
+        let fresh = Self::new(scenario);
+        let same = (&found.fault, &found.reaction, found.bound_ms, found.lossless)
+            == (&fresh.fault, &fresh.reaction, fresh.bound_ms, fresh.lossless);
+        let failed = found.repetitions.iter().filter(|one| !one.failures.is_empty()).count();
+        if failed > 0 {
+            found.failed_earlier += failed;
+            found.repetitions.clear();
+        }
+        same.then_some(found)
     }
 }
 
@@ -183,12 +196,18 @@ pub fn page(introduction: &str, record: &Record) -> String {
     let missed: Vec<_> = record.scenarios.iter().filter(|found| found.within() == Some(false)).collect();
     let repetitions: usize = record.scenarios.iter().map(|found| found.repetitions.len()).sum();
     let failed = record.scenarios.iter().filter(|found| !found.failures().is_empty()).count();
+    let earlier: usize = record.scenarios.iter().map(|found| found.failed_earlier).sum();
     let mut text = format!(
         "{introduction}\n## The record\n\n{}. {} scenarios, {repetitions} repetitions; {failed} scenarios with a wrong \
-         reaction, {} with a time over its bound.\n\n",
+         reaction, {} with a time over its bound.{}\n\n",
         record.machine,
         record.scenarios.len(),
         missed.len(),
+        if earlier == 0 {
+            String::new()
+        } else {
+            format!(" Of the runs that led to it, {earlier} repetitions failed and were played again.")
+        },
     );
     text += &table(&record.scenarios);
     text

@@ -30,13 +30,23 @@ pub struct BirdRoute {
 impl Bird {
     /// Starts BIRD inside `namespace` on the configuration `text`, and waits until it answers.
     pub fn start(namespace: &Namespace, workspace: &Workspace, text: &str) -> Self {
+        Self::start_with(namespace, workspace, text, &[])
+    }
+
+    /// The same as the recovery of a graceful restart (`-R`).
+    pub fn recover(namespace: &Namespace, workspace: &Workspace, text: &str) -> Self {
+        Self::start_with(namespace, workspace, text, &["-R"])
+    }
+
+    fn start_with(namespace: &Namespace, workspace: &Workspace, text: &str, more: &[&str]) -> Self {
         let name = format!("bird-{}", namespace.name());
-        let config = workspace.write(&format!("{name}.conf"), text);
-        let socket = workspace.join(&format!("{name}.ctl"));
+        let config = Self::config(namespace, workspace);
+        std::fs::write(&config, text).expect("the lab's own directory can be written");
+        let socket = Self::control(namespace, workspace);
         let mut daemon = namespace.start(
             &name,
             Path::new("/usr/sbin/bird"),
-            &["-f", "-c", utf8(&config), "-s", utf8(&socket)],
+            &[&["-f", "-c", utf8(&config), "-s", utf8(&socket)], more].concat(),
             &workspace.join(&format!("{name}.log")),
         );
         wait_until("BIRD answers on its control socket", || {
@@ -44,6 +54,16 @@ impl Bird {
             UnixStream::connect(&socket).is_ok()
         });
         Self { daemon, socket }
+    }
+
+    /// Where its configuration is.
+    pub fn config(namespace: &Namespace, workspace: &Workspace) -> PathBuf {
+        workspace.join(&format!("bird-{}.conf", namespace.name()))
+    }
+
+    /// Where its control socket is.
+    pub fn control(namespace: &Namespace, workspace: &Workspace) -> PathBuf {
+        workspace.join(&format!("bird-{}.ctl", namespace.name()))
     }
 
     /// Sends one command and gives the reply's lines, codes included.

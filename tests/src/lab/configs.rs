@@ -2,7 +2,7 @@
 
 use super::plan::edited;
 use super::topology::session_suffix;
-use super::{Backbone, Plan, TransitHelp, TransitPolicy, source_root};
+use super::{Backbone, Plan, Speaker, TransitHelp, TransitPolicy, source_root};
 use std::fmt::Write as _;
 use std::fs;
 
@@ -38,13 +38,36 @@ pub(super) fn site(plan: &Plan, letter: &str, site: &str, node: u8, routers: u8)
     };
     let neighbours: String = (0..routers).map(at).collect();
     let [node4, ..] = link(0, node);
-    format!("{}neighbours:\n{neighbours}", head.replace("10.0.0.2", &node4))
+    let head = head.replace("10.0.0.2", &node4);
+    match plan.speaker {
+        Speaker::Own => format!("{head}neighbours:\n{neighbours}"),
+        Speaker::LocalBird => announcers(&head),
+    }
+}
+
+/// The commented announcers of the file, in force.
+fn announcers(head: &str) -> String {
+    let (before, sample) = head.split_once("# announcers:\n").expect("the shipped file has them as a sample");
+    let (sample, after) = sample.split_once("\n\n").expect("a blank line ends the sample");
+    let lines: Vec<&str> =
+        sample.lines().map(|line| line.trim_start_matches("# ").trim_start_matches('#')).collect();
+    format!("{before}announcers:\n  {}\n\n{}", lines.join("\n  "), after.trim_end_matches(|c| c != '\n'))
+}
+
+/// The BIRD on a node itself: `deploy/bird/pharos-node.conf`, which includes what the sidecar writes to `include`.
+pub(super) fn node_bird(include: &str) -> String {
+    let (directory, name) = include.rsplit_once('/').expect("the path is absolute");
+    let (first, rest) = name.split_at(1);
+    let pattern = format!("{directory}/[{first}]{rest}");
+    let text =
+        edited(&shipped("bird/pharos-node.conf"), &[]).replace("/var/lib/pharos/[b]ird.conf", &pattern);
+    assert!(text.contains(&pattern), "the shipped file includes what the sidecar writes");
+    format!("log stderr all;\nrouter id 10.0.0.2;\n{text}")
 }
 
 /// The router of a POP: `deploy/bird` as it stands, then what any router of a network has.
 pub(super) fn bird(plan: &Plan, pop: &str, third: u8, router: u8, nodes: u8) -> String {
-    let edits = if pop == "ams" { plan.bird.as_slice() } else { &[] };
-    let pharos = edited(&shipped("bird/pharos.conf"), edits);
+    let pharos = edited(&shipped("bird/pharos.conf"), &plan.bird);
     let site = shipped("bird/pharos-site.conf");
     let (policy, session) =
         pharos.split_once("protocol bgp pharos_node {").expect("the shipped file has a session");
@@ -89,7 +112,13 @@ protocol bgp transit {{
     connect delay time 1; connect retry time 1; error wait time 1, 1;
     hold time 9; keepalive time 3; direct;
     ipv4 {{ import all; export where source = RTS_BGP; next hop self; }};
-    ipv6 {{ import all; export where source = RTS_BGP; next hop address fd00:8::{near}; }};
+}}
+protocol bgp backbone6 {{
+    local fd00:8::{near} as PHAROS_LOCAL_AS;
+    neighbor fd00:8::{far} as PHAROS_LOCAL_AS;
+    connect delay time 1; connect retry time 1; error wait time 1, 1;
+    hold time 9; keepalive time 3; direct;
+    ipv6 {{ import all; export where source = RTS_BGP; next hop self; }};
 }}
 "
         )

@@ -38,9 +38,11 @@ pub struct Misbehaver {
 }
 
 impl Misbehaver {
-    /// Listens inside `namespace` as AS 64500 with this identifier.
+    /// Listens inside the router's `namespace`, towards its first node alone: the transit router connects to port 179, too.
+    /// It is AS 64500 with this identifier.
     pub fn start(namespace: &Namespace, identifier: [u8; 4]) -> Self {
-        let listener = namespace.enter(|| TcpListener::bind("0.0.0.0:179")).expect("no other router listens");
+        let listener =
+            namespace.enter(|| TcpListener::bind("10.0.0.1:179")).expect("no other router listens");
         let this = Self { heard: Arc::default(), session: Arc::default() };
         let (heard, session) = (Arc::clone(&this.heard), Arc::clone(&this.session));
         // It ends with the lab: its namespace's last connection closes.

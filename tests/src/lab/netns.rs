@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One machine of the lab: interfaces, routes and sockets of its own.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub struct Namespace {
     name: String,
     /// Sleeps; gives the others a pid to say `nsenter -t PID -n` to, and `ip link` one to move interfaces to.
     holder: Child,
+    /// Whether it has file systems of its own, which who enters must see.
+    mounts: AtomicBool,
 }
 
 impl Namespace {
@@ -23,7 +26,7 @@ impl Namespace {
     /// If the kernel or the user's rights do not allow namespaces.
     pub fn new(name: &str) -> Self {
         let mut holder = dying_with_parent(Path::new("unshare"))
-            .args(["--net", "sh", "-c", "echo ready; exec sleep infinity"])
+            .args(["--net", "--mount", "sh", "-c", "echo ready; exec sleep infinity"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -31,7 +34,7 @@ impl Namespace {
         let mut line = String::new();
         let out = holder.stdout.take().expect("standard output is a pipe");
         BufReader::new(out).read_line(&mut line).expect("a pipe can be read");
-        let namespace = Self { name: name.to_owned(), holder };
+        let namespace = Self { name: name.to_owned(), holder, mounts: AtomicBool::new(false) };
         assert_eq!(line.trim(), "ready", "cannot make a network namespace: the lab needs root");
         // Duplicate address detection would keep every IPv6 address unusable for its first second.
         namespace.sh("ip link set lo up
@@ -89,16 +92,33 @@ impl Namespace {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Gives it a file system of its own at a directory, with room for so many kilobytes: whoever starts inside from
+    /// now on sees it, nobody outside does, and it ends with the namespace.
+    pub fn small_disk(&self, directory: &Path, kilobytes: u32) {
+        self.mounts.store(true, Ordering::Relaxed);
+        let directory = directory.to_str().expect("paths of the lab are UTF-8");
+        self.sh(&format!("mount -t tmpfs -o size={kilobytes}k,mode=755 tmpfs {directory}"));
+    }
+
+    /// What `nsenter` is told.
+    fn doors(&self) -> Vec<String> {
+        let mut doors = vec![format!("--net=/proc/{}/ns/net", self.pid())];
+        if self.mounts.load(Ordering::Relaxed) {
+            doors.push(format!("--mount=/proc/{}/ns/mnt", self.pid()));
+        }
+        doors
+    }
+
     /// A command that will run inside.
     pub fn command(&self, program: &str) -> Command {
         let mut command = dying_with_parent(Path::new("nsenter"));
-        command.arg(format!("--net=/proc/{}/ns/net", self.pid())).arg(program).stdin(Stdio::null());
+        command.args(self.doors()).arg(program).stdin(Stdio::null());
         command
     }
 
     /// Starts a daemon inside.
     pub fn start(&self, name: &str, program: &Path, args: &[&str], log: &Path) -> Daemon {
-        let mut all = vec![format!("--net=/proc/{}/ns/net", self.pid())];
+        let mut all = self.doors();
         all.push(program.to_str().expect("paths of the lab are UTF-8").to_owned());
         all.extend(args.iter().map(|arg| (*arg).to_owned()));
         Daemon::start(name, Path::new("nsenter"), &all, log)
@@ -113,7 +133,7 @@ impl Namespace {
         environment: &[(String, String)],
         log: &Path,
     ) -> (Daemon, Journal) {
-        let mut all = vec![format!("--net=/proc/{}/ns/net", self.pid())];
+        let mut all = self.doors();
         all.push(program.to_str().expect("paths of the lab are UTF-8").to_owned());
         all.extend(args.iter().map(|arg| (*arg).to_owned()));
         Daemon::start_heard(name, Path::new("nsenter"), &all, environment, log)

@@ -1,9 +1,10 @@
 //! A Pharos node: responder and sidecar as the processes that they are, on the configuration of `deploy/`.
 
-use super::bird::utf8;
+use super::bird::{Bird, utf8};
+use super::configs;
 use super::plan::edited;
 use super::process::{Journal, Line};
-use super::{ClockKind, Daemon, Edit, Namespace, ShiftedClock, Workspace, pharos_binary, source_root};
+use super::{ClockKind, Daemon, Disk, Edit, Namespace, ShiftedClock, Workspace, pharos_binary, source_root};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -16,6 +17,9 @@ use std::time::{Duration, Instant};
 pub const RESPONDER_HTTP: &str = "127.0.0.1:9153";
 /// Where the sidecar's HTTP is.
 pub const SIDECAR_HTTP: &str = "127.0.0.1:9154";
+
+/// Room for state and images of a node with a small disk: all of the samples several times.
+const SMALL_DISK_KILOBYTES: u32 = 4096;
 
 /// A node, of which either process may be running or not.
 #[derive(Debug)]
@@ -31,6 +35,14 @@ pub struct Node {
     clock: Option<ShiftedClock>,
     responder: Option<Daemon>,
     sidecar: Option<Daemon>,
+    /// The routing daemon on this very node, where the plan has one.
+    bird: Option<Bird>,
+    /// What the sidecar writes for it.
+    bird_include: String,
+    /// Where its processes keep what survives them.
+    pub state: PathBuf,
+    /// Where the responder keeps what it has accepted.
+    pub images: PathBuf,
     /// What each sidecar of this node has said, in the order of their starts.
     journals: Vec<Journal>,
 }
@@ -44,9 +56,9 @@ impl Node {
         letter: &str,
         site: &str,
         workspace: &Workspace,
-        pharos_yaml: &str,
-        site_yaml: &str,
+        [pharos_yaml, site_yaml]: [&str; 2],
         clock: ClockKind,
+        disk: Disk,
     ) -> Self {
         let name = format!("{letter}.{site}");
         let run = workspace.join(&format!("{name}-run"));
@@ -55,6 +67,11 @@ impl Node {
         for directory in [&run, &zones, &images] {
             fs::create_dir_all(directory).expect("the lab's own directory can be written");
         }
+        if disk == Disk::Small {
+            for directory in [&run, &images] {
+                namespace.small_disk(directory, SMALL_DISK_KILOBYTES);
+            }
+        }
         for entry in
             fs::read_dir(source_root().join("zones")).expect("zones/ is in the source tree").flatten()
         {
@@ -62,6 +79,10 @@ impl Node {
                 fs::copy(entry.path(), zones.join(entry.file_name())).expect("a zone file can be copied");
             }
         }
+        let bird_include = format!("{}/bird.conf", utf8(&run));
+        let site_yaml = site_yaml
+            .replace("/var/lib/pharos/bird.conf", &bird_include)
+            .replace("/run/bird/bird.ctl", utf8(&Bird::control(namespace, workspace)));
         let config = pharos_yaml
             .replace("/var/lib/pharos/zones", utf8(&zones))
             .replace("/run/pharos", utf8(&run))
@@ -72,10 +93,14 @@ impl Node {
             logs: workspace.path().to_owned(),
             zones,
             config: workspace.write(&format!("{name}/pharos.yaml"), &config),
-            site: workspace.write(&format!("{name}/site.yaml"), site_yaml),
+            site: workspace.write(&format!("{name}/site.yaml"), &site_yaml),
             clock: (clock == ClockKind::Shifted).then(|| ShiftedClock::new(workspace, &name)),
             responder: None,
             sidecar: None,
+            bird: None,
+            bird_include,
+            state: run,
+            images,
             journals: Vec::new(),
             name,
         }
@@ -96,6 +121,22 @@ impl Node {
         let (sidecar, journal) = self.start("announce");
         self.sidecar = Some(sidecar);
         self.journals.push(journal);
+    }
+
+    /// Starts the routing daemon on this node. The markers of the announcer `lease` get an interface that leads nowhere.
+    pub fn start_bird(&mut self, workspace: &Workspace) {
+        // A kernel without the dummy device has veth.
+        self.namespace.sh("ip link show pharos0 > /dev/null 2>&1 || {
+            ip link add pharos0 type veth peer name pharos1; ip link set pharos0 up; ip link set pharos1 up; }");
+        self.bird = Some(Bird::start(&self.namespace, workspace, &configs::node_bird(&self.bird_include)));
+    }
+
+    /// The routing daemon on this node.
+    ///
+    /// # Panics
+    /// If the plan has none.
+    pub fn bird(&mut self) -> &mut Bird {
+        self.bird.as_mut().expect("the plan gives this node a routing daemon")
     }
 
     /// What the sidecars of this node have logged since then, oldest first.
@@ -161,6 +202,15 @@ impl Node {
         let (first, rest) = arguments.split_first().expect("a command has a name");
         command.arg(first).args(["--config", utf8(&self.config), "--site", utf8(&self.site)]).args(rest);
         command.output().expect("the pharos command can be started")
+    }
+
+    /// Starts `serve` or `announce` beside what runs, waits until it has ended, and gives what it said. One that does
+    /// not end by itself is ended by timeout(1), with its exit code 124.
+    pub fn second(&self, command: &str) -> Output {
+        let mut timeout = self.namespace.command("timeout");
+        timeout.arg("20").arg(&self.binary).arg(command);
+        timeout.args(["--config", utf8(&self.config), "--site", utf8(&self.site)]);
+        timeout.output().expect("coreutils are installed")
     }
 
     /// The body of an HTTP answer from `/status`, `/metrics` and so on; an error while nobody listens.

@@ -43,6 +43,24 @@ pub enum Backbone {
     Ibgp,
 }
 
+/// Who speaks BGP with the POP's router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaker {
+    /// The sidecar itself.
+    Own,
+    /// A BIRD on the node, with `deploy/bird/pharos-node.conf`, told by the announcers `bird` and `lease`.
+    LocalBird,
+}
+
+/// Where the processes of a node write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// The machine's.
+    Roomy,
+    /// At the first node of ams, file systems of a few megabytes each for state and images, which a scenario can fill.
+    Small,
+}
+
 /// A lab before it is built.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -58,11 +76,15 @@ pub struct Plan {
     pub help: TransitHelp,
     /// Whether the POPs have a link of their own.
     pub backbone: Backbone,
+    /// Who speaks BGP at every node.
+    pub speaker: Speaker,
+    /// Where the first node of ams writes.
+    pub disk: Disk,
     /// Departures from `deploy/pharos.yaml`, at every node.
     pub pharos: Vec<Edit>,
     /// Departures from `deploy/site.yaml`, at every node.
     pub site: Vec<Edit>,
-    /// Departures from `deploy/bird/pharos.conf`, at the routers of ams.
+    /// Departures from `deploy/bird/pharos.conf`, at every router of the POPs.
     pub bird: Vec<Edit>,
     /// Whether the processes of ams run with a clock that the lab can move.
     pub clock: ClockKind,
@@ -86,6 +108,8 @@ impl Default for Plan {
             transit: TransitPolicy::HonoursShutdown,
             help: TransitHelp::Off,
             backbone: Backbone::None,
+            speaker: Speaker::Own,
+            disk: Disk::Roomy,
             pharos: Vec::new(),
             site: Vec::new(),
             bird: Vec::new(),

@@ -2,7 +2,7 @@
 
 use super::configs;
 use super::{
-    Backbone, Bird, BirdRoute, Client, ClockKind, Frr, Namespace, Node, Plan, RouteMonitor, RouterKind,
+    Backbone, Bird, BirdRoute, Client, ClockKind, Disk, Frr, Namespace, Node, Plan, RouteMonitor, RouterKind,
     Workspace, wait_until,
 };
 use std::sync::Arc;
@@ -125,8 +125,10 @@ impl Topology {
             let letter = ["a", "b"].get(usize::from(number)).expect("a POP has one node or two");
             let site = configs::site(&self.plan, letter, &pop.name, number, routers);
             let pharos = configs::pharos(&self.plan);
-            let clock = if pop.name == "ams" { self.plan.clock } else { ClockKind::Real };
-            Node::new(machine, letter, &pop.name, &self.workspace, &pharos, &site, clock)
+            let ams = pop.name == "ams";
+            let clock = if ams { self.plan.clock } else { ClockKind::Real };
+            let disk = if ams && number == 0 { self.plan.disk } else { Disk::Roomy };
+            Node::new(machine, letter, &pop.name, &self.workspace, [&pharos, &site], clock, disk)
         };
         (0..).zip(&pop.machines).map(node).collect()
     }
@@ -261,6 +263,13 @@ impl Router {
             RouterKind::Bird => Daemons::Bird(Bird::start(&self.namespace, workspace, &self.config)),
             RouterKind::Frr => Daemons::Frr(Frr::start(&self.namespace, workspace, &self.config)),
         };
+    }
+
+    /// The same, with the routes that its kernel still has until the neighbours have told theirs, where it is BIRD.
+    pub fn recover(&mut self, workspace: &Workspace) {
+        if self.kind == RouterKind::Bird && matches!(self.daemons, Daemons::Down) {
+            self.daemons = Daemons::Bird(Bird::recover(&self.namespace, workspace, &self.config));
+        }
     }
 
     /// Changes the configuration that the next start takes.

@@ -1,9 +1,15 @@
 //! The scenarios, by what they break. A file's scenarios stand in the order in which the table shows them.
 
+mod announcers;
+mod bfd;
+mod data;
+mod host;
 mod network;
 mod operator;
 mod peers;
 mod processes;
+mod resources;
+mod states;
 mod threads;
 mod transports;
 
@@ -11,6 +17,19 @@ use super::Scenario;
 
 /// All of them.
 pub fn all() -> Vec<Scenario> {
-    [processes::all(), threads::all(), transports::all(), network::all(), peers::all(), operator::all()]
-        .concat()
+    [
+        processes::all(),
+        states::all(),
+        threads::all(),
+        transports::all(),
+        network::all(),
+        bfd::all(),
+        peers::all(),
+        announcers::all(),
+        data::all(),
+        host::all(),
+        resources::all(),
+        operator::all(),
+    ]
+    .concat()
 }

@@ -2,7 +2,7 @@
 
 use super::super::expect::{decided, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
-use crate::lab::{PREFIX4, PREFIX6, Plan};
+use crate::lab::{Backbone, PREFIX4, PREFIX6, Plan, TransitHelp};
 use std::time::Duration;
 
 /// The hold time that both sides of the shipped session agree on.
@@ -144,6 +144,55 @@ pub(super) fn all() -> Vec<Scenario> {
             lab.node(Who::A).sidecar().kill();
         }, vec![Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])])
         .step("start again", |lab| lab.node(Who::A).start_sidecar(), returns()),
+        Scenario::new(
+            "router-restarted-with-helper",
+            "kill -9 of the routing daemon and a start with recovery; the transit network is a graceful-restart helper",
+            "the transit network keeps sending to the POP until its router has heard of the node again; the sidecar alarms",
+        )
+        .plan(Plan { help: TransitHelp::GracefulRestart, ..Plan::default() })
+        .loses(Loss::Any)
+        .step("kill -9, and start", |lab| {
+            lab.strike();
+            lab.ams().router_mut().kill();
+            lab.recover_router();
+        }, vec![
+            Expect::Alarm(Who::A, "neighbour-down", ""),
+            Expect::AlarmOver(Who::A, "neighbour-down"),
+            Expect::Back(PREFIX4),
+            Expect::Back(PREFIX6),
+            Expect::Transit(PREFIX4, Some("10.1.0.2")),
+            Expect::Answered(&["a.ams"]),
+        ])
+        .calm(Duration::from_secs(2)),
+        Scenario::new(
+            "backbone-cut",
+            "the link between the POPs' routers goes down",
+            "nothing: no decision depends on anything beyond the own router",
+        )
+        .plan(Plan { backbone: Backbone::Ibgp, ..Plan::default() })
+        .loses(Loss::Nothing)
+        .never("session down")
+        .never("alarm")
+        .step("ip link set down", |lab| {
+            lab.ams().router().namespace.sh("ip link set backbone down");
+        }, vec![Expect::Back(PREFIX4), Expect::Back(PREFIX6), Expect::Answered(&["a.ams"])])
+        .calm(Duration::from_secs(12)),
+        Scenario::new(
+            "one-sidecar-of-two-killed",
+            "kill -9 of the sidecar at one of two nodes that share an ECMP router",
+            "its part of the route goes at once; the other node takes all; the world outside sees nothing",
+        )
+        .plan(pair())
+        .within(Duration::from_millis(50), "the kernel closes the session's connection")
+        .step("kill -9", |lab| {
+            lab.strike();
+            lab.node(Who::A).sidecar().kill();
+        }, vec![Expect::Spread(PREFIX4, 1), Expect::Spread(PREFIX6, 1), Expect::Answered(&["b.ams"])])
+        .step("start again", |lab| lab.node(Who::A).start_sidecar(), {
+            let mut list = decided("normal", "");
+            list.extend([Expect::Back(PREFIX4), Expect::Back(PREFIX6), Expect::Answered(&["a.ams", "b.ams"])]);
+            list
+        }),
     ]
 }
 

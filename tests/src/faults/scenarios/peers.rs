@@ -1,7 +1,8 @@
 //! Neighbours that are set up wrongly, speak wrongly, or come and go.
 
-use super::super::{Expect, Loss, Scenario, Who};
-use crate::lab::{PREFIX4, PREFIX6};
+use super::super::expect::{leaves, returns};
+use super::super::{Expect, FaultLab, Loss, Scenario, Who};
+use crate::lab::{Misbehaver, PREFIX4, PREFIX6, Plan, message, update_body, wait_until};
 use std::time::Duration;
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -38,5 +39,146 @@ pub(super) fn all() -> Vec<Scenario> {
                 Expect::Answered(&["a.ams"]),
             ],
         ),
+        Scenario::new(
+            "password-changed-at-the-router",
+            "after a change the router has another TCP MD5 password than the node",
+            "no session: the kernels drop what is signed otherwise; an alarm; all is back when the passwords agree",
+        )
+        .plan(Plan {
+            site: vec![("# md5-key-file: /etc/pharos/router.key", "md5-key: \"an0ther-s3cret\"")],
+            bird: vec![("# password \"...\";", "password \"an0ther-s3cret\";")],
+            ..Plan::default()
+        })
+        .loses(Loss::Any)
+        .step(
+            "restart the router with another password",
+            |lab| {
+                let router = lab.ams().router_mut();
+                router.kill();
+                router.edit(|text| text.replace("an0ther-s3cret", "mistyped"));
+                lab.start_router();
+            },
+            vec![
+                Expect::Alarm(Who::A, "neighbour-down", "did not accept a connection"),
+                Expect::Answered(&["a.fra"]),
+            ],
+        )
+        .calm(Duration::from_secs(3))
+        .step(
+            "mend it",
+            |lab| {
+                let router = lab.ams().router_mut();
+                router.kill();
+                router.edit(|text| text.replace("mistyped", "an0ther-s3cret"));
+                lab.start_router();
+            },
+            vec![
+                Expect::AlarmOver(Who::A, "neighbour-down"),
+                Expect::Back(PREFIX4),
+                Expect::Back(PREFIX6),
+                Expect::Answered(&["a.ams"]),
+            ],
+        ),
+        Scenario::new(
+            "malformed-updates",
+            "the neighbour sends UPDATEs with broken attributes, each of another kind",
+            "tolerated and logged (RFC 7606); the session stands and the routes stay told",
+        )
+        .loses(Loss::Any)
+        .step(
+            "become a neighbour that misbehaves",
+            misbehave,
+            vec![
+                Expect::Logged(Who::A, "session up", "64500"),
+                Expect::Logged(Who::A, "BGP", ""),
+                Expect::That("the session outlives every broken UPDATE", |lab| {
+                    // Three keepalives more than were there: the other side has read it all and still talks.
+                    let heard = neighbour_of(lab).heard();
+                    heard.keepalives >= 3 && heard.notification.is_none() && heard.updates > 0
+                }),
+            ],
+        )
+        .step(
+            "send a header that is none",
+            |lab| neighbour_of(lab).send(&[0; 19]),
+            vec![
+                Expect::That("a NOTIFICATION: message header error, not synchronized", |lab| {
+                    neighbour_of(lab).heard().notification == Some((1, 1))
+                }),
+                Expect::Alarm(Who::A, "neighbour-down", ""),
+                Expect::That("and then a new session with all routes", |lab| {
+                    let heard = neighbour_of(lab).heard();
+                    heard.sessions >= 2 && heard.updates > 0
+                }),
+                Expect::AlarmOver(Who::A, "neighbour-down"),
+            ],
+        ),
+        Scenario::new(
+            "flapping",
+            "the responder is killed and started every two seconds, ten times",
+            "one withdrawal; the route returns once, when it has earned it",
+        )
+        .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once")
+        .step(
+            "kill -9",
+            |lab| {
+                lab.strike();
+                lab.node(Who::A).responder().kill();
+            },
+            leaves("connection refused"),
+        )
+        .step(
+            "start and kill -9, nine times more, and a last start",
+            |lab| {
+                for _ in 0..9 {
+                    let begun = std::time::Instant::now();
+                    lab.node(Who::A).start_responder();
+                    wait_until("half of the two seconds", || begun.elapsed() > Duration::from_secs(1));
+                    lab.node(Who::A).responder().kill();
+                    wait_until("the other half", || begun.elapsed() > Duration::from_secs(2));
+                }
+                lab.node(Who::A).start_responder();
+            },
+            returns(),
+        ),
     ]
+}
+
+/// The router's daemon makes room for one that sends what no router should.
+fn misbehave(lab: &mut FaultLab) {
+    let router = lab.ams().router_mut();
+    router.kill();
+    let neighbour = Misbehaver::start(&router.namespace, [10, 1, 0, 2]);
+    lab.neighbour = Some(neighbour);
+    wait_until("the sidecar has a session with it", || neighbour_of(lab).heard().updates > 0);
+    let origin = [0x40, 1, 1, 0];
+    let path = [0x40, 2, 6, 2, 1, 0, 0, 0xfb, 0xf4];
+    let hop = [0x40, 3, 4, 10, 0, 0, 1];
+    let bodies: Vec<Vec<u8>> = vec![
+        // ORIGIN of a value that there is not (RFC 7606 §7.1).
+        update_body(&[&[0x40, 1, 1, 9][..], &path, &hop].concat()),
+        // ORIGIN of a wrong length.
+        update_body(&[&[0x40, 1, 2, 0, 0][..], &path, &hop].concat()),
+        // AS_PATH with a segment that is longer than the attribute (§7.2).
+        update_body(&[&origin[..], &[0x40, 2, 6, 2, 9, 0, 0, 0xfb, 0xf4], &hop].concat()),
+        // NEXT_HOP of a wrong length (§7.3).
+        update_body(&[&origin[..], &path, &[0x40, 3, 3, 10, 0, 0]].concat()),
+        // LOCAL_PREF from outside (§7.5), MED of a wrong length (§7.4).
+        update_body(&[&origin[..], &path, &hop, &[0x40, 5, 4, 0, 0, 0, 1], &[0x80, 4, 3, 0, 0, 1]].concat()),
+        // COMMUNITY whose length is no multiple of four (§7.8).
+        update_body(&[&origin[..], &path, &hop, &[0xc0, 8, 5, 0, 1, 0, 2, 3]].concat()),
+        // No attributes at all, with a prefix.
+        update_body(&[]),
+        // ORIGIN twice (§3 g).
+        update_body(&[&origin[..], &origin, &path, &hop].concat()),
+    ];
+    for body in bodies {
+        neighbour_of(lab).update(&body);
+    }
+    // One that is well-formed and not wanted: what is received is not kept.
+    neighbour_of(lab).send(&message(2, &update_body(&[&origin[..], &path, &hop].concat())));
+}
+
+fn neighbour_of(lab: &FaultLab) -> &Misbehaver {
+    lab.neighbour.as_ref().expect("the neighbour was put there")
 }

@@ -2,7 +2,7 @@
 
 use super::super::expect::{decided, leaves, returns};
 use super::super::{Expect, FaultLab, Scenario, Who};
-use crate::lab::{PREFIX4, PREFIX6};
+use crate::lab::{PREFIX4, PREFIX6, Plan};
 use rustix::process::Signal;
 use std::time::Duration;
 
@@ -22,6 +22,18 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .shipped_hold_down()
         .within(Duration::from_secs(1), PROBES)
+        .step("kill -9", kill_responder, leaves("connection refused"))
+        .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
+        Scenario::new(
+            "responder-killed-fast-profile",
+            "kill -9 of the responder, with `probe: {interval: 100ms, timeout: 80ms}`",
+            "both families withdrawn, in less than half of the time",
+        )
+        .plan(Plan {
+            pharos: vec![("interval: 250ms", "interval: 100ms"), ("timeout: 200ms", "timeout: 80ms")],
+            ..Plan::default()
+        })
+        .within(Duration::from_millis(350), "two probes 100 ms apart, refused at once")
         .step("kill -9", kill_responder, leaves("connection refused"))
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
         Scenario::new(

@@ -2,7 +2,7 @@
 
 use super::super::expect::{decided, leaves, returns};
 use super::super::{Expect, Loss, Scenario, Who};
-use crate::lab::{PREFIX4, PREFIX6, Plan};
+use crate::lab::{Backbone, PREFIX4, PREFIX6, Plan};
 use std::time::Duration;
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -43,6 +43,19 @@ pub(super) fn all() -> Vec<Scenario> {
             Expect::Back(PREFIX6),
             Expect::Answered(&["a.ams"]),
         ]),
+        Scenario::new(
+            "tcp-dead-on-a-backbone",
+            "the service's TCP port refuses, and the POPs are joined by a backbone with IBGP",
+            "degraded: the router prefers the other POP, and clients go there while the route stands",
+        )
+        .plan(Plan { backbone: Backbone::Ibgp, ..Plan::default() })
+        .within(Duration::from_secs(2), "two probes 250 ms apart and a grace of one second")
+        .step("reject TCP 53", |lab| lab.filter(Who::A, "tcp dport 53 reject with tcp reset"), {
+            let mut list = degraded();
+            list.push(Expect::Answered(&["a.fra"]));
+            list
+        })
+        .step("let it through", |lab| lab.unfilter(Who::A), normal_again()),
         Scenario::new(
             "another-node-answers",
             "the anycast IPv4 address is taken off one of two nodes; by the router, the other answers its probes",

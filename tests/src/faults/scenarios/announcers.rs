@@ -1,0 +1,130 @@
+//! A BIRD on the node instead of our own speaker, with the announcers `bird` and `lease` as `deploy/` has them.
+
+use super::super::expect::{decided, leaves, returns};
+use super::super::{Expect, FaultLab, Scenario, Who};
+use crate::lab::{Bird, PREFIX4, PREFIX6, Plan, Speaker};
+use rustix::process::Signal;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Three seconds of a marker's lifetime, and about one until the kernel looks.
+const LEASE: Duration = Duration::from_secs(5);
+const LEASE_WHY: &str = "a marker lives for three seconds, and the kernel looks about once a second";
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "bird-responder-killed",
+            "kill -9 of the responder; a BIRD on the node speaks with the router",
+            "BIRD is told at once, and the routes go",
+        )
+        .plan(plan())
+        .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once")
+        .step("kill -9", |lab| {
+            lab.strike();
+            lab.node(Who::A).responder().kill();
+        }, leaves("connection refused"))
+        .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
+        Scenario::new(
+            "bird-sidecar-killed",
+            "kill -9 of the sidecar; a BIRD on the node speaks with the router",
+            "declared: the markers are not renewed, and the routes go with them",
+        )
+        .plan(plan())
+        .within(LEASE, LEASE_WHY)
+        .step("kill -9", |lab| {
+            lab.strike();
+            lab.node(Who::A).sidecar().kill();
+        }, gone())
+        .step("start again", |lab| lab.node(Who::A).start_sidecar(), returns()),
+        Scenario::new(
+            "bird-sidecar-frozen",
+            "the sidecar hangs (SIGSTOP); a BIRD on the node speaks with the router",
+            "declared: the same",
+        )
+        .plan(plan())
+        .within(LEASE, LEASE_WHY)
+        .step("SIGSTOP", |lab| lab.node(Who::A).sidecar().signal(Signal::STOP), gone())
+        .step("SIGCONT", |lab| lab.node(Who::A).sidecar().signal(Signal::CONT), {
+            let mut list = decided("withdrawn", "nothing seen");
+            list.extend(returns());
+            list
+        }),
+        Scenario::new(
+            "bird-refuses-its-configuration",
+            "somebody breaks another part of the BIRD's configuration; then the responder dies, and comes back",
+            "the withdrawal is carried out all the same; what cannot be told is an alarm with BIRD's words, and tried again",
+        )
+        .plan(plan())
+        .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once")
+        .step("break it, then kill -9", |lab| {
+            break_configuration(lab);
+            lab.strike();
+            lab.node(Who::A).responder().kill();
+        }, leaves("connection refused"))
+        .step("start the responder", |lab| lab.node(Who::A).start_responder(), {
+            let mut list = decided("normal", "");
+            list.extend([
+                Expect::Alarm(Who::A, "announcer-failing", "syntax error"),
+                Expect::Gone(PREFIX4),
+                Expect::Gone(PREFIX6),
+                Expect::Answered(&["a.fra"]),
+            ]);
+            list
+        })
+        .step("mend the configuration", mend_configuration, vec![
+            Expect::AlarmOver(Who::A, "announcer-failing"),
+            Expect::Back(PREFIX4),
+            Expect::Back(PREFIX6),
+            Expect::Answered(&["a.ams"]),
+        ]),
+        Scenario::new(
+            "bird-killed",
+            "kill -9 of the BIRD on the node, and a start",
+            "the routes go with its session; an alarm; it is told again once it is back",
+        )
+        .plan(plan())
+        .within(Duration::from_millis(100), "the kernel closes the session's connection")
+        .step("kill -9", |lab| {
+            lab.strike();
+            lab.node(Who::A).bird().daemon().kill();
+        }, {
+            let mut list = gone();
+            list.push(Expect::Alarm(Who::A, "announcer-failing", ""));
+            list
+        })
+        .step("start again", |lab| lab.start_bird(Who::A), vec![
+            Expect::AlarmOver(Who::A, "announcer-failing"),
+            Expect::Back(PREFIX4),
+            Expect::Back(PREFIX6),
+            Expect::Answered(&["a.ams"]),
+        ]),
+    ]
+}
+
+fn plan() -> Plan {
+    Plan { speaker: Speaker::LocalBird, ..Plan::default() }
+}
+
+fn gone() -> Vec<Expect> {
+    vec![Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])]
+}
+
+const BROKEN: &str = "\nthis is no configuration\n";
+
+fn configuration(lab: &FaultLab) -> PathBuf {
+    Bird::config(lab.topology.ams.machine(), &lab.topology.workspace)
+}
+
+fn break_configuration(lab: &mut FaultLab) {
+    let path = configuration(lab);
+    let text = fs::read_to_string(&path).expect("the lab wrote it");
+    fs::write(&path, text + BROKEN).expect("the lab's own directory can be written");
+}
+
+fn mend_configuration(lab: &mut FaultLab) {
+    let path = configuration(lab);
+    let text = fs::read_to_string(&path).expect("the lab wrote it");
+    fs::write(&path, text.replace(BROKEN, "")).expect("the lab's own directory can be written");
+}

@@ -1,0 +1,192 @@
+//! The host around the processes: what is missing at boot, clocks, a second instance.
+
+use super::super::expect::{decided, returns};
+use super::super::{Expect, FaultLab, Loss, Scenario, Who};
+use crate::lab::{Backbone, ClockKind, PREFIX4, PREFIX6, Plan};
+use std::time::Duration;
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "required-zone-missing-at-boot",
+            "a node starts without its required zone",
+            "it stays withdrawn and says why; it is announced once the zone is there",
+        )
+        .dark(|lab| {
+            let zone = lab.node(Who::A).zones().join("example.com.zone");
+            std::fs::rename(&zone, zone.with_extension("later")).expect("the zone is one of the samples");
+        })
+        .loses(Loss::Nothing)
+        .step(
+            "start both processes",
+            |lab| {
+                lab.node(Who::A).start_responder();
+                lab.node(Who::A).start_sidecar();
+            },
+            vec![
+                Expect::Logged(Who::A, "session up", ""),
+                Expect::Why(Who::A, PREFIX4, "example.com"),
+                Expect::Answered(&["a.fra"]),
+            ],
+        )
+        .calm(Duration::from_secs(4))
+        .step(
+            "push the zone",
+            |lab| {
+                let zone = lab.node(Who::A).zones().join("example.com.zone");
+                std::fs::rename(zone.with_extension("later"), &zone).expect("it was put there");
+                lab.pharos(Who::A, &["reload"]);
+            },
+            returns(),
+        ),
+        Scenario::new(
+            "clock-jumps",
+            "the wall clock of both processes of a node jumps a year ahead, then five back",
+            "no route moves, no answer changes; the clocks that decide are steady ones",
+        )
+        .plan(Plan { clock: ClockKind::Shifted, ..Plan::default() })
+        .loses(Loss::Nothing)
+        .step("a year ahead", |lab| lab.node(Who::A).clock().set(YEAR), stays())
+        .calm(Duration::from_secs(4))
+        .step("five years back", |lab| lab.node(Who::A).clock().set(-5 * YEAR), stays())
+        .calm(Duration::from_secs(4))
+        .step(
+            "a reload meanwhile",
+            |lab| {
+                lab.pharos(Who::A, &["reload"]);
+            },
+            stays(),
+        )
+        .calm(Duration::from_secs(2)),
+        Scenario::new(
+            "clock-wrong-at-start",
+            "a node starts with a clock that is six years behind, as after a power cut without a battery",
+            "an alarm; what the clock judges is ignored, all zones load, and the node is announced",
+        )
+        .plan(Plan { clock: ClockKind::Shifted, ..Plan::default() })
+        .dark(|lab| lab.node(Who::A).clock().set(-6 * YEAR))
+        .loses(Loss::Nothing)
+        .step(
+            "start both processes",
+            |lab| {
+                lab.node(Who::A).start_responder();
+                lab.node(Who::A).start_sidecar();
+            },
+            {
+                let mut list = returns();
+                list.push(Expect::Alarm(Who::A, "clock", ""));
+                list
+            },
+        ),
+        Scenario::new(
+            "address-removed",
+            "the anycast IPv4 address is taken off the node",
+            "IPv4 withdrawn at once; IPv6 stays as it is",
+        )
+        .within(Duration::from_millis(500), "the host's addresses are looked at four times a second")
+        .step(
+            "ip address del",
+            |lab| {
+                lab.node(Who::A).namespace.sh("ip address del 192.0.2.53/32 dev lo");
+            },
+            vec![
+                Expect::Level { who: Who::A, prefix: PREFIX4, level: "withdrawn", because: "192.0.2.53" },
+                Expect::Gone(PREFIX4),
+                Expect::Back(PREFIX6),
+                Expect::Alarm(Who::A, "address", "is gone"),
+                Expect::Answered(&["a.ams", "a.fra"]),
+            ],
+        )
+        .calm(Duration::from_secs(1))
+        .step(
+            "ip address add",
+            |lab| {
+                lab.node(Who::A).namespace.sh("ip address add 192.0.2.53/32 dev lo");
+            },
+            vec![
+                Expect::Level { who: Who::A, prefix: PREFIX4, level: "normal", because: "" },
+                Expect::Back(PREFIX4),
+                Expect::AlarmOver(Who::A, "address"),
+                Expect::Answered(&["a.ams"]),
+            ],
+        ),
+        Scenario::new(
+            "default-routes-gone",
+            "the node's default routes vanish: queries arrive, and no reply leaves",
+            "an alarm, and degraded after a grace of five seconds; never withdrawn for it",
+        )
+        .plan(Plan { backbone: Backbone::Ibgp, ..Plan::default() })
+        .within(Duration::from_secs(7), "two looks a quarter second apart, and a grace of five seconds")
+        .step(
+            "ip route del default",
+            |lab| {
+                lab.node(Who::A).namespace.sh("ip route del default; ip -6 route del default");
+            },
+            {
+                let mut list = decided("degraded", "default route");
+                list.extend([
+                    Expect::Alarm(Who::A, "default-route", ""),
+                    Expect::Preference(PREFIX4, 80),
+                    Expect::Preference(PREFIX6, 80),
+                    Expect::Answered(&["a.fra"]),
+                ]);
+                list
+            },
+        )
+        .step(
+            "ip route add default",
+            |lab| {
+                lab.node(Who::A)
+                    .namespace
+                    .sh("ip route add default via 10.0.0.1; ip -6 route add default via fd00::1");
+            },
+            {
+                let mut list = decided("normal", "");
+                list.extend([
+                    Expect::Preference(PREFIX4, 100),
+                    Expect::Preference(PREFIX6, 100),
+                    Expect::AlarmOver(Who::A, "default-route"),
+                    Expect::Answered(&["a.ams"]),
+                ]);
+                list
+            },
+        ),
+        Scenario::new(
+            "second-instance",
+            "a second responder is started on the same addresses, by mistake",
+            "it refuses to start; the first one answers on",
+        )
+        .loses(Loss::Nothing)
+        .step("start another", |lab| second(lab, "serve"), stays())
+        .calm(Duration::from_secs(1)),
+        Scenario::new(
+            "second-sidecar",
+            "a second sidecar is started beside the running one, by mistake",
+            "it refuses to start; the first one keeps its sessions",
+        )
+        .loses(Loss::Nothing)
+        .never("session down")
+        .step("start another", |lab| second(lab, "announce"), stays())
+        .calm(Duration::from_secs(2)),
+    ]
+}
+
+/// Seconds.
+const YEAR: i64 = 365 * 86_400;
+
+fn stays() -> Vec<Expect> {
+    vec![Expect::Back(PREFIX4), Expect::Back(PREFIX6), Expect::Answered(&["a.ams"])]
+}
+
+/// Starts a process beside the one that runs, which must refuse and say why.
+fn second(lab: &mut FaultLab, command: &str) {
+    let output = lab.node(Who::A).second(command);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        matches!(output.status.code(), Some(1..=99)),
+        "the second one did not refuse: {:?}, {said}",
+        output.status
+    );
+    let reasons = ["another", "already", "lock", "in use"];
+    assert!(reasons.iter().any(|reason| said.contains(reason)), "{said}");
+}

@@ -1,0 +1,292 @@
+//! What runs out: disk, descriptors, processor, and the room for more queries than can be answered.
+
+use super::super::expect::decided;
+use super::super::{Expect, FaultLab, Loss, Scenario, Who};
+use super::bfd;
+use crate::lab::{Backbone, Disk, PREFIX4, PREFIX6, Plan, flood};
+use rustix::process::Signal;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+pub(super) fn all() -> Vec<Scenario> {
+    [what_runs_out(), load()].concat()
+}
+
+fn what_runs_out() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "disk-full",
+            "no octet more fits where responder and sidecar write, and then there is a push",
+            "alarms; answers go on from memory, new data too, and no route moves",
+        )
+        .plan(Plan { disk: Disk::Small, ..Plan::default() })
+        .loses(Loss::Nothing)
+        .never("session down")
+        .step("fill the disks", fill, vec![Expect::Answered(&["a.ams"])])
+        .step(
+            "a push, and the operator's word",
+            |lab| {
+                let text = lab.node(Who::A).zone_text("example.com.zone").replace("2026112101", "2026112102");
+                lab.node(Who::A).push_zone("example.com.zone", &text);
+                lab.pharos(Who::A, &["reload"]);
+                // Whether a word that cannot be kept is taken is said by the alarm.
+                let _ = lab.node(Who::A).pharos(&["hold", "all", "--text", "disk full"]);
+            },
+            vec![
+                Expect::That("the new data answer", |lab| serial(lab) == Some(2_026_112_102)),
+                Expect::Alarm(Who::A, "words-not-saved", ""),
+                Expect::Answered(&["a.ams"]),
+            ],
+        )
+        .calm(Duration::from_secs(3))
+        .step(
+            "make room",
+            |lab| {
+                let node = lab.node(Who::A);
+                let (state, images) = (node.state.clone(), node.images.clone());
+                node.namespace.sh(&format!("rm {}/fill {}/fill", state.display(), images.display()));
+                lab.pharos(Who::A, &["release"]);
+            },
+            vec![Expect::AlarmOver(Who::A, "words-not-saved"), Expect::Answered(&["a.ams"])],
+        ),
+        Scenario::new(
+            "responder-out-of-descriptors",
+            "the responder can open nothing more: no connection, no file",
+            "UDP is answered as before; without TCP the node is degraded, and clients go to the other POP",
+        )
+        .plan(Plan { backbone: Backbone::Ibgp, ..Plan::default() })
+        .within(
+            Duration::from_secs(3),
+            "two probes 250 ms apart, 200 ms each without an answer, and a grace of one second",
+        )
+        .loses(Loss::Connections)
+        .never("session down")
+        .step(
+            "prlimit",
+            |lab| {
+                let process = lab.node(Who::A).responder().pid();
+                lab.limit_descriptors(process, 3);
+            },
+            {
+                let mut list = decided("degraded", "TCP");
+                list.extend([
+                    Expect::Preference(PREFIX4, 80),
+                    Expect::Preference(PREFIX6, 80),
+                    Expect::Answered(&["a.fra"]),
+                ]);
+                list
+            },
+        )
+        .calm(Duration::from_secs(3))
+        .step(
+            "prlimit back",
+            |lab| {
+                let process = lab.node(Who::A).responder().pid();
+                lab.limit_descriptors(process, 1024);
+            },
+            normal_again(),
+        ),
+        Scenario::new(
+            "sidecar-out-of-descriptors",
+            "the sidecar can open nothing more: no probe, no status",
+            "an alarm; what it cannot probe it does not take for good: at worst it withdraws, and never ends",
+        )
+        .loses(Loss::UntilConverged)
+        .never("session down")
+        .tolerates("degraded")
+        .tolerates("withdrawn")
+        .tolerates("normal")
+        .step(
+            "prlimit",
+            |lab| {
+                let process = lab.node(Who::A).sidecar().pid();
+                lab.limit_descriptors(process, 3);
+            },
+            vec![Expect::Alarm(Who::A, "status-unreachable", "")],
+        )
+        .calm(Duration::from_secs(3))
+        .step(
+            "prlimit back",
+            |lab| {
+                let process = lab.node(Who::A).sidecar().pid();
+                lab.limit_descriptors(process, 1024);
+            },
+            vec![
+                Expect::AlarmOver(Who::A, "status-unreachable"),
+                Expect::Preference(PREFIX4, 100),
+                Expect::Preference(PREFIX6, 100),
+                Expect::Answered(&["a.ams"]),
+            ],
+        ),
+    ]
+}
+
+fn load() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "flood",
+            "far more queries than the node can answer, for names that do not exist",
+            "an alarm; the node absorbs what it can, and no route moves",
+        )
+        .within(Duration::from_secs(4), "the status is fetched once a second")
+        .loses(Loss::Any)
+        .never("session down")
+        .step("two threads that send what they can", begin_flood, flooded())
+        .calm(Duration::from_secs(10))
+        .step("the flood ends", |lab| lab.helpers.clear(), over()),
+        Scenario::new(
+            "flood-with-bfd",
+            "the same, with BFD on the session: 300 ms, three times",
+            "the same: BFD's packets are sent in time, and no session ends",
+        )
+        .plan(bfd::plan())
+        .within(Duration::from_secs(4), "the status is fetched once a second")
+        .loses(Loss::Any)
+        .never("session down")
+        .step("two threads that send what they can", begin_flood, flooded())
+        .calm(Duration::from_secs(10))
+        .step("the flood ends", |lab| lab.helpers.clear(), over()),
+        Scenario::new(
+            "processor-taken",
+            "eight processes take all the time of the processor that they get",
+            "nothing: probes are in time, keepalives and BFD too",
+        )
+        .plan(bfd::plan())
+        .loses(Loss::Nothing)
+        .never("session down")
+        .step(
+            "eight endless loops",
+            |lab| {
+                let machine = lab.node(Who::A).namespace.clone();
+                (0..8).for_each(|number| {
+                    lab.helper(
+                        &machine,
+                        &format!("loop-{number}"),
+                        Path::new("/bin/sh"),
+                        &["-c", "while :; do :; done"],
+                    );
+                });
+            },
+            vec![Expect::Answered(&["a.ams"])],
+        )
+        .calm(Duration::from_secs(10))
+        .step("they end", |lab| lab.helpers.clear(), vec![Expect::Answered(&["a.ams"])]),
+        Scenario::new(
+            "reloads-under-load",
+            "a zone of 100,000 names is pushed and loaded, three times in a row, under load",
+            "nothing: no query waits for it, and no probe fails",
+        )
+        .loses(Loss::Nothing)
+        .never("session down")
+        .step(
+            "three pushes",
+            |lab| {
+                for serial in 1..=3 {
+                    lab.node(Who::A).push_zone("big.example.zone", &big(serial));
+                    lab.pharos(Who::A, &["reload"]);
+                }
+            },
+            vec![Expect::Answered(&["a.ams"])],
+        )
+        .calm(Duration::from_secs(2)),
+        Scenario::new(
+            "slow-but-correct",
+            "the responder pauses for 150 ms of every second: every answer comes, many come late",
+            "an alarm; degraded after half a minute, still announced",
+        )
+        .within(
+            Duration::from_secs(60),
+            "the hundred last answers, a quarter second apart, and a grace of half a minute",
+        )
+        .loses(Loss::Nothing)
+        .step(
+            "SIGSTOP and SIGCONT, over and over",
+            |lab| {
+                let process = lab.node(Who::A).responder().pid();
+                let script = format!(
+                    "while :; do kill -STOP {process}; sleep 0.15; kill -CONT {process}; sleep 0.85; done"
+                );
+                let machine = lab.node(Who::A).namespace.clone();
+                lab.helper(&machine, "pauses", Path::new("/bin/sh"), &["-c", &script]);
+            },
+            {
+                let mut list = decided("degraded", "latency");
+                list.extend([
+                    Expect::Alarm(Who::A, "slow", ""),
+                    Expect::Preference(PREFIX4, 80),
+                    Expect::Preference(PREFIX6, 80),
+                    Expect::Answered(&["a.ams"]),
+                ]);
+                list
+            },
+        )
+        .step(
+            "no more pauses",
+            |lab| {
+                lab.helpers.clear();
+                lab.node(Who::A).responder().signal(Signal::CONT);
+            },
+            {
+                let mut list = normal_again();
+                list.push(Expect::AlarmOver(Who::A, "slow"));
+                list
+            },
+        ),
+    ]
+}
+
+fn fill(lab: &mut FaultLab) {
+    let node = lab.node(Who::A);
+    let (state, images) = (node.state.clone(), node.images.clone());
+    // It ends when nothing more fits, which is an error.
+    node.namespace.sh(&format!(
+        "for directory in {} {}; do cat /dev/zero > $directory/fill 2> /dev/null || true; done",
+        state.display(),
+        images.display()
+    ));
+}
+
+fn serial(lab: &mut FaultLab) -> Option<u64> {
+    lab.node(Who::A).zone_status("example.com.")?.get("serial")?.as_u64()
+}
+
+fn begin_flood(lab: &mut FaultLab) {
+    for seed in [1, 2] {
+        let router = &lab.topology.ams.router().namespace;
+        let one = flood(&lab.topology.workspace, router, seed);
+        lab.helpers.push(one);
+    }
+}
+
+fn flooded() -> Vec<Expect> {
+    vec![Expect::Alarm(Who::A, "overload", "")]
+}
+
+fn over() -> Vec<Expect> {
+    vec![
+        Expect::AlarmOver(Who::A, "overload"),
+        Expect::Back(PREFIX4),
+        Expect::Back(PREFIX6),
+        Expect::Answered(&["a.ams"]),
+    ]
+}
+
+fn normal_again() -> Vec<Expect> {
+    let mut list = decided("normal", "");
+    list.extend([
+        Expect::Preference(PREFIX4, 100),
+        Expect::Preference(PREFIX6, 100),
+        Expect::Answered(&["a.ams"]),
+    ]);
+    list
+}
+
+fn big(serial: u32) -> String {
+    let mut text =
+        format!("$TTL 300\n@ SOA ns hostmaster {serial} 7200 1800 1209600 300\n@ NS ns\nns A 192.0.2.53\n");
+    for name in 0..100_000 {
+        writeln!(text, "host-{name} A 198.51.100.{}", name % 250 + 1).expect("a string takes it");
+    }
+    text
+}

@@ -1,0 +1,261 @@
+//! The same deaths in other states: withdrawn, degraded, draining, drained, held, and before the first announcement.
+
+use super::super::expect::{decided, leaves, returns};
+use super::super::{Expect, FaultLab, Loss, Scenario, Who};
+use crate::lab::{PREFIX4, PREFIX6};
+use rustix::process::Signal;
+use std::time::Duration;
+
+const PROBES: &str = "two probes 250 ms apart, refused at once";
+const SILENT_PROBES: &str = "two probes 250 ms apart, 200 ms each without an answer";
+
+pub(super) fn all() -> Vec<Scenario> {
+    [responder(), sidecar()].concat()
+}
+
+fn responder() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "responder-killed-while-degraded",
+            "kill -9 of the responder while the node is degraded",
+            "withdrawn at once; earned back to normal once all is mended",
+        )
+        .within(Duration::from_secs(1), PROBES)
+        .step(
+            "reject TCP 53, then kill -9",
+            |lab| {
+                degrade(lab);
+                kill_responder(lab);
+            },
+            leaves("connection refused"),
+        )
+        .step(
+            "mend TCP, start again",
+            |lab| {
+                lab.unfilter(Who::A);
+                lab.node(Who::A).start_responder();
+            },
+            returns(),
+        ),
+        Scenario::new(
+            "responder-frozen-while-degraded",
+            "the responder hangs (SIGSTOP) while the node is degraded",
+            "withdrawn at once; earned back to normal once all is mended",
+        )
+        .within(Duration::from_secs(1), SILENT_PROBES)
+        .step(
+            "reject TCP 53, then SIGSTOP",
+            |lab| {
+                degrade(lab);
+                lab.strike();
+                lab.node(Who::A).responder().signal(Signal::STOP);
+            },
+            leaves("no answer within"),
+        )
+        .step(
+            "mend TCP, SIGCONT",
+            |lab| {
+                lab.unfilter(Who::A);
+                lab.node(Who::A).responder().signal(Signal::CONT);
+            },
+            returns(),
+        ),
+        Scenario::new(
+            "responder-killed-in-hold-down",
+            "kill -9 of the responder again, while its first return still waits for the hold-down",
+            "nothing is announced in between; the next hold-down is no shorter",
+        )
+        .within(Duration::from_secs(1), PROBES)
+        .step("kill -9", kill_responder, leaves("connection refused"))
+        .step(
+            "start again, and kill when its probes are good",
+            |lab| {
+                lab.node(Who::A).start_responder();
+                lab.wait_for_signal(Who::A, "UDP probe of 192.0.2.53:53", "good");
+                kill_responder(lab);
+            },
+            vec![
+                Expect::Logged(Who::A, "signal", "connection refused"),
+                Expect::Gone(PREFIX4),
+                Expect::Gone(PREFIX6),
+                Expect::Answered(&["a.fra"]),
+            ],
+        )
+        .calm(Duration::from_secs(3))
+        .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
+        Scenario::new(
+            "responder-killed-before-the-first-announcement",
+            "kill -9 of the responder of a node that has just started and is not announced yet",
+            "it never was announced; announced once the responder has come back and stays",
+        )
+        .dark(|_| {})
+        .step(
+            "start both, and kill when its probes are good",
+            |lab| {
+                start_both(lab);
+                lab.wait_for_signal(Who::A, "UDP probe of 192.0.2.53:53", "good");
+                kill_responder(lab);
+            },
+            vec![
+                Expect::Logged(Who::A, "signal", "connection refused"),
+                Expect::Why(Who::A, PREFIX4, "connection refused"),
+                Expect::Answered(&["a.fra"]),
+            ],
+        )
+        .calm(Duration::from_secs(4))
+        .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
+        Scenario::new(
+            "responder-killed-while-held",
+            "kill -9 of the responder while the operator holds all levels",
+            "withdrawn all the same: a hold does not make a node answer",
+        )
+        .within(Duration::from_secs(1), PROBES)
+        .step(
+            "`pharos hold all`, then kill -9",
+            |lab| {
+                lab.pharos(Who::A, &["hold", "all", "--text", "lab"]);
+                kill_responder(lab);
+            },
+            leaves("connection refused"),
+        )
+        .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
+    ]
+}
+
+fn sidecar() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "sidecar-killed-while-degraded",
+            "kill -9 of the sidecar while the node is degraded, and a start",
+            "the routes go at once, and come back no better than degraded",
+        )
+        .within(Duration::from_millis(50), "the kernel closes the session's connection")
+        .loses(Loss::Any)
+        .step(
+            "reject TCP 53, then kill -9",
+            |lab| {
+                degrade(lab);
+                kill_sidecar(lab);
+            },
+            vec![Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])],
+        )
+        .step("start again", |lab| lab.node(Who::A).start_sidecar(), {
+            let mut list = decided("degraded", "");
+            list.extend([
+                Expect::Back(PREFIX4),
+                Expect::Back(PREFIX6),
+                Expect::Preference(PREFIX4, 80),
+                Expect::Preference(PREFIX6, 80),
+            ]);
+            list
+        })
+        .calm(Duration::from_secs(2))
+        .step("mend TCP", |lab| lab.unfilter(Who::A), {
+            let mut list = decided("normal", "");
+            list.extend([Expect::Preference(PREFIX4, 100), Expect::Answered(&["a.ams"])]);
+            list
+        }),
+        Scenario::new(
+            "sidecar-killed-while-drained",
+            "kill -9 of the sidecar of a drained node, and a start",
+            "it remembers: nothing is announced until somebody undrains it",
+        )
+        .step(
+            "drain, and the deadline",
+            |lab| {
+                lab.pharos(Who::A, &["drain", "--text", "lab"]);
+            },
+            {
+                let mut list = decided("draining", "");
+                list.extend(leaves(""));
+                list
+            },
+        )
+        .step(
+            "kill -9, and start",
+            |lab| {
+                kill_sidecar(lab);
+                lab.node(Who::A).start_sidecar();
+            },
+            vec![
+                Expect::Logged(Who::A, "session up", "10.0.0.1"),
+                Expect::Logged(Who::A, "signal", "UDP probe of 192.0.2.53:53"),
+                Expect::Gone(PREFIX4),
+                Expect::Gone(PREFIX6),
+                Expect::Why(Who::A, PREFIX4, "drain"),
+                Expect::Answered(&["a.fra"]),
+            ],
+        )
+        .calm(Duration::from_secs(5))
+        .step(
+            "undrain",
+            |lab| {
+                lab.pharos(Who::A, &["undrain"]);
+            },
+            returns(),
+        ),
+        Scenario::new(
+            "sidecar-frozen-while-withdrawn",
+            "the sidecar hangs (SIGSTOP) while the responder is dead, past the hold time, and goes on",
+            "nothing is announced before, during or after",
+        )
+        .step("kill -9 of the responder", kill_responder, leaves("connection refused"))
+        .step(
+            "SIGSTOP of the sidecar",
+            |lab| lab.node(Who::A).sidecar().signal(Signal::STOP),
+            vec![
+                Expect::That("the router has lost the session", |lab| {
+                    !lab.topology.ams.router().bird().is_some_and(|bird| bird.established("pharos_node"))
+                }),
+                Expect::Answered(&["a.fra"]),
+            ],
+        )
+        .step(
+            "SIGCONT",
+            |lab| lab.node(Who::A).sidecar().signal(Signal::CONT),
+            vec![
+                Expect::Logged(Who::A, "session up", "10.0.0.1"),
+                Expect::Gone(PREFIX4),
+                Expect::Gone(PREFIX6),
+                Expect::Answered(&["a.fra"]),
+            ],
+        )
+        .calm(Duration::from_secs(3))
+        .step("start the responder", |lab| lab.node(Who::A).start_responder(), returns()),
+        Scenario::new(
+            "both-killed-while-withdrawn",
+            "kill -9 of the sidecar of a node that is withdrawn, and a start of both",
+            "earned back as after any start",
+        )
+        .step("kill -9 of the responder", kill_responder, leaves("connection refused"))
+        .step(
+            "kill -9 of the sidecar too",
+            kill_sidecar,
+            vec![Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])],
+        )
+        .step("start both", start_both, returns()),
+    ]
+}
+
+fn kill_responder(lab: &mut FaultLab) {
+    lab.strike();
+    lab.node(Who::A).responder().kill();
+}
+
+fn kill_sidecar(lab: &mut FaultLab) {
+    lab.strike();
+    lab.node(Who::A).sidecar().kill();
+}
+
+fn start_both(lab: &mut FaultLab) {
+    lab.node(Who::A).start_responder();
+    lab.node(Who::A).start_sidecar();
+}
+
+/// TCP refuses, and the router has heard that the node is degraded.
+fn degrade(lab: &mut FaultLab) {
+    lab.filter(Who::A, "tcp dport 53 reject with tcp reset");
+    crate::lab::wait_until("degraded is told", || {
+        [PREFIX4, PREFIX6].iter().all(|prefix| lab.topology.ams.local_preference(prefix) == Some(80))
+    });
+}

@@ -1,0 +1,63 @@
+//! More queries than a node can answer: a small program, compiled here, that sends as fast as one thread can.
+//!
+//! The names do not exist, each is another, as in the floods that authoritative servers know best (random
+//! subdomains). What comes back is thrown away by the kernel: the socket has next to no room, and nobody reads it.
+
+use super::bird::utf8;
+use super::{ANYCAST4, Daemon, Namespace, Workspace};
+use std::process::Command;
+
+const SOURCE: &str = r#"
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define BATCH 64
+/* Header, then 16 letters of "random", then example.com, A, IN. */
+static const char query[] = "\0\0\0\0\0\1\0\0\0\0\0\0\20aaaaaaaaaaaaaaaa\7example\3com\0\0\1\0\1";
+#define LENGTH (sizeof query - 1)
+
+int main(int count, char **words) {
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(53) };
+    if (count < 3 || inet_pton(AF_INET, words[1], &to.sin_addr) != 1) return 1;
+    uint64_t state = strtoull(words[2], 0, 10) * 2654435761u + 1;
+    int one = 1, sockets[BATCH];
+    static char octets[BATCH][LENGTH];
+    static struct iovec parts[BATCH];
+    static struct mmsghdr messages[BATCH];
+    for (int i = 0; i < BATCH; i++) {
+        sockets[i] = socket(AF_INET, SOCK_DGRAM, 0);
+        setsockopt(sockets[i], SOL_SOCKET, SO_RCVBUF, &one, sizeof one);
+        if (connect(sockets[i], (struct sockaddr *) &to, sizeof to)) return 2;
+        memcpy(octets[i], query, LENGTH);
+        parts[i] = (struct iovec) { octets[i], LENGTH };
+        messages[i].msg_hdr = (struct msghdr) { .msg_iov = &parts[i], .msg_iovlen = 1 };
+    }
+    for (unsigned turn = 0;; turn++) {
+        for (int i = 0; i < BATCH; i++) {
+            state ^= state << 13; state ^= state >> 7; state ^= state << 17;
+            for (int letter = 0; letter < 16; letter++)
+                octets[i][13 + letter] = 'a' + ((state >> (4 * letter)) & 15);
+        }
+        sendmmsg(sockets[turn % BATCH], messages, BATCH, 0);
+    }
+}
+"#;
+
+/// Floods the IPv4 service address from inside `namespace`, by one thread whose names begin with `seed`, for as long
+/// as what it gives is kept.
+pub fn flood(workspace: &Workspace, namespace: &Namespace, seed: u32) -> Daemon {
+    let source = workspace.write("flood.c", SOURCE);
+    let program = workspace.join("flood");
+    if !program.exists() {
+        let output = Command::new("cc").args(["-O2", "-o", utf8(&program), utf8(&source)]).output();
+        let output = output.expect("a C compiler is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let log = workspace.join("flood.log");
+    namespace.start("flood", &program, &[ANYCAST4, &seed.to_string()], &log)
+}
