@@ -7,7 +7,7 @@ use std::time::Instant;
 /// Something that must come true after a step.
 #[derive(Debug, Clone)]
 pub enum Expect {
-    /// The sidecar decides on this level, and its cause holds these words.
+    /// The sidecar decides on this level, and its cause holds these words. Here and below, `|` divides alternatives.
     Level {
         /// Of which node.
         who: Who,
@@ -57,6 +57,15 @@ pub(super) enum Kind {
     Other,
 }
 
+/// What a probe says of a responder that was killed: a query that lay in its socket is not answered, later ones are
+/// refused.
+pub(super) const DEAD: &str = "connection refused|no answer within";
+
+/// Whether a text has one of the words, which `|` divides.
+fn has(text: &str, words: &str) -> bool {
+    words.split('|').any(|word| text.contains(word))
+}
+
 /// Both prefixes withdrawn at the first node of ams for this reason, gone at its router, and clients with fra.
 pub(super) fn leaves(because: &'static str) -> Vec<Expect> {
     let mut list = decided("withdrawn", because);
@@ -103,18 +112,18 @@ impl Expect {
                     event.message == "route"
                         && event.text("prefix") == *prefix
                         && event.text("to") == *level
-                        && event.text("cause").contains(because)
+                        && has(event.text("cause"), because)
                 };
                 first(lab, *who, since, matches)
             }
             Self::Alarm(who, kind, words) => first(lab, *who, since, |event| {
-                event.message == "alarm" && event.text("kind") == *kind && event.text("text").contains(words)
+                event.message == "alarm" && event.text("kind") == *kind && has(event.text("text"), words)
             }),
             Self::AlarmOver(who, kind) => {
                 first(lab, *who, since, |event| event.message == "alarm over" && event.text("kind") == *kind)
             }
             Self::Logged(who, message, words) => first(lab, *who, since, |event| {
-                event.message.contains(message) && event.fields.to_string().contains(words)
+                event.message.contains(message) && has(&event.fields.to_string(), words)
             }),
             Self::Gone(prefix) => route(lab, prefix, since, 0),
             Self::Back(prefix) => {
@@ -136,7 +145,7 @@ impl Expect {
             }
             Self::Why(who, prefix, words) => {
                 let output = lab.node(*who).pharos(&["why", prefix]);
-                String::from_utf8_lossy(&output.stdout).contains(words).then(Instant::now)
+                has(&String::from_utf8_lossy(&output.stdout), words).then(Instant::now)
             }
             Self::Answered(nodes) => lab.traffic.settled_on(nodes, since),
             Self::ResponderEnded(who) => lab.node(*who).responder().ended().map(|_| Instant::now()),

@@ -4,11 +4,11 @@ use super::Begin;
 use super::expect::nodes_among;
 use crate::lab::{
     ANYCAST4, Daemon, Misbehaver, Namespace, Node, PREFIX4, PREFIX6, Plan, Pop, Router, Speaker, Topology,
-    Traffic, Transport, wait_until,
+    Traffic, Transport, unix_seconds, wait_until,
 };
 use rustix::process::Signal;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A node of the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,14 +135,28 @@ impl FaultLab {
         self.struck = Instant::now();
     }
 
-    /// Waits until a sidecar says from now on that a signal has become so.
-    pub fn wait_for_signal(&mut self, who: Who, signal: &str, to: &str) {
-        let since = Instant::now();
+    /// Waits until a sidecar has said since then that a signal has become so.
+    pub fn wait_for_signal(&mut self, who: Who, since: Instant, signal: &str, to: &str) {
         wait_until("a signal is as the scenario needs it", || {
             let events = self.node(who).events(since);
             events.iter().any(|event| {
                 event.message == "signal" && event.text("signal") == signal && event.text("to") == to
             })
+        });
+    }
+
+    /// Waits until the first node of ams has said since then that both prefixes have this level, and its router has heard.
+    pub fn wait_for_level(&mut self, since: Instant, level: &str, preference: u64) {
+        wait_until("a level is as the scenario needs it", || {
+            let events = self.node(Who::A).events(since);
+            let said = |prefix: &&str| {
+                events.iter().any(|event| {
+                    event.message == "route" && event.text("prefix") == *prefix && event.text("to") == level
+                })
+            };
+            let told = |prefix: &&str| self.topology.ams.local_preference(prefix) == Some(preference);
+            let prefixes = [PREFIX4, PREFIX6];
+            prefixes.iter().all(said) && prefixes.iter().all(told)
         });
     }
 
@@ -161,7 +175,8 @@ impl FaultLab {
 
     /// Sets that moment.
     pub fn set_due(&mut self, in_so_much: Duration) -> SystemTime {
-        let due = SystemTime::now() + in_so_much;
+        // A whole second, as the times of signatures and serials are.
+        let due = UNIX_EPOCH + Duration::from_secs(unix_seconds() + in_so_much.as_secs());
         self.due = Some(due);
         due
     }
@@ -245,9 +260,9 @@ impl FaultLab {
     /// Inside a node's machine, packets that arrive there and match `rule` are dropped (or rejected, as it says).
     pub fn filter(&mut self, who: Who, rule: &str) {
         let machine = self.node(who).namespace.clone();
+        // One transaction: it strikes at one moment.
         machine.sh(&format!(
-            "nft add table inet lab; nft 'add chain inet lab in {{ type filter hook input priority 0; }}'
-            nft 'add rule inet lab in {rule}'"
+            "nft 'table inet lab {{ chain in {{ type filter hook input priority 0; {rule}; }}; }}'"
         ));
     }
 
@@ -278,14 +293,13 @@ impl FaultLab {
     }
 }
 
-/// Drops what comes and goes by two rules, in a table of its own.
+/// Drops what comes and goes by two rules, in a table of its own, at one moment.
 fn drop_packets(namespace: &Namespace, table: &str, coming: &str, going: &str) {
-    let mut script = format!("nft add table inet {table}\n");
-    for (hook, rule) in [("input", coming), ("forward", coming), ("forward", going), ("output", going)] {
-        script += &format!("nft 'add chain inet {table} {hook} {{ type filter hook {hook} priority 0; }}'\n");
-        script += &format!("nft 'add rule inet {table} {hook} {rule}'\n");
-    }
-    namespace.sh(&script);
+    let chain =
+        |hook: &str, rules: &str| format!("chain {hook} {{ type filter hook {hook} priority 0; {rules}; }};");
+    let chains =
+        [chain("input", coming), chain("forward", &format!("{coming}; {going}")), chain("output", going)];
+    namespace.sh(&format!("nft 'table inet {table} {{ {} }}'", chains.concat()));
 }
 
 /// Over how many nodes a router spreads its traffic for the IPv4 prefix.

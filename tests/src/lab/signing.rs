@@ -3,7 +3,7 @@
 use super::Workspace;
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Signs example.com (P-256, NSEC) so that the signatures end at `end`, with the same keys throughout a lab.
 ///
@@ -29,10 +29,11 @@ pub fn sign_until(workspace: &Workspace, text: &str, end: SystemTime) -> String 
     fs::read_to_string(&signed).expect("the tool wrote it")
 }
 
-/// A time as the tools take it, relative: they know `now` themselves.
+/// A time as the tools take it.
 fn stamp(end: SystemTime) -> String {
-    let left = end.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
-    format!("now+{}", left.as_secs())
+    let seconds = end.duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs();
+    let output = Command::new("date").args(["-u", "-d", &format!("@{seconds}"), "+%Y%m%d%H%M%S"]).output();
+    String::from_utf8_lossy(&output.expect("coreutils are installed").stdout).trim().to_owned()
 }
 
 /// Seconds since 1970, as serials may be.

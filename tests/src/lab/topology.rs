@@ -290,6 +290,14 @@ impl Router {
         }
     }
 
+    /// The same, to be broken.
+    pub fn bird_mut(&mut self) -> Option<&mut Bird> {
+        match &mut self.daemons {
+            Daemons::Bird(bird) => Some(bird),
+            Daemons::Frr(_) | Daemons::Down => None,
+        }
+    }
+
     /// Whether the BGP table has a route for `prefix`.
     pub fn has_route(&self, prefix: &str) -> bool {
         match &self.daemons {

@@ -1,6 +1,6 @@
 //! A BIRD on the node instead of our own speaker, with the announcers `bird` and `lease` as `deploy/` has them.
 
-use super::super::expect::{decided, leaves, returns};
+use super::super::expect::{DEAD, decided, leaves, returns};
 use super::super::{Expect, FaultLab, Scenario, Who};
 use crate::lab::{Bird, PREFIX4, PREFIX6, Plan, Speaker};
 use rustix::process::Signal;
@@ -24,7 +24,7 @@ pub(super) fn all() -> Vec<Scenario> {
         .step("kill -9", |lab| {
             lab.strike();
             lab.node(Who::A).responder().kill();
-        }, leaves("connection refused"))
+        }, leaves(DEAD))
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
         Scenario::new(
             "bird-sidecar-killed",
@@ -53,32 +53,51 @@ pub(super) fn all() -> Vec<Scenario> {
         }),
         Scenario::new(
             "bird-refuses-its-configuration",
-            "somebody breaks another part of the BIRD's configuration; then the responder dies, and comes back",
-            "the withdrawal is carried out all the same; what cannot be told is an alarm with BIRD's words, and tried again",
+            "somebody breaks another part of the BIRD's configuration; then the responder dies, and comes back without TCP",
+            "withdrawn and announced all the same; a level that needs a new configuration is an alarm with BIRD's words \
+             until it can be told",
         )
         .plan(plan())
         .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once")
-        .step("break it, then kill -9", |lab| {
-            break_configuration(lab);
-            lab.strike();
-            lab.node(Who::A).responder().kill();
-        }, leaves("connection refused"))
-        .step("start the responder", |lab| lab.node(Who::A).start_responder(), {
-            let mut list = decided("normal", "");
+        .step(
+            "break it, then kill -9",
+            |lab| {
+                break_configuration(lab);
+                lab.strike();
+                lab.node(Who::A).responder().kill();
+            },
+            {
+                let mut list = leaves(DEAD);
+                list.push(Expect::Alarm(Who::A, "announcer-failing", "syntax error"));
+                list
+            },
+        )
+        .step("start the responder", |lab| lab.node(Who::A).start_responder(), returns())
+        .step("reject TCP 53", |lab| lab.filter(Who::A, "tcp dport 53 reject with tcp reset"), {
+            let mut list = decided("degraded", "TCP");
             list.extend([
                 Expect::Alarm(Who::A, "announcer-failing", "syntax error"),
-                Expect::Gone(PREFIX4),
-                Expect::Gone(PREFIX6),
-                Expect::Answered(&["a.fra"]),
+                Expect::Alarm(Who::A, "drift", "should be degraded"),
+                Expect::Preference(PREFIX4, 100),
+                Expect::Preference(PREFIX6, 100),
             ]);
             list
         })
         .step("mend the configuration", mend_configuration, vec![
+            Expect::Preference(PREFIX4, 80),
+            Expect::Preference(PREFIX6, 80),
             Expect::AlarmOver(Who::A, "announcer-failing"),
-            Expect::Back(PREFIX4),
-            Expect::Back(PREFIX6),
-            Expect::Answered(&["a.ams"]),
-        ]),
+            Expect::AlarmOver(Who::A, "drift"),
+        ])
+        .step("let TCP through", |lab| lab.unfilter(Who::A), {
+            let mut list = decided("normal", "");
+            list.extend([
+                Expect::Preference(PREFIX4, 100),
+                Expect::Preference(PREFIX6, 100),
+                Expect::Answered(&["a.ams"]),
+            ]);
+            list
+        }),
         Scenario::new(
             "bird-killed",
             "kill -9 of the BIRD on the node, and a start",

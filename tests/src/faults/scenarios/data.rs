@@ -5,7 +5,7 @@ use super::super::expect::{decided, leaves, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use crate::lab::{PREFIX4, PREFIX6, Plan, sign_until, source_root, unix_seconds};
 use std::fs;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The status is fetched once a second, and two readings in a row count.
 const STATUS: &str = "the status is fetched once a second, twice";
@@ -27,8 +27,8 @@ fn age() -> Vec<Scenario> {
         )
         .plan(bounded())
         .prepared(|lab| {
+            push_serial(lab, Who::Fra, unix_seconds() + 3600);
             made_before(lab, Who::A, TO_BE_LIT);
-            made_before(lab, Who::Fra, DAY / 2);
         })
         .within(Duration::from_secs(4), STATUS)
         .loses(Loss::Nothing)
@@ -238,10 +238,9 @@ fn push_good(lab: &mut FaultLab, who: Who) {
 
 /// Starts the first node of ams, waits until its last day has made it degraded, and then for the end.
 fn start_and_wait(lab: &mut FaultLab) {
+    let since = Instant::now();
     lab.node(Who::A).start_responder();
     lab.node(Who::A).start_sidecar();
-    crate::lab::wait_until("degraded is told", || {
-        [PREFIX4, PREFIX6].iter().all(|prefix| lab.topology.ams.local_preference(prefix) == Some(80))
-    });
+    lab.wait_for_level(since, "degraded", 80);
     lab.strike_when_due();
 }

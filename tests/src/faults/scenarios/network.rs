@@ -1,8 +1,9 @@
 //! Links, sessions and routers.
 
-use super::super::expect::{decided, returns};
+use super::super::expect::{DEAD, decided, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use crate::lab::{Backbone, PREFIX4, PREFIX6, Plan, TransitHelp};
+use rustix::process::Signal;
 use std::time::Duration;
 
 /// The hold time that both sides of the shipped session agree on.
@@ -43,6 +44,22 @@ pub(super) fn all() -> Vec<Scenario> {
             Expect::Answered(&["a.fra"]),
         ])
         .step("start again", FaultLab::start_router, vec![
+            Expect::AlarmOver(Who::A, "neighbour-down"),
+            Expect::Transit(PREFIX4, Some("10.1.0.2")),
+            Expect::Answered(&["a.ams"]),
+        ]),
+        Scenario::new(
+            "router-frozen",
+            "the routing daemon at the only router of the POP hangs (SIGSTOP); its kernel forwards on",
+            "the transit network and the sidecar see it by their hold times; clients move, and come back with it",
+        )
+        .within(HOLD, "the hold time")
+        .step("SIGSTOP", |lab| signal_router(lab, Signal::STOP), vec![
+            Expect::Transit(PREFIX4, Some("10.2.0.2")),
+            Expect::Alarm(Who::A, "neighbour-down", "Hold Timer Expired"),
+            Expect::Answered(&["a.fra"]),
+        ])
+        .step("SIGCONT", |lab| signal_router(lab, Signal::CONT), vec![
             Expect::AlarmOver(Who::A, "neighbour-down"),
             Expect::Transit(PREFIX4, Some("10.1.0.2")),
             Expect::Answered(&["a.ams"]),
@@ -97,7 +114,7 @@ pub(super) fn all() -> Vec<Scenario> {
             lab.strike();
             lab.node(Who::A).responder().kill();
         }, {
-            let mut list = decided("withdrawn", "connection refused");
+            let mut list = decided("withdrawn", DEAD);
             list.extend([Expect::Spread(PREFIX4, 1), Expect::Spread(PREFIX6, 1), Expect::Answered(&["b.ams"])]);
             list
         })
@@ -118,12 +135,12 @@ pub(super) fn all() -> Vec<Scenario> {
             lab.node(Who::A).responder().kill();
             lab.node(Who::B).responder().kill();
         }, {
-            let mut list = decided("withdrawn", "connection refused");
+            let mut list = decided("withdrawn", DEAD);
             list.extend([PREFIX4, PREFIX6].map(|prefix| Expect::Level {
                 who: Who::B,
                 prefix,
                 level: "withdrawn",
-                because: "connection refused",
+                because: DEAD,
             }));
             list.extend([Expect::Spread(PREFIX4, 0), Expect::Spread(PREFIX6, 0), Expect::Answered(&["a.fra"])]);
             list
@@ -199,6 +216,10 @@ pub(super) fn all() -> Vec<Scenario> {
 /// Two nodes behind one router, as they should be configured.
 fn pair() -> Plan {
     Plan { ams_nodes: 2, pharos: vec![("degrade: allowed", "degrade: never")], ..Plan::default() }
+}
+
+fn signal_router(lab: &mut FaultLab, signal: Signal) {
+    lab.ams().router_mut().bird_mut().expect("the router runs BIRD").daemon().signal(signal);
 }
 
 fn bird(lab: &mut FaultLab, command: &str) {

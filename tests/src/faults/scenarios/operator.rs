@@ -30,6 +30,21 @@ pub(super) fn all() -> Vec<Scenario> {
         .step("the deadline", |_| {}, left())
         .step("undrain", undrain, back()),
         Scenario::new(
+            "drain-that-nobody-follows",
+            "`pharos drain` under load; the transit network strips every community, and the POPs have no link of their own",
+            "clients stay until the deadline; then the route is withdrawn, and they move",
+        )
+        .plan(Plan { transit: TransitPolicy::StripsEverything, ..Plan::default() })
+        .within(Duration::from_millis(500), "one UPDATE")
+        .step("drain", drain, {
+            let mut list = draining();
+            list.pop();
+            list.push(Expect::Answered(&["a.ams"]));
+            list
+        })
+        .step("the deadline", |_| {}, left())
+        .step("undrain", undrain, back()),
+        Scenario::new(
             "rolling-upgrade",
             "both processes of every POP are replaced, one POP after the other, each drained first",
             "clients are always with a POP that is not being upgraded; nothing is lost",
@@ -131,7 +146,7 @@ fn push_everywhere(lab: &mut FaultLab, change: fn(&str) -> String) {
     }
 }
 
-/// As a package's upgrade does: stopped in order, started anew.
+/// As a package's upgrade does: stopped in order, started anew, and the drain ended, which the node remembers.
 fn replace(lab: &mut FaultLab, who: Who) {
     let node = lab.node(who);
     node.responder().signal(Signal::TERM);
@@ -139,6 +154,9 @@ fn replace(lab: &mut FaultLab, who: Who) {
     wait_until("both have ended", || node.responder().ended().is_some() && node.sidecar().ended().is_some());
     node.start_responder();
     node.start_sidecar();
+    wait_until("the new sidecar takes the word", || {
+        node.pharos(&["undrain", "--text", "upgraded"]).status.success()
+    });
 }
 
 fn at_fra(level: &'static str) -> Vec<Expect> {

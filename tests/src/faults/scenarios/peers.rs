@@ -1,6 +1,6 @@
 //! Neighbours that are set up wrongly, speak wrongly, or come and go.
 
-use super::super::expect::{leaves, returns};
+use super::super::expect::{DEAD, leaves, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use crate::lab::{Misbehaver, PREFIX4, PREFIX6, Plan, message, update_body, wait_until};
 use std::time::Duration;
@@ -125,7 +125,7 @@ pub(super) fn all() -> Vec<Scenario> {
                 lab.strike();
                 lab.node(Who::A).responder().kill();
             },
-            leaves("connection refused"),
+            leaves(DEAD),
         )
         .step(
             "start and kill -9, nine times more, and a last start",

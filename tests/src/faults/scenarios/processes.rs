@@ -1,10 +1,10 @@
 //! Processes that die, hang and come back: the responder, the sidecar, both, in each state.
 
-use super::super::expect::{decided, leaves, returns};
+use super::super::expect::{DEAD, decided, leaves, returns};
 use super::super::{Expect, FaultLab, Scenario, Who};
 use crate::lab::{PREFIX4, PREFIX6, Plan};
 use rustix::process::Signal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Two failures in a row, 250 ms and a tenth of jitter from one probe to the next, refused at once.
 const PROBES: &str = "two probes 250 ms apart, refused at once";
@@ -22,7 +22,7 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .shipped_hold_down()
         .within(Duration::from_secs(1), PROBES)
-        .step("kill -9", kill_responder, leaves("connection refused"))
+        .step("kill -9", kill_responder, leaves(DEAD))
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
         Scenario::new(
             "responder-killed-fast-profile",
@@ -34,7 +34,7 @@ pub(super) fn all() -> Vec<Scenario> {
             ..Plan::default()
         })
         .within(Duration::from_millis(350), "two probes 100 ms apart, refused at once")
-        .step("kill -9", kill_responder, leaves("connection refused"))
+        .step("kill -9", kill_responder, leaves(DEAD))
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
         Scenario::new(
             "responder-stopped",
@@ -43,11 +43,7 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .within(Duration::from_secs(2), "a second for what has arrived, then two probes 250 ms apart")
         .tolerates("degraded")
-        .step(
-            "SIGTERM",
-            |lab| lab.node(Who::A).responder().signal(Signal::TERM),
-            leaves("connection refused"),
-        )
+        .step("SIGTERM", |lab| lab.node(Who::A).responder().signal(Signal::TERM), leaves(DEAD))
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
         Scenario::new(
             "responder-frozen",
@@ -116,7 +112,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "the sidecar is killed and started again while the responder is dead",
             "nothing is announced until the responder answers",
         )
-        .step("kill -9 of the responder", kill_responder, leaves("connection refused"))
+        .step("kill -9 of the responder", kill_responder, leaves(DEAD))
         .step(
             "kill -9 of the sidecar, and start",
             |lab| {
@@ -125,10 +121,10 @@ pub(super) fn all() -> Vec<Scenario> {
             },
             vec![
                 Expect::Logged(Who::A, "session up", "10.0.0.1"),
-                Expect::Logged(Who::A, "signal", "connection refused"),
+                Expect::Logged(Who::A, "signal", DEAD),
                 Expect::Gone(PREFIX4),
                 Expect::Gone(PREFIX6),
-                Expect::Why(Who::A, PREFIX4, "connection refused"),
+                Expect::Why(Who::A, PREFIX4, DEAD),
             ],
         )
         .calm(Duration::from_secs(5))
@@ -142,14 +138,12 @@ pub(super) fn all() -> Vec<Scenario> {
         .step(
             "drain, then kill -9",
             |lab| {
+                let since = Instant::now();
                 lab.pharos(Who::A, &["drain", "--text", "lab"]);
-                crate::lab::wait_until("draining is told", || {
-                    lab.topology.ams.local_preference(PREFIX4) == Some(0)
-                        && lab.topology.ams.local_preference(PREFIX6) == Some(0)
-                });
+                lab.wait_for_level(since, "draining", 0);
                 kill_responder(lab);
             },
-            leaves("connection refused"),
+            leaves(DEAD),
         ),
     ]
 }

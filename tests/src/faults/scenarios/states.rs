@@ -1,10 +1,10 @@
 //! The same deaths in other states: withdrawn, degraded, draining, drained, held, and before the first announcement.
 
-use super::super::expect::{decided, leaves, returns};
+use super::super::expect::{DEAD, decided, leaves, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use crate::lab::{PREFIX4, PREFIX6};
 use rustix::process::Signal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PROBES: &str = "two probes 250 ms apart, refused at once";
 const SILENT_PROBES: &str = "two probes 250 ms apart, 200 ms each without an answer";
@@ -27,7 +27,7 @@ fn responder() -> Vec<Scenario> {
                 degrade(lab);
                 kill_responder(lab);
             },
-            leaves("connection refused"),
+            leaves(DEAD),
         )
         .step(
             "mend TCP, start again",
@@ -66,16 +66,17 @@ fn responder() -> Vec<Scenario> {
             "nothing is announced in between; the next hold-down is no shorter",
         )
         .within(Duration::from_secs(1), PROBES)
-        .step("kill -9", kill_responder, leaves("connection refused"))
+        .step("kill -9", kill_responder, leaves(DEAD))
         .step(
             "start again, and kill when its probes are good",
             |lab| {
+                let since = Instant::now();
                 lab.node(Who::A).start_responder();
-                lab.wait_for_signal(Who::A, "UDP probe of 192.0.2.53:53", "good");
+                lab.wait_for_signal(Who::A, since, "UDP probe of 192.0.2.53:53", "good");
                 kill_responder(lab);
             },
             vec![
-                Expect::Logged(Who::A, "signal", "connection refused"),
+                Expect::Logged(Who::A, "signal", DEAD),
                 Expect::Gone(PREFIX4),
                 Expect::Gone(PREFIX6),
                 Expect::Answered(&["a.fra"]),
@@ -92,13 +93,14 @@ fn responder() -> Vec<Scenario> {
         .step(
             "start both, and kill when its probes are good",
             |lab| {
+                let since = Instant::now();
                 start_both(lab);
-                lab.wait_for_signal(Who::A, "UDP probe of 192.0.2.53:53", "good");
+                lab.wait_for_signal(Who::A, since, "UDP probe of 192.0.2.53:53", "good");
                 kill_responder(lab);
             },
             vec![
-                Expect::Logged(Who::A, "signal", "connection refused"),
-                Expect::Why(Who::A, PREFIX4, "connection refused"),
+                Expect::Logged(Who::A, "signal", DEAD),
+                Expect::Why(Who::A, PREFIX4, DEAD),
                 Expect::Answered(&["a.fra"]),
             ],
         )
@@ -116,7 +118,7 @@ fn responder() -> Vec<Scenario> {
                 lab.pharos(Who::A, &["hold", "all", "--text", "lab"]);
                 kill_responder(lab);
             },
-            leaves("connection refused"),
+            leaves(DEAD),
         )
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
     ]
@@ -199,7 +201,7 @@ fn sidecar() -> Vec<Scenario> {
             "the sidecar hangs (SIGSTOP) while the responder is dead, past the hold time, and goes on",
             "nothing is announced before, during or after",
         )
-        .step("kill -9 of the responder", kill_responder, leaves("connection refused"))
+        .step("kill -9 of the responder", kill_responder, leaves(DEAD))
         .step(
             "SIGSTOP of the sidecar",
             |lab| lab.node(Who::A).sidecar().signal(Signal::STOP),
@@ -227,7 +229,7 @@ fn sidecar() -> Vec<Scenario> {
             "kill -9 of the sidecar of a node that is withdrawn, and a start of both",
             "earned back as after any start",
         )
-        .step("kill -9 of the responder", kill_responder, leaves("connection refused"))
+        .step("kill -9 of the responder", kill_responder, leaves(DEAD))
         .step(
             "kill -9 of the sidecar too",
             kill_sidecar,
@@ -254,8 +256,7 @@ fn start_both(lab: &mut FaultLab) {
 
 /// TCP refuses, and the router has heard that the node is degraded.
 fn degrade(lab: &mut FaultLab) {
+    let since = Instant::now();
     lab.filter(Who::A, "tcp dport 53 reject with tcp reset");
-    crate::lab::wait_until("degraded is told", || {
-        [PREFIX4, PREFIX6].iter().all(|prefix| lab.topology.ams.local_preference(prefix) == Some(80))
-    });
+    lab.wait_for_level(since, "degraded", 80);
 }

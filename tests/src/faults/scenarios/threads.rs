@@ -16,6 +16,15 @@ pub(super) fn all() -> Vec<Scenario> {
         .step("stop udp-0", |lab| stop_responder_thread(lab, "udp-0"), responder_gone())
         .step("start again", start_responder, returns()),
         Scenario::new(
+            "tcp-thread-stuck",
+            "one TCP thread of the responder stops, its siblings and UDP answer",
+            "the responder ends itself after ten seconds; degraded before, if probes meet that thread",
+        )
+        .within(Duration::from_secs(12), "ten seconds of the watchdog, then two probes")
+        .tolerates("degraded")
+        .step("stop tcp-0", |lab| stop_responder_thread(lab, "tcp-0"), responder_gone())
+        .step("start again", start_responder, returns()),
+        Scenario::new(
             "keeper-stuck",
             "the sidecar's deciding thread stops, its BGP thread sends keepalives on",
             "the sidecar ends itself after three seconds, and the routes go with its sessions",

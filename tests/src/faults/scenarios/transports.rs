@@ -21,7 +21,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "degraded after the grace: still announced, and less preferred",
         )
         .within(Duration::from_secs(2), "two probes 250 ms apart and a grace of one second")
-        .loses(Loss::Any)
+        .loses(Loss::Connections)
         .step("reject TCP 53", |lab| lab.filter(Who::A, "tcp dport 53 reject with tcp reset"), degraded())
         .calm(Duration::from_secs(2))
         .step("let it through", |lab| lab.unfilter(Who::A), normal_again()),
