@@ -3,6 +3,7 @@
 use super::expect::Kind;
 use super::{Expect, FaultLab, Loss, Scenario, Step, Who};
 use crate::lab::{GUARD, NodeEvent, PREFIX4, PREFIX6, Tallies};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -71,8 +72,9 @@ pub fn run(scenario: &Scenario) -> Repetition {
     Repetition { failures: vec![why], ..Repetition::default() }
 }
 
-/// Watches whether the machine lets us run: a laptop that sleeps, or a group of processes that somebody has frozen, and
-/// all timers of the lab run on. A thread that wants to run every few milliseconds sees how long it did not.
+/// Watches whether the machine lets us run: a laptop that sleeps, a group of processes that somebody has frozen, or a
+/// core that others have taken, to which a worker of the responder is pinned. On each core a thread that wants to run
+/// every few milliseconds sees how long it did not.
 #[derive(Debug)]
 struct Standstill {
     longest_ms: Arc<AtomicU64>,
@@ -82,15 +84,21 @@ struct Standstill {
 impl Standstill {
     fn watch() -> Self {
         let this = Self { longest_ms: Arc::default(), stop: Arc::default() };
-        let (longest, stop) = (Arc::clone(&this.longest_ms), Arc::clone(&this.stop));
-        std::thread::spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                let before = Instant::now();
-                std::thread::sleep(Duration::from_millis(20));
-                let passed = u64::try_from(before.elapsed().as_millis()).unwrap_or(u64::MAX);
-                longest.fetch_max(passed, Ordering::Relaxed);
-            }
-        });
+        for core in 0..std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
+            let (longest, stop) = (Arc::clone(&this.longest_ms), Arc::clone(&this.stop));
+            std::thread::spawn(move || {
+                let mut cores = CpuSet::new();
+                cores.set(core);
+                // Where that core is not ours, it watches another.
+                let _ = sched_setaffinity(None, &cores);
+                while !stop.load(Ordering::Relaxed) {
+                    let before = Instant::now();
+                    std::thread::sleep(Duration::from_millis(20));
+                    let passed = u64::try_from(before.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    longest.fetch_max(passed, Ordering::Relaxed);
+                }
+            });
+        }
         this
     }
 

@@ -212,3 +212,35 @@ pub fn page(introduction: &str, record: &Record) -> String {
     text += &table(&record.scenarios);
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::Workspace;
+
+    fn scenario() -> Scenario {
+        Scenario::new("nothing", "nothing is broken", "nothing comes of it")
+    }
+
+    #[test]
+    fn what_was_found_is_found_again_unless_the_scenario_has_changed() {
+        let workspace = Workspace::new("report");
+        let mut found = Found::new(&scenario());
+        found.repetitions.push(Repetition { udp: [5200, 3], ..Repetition::default() });
+        found.write(workspace.path());
+        assert_eq!(Found::read(workspace.path(), &scenario()), Some(found));
+        let other = Scenario { fault: "something else is broken", ..scenario() };
+        assert_eq!(Found::read(workspace.path(), &other), None);
+    }
+
+    #[test]
+    fn a_failure_is_counted_and_all_repetitions_are_played_again() {
+        let workspace = Workspace::new("report");
+        let mut found = Found::new(&scenario());
+        let failed = Repetition { failures: vec!["lost".to_owned()], ..Repetition::default() };
+        found.repetitions = vec![Repetition::default(), failed];
+        found.write(workspace.path());
+        let again = Found::read(workspace.path(), &scenario()).unwrap();
+        assert_eq!((again.failed_earlier, again.repetitions.len()), (1, 0));
+    }
+}

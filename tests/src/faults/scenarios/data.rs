@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 const STATUS: &str = "the status is fetched once a second, twice";
 const DAY: Duration = Duration::from_secs(86_400);
 /// So long a lab has to be lit before the moment that its scenario waits for.
-const TO_BE_LIT: Duration = Duration::from_secs(40);
+const TO_BE_LIT: Duration = Duration::from_secs(30);
 const ZONE: &str = "example.com.zone";
 
 pub(super) fn all() -> Vec<Scenario> {
