@@ -67,6 +67,7 @@ pub fn run(scenario: &Scenario) -> Repetition {
             "    {}: the machine stood still for {longest:.1?}, so this one does not count",
             scenario.name
         );
+        repetition.failures.iter().for_each(|failure| println!("    it would have failed: {failure}"));
     }
     let why = format!("the machine stood still in each of {MOST_SPOILT} attempts");
     Repetition { failures: vec![why], ..Repetition::default() }
