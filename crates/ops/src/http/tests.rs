@@ -15,6 +15,7 @@ async fn start() -> (SocketAddr, watch::Sender<bool>) {
     let routes = Routes::new("responder a.ams")
         .metrics(registry)
         .readiness(|| Readiness::NotReady(vec!["zone example.com. is not loaded".to_owned()]))
+        .page("/", |_| Page::html("<!DOCTYPE html><title>a</title>".to_owned(), "default-src 'none'"))
         .page("/status", |query| {
             Page::json(&serde_json::json!({"zones": query.all("zone").collect::<Vec<_>>()}))
         });
@@ -47,11 +48,24 @@ async fn metrics_health_and_status_are_served() {
 }
 
 #[tokio::test]
+async fn a_document_tells_browsers_what_they_may_do_with_it_and_the_rest_is_no_document() {
+    let (address, _stop) = start().await;
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let page = raw(address, get("/").as_bytes()).await.to_ascii_lowercase();
+    assert!(page.contains("content-type: text/html; charset=utf-8\r\n"), "{page}");
+    assert!(page.contains("content-security-policy: default-src 'none'\r\n"), "{page}");
+    assert!(page.contains("x-content-type-options: nosniff\r\n"), "{page}");
+    let status = raw(address, get("/status").as_bytes()).await.to_ascii_lowercase();
+    assert!(status.contains("x-content-type-options: nosniff\r\n"), "{status}");
+    assert!(!status.contains("content-security-policy"), "{status}");
+}
+
+#[tokio::test]
 async fn a_wrong_path_is_told_the_right_ones() {
     let (address, _stop) = start().await;
     let lost = client::get(address, "/metrix").await.unwrap();
     assert_eq!(lost.status, 404);
-    let expected = "responder a.ams: no such page; there are /livez, /metrics, /readyz, /status\n";
+    let expected = "responder a.ams: no such page; there are /, /livez, /metrics, /readyz, /status\n";
     assert_eq!(lost.body, expected);
 }
 
