@@ -273,10 +273,8 @@ impl fmt::Display for WhyStatus {
             writeln!(f, "neighbours")?;
         }
         for neighbour in &self.neighbours {
-            write!(f, "{neighbour}")?;
-            if neighbour.told.is_empty() && neighbour.drift.is_empty() {
-                writeln!(f, "    told nothing of it")?;
-            }
+            // What it was told stands in the explanation, with what others were.
+            write!(f, "{}", NeighbourStatus { told: Vec::new(), ..neighbour.clone() })?;
         }
         Ok(())
     }

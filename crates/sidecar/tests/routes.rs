@@ -319,5 +319,5 @@ fn why_names_what_each_neighbour_was_told_of_the_prefix_and_of_no_other() {
     });
     assert_eq!(why.neighbours[0].told.len(), 1);
     assert!(why.neighbours[0].told[0].starts_with("198.51.100.0/24 via 10.0.0.2"));
-    assert!(why.to_string().contains("    told 198.51.100.0/24 via 10.0.0.2"));
+    assert!(why.to_string().contains("198.51.100.0/24 via 10.0.0.2"));
 }

@@ -121,6 +121,9 @@ fn one_prefix(page: &mut Html, status: &Status, prefix: &PrefixStatus) {
         page.within("<dt>Grace</dt>\n<dd>", age(left), " left</dd>\n");
     }
     list(page, "<dt>Told</dt>\n", prefix.told.iter());
+    if let Some(traffic) = &prefix.traffic {
+        page.within("<dt>Traffic</dt>\n<dd>", traffic, "</dd>\n");
+    }
     page.within("<dt>Group</dt>\n<dd>", &prefix.group, "</dd>\n</dl>\n</article>\n");
 }
 
@@ -231,6 +234,9 @@ fn one_neighbour(page: &mut Html, neighbour: &NeighbourStatus) {
     page.raw("</dd>\n");
     if let Some(cause) = &neighbour.last_down {
         page.within("<dt>Last ended</dt>\n<dd>", cause, "</dd>\n");
+    }
+    if let Some(message) = &neighbour.last_notification {
+        page.within("<dt>Last NOTIFICATION</dt>\n<dd>", message, "</dd>\n");
     }
     if neighbour.told.is_empty() {
         page.raw("<dt>Told</dt>\n<dd>nothing</dd>\n");
@@ -369,6 +375,9 @@ pub(super) fn signals(page: &mut Html, status: &Status) {
     page.raw("</tbody>\n</table>\n");
     if status.signals_omitted > 0 {
         page.within("<p class=\"aside\">And ", status.signals_omitted, " more.</p>\n");
+    }
+    for lacking in &status.sources.lacks {
+        page.within("<p class=\"aside\">Not there: ", &lacking.signal, " (").text(&lacking.text).raw(").</p>\n");
     }
     page.raw("</section>\n");
 }
