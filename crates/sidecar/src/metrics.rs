@@ -220,7 +220,7 @@ impl Metrics {
         self.bfd_flaps.with_label_values(&[name, remote_as.to_string().as_str()]).inc();
     }
 
-    fn collectors(&self) -> [&dyn Collector; 16] {
+    fn collectors(&self) -> [&dyn Collector; 18] {
         [
             &self.level,
             &self.level_age,

@@ -6,7 +6,9 @@
 
 use std::fmt;
 
-use pharos_policy::explain::{Age, Explanation, NextChange, Reason, ReturnsView, SignalView, Told, TrafficView};
+use pharos_policy::explain::{
+    Age, Explanation, NextChange, Reason, ReturnsView, SignalView, Told, TrafficView,
+};
 use pharos_policy::{DrainPhase, DrainView, Level, Prefix, WordView};
 use serde::{Deserialize, Serialize};
 

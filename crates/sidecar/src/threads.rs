@@ -136,8 +136,8 @@ impl Threads {
     pub(crate) async fn finish_writing(&self, names: &[&str]) {
         self.pens_down.send_replace(Some(Arc::from("another process takes over")));
         let mut runs = self.runs.subscribe();
-        let ended = |runs: &BTreeMap<&'static str, Run>| {
-            names.iter().all(|name| runs.get(name).is_none_or(|run| *run == Run::Ended))
+        let ended = |runs: &BTreeMap<Cow<'static, str>, Run>| {
+            names.iter().all(|name| runs.get(*name).is_none_or(|run| *run == Run::Ended))
         };
         if tokio::time::timeout(WRITE_BOUND, runs.wait_for(ended)).await.is_err() {
             tracing::warn!("not everything was written within {WRITE_BOUND:?}");

@@ -98,7 +98,7 @@ fn judge(vrps: &[Vrp], routes: &[(Prefix, String)], origin: u32) -> Report {
     for (prefix, whose) in routes {
         let (verdict, why) = match Validity::judge(vrps, *prefix, origin) {
             Validity::Valid(by) => {
-                let why = list(&by, |vrp| vrp.to_string());
+                let why = list(&by, ToString::to_string);
                 allowing.extend(by);
                 ("valid", why)
             }

@@ -31,6 +31,7 @@ fn config() -> Config {
         neighbours: vec![NeighbourConfig::new(ROUTER, 64500)],
         announcers: Vec::new(),
         probe: ProbeConfig::default(),
+        wire: None,
         hold_down: HoldDown::new(Duration::from_secs(1)),
         drain_time: DrainTime::default(),
         rules: Rules::default(),

@@ -377,7 +377,9 @@ pub(super) fn signals(page: &mut Html, status: &Status) {
         page.within("<p class=\"aside\">And ", status.signals_omitted, " more.</p>\n");
     }
     for lacking in &status.sources.lacks {
-        page.within("<p class=\"aside\">Not there: ", &lacking.signal, " (").text(&lacking.text).raw(").</p>\n");
+        page.within("<p class=\"aside\">Not there: ", &lacking.signal, " (")
+            .text(&lacking.text)
+            .raw(").</p>\n");
     }
     page.raw("</section>\n");
 }

@@ -36,6 +36,9 @@ impl Answers {
             state: ZoneState::Live,
             serial: Some(told.serial),
             refusal: None,
+            refused_unix: None,
+            findings: Vec::new(),
+            records: 0,
             loaded_unix: None,
             signed: told.expires.map(|expires| SignedView {
                 earliest_expiry_unix: expires.into(),
