@@ -1,5 +1,7 @@
 //! A sidecar that takes another's place, both in this process: what a router hears of it, over real sockets.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall fail where it stands")]
+
 mod common;
 
 use std::net::SocketAddr;
