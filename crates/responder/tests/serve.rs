@@ -291,6 +291,7 @@ fn metrics_tell_queries_zones_and_workers() {
     assert_eq!(
         families,
         [
+            "address_queries_total counter",
             "answers_total counter",
             "clock_trusted gauge",
             "dropped_total counter",

@@ -168,7 +168,7 @@ fn the_identity_of_a_session_is_what_both_ends_agreed_on_and_nothing_that_may_ch
     let same = of(&|_| {});
     assert_eq!(
         same,
-        "to 10.0.0.1:179 source any as 64512 to 64500 id 10.0.0.2 hold 9 IPv4 and IPv6 \
+        "to 10.0.0.1:179 source any as 64512 to 64500 id 10.0.0.2 hold 9 IPv4 and IPv6 unicast \
          extended NotOffered role None Lenient"
     );
     type Change<'a> = &'a dyn Fn(&mut Config);
