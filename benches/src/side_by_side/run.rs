@@ -239,12 +239,7 @@ fn start(running: &mut Running, set: Set, round: u32, results: &mut Results) -> 
     }
 }
 
-fn reload(
-    running: &mut Running,
-    data: &Data,
-    round: u32,
-    results: &mut Results,
-) -> Result<(), BenchError> {
+fn reload(running: &mut Running, data: &Data, round: u32, results: &mut Results) -> Result<(), BenchError> {
     let server = running.server.label();
     let issues = [Issue::Changed, Issue::First];
     let Some(figures) = running.reload(data, FIRST_SERIAL + 1 + 2 * round, issues)? else {

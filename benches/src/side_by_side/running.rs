@@ -181,7 +181,8 @@ impl Running {
         let used = proc::cpu(&processes);
         let Some((took, gap)) = self.reload_once(data, serial, first)? else { return Ok(None) };
         let cpu = (proc::cpu(&self.processes()) - used).total();
-        let (root, finished) = (self.process.as_ref().map(Child::id).unwrap_or_default(), AtomicBool::new(false));
+        let (root, finished) =
+            (self.process.as_ref().map(Child::id).unwrap_or_default(), AtomicBool::new(false));
         let peak = std::thread::scope(|scope| {
             let watcher = scope.spawn(|| peak_of(root, &finished));
             let reloaded = self.reload_once(data, serial + 1, second);
