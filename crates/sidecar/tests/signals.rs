@@ -6,11 +6,12 @@
 
 mod common;
 
-use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::responder::status_of;
-use common::{Collector, FakeResponder, LOCALHOST, Running, V4, active, config, status, until};
+use common::{
+    Collector, FakeResponder, LOCALHOST, Running, V4, active, config, in_namespace, ip, status, until,
+};
 use pharos_policy::Health;
 use pharos_sidecar::{Config, OnExpiry};
 
@@ -130,20 +131,7 @@ fn answers_slower_than_the_bound_are_an_alarm_that_waits_for_its_grace() {
 
 #[test]
 fn an_address_that_goes_withdraws_and_a_default_route_that_goes_is_an_alarm() {
-    let can = Command::new("unshare").args(["--net", "true"]).stderr(Stdio::null()).status();
-    if !can.is_ok_and(|status| status.success()) {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "network namespaces cannot be made");
-        println!("skipped: network namespaces cannot be made (not root)");
-        return;
-    }
-    let mut inside = Command::new("unshare");
-    inside.arg("--net").arg("--").arg(std::env::current_exe().unwrap());
-    inside.args(["--exact", "inside_what_was_there_goes", "--ignored", "--nocapture"]);
-    assert!(inside.status().unwrap().success(), "it failed in its namespace");
-}
-
-fn ip(arguments: &str) {
-    assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "ip {arguments}");
+    in_namespace("inside_what_was_there_goes");
 }
 
 #[test]

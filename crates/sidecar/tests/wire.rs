@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::{Collector, FakeResponder, Running, V4, V6, active, config, until};
+use common::{Collector, FakeResponder, Running, V4, V6, active, config, in_namespace, ip, until};
 use pharos_netio::xdp::{Attachment, Options};
 use pharos_netio::{Batch, Came, Inbox, MAX_SLOTS};
 use pharos_policy::Health;
@@ -21,24 +21,6 @@ use pharos_sidecar::WireConfig;
 
 const ANYCAST: &str = "192.0.2.53";
 const ANYCAST6: &str = "2001:db8:53::53";
-
-/// Runs a test of this file in a network namespace of its own, unless there can be none.
-fn inside(test: &str) {
-    let can = Command::new("unshare").args(["--net", "true"]).stderr(Stdio::null()).status();
-    if !can.is_ok_and(|status| status.success()) {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "network namespaces cannot be made");
-        println!("skipped: network namespaces cannot be made (not root)");
-        return;
-    }
-    let mut inside = Command::new("unshare");
-    inside.arg("--net").arg("--").arg(std::env::current_exe().unwrap());
-    inside.args(["--exact", test, "--ignored", "--nocapture"]);
-    assert!(inside.status().unwrap().success(), "it failed in its namespace");
-}
-
-fn ip(arguments: &str) {
-    assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "ip {arguments}");
-}
 
 fn allow(setting: &str) {
     std::fs::write(format!("/proc/sys/net/{setting}"), "1").unwrap();
@@ -165,7 +147,7 @@ fn well() -> Site {
 
 #[test]
 fn a_node_that_is_well_is_answered_by_way_of_its_router_in_both_families() {
-    inside("inside_both_families");
+    in_namespace("inside_both_families");
 }
 
 #[test]
@@ -179,7 +161,7 @@ fn inside_both_families() {
 
 #[test]
 fn a_dead_path_is_seen_and_lowers_the_preference_after_its_grace() {
-    inside("inside_dead_path");
+    in_namespace("inside_dead_path");
 }
 
 #[test]
@@ -199,7 +181,7 @@ fn inside_dead_path() {
 
 #[test]
 fn a_queue_of_af_xdp_that_swallows_queries_is_seen() {
-    inside("inside_wedged_queue");
+    in_namespace("inside_wedged_queue");
 }
 
 #[test]
@@ -236,7 +218,7 @@ fn inside_wedged_queue() {
 
 #[test]
 fn a_route_back_to_the_clients_that_leads_nowhere_is_seen() {
-    inside("inside_broken_return");
+    in_namespace("inside_broken_return");
 }
 
 #[test]
@@ -253,8 +235,8 @@ fn inside_broken_return() {
 
 #[test]
 fn another_node_that_the_router_prefers_is_seen_and_a_sibling_is_none() {
-    inside("inside_another_node");
-    inside("inside_sibling");
+    in_namespace("inside_another_node");
+    in_namespace("inside_sibling");
 }
 
 fn prefer_another(site: &Site) -> Child {
@@ -307,7 +289,7 @@ fn inside_stranger() {
 
 #[test]
 fn what_keeps_the_wire_probe_from_looking_is_told_and_asks_for_nothing() {
-    inside("inside_obstacles");
+    in_namespace("inside_obstacles");
 }
 
 #[test]

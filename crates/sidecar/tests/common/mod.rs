@@ -11,6 +11,7 @@ pub(crate) mod responder;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pharos_sidecar::{
@@ -37,6 +38,25 @@ pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> 
         assert!(start.elapsed() < Duration::from_secs(60), "gave up waiting until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Runs an ignored test of the calling file in a network namespace of its own, unless there can be none.
+pub(crate) fn in_namespace(test: &str) {
+    let can = Command::new("unshare").args(["--net", "true"]).stderr(Stdio::null()).status();
+    if !can.is_ok_and(|status| status.success()) {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "network namespaces cannot be made");
+        println!("skipped: network namespaces cannot be made (not root)");
+        return;
+    }
+    let mut inside = Command::new("unshare");
+    inside.arg("--net").arg("--").arg(std::env::current_exe().unwrap());
+    inside.args(["--exact", test, "--ignored", "--nocapture"]);
+    assert!(inside.status().unwrap().success(), "it failed in its namespace");
+}
+
+/// Calls ip(8) with these words.
+pub(crate) fn ip(arguments: &str) {
+    assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "ip {arguments}");
 }
 
 /// Settings as quick as loopback allows, for one group of `prefixes` probed at `addresses`.

@@ -3,6 +3,7 @@
 use super::super::expect::{decided, leaves, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use super::bfd;
+use super::transports::normal_again;
 use crate::lab::{Backbone, Disk, PREFIX4, PREFIX6, Plan, flood};
 use rustix::process::Signal;
 use std::fmt::Write as _;
@@ -262,16 +263,6 @@ fn over() -> Vec<Expect> {
         Expect::Back(PREFIX6),
         Expect::Answered(&["a.ams"]),
     ]
-}
-
-fn normal_again() -> Vec<Expect> {
-    let mut list = decided("normal", "");
-    list.extend([
-        Expect::Preference(PREFIX4, 100),
-        Expect::Preference(PREFIX6, 100),
-        Expect::Answered(&["a.ams"]),
-    ]);
-    list
 }
 
 fn big(serial: u32) -> String {

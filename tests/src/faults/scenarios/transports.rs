@@ -96,7 +96,7 @@ fn degraded() -> Vec<Expect> {
     list
 }
 
-fn normal_again() -> Vec<Expect> {
+pub(super) fn normal_again() -> Vec<Expect> {
     let mut list = decided("normal", "");
     list.extend([
         Expect::Preference(PREFIX4, 100),
