@@ -12,7 +12,7 @@
 //! | none | drain | every prefix capped at draining; withdrawn after the drain time; that no traffic came is forgotten |
 //! | draining | a prefix has next to no real traffic any more | that prefix withdrawn; the others have their time |
 //! | draining | end of the drain time | every prefix withdrawn; an alarm for each that still has traffic |
-//! | draining | all withdrawn | lingering |
+//! | draining | all withdrawn, for whatever reason | lingering: none is announced before the undrain |
 //! | lingering | linger over, and no prefix has real traffic | done: the node may stop |
 //! | any | drain | author, text, end and, while draining, the drain time are replaced; it began when it began |
 //! | any | undrain, or its end | none; prefixes are where health has them |
@@ -168,6 +168,12 @@ impl Drain {
             (Some(_), None) => DrainPhase::Lingering,
             (None, None) => DrainPhase::Draining,
         }
+    }
+
+    /// Whether nothing that obeys it is announced any more: its time has ended, or all had left before that. Who has left
+    /// once, for whatever reason and in whichever process, comes back on an undrain alone.
+    pub(crate) fn is_over(&self, now: Duration) -> bool {
+        now >= self.withdraw_at || self.phase() != DrainPhase::Draining
     }
 }
 

@@ -212,7 +212,7 @@ impl Policy {
     pub(super) fn cap(&self, route: &Route) -> Level {
         match self.drain_of(route) {
             None => Level::Normal,
-            Some(drain) if self.clock >= drain.withdraw_at || route.gone == Gone::Yes => Level::Withdrawn,
+            Some(drain) if drain.is_over(self.clock) || route.gone == Gone::Yes => Level::Withdrawn,
             Some(_) => Level::Draining,
         }
     }

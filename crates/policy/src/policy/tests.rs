@@ -251,6 +251,24 @@ fn a_drain_caps_at_once_withdraws_at_its_deadline_and_ends_on_a_word() {
 }
 
 #[test]
+fn who_has_left_altogether_under_a_drain_comes_back_on_an_undrain_alone() {
+    let mut bench = Bench::announced(Degrade::Allowed);
+    let (text, author) = ("new disks".to_owned(), "ada".to_owned());
+    bench.input(Input::Drain { text, author, within: Some(6 * HOLD), expires: None });
+    for _ in 0..3 {
+        bench.round_but(&[probe(V4, Transport::Udp), probe(V6, Transport::Udp)]);
+    }
+    assert_eq!(bench.levels(), [Level::Withdrawn; 2]);
+    let left_at = bench.now;
+    while bench.now < left_at + 3 * HOLD {
+        bench.round();
+        assert_eq!(bench.levels(), [Level::Withdrawn; 2], "good again, and drained all the same");
+    }
+    bench.input(Input::Undrain { text: "done".into(), author: "ada".into() });
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+}
+
+#[test]
 fn an_address_concerns_the_prefixes_that_hold_it_and_else_its_family() {
     let mut config = settings(Degrade::Allowed);
     config.groups[0].prefixes = vec![V4.parse().unwrap(), "198.51.100.0/24".parse().unwrap()];

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::asks::{Ask, Spared};
-use super::{Policy, Role, Route};
+use super::{Gone, Policy, Role, Route};
 use crate::config::{AnchorDrain, Degrade};
 use crate::explain::{Age, Explanation, NextChange, Reason, ReturnsView};
 use crate::kind::{SignalId, Transport};
@@ -63,7 +63,7 @@ impl Policy {
         match (self.drain_of(route), standing) {
             (Some(drain), _) if word.cap >= wish.all.max(earned) && word.cap != Level::Normal => {
                 match word.cap {
-                    Level::Withdrawn if self.clock < drain.withdraw_at => {
+                    Level::Withdrawn if route.gone == Gone::Yes => {
                         format!("next to no traffic any more, drained {}", drain.words)
                     }
                     Level::Withdrawn => format!("drain time over, drained {}", drain.words),
