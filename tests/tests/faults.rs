@@ -2,7 +2,8 @@
 //!
 //! A runner of its own, since scenarios are values. It speaks enough of the usual test runner's language that cargo
 //! and `tests/run` need not know: `--ignored` runs them (they need namespaces and routers), `--list` names them, words
-//! select names that contain them, `--test-threads N` plays so many labs side by side.
+//! select names that contain them, `--test-threads N` plays so many labs side by side, and then, one after the other, those
+//! that bear no company.
 //!
 //! | Variable | Means |
 //! |---|---|
@@ -12,7 +13,7 @@
 //! | `PHAROS_BLESS=1` | makes `tests/faults.json` and `docs/faults.md` of the results, once none is missing |
 
 use pharos_tests::faults::report::{Found, Record, page, table};
-use pharos_tests::faults::{Repetition, Scenario, all, run};
+use pharos_tests::faults::{Company, Repetition, Scenario, all, run};
 use pharos_tests::lab::source_root;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -90,27 +91,27 @@ fn play(wanted: &Wanted, begun: Instant) -> Vec<Found> {
     let repetitions = number("PHAROS_LAB_REPEAT").unwrap_or(1);
     let latest = number("PHAROS_LAB_SECONDS")
         .map(|seconds| begun + Duration::from_secs(u64::try_from(seconds).expect("seconds")));
-    let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..wanted.side_by_side {
-            scope.spawn(|| {
-                while let Some((place, scenario)) = take(&next, &wanted.scenarios) {
-                    if let Some(one) = repeat(scenario, repetitions, latest) {
-                        found.lock().expect("no thread panics with it").push((place, one));
+    let numbered = || wanted.scenarios.iter().enumerate();
+    let (social, alone): (Vec<_>, Vec<_>) =
+        numbered().partition(|(_, scenario)| scenario.company == Company::Welcome);
+    for (scenarios, side_by_side) in [(social, wanted.side_by_side), (alone, 1)] {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..side_by_side {
+                scope.spawn(|| {
+                    while let Some((place, scenario)) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        if let Some(one) = repeat(scenario, repetitions, latest) {
+                            found.lock().expect("no thread panics with it").push((*place, one));
+                        }
                     }
-                }
-            });
-        }
-    });
+                });
+            }
+        });
+    }
     let mut found = found.into_inner().expect("no thread panicked with it");
     found.sort_by_key(|(place, _)| *place);
     found.into_iter().map(|(_, found)| found).collect()
-}
-
-fn take<'a>(next: &AtomicUsize, scenarios: &'a [Scenario]) -> Option<(usize, &'a Scenario)> {
-    let place = next.fetch_add(1, Ordering::Relaxed);
-    scenarios.get(place).map(|scenario| (place, scenario))
 }
 
 /// Plays what is missing of a scenario's repetitions; `None` if there was no time for all of it.

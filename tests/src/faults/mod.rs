@@ -52,6 +52,17 @@ pub struct Scenario {
     pub tolerates: Vec<&'static str>,
     /// Messages that no sidecar may log from the fault to the end.
     pub never: Vec<&'static str>,
+    /// Whether other labs may run at the same time.
+    pub company: Company,
+}
+
+/// Whether other labs may run beside a scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Company {
+    /// It mostly waits for timers.
+    Welcome,
+    /// It takes all that the machine can give: a second such lab would take more than there is, and every other starve.
+    None,
 }
 
 /// The state of the lab before the first step.
@@ -114,6 +125,7 @@ impl Scenario {
             loss: Loss::UntilConverged,
             tolerates: Vec::new(),
             never: Vec::new(),
+            company: Company::Welcome,
         }
     }
 
@@ -179,6 +191,13 @@ impl Scenario {
     #[must_use]
     pub fn never(mut self, message: &'static str) -> Self {
         self.never.push(message);
+        self
+    }
+
+    /// No other lab runs meanwhile.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.company = Company::None;
         self
     }
 

@@ -2,6 +2,10 @@
 //!
 //! The names do not exist, each is another, as in the floods that authoritative servers know best (random
 //! subdomains). What comes back is thrown away by the kernel: the socket has next to no room, and nobody reads it.
+//!
+//! A flood comes from elsewhere, and asks no processor of the node for leave. Workers that run before all others would
+//! not let a program on their own processor overload them, so this one runs before them where it may, and then in turns:
+//! it sends more than the workers' buffers hold, and rests for as long as that took.
 
 use super::bird::utf8;
 use super::{ANYCAST4, Daemon, Namespace, Workspace};
@@ -11,12 +15,16 @@ const SOURCE: &str = r#"
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define BATCH 64
+/* Batches of a turn: 32,768 queries. */
+#define TURN 512
 /* Header, then 16 letters of "random", then example.com, A, IN. */
 static const char query[] = "\0\0\0\0\0\1\0\0\0\0\0\0\20aaaaaaaaaaaaaaaa\7example\3com\0\0\1\0\1";
 #define LENGTH (sizeof query - 1)
@@ -37,7 +45,18 @@ int main(int count, char **words) {
         parts[i] = (struct iovec) { octets[i], LENGTH };
         messages[i].msg_hdr = (struct msghdr) { .msg_iov = &parts[i], .msg_iovlen = 1 };
     }
+    struct sched_param first = { .sched_priority = 2 };
+    int runs_first = !sched_setscheduler(0, SCHED_FIFO, &first);
+    struct timespec began, now;
+    clock_gettime(CLOCK_MONOTONIC, &began);
     for (unsigned turn = 0;; turn++) {
+        if (runs_first && turn % TURN == 0) {
+            clock_gettime(CLOCK_MONOTONIC, &now);
+            int64_t took = (now.tv_sec - began.tv_sec) * 1000000000ll + now.tv_nsec - began.tv_nsec;
+            struct timespec rest = { took / 1000000000, took % 1000000000 };
+            nanosleep(&rest, 0);
+            clock_gettime(CLOCK_MONOTONIC, &began);
+        }
         for (int i = 0; i < BATCH; i++) {
             state ^= state << 13; state ^= state >> 7; state ^= state << 17;
             for (int letter = 0; letter < 16; letter++)

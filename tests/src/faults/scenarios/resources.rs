@@ -122,6 +122,7 @@ fn load() -> Vec<Scenario> {
             "far more queries than the node can answer, for names that do not exist",
             "an alarm; the node absorbs what it can, and no route moves",
         )
+        .alone()
         .within(Duration::from_secs(4), "the status is fetched once a second")
         .loses(Loss::Any)
         .never("session down")
@@ -134,6 +135,7 @@ fn load() -> Vec<Scenario> {
             "the same: BFD's packets are sent in time, and no session ends",
         )
         .plan(bfd::plan())
+        .alone()
         .within(Duration::from_secs(4), "the status is fetched once a second")
         .loses(Loss::Any)
         .never("session down")
@@ -145,6 +147,7 @@ fn load() -> Vec<Scenario> {
             "eight processes take all the time of the processor that they get",
             "nothing: probes are in time, keepalives and BFD too",
         )
+        .alone()
         .plan(bfd::plan())
         .loses(Loss::Nothing)
         .never("session down")
