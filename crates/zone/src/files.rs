@@ -7,7 +7,7 @@
 //!
 //! Called by the scanner for `$INCLUDE`, by [`crate::load`], and by `pharos zone`.
 
-use std::fs::{File, FileType};
+use std::fs::{File, FileType, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
@@ -21,13 +21,31 @@ const PIECE: usize = 256 << 10;
 /// # Errors
 /// Those of the system, and one that names what else the file is.
 pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let (mut file, metadata) = open_regular(path)?;
+    read_whole(&mut file, metadata.len())
+}
+
+/// A regular file, opened, and what it was then.
+///
+/// # Errors
+/// Those of [`read_regular`].
+pub(crate) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
     must_be_regular(std::fs::metadata(path)?.file_type())?;
     // Should it have become a pipe since, opening it does not wait for a writer.
-    let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
     must_be_regular(metadata.file_type())?;
+    Ok((file, metadata))
+}
+
+/// All that is in an opened file which had so many octets.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn read_whole(file: &mut File, expected: u64) -> io::Result<Vec<u8>> {
+    let expected = usize::try_from(expected).unwrap_or(usize::MAX);
     // One octet more than there should be, so that the end is found without more room.
-    let mut octets = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).saturating_add(1));
+    let mut octets = Vec::with_capacity(expected.saturating_add(1));
     loop {
         let whole = octets.len();
         if whole == octets.capacity() {
@@ -38,8 +56,10 @@ pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
         let read = file.read(&mut octets[whole..]);
         octets.truncate(whole + read.as_ref().map_or(0, |read| *read));
         match read {
-            // Only this is the end: a read that a fault cut short gives what it has, and the next one tells the fault.
             Ok(0) => return Ok(octets),
+            // All that was expected, and more was asked for: this is the end, too. With less than that, a fault may have
+            // cut the read short, and the next one tells it.
+            Ok(read) if read < room && octets.len() == expected => return Ok(octets),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

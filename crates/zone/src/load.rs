@@ -2,6 +2,7 @@
 //! with anything wrong is not compiled.
 
 use std::cell::Cell;
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use crate::diagnostic::{Diagnostic, Severity, add_lines};
 use crate::digest::{DIGEST_OCTETS, Digester};
 use crate::direct::Direct;
 use crate::dnssec::{self, Checks, Findings, Progress, Signed};
-use crate::files::read_regular;
+use crate::files::{open_regular, read_whole};
 use crate::scan::{
     FileId, Flow, Includes, Lost, MAX_KEPT, Place, Record, Report, Scanned, Source, scan_zone,
 };
@@ -43,9 +44,9 @@ pub struct Loaded {
 
 /// Who watches a load.
 pub struct Watch<'a> {
-    /// Is told of the zone file and of each file that it includes, there or not, before it is opened, so that the
-    /// caller can tell later whether any of them changed since.
-    pub about_to_read: &'a mut dyn FnMut(&Path),
+    /// Is told of the zone file and of each file that it includes, and of what each was before it was read, if it was
+    /// there, so that the caller can tell later whether any of them changed since.
+    pub about_to_read: &'a mut dyn FnMut(&Path, Option<&Metadata>),
     /// Is told from time to time how far the verification of signatures has come.
     pub progress: &'a mut dyn FnMut(Progress),
 }
@@ -71,7 +72,7 @@ pub enum LoadError {
 /// # Errors
 /// [`LoadError`]; nothing is kept of a zone with any error in it.
 pub fn load_file(apex: &Name, path: &Path, key: HashKey, checks: &Checks) -> Result<Loaded, LoadError> {
-    load_file_watched(apex, path, key, checks, Watch { about_to_read: &mut |_| {}, progress: &mut |_| {} })
+    load_file_watched(apex, path, key, checks, Watch { about_to_read: &mut |_, _| {}, progress: &mut |_| {} })
 }
 
 /// The same under the eyes of `watch`.
@@ -86,9 +87,17 @@ pub fn load_file_watched(
     watch: Watch<'_>,
 ) -> Result<Loaded, LoadError> {
     let Watch { about_to_read, progress } = watch;
-    about_to_read(path);
-    let octets =
-        read_regular(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
+    let octets = match open_regular(path) {
+        Ok((mut file, metadata)) => {
+            about_to_read(path, Some(&metadata));
+            read_whole(&mut file, metadata.len())
+        }
+        Err(error) => {
+            about_to_read(path, fs::metadata(path).ok().as_ref());
+            Err(error)
+        }
+    };
+    let octets = octets.map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
     let source = Source { path, octets: &octets, includes: Includes::Watched(about_to_read) };
     load(apex, source, key, checks, progress)
 }

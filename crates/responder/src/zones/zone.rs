@@ -1,6 +1,6 @@
 //! The life of one zone: its files as they were last read, the data that answer, what was refused and why.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -111,13 +111,7 @@ pub(super) struct Stamp {
 
 impl Stamp {
     pub(super) fn of(path: &Path) -> Option<Self> {
-        let data = std::fs::metadata(path).ok()?;
-        Some(Self {
-            inode: data.ino(),
-            octets: data.len(),
-            modified: (data.mtime(), data.mtime_nsec()),
-            changed: (data.ctime(), data.ctime_nsec()),
-        })
+        std::fs::metadata(path).ok().as_ref().map(Self::from)
     }
 
     /// Six numbers in one word.
@@ -132,6 +126,17 @@ impl Stamp {
         let mut number = || words.next()?.parse::<i64>().ok();
         let (modified, changed) = ((number()?, number()?), (number()?, number()?));
         words.next().is_none().then_some(Self { inode, octets, modified, changed })
+    }
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(data: &Metadata) -> Self {
+        Self {
+            inode: data.ino(),
+            octets: data.len(),
+            modified: (data.mtime(), data.mtime_nsec()),
+            changed: (data.ctime(), data.ctime_nsec()),
+        }
     }
 }
 
@@ -208,8 +213,10 @@ impl Zone {
         }
         // Stamped before they are read: a change in between is seen by the next reload.
         let mut stamps = Vec::new();
-        let watch =
-            Watch { about_to_read: &mut |file| stamps.push((file.to_owned(), Stamp::of(file))), progress };
+        let stamp = &mut |file: &Path, found: Option<&Metadata>| {
+            stamps.push((file.to_owned(), found.map(Stamp::from)));
+        };
+        let watch = Watch { about_to_read: stamp, progress };
         let outcome = load_file_watched(&name, &place.path, proof.key(), checks, watch);
         self.stamps = stamps.into_boxed_slice();
         let outcome = outcome.map_err(|error| refusal(&error)).and_then(|loaded| {

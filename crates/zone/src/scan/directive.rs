@@ -10,6 +10,7 @@ use super::{FileId, Includes, MAX_FILES, MAX_INCLUDE_DEPTH, Record};
 use crate::diagnostic::quoted;
 use crate::files::{IncludeError, plain, read_regular, resolve_below};
 use crate::rdata::text::unescaped;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -116,7 +117,7 @@ impl<S: FnMut(Record<'_>)> Scanner<'_, '_, S> {
         match &mut self.includes {
             Includes::Refused => return Err(io::Error::other("including files is not allowed here").into()),
             Includes::Reader(_) => return Ok(plain(path)),
-            Includes::Watched(about_to_read) => about_to_read(path),
+            Includes::Watched(about_to_read) => about_to_read(path, fs::metadata(path).ok().as_ref()),
             Includes::Files => {}
         }
         let directory = self.open_files.first().and_then(|file| file.path.parent());

@@ -17,6 +17,7 @@ use crate::diagnostic::Diagnostic;
 use pharos_wire::Rtype;
 use std::cell::Cell;
 use std::fmt;
+use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -39,7 +40,8 @@ pub(crate) fn scan_zone(
     sink: &mut impl FnMut(Record<'_>),
     flow: &Cell<Flow>,
 ) -> Scanned {
-    scanner::Scanner::new(source.includes, origin, sink, flow).run(source.path, source.octets)
+    scanner::Scanner::new(source.includes, origin, source.octets.len(), sink, flow)
+        .run(source.path, source.octets)
 }
 
 /// Whether a scan goes on.
@@ -159,8 +161,8 @@ pub enum Includes<'a> {
     /// Regular files in the directory of [`Source::path`] or below it, links followed.
     Files,
     /// The same; the caller is told of each path (already joined to the directory of the including file) before
-    /// that file is opened, there or not.
-    Watched(&'a mut dyn FnMut(&Path)),
+    /// that file is opened, and of what stood there, if anything did.
+    Watched(&'a mut dyn FnMut(&Path, Option<&Metadata>)),
     /// From the caller, who is given the path as above.
     Reader(&'a mut dyn FnMut(&Path) -> io::Result<Vec<u8>>),
 }

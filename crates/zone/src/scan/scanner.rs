@@ -79,7 +79,14 @@ pub(super) struct Scanner<'s, 'i, S> {
 }
 
 impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
-    pub(super) fn new(includes: Includes<'i>, origin: &[u8], sink: &'s mut S, flow: &'s Cell<Flow>) -> Self {
+    /// Of a text of about so many octets.
+    pub(super) fn new(
+        includes: Includes<'i>,
+        origin: &[u8],
+        octets: usize,
+        sink: &'s mut S,
+        flow: &'s Cell<Flow>,
+    ) -> Self {
         let whole = pharos_wire::name::measure(origin).is_ok_and(|length| length == origin.len());
         let origin = NameBuf::from_wire(origin).filter(|_| whole).unwrap_or_else(NameBuf::root);
         Self {
@@ -103,7 +110,8 @@ impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
             scratch: Scratch::default(),
             sink,
             flow,
-            rdata: Vec::with_capacity(MAX_RDATA),
+            // Few rdata are longer than their text, and small zones are many: to return 64 KiB makes the C library tidy up.
+            rdata: Vec::with_capacity(MAX_RDATA.min(octets)),
         }
     }
 
