@@ -81,7 +81,7 @@ fn run(served: &Served, kinds: &[QueryKind]) {
 fn run_load() {
     let texts = [RECORDS, 2 * RECORDS].map(mixed_zone);
     let served = Served::one(ORIGIN, &texts[0]);
-    let images = served.set().zones().iter().filter_map(|(_, state)| match state {
+    let images = served.set().zones().filter_map(|(_, state)| match state {
         ZoneState::Live(image) => Some(image.octets()),
         _ => None,
     });

@@ -135,7 +135,7 @@ impl Job {
     #[inline]
     fn with_image(&self, zones: &ZoneSet, show: impl FnOnce(&ZoneImage, &HashedName)) {
         if let Some((zone, _)) = self.zone
-            && let Some((_, ZoneState::Live(image))) = zones.zones().get(zone)
+            && let Some(ZoneState::Live(image)) = zones.state(zone)
         {
             show(image, &self.query.qname);
         }
@@ -145,7 +145,7 @@ impl Job {
     #[inline]
     fn foresee(&mut self, zones: &ZoneSet) {
         if let Some((zone, apex_label)) = self.zone
-            && let Some((_, ZoneState::Live(image))) = zones.zones().get(zone)
+            && let Some(ZoneState::Live(image)) = zones.state(zone)
         {
             self.foresight = Some(image.foresee(&self.query.qname, apex_label));
         }
@@ -225,7 +225,7 @@ impl Job {
         rcode: Rcode,
         reply: &mut Reply<'_, '_>,
     ) -> usize {
-        let zone = self.zone.and_then(|(zone, _)| zones.zones().get(zone));
+        let zone = self.zone.and_then(|(zone, _)| Some((zones.apex(zone)?, zones.state(zone)?)));
         reply.add_options(&Extras::of(rcode, zone, context, reply.asked()))
     }
 
@@ -280,7 +280,7 @@ impl Job {
         observer: &mut O,
     ) -> (Rcode, Kind) {
         let found = self.zone.and_then(|(zone, apex_label)| {
-            let (_, state) = zones.zones().get(zone)?;
+            let state = zones.state(zone)?;
             Some(pharos_zonedb::Enclosing { zone, apex_label, state })
         });
         let Some(zone) = found else {

@@ -20,6 +20,7 @@ use std::net::IpAddr;
 use pharos_wire::edns::{
     Asked, COOKIE, COOKIE_OCTETS, EXTENDED_ERROR, Edns, NSID, REPORT_CHANNEL, TCP_KEEPALIVE, ZONEVERSION,
 };
+use pharos_wire::name::{Labels, is_within};
 use pharos_wire::{Name, Rcode, Writer};
 use pharos_zonedb::ZoneState;
 
@@ -82,7 +83,7 @@ impl<'c> Extras<'c> {
     /// What there is to say with this code, if that zone encloses the name asked for.
     pub(crate) fn of(
         rcode: Rcode,
-        zone: Option<&(Name, ZoneState)>,
+        zone: Option<(&[u8], &ZoneState)>,
         context: &'c Context,
         asked: Asked,
     ) -> Self {
@@ -102,12 +103,12 @@ impl<'c> Extras<'c> {
             // RFC 9660 §3.2: of the zone that encloses the qname, also with referrals, denials and errors.
             ZoneState::Live(image) if asked.has(Asked::ZONEVERSION) => {
                 let [s0, s1, s2, s3] = image.serial().to_be_bytes();
-                Some([apex.labels().count() as u8, SOA_SERIAL, s0, s1, s2, s3])
+                Some([Labels::new(apex).count() as u8, SOA_SERIAL, s0, s1, s2, s3])
             }
             _ => None,
         };
         // RFC 9567 §8.1: whom errors are told must not depend on the zone that has them.
-        let agent = context.report_agent().filter(|agent| !agent.is_within(apex));
+        let agent = context.report_agent().filter(|agent| !is_within(agent.as_wire(), apex));
         Self { error, version, agent }
     }
 }

@@ -192,6 +192,7 @@ fn load_zones(files: Vec<ZoneFile>, checks: &Checks) -> (ZoneSet, Vec<Origin>) {
         zones.push((name, state));
         origins.push(Origin { path: file.path, refusal });
     }
+    let zones: Vec<_> = zones.iter().map(|(name, state)| (name.as_wire(), ZoneState::clone(state))).collect();
     (ZoneSet::new(KEY, zones), origins)
 }
 

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use pharos_netio::memory::{expect_huge_pages, use_huge_pages};
+use pharos_wire::name::Text;
 use pharos_zonedb::{ZoneSet, ZoneState};
 
 /// Zones of fewer octets lie in the second-level cache anyway.
@@ -28,7 +29,7 @@ pub(crate) fn make_huge(zones: &ZoneSet) {
         let ZoneState::Live(image) = state else { continue };
         for place in image.places().into_iter().filter(|place| place.len() >= LARGE) {
             if let Err(error) = use_huge_pages(place) {
-                tracing::debug!(zone = %name, %error, "not all of a large zone is on huge pages");
+                tracing::debug!(zone = %Text(name), %error, "not all of a large zone is on huge pages");
             }
         }
     }

@@ -86,7 +86,7 @@ impl ZoneKeeper {
         });
         let key = images.as_ref().map_or_else(|| HashKey::new(random_words()), Images::key);
         let published =
-            Published::new(Arc::new(Served { zones: ZoneSet::new(key, Vec::new()), slots: Box::default() }));
+            Published::new(Arc::new(Served { zones: ZoneSet::new(key, []), slots: Box::default() }));
         let (zones, misnamed, unwritten) = (BTreeMap::new(), Vec::new(), Vec::new());
         let mut keeper = Self { source, key, zones, misnamed, published, images, unwritten };
         let report = keeper.reload(bench)?;
@@ -163,7 +163,9 @@ impl ZoneKeeper {
                 &mut |far| log.signatures(&name, far),
                 &mut report,
             );
-            candidates.extend(candidate.map(|candidate| (key, candidate)));
+            if let Some(candidate) = candidate {
+                candidates.push((key, candidate));
+            }
             log.zone_done();
         }
         self.admit(candidates, bench, &mut report);
@@ -186,7 +188,10 @@ impl ZoneKeeper {
     fn admit(&mut self, mut candidates: Vec<(Vec<u8>, Candidate)>, bench: &Bench, report: &mut ReloadReport) {
         let some = !candidates.is_empty();
         // Parents first, so that each child is judged beside the parent that it will have.
-        candidates.sort_by_key(|(_, candidate)| candidate.image.apex().labels().count());
+        candidates.sort_unstable_by(|(name, one), (other_name, other)| {
+            let depth = |candidate: &Candidate| candidate.image.apex().labels().count();
+            depth(one).cmp(&depth(other)).then_with(|| name.cmp(other_name))
+        });
         for (name, mut candidate) in candidates {
             let parent = self.parent(&name).cloned();
             let Some(zone) = self.zones.get_mut(&name) else { continue };
@@ -194,7 +199,7 @@ impl ZoneKeeper {
                 Ok(()) => {
                     if self.images.is_some() {
                         self.unwritten
-                            .extend(candidate.note.take().map(|note| (zone.name().to_name(), note)));
+                            .extend(candidate.note.take().map(|note| (zone.name().to_name(), *note)));
                     }
                     zone.accept(candidate, report);
                 }
@@ -241,7 +246,7 @@ impl ZoneKeeper {
             Some(live) => ZoneState::Live(live.image.clone()),
             None => ZoneState::NotLoaded,
         };
-        let zones = self.zones.values().map(|zone| (zone.name().to_name(), state(zone))).collect();
+        let zones: Vec<_> = self.zones.values().map(|zone| (zone.name().as_wire(), state(zone))).collect();
         Served {
             zones: ZoneSet::new(self.key, zones).with_digest(self.digest()),
             slots: self.zones.values().map(|zone| zone.slot).collect(),

@@ -52,7 +52,7 @@ impl Served {
     /// No zones, and the responder's default settings.
     pub fn new() -> Self {
         Self {
-            set: ZoneSet::new(KEY, Vec::new()),
+            set: ZoneSet::new(KEY, []),
             udp_payload: 1232,
             any: AnyPolicy::default(),
             identity: IDENTITY,
@@ -117,11 +117,11 @@ impl Served {
             });
             read.unwrap_or_else(|error| panic!("{}: {error}", image.apex()))
         };
-        let zones = self.set.zones().iter().map(|(name, state)| match state {
-            ZoneState::Live(image) => (*name, ZoneState::Live(again(image).into())),
-            ZoneState::NotLoaded => (*name, ZoneState::NotLoaded),
+        let zones = self.set.zones().map(|(name, state)| match state {
+            ZoneState::Live(image) => (name, ZoneState::Live(again(image).into())),
+            ZoneState::NotLoaded => (name, ZoneState::NotLoaded),
         });
-        ZoneSet::new(KEY, zones.collect())
+        ZoneSet::new(KEY, zones)
     }
 
     /// The same server with other zones.
@@ -240,8 +240,8 @@ impl Served {
     }
 
     fn with(self, name: Name, state: ZoneState) -> Self {
-        let mut zones = self.set.zones().to_vec();
-        zones.push((name, state));
+        let zones = self.set.zones().map(|(name, state)| (name, state.clone()));
+        let zones: Vec<_> = zones.chain([(name.as_wire(), state)]).collect();
         Self { set: ZoneSet::new(KEY, zones), ..self }
     }
 }

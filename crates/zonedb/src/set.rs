@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pharos_wire::Name;
 use pharos_wire::hash::{HashKey, HashedName};
+use pharos_wire::name::Labels;
 
 use crate::image::ZoneImage;
 
@@ -23,12 +24,23 @@ pub enum ZoneState {
 #[derive(Debug)]
 pub struct ZoneSet {
     key: HashKey,
-    zones: Vec<(Name, ZoneState)>,
+    zones: Vec<Zone>,
+    /// The apexes in wire form and lower case, one behind the other: there may be a hundred thousand, and a look-up reads
+    /// one of them.
+    names: Vec<u8>,
     /// Open addressing: 32 bits of the apex' hash, and the zone's index plus one.
     slots: Box<[(u32, u32)]>,
     /// Bit N is set when some apex has N labels.
     depths: u128,
     digest: Option<[u8; 32]>,
+}
+
+#[derive(Debug)]
+struct Zone {
+    state: ZoneState,
+    /// Where its apex begins among all names, and how long it is.
+    name: u32,
+    octets: u8,
 }
 
 /// Where a name belongs.
@@ -43,25 +55,36 @@ pub struct Enclosing<'a> {
 }
 
 impl ZoneSet {
-    /// A set of the given zones, whose images must have been built with `key`. Of two zones with one name the
-    /// first is found.
-    pub fn new(key: HashKey, mut zones: Vec<(Name, ZoneState)>) -> Self {
-        for (apex, _) in &mut zones {
-            *apex = apex.to_folded();
-        }
-        let room = (zones.len() * 2).next_power_of_two();
-        let mut slots = vec![(0u32, 0u32); room].into_boxed_slice();
-        let mut depths = 0u128;
-        for (index, (apex, _)) in zones.iter().enumerate() {
-            depths |= 1 << apex.labels().count();
-            let hash = key.name(apex.as_wire()).unwrap_or_default();
-            let mut at = hash as usize & (room - 1);
-            while slots[at].1 != 0 {
-                at = (at + 1) & (room - 1);
+    /// A set of the given zones by their apexes in wire form, whose images must have been built with `key`. Of two zones
+    /// with one name the first is found.
+    pub fn new<'a>(
+        key: HashKey,
+        zones: impl IntoIterator<Item = (&'a [u8], ZoneState), IntoIter: ExactSizeIterator>,
+    ) -> Self {
+        let zones = zones.into_iter();
+        let mut set = Self {
+            key,
+            zones: Vec::with_capacity(zones.len()),
+            names: Vec::new(),
+            slots: vec![(0u32, 0u32); (zones.len() * 2).next_power_of_two()].into_boxed_slice(),
+            depths: 0,
+            digest: None,
+        };
+        for (apex, state) in zones {
+            let name = set.names.len() as u32;
+            set.names.extend(apex.iter().map(u8::to_ascii_lowercase));
+            set.zones.push(Zone { state, name, octets: apex.len() as u8 });
+            set.depths |= 1 << Labels::new(apex).count();
+            let hash = key.name(apex).unwrap_or_default();
+            let mask = set.slots.len() - 1;
+            let mut at = hash as usize & mask;
+            while set.slots[at].1 != 0 {
+                at = (at + 1) & mask;
             }
-            slots[at] = ((hash >> 32) as u32, index as u32 + 1);
+            set.slots[at] = ((hash >> 32) as u32, set.zones.len() as u32);
         }
-        Self { key, zones, slots, depths, digest: None }
+        set.names.shrink_to_fit();
+        set
     }
 
     /// The same set, of whose data somebody made this digest.
@@ -81,9 +104,27 @@ impl ZoneSet {
         self.key
     }
 
-    /// Every configured zone, its name in lower case, with its state, in the order of configuration.
-    pub fn zones(&self) -> &[(Name, ZoneState)] {
-        &self.zones
+    /// Every configured zone, its apex in wire form and lower case, with its state, in the order of configuration.
+    pub fn zones(&self) -> impl ExactSizeIterator<Item = (&[u8], &ZoneState)> {
+        self.zones.iter().map(|zone| (self.apex_of(zone), &zone.state))
+    }
+
+    /// The apex of the zone with this index, in wire form and lower case.
+    #[inline]
+    pub fn apex(&self, zone: usize) -> Option<&[u8]> {
+        Some(self.apex_of(self.zones.get(zone)?))
+    }
+
+    /// The state of the zone with this index.
+    #[inline]
+    pub fn state(&self, zone: usize) -> Option<&ZoneState> {
+        Some(&self.zones.get(zone)?.state)
+    }
+
+    #[inline]
+    fn apex_of(&self, zone: &Zone) -> &[u8] {
+        let begin = zone.name as usize;
+        self.names.get(begin..begin + usize::from(zone.octets)).unwrap_or_default()
     }
 
     /// The zone with the longest apex that is a suffix of `name`, looking only at suffixes from label `from`
@@ -96,7 +137,7 @@ impl ZoneSet {
                 continue;
             }
             if let Some(zone) = self.find(name.suffix_hash(apex_label), name.suffix(apex_label)) {
-                return Some(Enclosing { zone, apex_label, state: &self.zones.get(zone)?.1 });
+                return Some(Enclosing { zone, apex_label, state: self.state(zone)? });
             }
         }
         None
@@ -119,8 +160,8 @@ impl ZoneSet {
     #[inline]
     pub fn warm_zone(&self, name: &HashedName) {
         let index = self.first_slot(name).and_then(|&(_, index)| (index as usize).checked_sub(1));
-        if let Some((apex, state)) = index.and_then(|index| self.zones.get(index)) {
-            core::hint::black_box((apex.as_wire().last(), matches!(state, ZoneState::NotLoaded)));
+        if let Some(zone) = index.and_then(|index| self.zones.get(index)) {
+            core::hint::black_box((self.apex_of(zone).last(), matches!(zone.state, ZoneState::NotLoaded)));
         }
     }
 
@@ -137,7 +178,7 @@ impl ZoneSet {
     pub fn zone(&self, apex: &Name) -> Option<&ZoneState> {
         let apex = apex.to_folded();
         let hash = self.key.name(apex.as_wire()).ok()?;
-        self.zones.get(self.find(hash, apex.as_wire())?).map(|(_, state)| state)
+        self.state(self.find(hash, apex.as_wire())?)
     }
 
     /// The zone whose name, in lower case, is `apex`.
@@ -148,7 +189,7 @@ impl ZoneSet {
         for _ in 0..self.slots.len() {
             let &(tag, index) = self.slots.get(at)?;
             let zone = (index as usize).checked_sub(1)?;
-            if tag == (hash >> 32) as u32 && self.zones.get(zone)?.0.as_wire() == apex {
+            if tag == (hash >> 32) as u32 && self.apex(zone)? == apex {
                 return Some(zone);
             }
             at = (at + 1) & mask;
@@ -164,8 +205,8 @@ mod tests {
     const KEY: HashKey = HashKey::new([3, 5]);
 
     fn set(names: &[&str]) -> ZoneSet {
-        let zones = names.iter().map(|name| (Name::from_text(name).unwrap(), ZoneState::NotLoaded)).collect();
-        ZoneSet::new(KEY, zones)
+        let names: Vec<Name> = names.iter().map(|name| Name::from_text(name).unwrap()).collect();
+        ZoneSet::new(KEY, names.iter().map(|name| (name.as_wire(), ZoneState::NotLoaded)))
     }
 
     fn enclosing(set: &ZoneSet, name: &str, from: usize) -> Option<(usize, usize)> {

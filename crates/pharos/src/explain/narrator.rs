@@ -67,8 +67,8 @@ impl<'a> Narrator<'a> {
         let apex = Text(name.suffix(apex_label)).to_string();
         let file = self.origins.get(zone).map(|origin| origin.path.display().to_string());
         let file = file.unwrap_or_default();
-        let what = match self.set.zones().get(zone) {
-            Some((_, ZoneState::Live(image))) => {
+        let what = match self.set.state(zone) {
+            Some(ZoneState::Live(image)) => {
                 let (serial, denials) = (image.serial(), denials(image));
                 format!(
                     "{apex} is the longest apex that encloses {} (RFC 1034 §4.3.2 step 2): {file}, serial {serial}, {denials}",

@@ -49,11 +49,11 @@ pub(super) fn admit(
     let Some(live) = live else { return Ok(()) };
     let serial = live.image.serial();
     if let (Belief::Trusted, Some(clock)) = (bench.belief, bench.checks.clock) {
-        let new = Standing::of(candidate.signed.as_ref(), clock);
+        let new = Standing::of(candidate.signed.as_deref(), clock);
         if new > Standing::of(live.signed.as_deref(), clock) {
             let mut said = candidate.by_clock.clone();
             if said.is_empty() {
-                said = findings(candidate.signed.as_ref(), clock);
+                said = findings(candidate.signed.as_deref(), clock);
             }
             return Err(format!(
                 "by the clock the new signatures stand worse than those of serial {serial}, which answers:\n{}\n \
@@ -106,7 +106,7 @@ impl Proof {
 
     /// Lets the new image answer for its own apex before anybody else asks it.
     pub(super) fn of(&mut self, name: &Name, image: &Arc<ZoneImage>) -> Result<(), String> {
-        let zones = ZoneSet::new(self.key, vec![(*name, ZoneState::Live(image.clone()))]);
+        let zones = ZoneSet::new(self.key, [(name.as_wire(), ZoneState::Live(image.clone()))]);
         let context = Context::new(Transport::Tcp, 1232, "", AnyPolicy::Minimal);
         let Self { job, query, reply: out, .. } = self;
         for rtype in [Rtype::SOA, Rtype::NS] {

@@ -67,17 +67,18 @@ enum Origin {
     Image,
 }
 
-/// Data whose content is good, and which may come into force if nothing else forbids it.
+/// Data whose content is good, and which may come into force if nothing else forbids it. Boxed what few zones have: at a start
+/// there is one for each zone at once.
 pub(super) struct Candidate {
     pub(super) image: Arc<ZoneImage>,
     digest: [u8; DIGEST_OCTETS],
-    pub(super) signed: Option<SignedStatus>,
+    pub(super) signed: Option<Box<SignedStatus>>,
     /// What the clock says of signatures, worst first, with places in the file.
     pub(super) by_clock: Vec<String>,
     warnings: u64,
     took: Duration,
     /// What to note beside an image of them; none where they come from one.
-    pub(super) note: Option<Note>,
+    pub(super) note: Option<Box<Note>>,
     origin: Origin,
 }
 
@@ -222,11 +223,12 @@ impl Zone {
         let outcome = outcome.map_err(|error| refusal(&error)).and_then(|loaded| {
             let by_clock = by_clock(&loaded);
             let Loaded { image, report, digest, signed, .. } = loaded;
-            let (image, signed) = (Arc::new(image), signed.as_ref().map(SignedStatus::from));
+            let (image, signed) = (Arc::new(image), signed.as_ref().map(|signed| Box::new(signed.into())));
             proof.of(&name, &image).map_err(|reason| (reason, Cause::Content))?;
             let (warnings, took) = (report.warnings_total, begun.elapsed());
-            let note =
-                are_kept.then(|| Note::new(self.stamps.to_vec(), digest, checks, warnings, signed.clone()));
+            let note = are_kept.then(|| {
+                Box::new(Note::new(self.stamps.to_vec(), digest, checks, warnings, signed.as_deref()))
+            });
             Ok(Candidate { image, digest, signed, by_clock, warnings, took, note, origin: Origin::Text })
         });
         match outcome {
@@ -246,7 +248,7 @@ impl Zone {
 
     fn go_live(&mut self, data: Candidate) {
         let Candidate { image, digest, signed, warnings, took, origin, .. } = data;
-        let (signed, loaded) = (signed.map(Box::new), SystemTime::now());
+        let loaded = SystemTime::now();
         self.live = Some(Arc::new(Live { image, digest, signed, warnings, loaded, took, origin }));
     }
 
@@ -310,7 +312,7 @@ fn of_image(
     }
     // What the clock says changes from start to start.
     let by_clock = checks.clock.map(|clock| findings(signed.as_ref(), clock)).unwrap_or_default();
-    let (took, note, origin) = (begun.elapsed(), None, Origin::Image);
+    let (took, note, origin, signed) = (begun.elapsed(), None, Origin::Image, signed.map(Box::new));
     Some(Candidate { image, digest, signed, by_clock, warnings, took, note, origin })
 }
 

@@ -34,10 +34,11 @@ impl Note {
         digest: [u8; DIGEST_OCTETS],
         checks: &Checks,
         warnings: u64,
-        signed: Option<SignedStatus>,
+        signed: Option<&SignedStatus>,
     ) -> Self {
         let (verify, broken) = (checks.signatures, checks.broken);
-        Self { program: PROGRAM.to_owned(), files, digest, verify, broken, warnings, signed }
+        let (program, signed) = (PROGRAM.to_owned(), signed.cloned());
+        Self { program, files, digest, verify, broken, warnings, signed }
     }
 
     /// Whether the files are those of the zone file at `path`, and are as they were.
@@ -163,7 +164,7 @@ mod tests {
         };
         let here = Path::new("/");
         let files = vec![(here.to_owned(), Stamp::of(here)), ("/no such file".into(), None)];
-        Note::new(files, [7; DIGEST_OCTETS], &Checks::STRICT, 9, Some(signed))
+        Note::new(files, [7; DIGEST_OCTETS], &Checks::STRICT, 9, Some(&signed))
     }
 
     #[test]
