@@ -4,7 +4,8 @@ use super::data::Set;
 use super::load::{Dnssec, Transport};
 use super::servers::Server;
 use super::servers::Server::{
-    Bind, Echo, Gdnsd, Knot, KnotXdp, Nsd, Pharos, PharosImage, PharosXdp, XdpEcho,
+    Bind, Echo, EchoFirst, Gdnsd, Knot, KnotXdp, Nsd, Pharos, PharosImage, PharosOrdinary, PharosXdp,
+    XdpEcho, XdpEchoFirst,
 };
 
 /// A load that goes round the servers.
@@ -39,11 +40,11 @@ pub(super) enum Tool {
 
 const UDP: Tool = Tool::Dnsperf(Transport::Udp, Dnssec::Plain);
 const UDP_DO: Tool = Tool::Dnsperf(Transport::Udp, Dnssec::Ok);
-const SOCKETS: &[Server] = &[Pharos, Gdnsd, Nsd, Knot, Bind];
-const SOCKETS_AND_FLOOR: &[Server] = &[Pharos, Gdnsd, Nsd, Knot, Bind, Echo];
+const SOCKETS: &[Server] = &[Pharos, PharosOrdinary, Gdnsd, Nsd, Knot, Bind];
+const SOCKETS_AND_FLOOR: &[Server] = &[Pharos, PharosOrdinary, Gdnsd, Nsd, Knot, Bind, Echo, EchoFirst];
 const XDP: &[Server] = &[PharosXdp, KnotXdp];
-const XDP_AND_FLOOR: &[Server] = &[PharosXdp, KnotXdp, XdpEcho];
-const FLOOD: &[Server] = &[Pharos, PharosXdp, Nsd, Knot, KnotXdp, XdpEcho];
+const XDP_AND_FLOOR: &[Server] = &[PharosXdp, KnotXdp, XdpEcho, XdpEchoFirst];
+const FLOOD: &[Server] = &[Pharos, PharosXdp, Nsd, Knot, KnotXdp, XdpEcho, XdpEchoFirst];
 const SIGNED: &[Server] = &[Pharos, PharosXdp, Nsd, Knot, KnotXdp, Bind];
 const TCP: &[Server] = &[Pharos, Gdnsd, Nsd, Knot, KnotXdp, Bind];
 /// A connection per query.

@@ -9,8 +9,32 @@ use super::results::LatencyFigures;
 use super::room::{Cores, Room, succeed};
 use super::servers::example;
 
-/// Asks at a rate for a while.
-pub(super) fn run(
+/// A client that sent one query of a hundred later than this tells of itself.
+const LATE_US: f64 = 1e3;
+/// So often it may try.
+const ATTEMPTS: u32 = 4;
+
+/// Asks at a rate for a while; again, if the client itself was late. Of attempts that all were, the one that was least.
+pub(super) fn on_time(
+    rate: u32,
+    file: &Path,
+    room: &Room,
+    place: (Cores, Duration),
+) -> Result<LatencyFigures, BenchError> {
+    let mut best = run(rate, file, room, place)?;
+    for _ in 1..ATTEMPTS {
+        if best.client_late_p99_us <= LATE_US {
+            break;
+        }
+        let again = run(rate, file, room, place)?;
+        if again.client_late_p99_us < best.client_late_p99_us {
+            best = again;
+        }
+    }
+    Ok(best)
+}
+
+fn run(
     rate: u32,
     file: &Path,
     room: &Room,

@@ -56,7 +56,10 @@ const PICTURES: &[Picture] = &[
         file: "workers",
         title: "More workers",
         across: "workers",
-        panels: &[("memory", "memory (PSS) with a small zone, MiB", Axes::Even)],
+        panels: &[
+            ("memory", "memory (PSS) with a small zone, MiB", Axes::Even),
+            ("query", "queries a second in process, a zone of 500,000 names, million", Axes::Even),
+        ],
     },
     Picture {
         file: "connections",

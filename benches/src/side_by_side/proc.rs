@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 use std::fs;
 use std::ops::Sub;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// The kernel counts `/proc/*/stat` in hundredths of a second for user space on every architecture (USER_HZ).
 const TICK: Duration = Duration::from_millis(10);
@@ -89,9 +90,7 @@ pub(super) fn cpu(processes: &[u32]) -> CpuTime {
     let mut sum = CpuTime::default();
     for process in processes {
         for task in fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
-            let counted = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            let nanoseconds = counted.split_whitespace().next().and_then(|word| word.parse().ok());
-            sum.precise += Duration::from_nanos(nanoseconds.unwrap_or_default());
+            sum.precise += run_time(&task.path());
         }
         let stat = stat(*process);
         let ticks =
@@ -118,15 +117,68 @@ pub(super) fn memory(processes: &[u32]) -> Memory {
     sum
 }
 
-/// How long a core has been at work so far, whoever's work it was.
-pub(super) fn busy(core: u16) -> Duration {
+/// What every thread has used so far, and whether it ran last on a core; and what the host took of that core.
+#[derive(Debug)]
+pub(super) struct Everybody {
+    at: Instant,
+    /// By process and thread.
+    used: HashMap<(u32, u32), (RanLast, Duration)>,
+    stolen: Duration,
+}
+
+/// Where a thread ran last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum RanLast {
+    Here,
+    Elsewhere,
+}
+
+/// Looks at all threads, by the scheduler's count: that by ticks is wrong by several percent for threads that sleep and
+/// wake in step with them.
+pub(super) fn everybody(core: u16) -> Everybody {
+    let mut used = HashMap::new();
+    for process in all() {
+        for task in fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
+            let Some(thread) = task.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            // The core is the 37th of these fields.
+            let ran_on = stat_of(&task.path()).get(36).and_then(|field| field.parse::<u16>().ok());
+            let ran_last = if ran_on == Some(core) { RanLast::Here } else { RanLast::Elsewhere };
+            used.insert((process, thread), (ran_last, run_time(&task.path())));
+        }
+    }
+    Everybody { at: Instant::now(), used, stolen: stolen(core) }
+}
+
+impl Everybody {
+    /// What the core gave to others than `measured` since `earlier`, or did not have, and how long ago that was. Of a thread
+    /// that ran elsewhere, too, all counts: rather more than less.
+    pub(super) fn others_since(&self, earlier: &Self, measured: &[u32]) -> (Duration, Duration) {
+        let here = self.used.iter().filter(|((process, _), (ran_last, _))| {
+            *ran_last == RanLast::Here && !measured.contains(process)
+        });
+        let used: Duration = here
+            .map(|(thread, (_, used))| {
+                used.saturating_sub(earlier.used.get(thread).map(|(_, before)| *before).unwrap_or_default())
+            })
+            .sum();
+        (used + self.stolen.saturating_sub(earlier.stolen), self.at - earlier.at)
+    }
+}
+
+/// Time that the host has given to others.
+fn stolen(core: u16) -> Duration {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let line = stat.lines().find_map(|line| line.strip_prefix(&format!("cpu{core} ")));
     // user, nice, system, idle, iowait, irq, softirq, steal
-    let ticks: Vec<u64> =
-        line.unwrap_or_default().split_whitespace().take(8).filter_map(|word| word.parse().ok()).collect();
-    let idle: u64 = ticks.iter().skip(3).take(2).sum();
-    Duration::from_millis(10 * (ticks.iter().sum::<u64>() - idle))
+    let ticks = line.unwrap_or_default().split_whitespace().nth(7).and_then(|word| word.parse().ok());
+    TICK * ticks.unwrap_or_default()
+}
+
+/// How long a thread has run.
+fn run_time(task: &Path) -> Duration {
+    let counted = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+    let nanoseconds = counted.split_whitespace().next().and_then(|word| word.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or_default())
 }
 
 fn all() -> impl Iterator<Item = u32> {
@@ -136,7 +188,12 @@ fn all() -> impl Iterator<Item = u32> {
 
 /// The fields of `/proc/PID/stat` behind the name, which may hold blanks and parentheses: state, parent, ...
 fn stat(process: u32) -> Vec<String> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat_of(Path::new(&format!("/proc/{process}")))
+}
+
+/// The same of a process or thread by its directory.
+fn stat_of(task: &Path) -> Vec<String> {
+    let stat = fs::read_to_string(task.join("stat")).unwrap_or_default();
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
     fields.split_whitespace().map(str::to_owned).collect()
 }

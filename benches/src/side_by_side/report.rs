@@ -12,7 +12,8 @@ use super::error::{BenchError, cannot};
 use super::figures::{Figures, Spread};
 use super::results::{self, LatencyFigures, LoadFigures, ReloadFigures, StartFigures};
 use super::servers::Server::{
-    self, Bind, Echo, Gdnsd, Knot, KnotXdp, Nsd, Pharos, PharosImage, PharosXdp, XdpEcho,
+    self, Bind, Echo, EchoFirst, Gdnsd, Knot, KnotXdp, Nsd, Pharos, PharosImage, PharosOrdinary, PharosXdp,
+    XdpEcho, XdpEchoFirst,
 };
 use super::targets::{Bound, Target, targets};
 
@@ -109,9 +110,15 @@ fn loads() -> impl Iterator<Item = &'static Case> {
 }
 
 fn sockets(figures: &Figures) -> String {
-    let columns = [&[Pharos][..], &PEERS, &[Echo]].concat();
-    let mut table =
-        Table::of("CPU ns per answer", &columns, &["ours / best peer", "ours / echo", "other load, %"]);
+    let columns = [&[Pharos, PharosOrdinary][..], &PEERS, &[Echo, EchoFirst]].concat();
+    let last = [
+        "ours / best peer",
+        "ordinary / best peer",
+        "ours / echo, first",
+        "ordinary / echo",
+        "other load, %",
+    ];
+    let mut table = Table::of("CPU ns per answer", &columns, &last);
     for case in loads().filter(|case| case.servers.contains(&Pharos)) {
         let cpu = |server: &Server| figures.load(case.name, *server, LoadFigures::cpu_ns);
         if columns.iter().filter_map(cpu).count() == 0 {
@@ -121,7 +128,9 @@ fn sockets(figures: &Figures) -> String {
         let mut cells = vec![case.title.to_owned()];
         cells.extend(columns.iter().map(|server| spread(cpu(server), 0)));
         cells.push(ratio(cpu(&Pharos), best));
-        cells.push(ratio(cpu(&Pharos), cpu(&Echo)));
+        cells.push(ratio(cpu(&PharosOrdinary), best));
+        cells.push(ratio(cpu(&Pharos), cpu(&EchoFirst)));
+        cells.push(ratio(cpu(&PharosOrdinary), cpu(&Echo)));
         cells.push(other_load(figures, case, &columns));
         table.row(&cells);
     }
@@ -129,8 +138,8 @@ fn sockets(figures: &Figures) -> String {
 }
 
 fn xdp(figures: &Figures) -> String {
-    let columns = [PharosXdp, KnotXdp, XdpEcho];
-    let last = ["ours / Knot XDP", "ours / echo", "other load, %"];
+    let columns = [PharosXdp, KnotXdp, XdpEcho, XdpEchoFirst];
+    let last = ["ours / Knot XDP", "ours / echo, first", "other load, %"];
     let mut table = Table::of("CPU ns per answer", &columns, &last);
     for case in loads().filter(|case| case.servers.contains(&KnotXdp)) {
         let cpu = |server: &Server| figures.quiet_load(case.name, *server, LoadFigures::cpu_ns);
@@ -140,7 +149,7 @@ fn xdp(figures: &Figures) -> String {
         let mut cells = vec![case.title.to_owned()];
         cells.extend(columns.iter().map(|server| spread(cpu(server), 0)));
         cells.push(ratio(cpu(&PharosXdp), cpu(&KnotXdp)));
-        cells.push(ratio(cpu(&PharosXdp), cpu(&XdpEcho)));
+        cells.push(ratio(cpu(&PharosXdp), cpu(&XdpEchoFirst)));
         cells.push(other_load(figures, case, &columns));
         table.row(&cells);
     }
@@ -149,15 +158,17 @@ fn xdp(figures: &Figures) -> String {
 
 fn flood(figures: &Figures) -> String {
     let Some(case) = CASES.iter().find(|case| case.name == "xdp-flood") else { return String::new() };
-    let mut table = Table::new(&["Server", "answers/s", "lost, %", "beside Knot XDP"]);
+    let Tool::Kxdpgun(wanted) = case.tool else { return String::new() };
+    let mut table =
+        Table::new(&["Server", "sent/s", "answers/s", "of what was wanted, %", "beside Knot XDP"]);
     let rate = |server| figures.quiet_load(case.name, server, |load| load.per_second);
     for server in case.servers {
-        let lost = figures.quiet_load(case.name, *server, |load| {
-            100.0 * (1.0 - load.answered.answered as f64 / load.answered.asked.max(1) as f64)
-        });
+        let sent = figures.quiet_load(case.name, *server, LoadFigures::sent_per_second);
+        let part = figures.quiet_load(case.name, *server, |load| 100.0 * load.per_second / f64::from(wanted));
         if rate(*server).is_some() {
             let beside = ratio(rate(*server), rate(KnotXdp));
-            table.row(&[server.title().into(), spread(rate(*server), 0), spread(lost, 1), beside]);
+            let (sent, rate) = (spread(sent, 0), spread(rate(*server), 0));
+            table.row(&[server.title().into(), sent, rate, spread(part, 1), beside]);
         }
     }
     table.text
@@ -209,7 +220,7 @@ fn starts(figures: &Figures) -> String {
 }
 
 fn reload(figures: &Figures) -> String {
-    let columns = [&[Pharos][..], &PEERS].concat();
+    let columns = [&[Pharos, PharosImage][..], &PEERS].concat();
     let mut table =
         Table::of("reload of 1M records, one in a hundred changed", &columns, &["ours / best peer"]);
     type Of = fn(&ReloadFigures) -> f64;
@@ -256,9 +267,7 @@ fn sixteen(figures: &Figures) -> String {
     const CORES: f64 = 16.0;
     /// Answers of 76 octets (A, with EDNS), with 42 octets of headers, and 24 of Ethernet between and around frames.
     const LINK: f64 = 100e9 / 8.0 / (76.0 + 42.0 + 24.0);
-    let cpu =
-        |case, server| figures.quiet_load(case, server, LoadFigures::cpu_ns).map(|spread| spread.median);
-    let own = || Some(cpu("xdp-small", PharosXdp)? - cpu("xdp-small", XdpEcho)?);
+    let cpu = |case, server| figures.load(case, server, LoadFigures::cpu_ns).map(|spread| spread.median);
     let lines = [
         ("sockets, small zone", cpu("udp-small", Pharos)),
         ("sockets, 1M records, 1 in 10 NXDOMAIN", cpu("udp-big-mix", Pharos)),
@@ -266,7 +275,6 @@ fn sixteen(figures: &Figures) -> String {
         ("sockets, NSEC3, all NXDOMAIN", cpu("nsec3-none", Pharos)),
         ("AF_XDP in copy mode, small zone", cpu("xdp-small", PharosXdp)),
         ("AF_XDP in copy mode, NSEC3, all NXDOMAIN", cpu("nsec3-none", PharosXdp)),
-        ("AF_XDP, small zone, without what the echo costs", own()),
     ];
     let mut table =
         Table::new(&["Path", "ns per answer on a core here", "16 cores, answers/s", "of 100 Gbit/s, %"]);

@@ -105,6 +105,11 @@ pub(super) struct LoadFigures {
 }
 
 impl LoadFigures {
+    /// Queries that the tool sent a second, by its own count: fewer than wanted where its device holds it up.
+    pub(super) fn sent_per_second(&self) -> f64 {
+        self.answered.asked as f64 * self.per_second / self.answered.answered.max(1) as f64
+    }
+
     /// The figure that is compared: all that an answer costs the server's core.
     pub(super) fn cpu_ns(&self) -> f64 {
         self.process_ns + self.receive_ns

@@ -133,10 +133,7 @@ impl Plan {
         }
         if reloads {
             for round in 0..self.rounds {
-                let reloading = |running: &&mut Running| {
-                    starting.contains(&running.server) && running.server != Server::PharosImage
-                };
-                for running in up.iter_mut().filter(reloading) {
+                for running in up.iter_mut().filter(|running| starting.contains(&running.server)) {
                     reload(running, &data, round, results)?;
                 }
             }
@@ -159,7 +156,7 @@ impl Plan {
         }
         if let Tool::Latency(rate) = case.tool {
             let file = data.queries(case.queries);
-            let figures = latency::run(rate, &file, &running.room, (self.cores, self.time))?;
+            let figures = latency::on_time(rate, &file, &running.room, (self.cores, self.time))?;
             running.settle();
             println!(
                 "{round} {:16} {name:11} p50 {:.0}, p99 {:.0}, p99.9 {:.0}, max {:.0} us; lost {}, client late {:.0} us",
@@ -181,7 +178,7 @@ impl Plan {
         let processes = running.processes();
         let read = || {
             let (process, receive) = (proc::cpu(&processes), proc::cpu(&running.room.receivers));
-            (Instant::now(), proc::busy(self.cores.server), process, receive)
+            (proc::everybody(self.cores.server), process, receive)
         };
         let before = read();
         let (cores, time) = (self.cores, self.time);
@@ -194,18 +191,19 @@ impl Plan {
         };
         let after = read();
         running.settle();
-        let (process, receive) = (after.2 - before.2, (after.3 - before.3).total());
+        let (process, receive) = (after.1 - before.1, (after.2 - before.2).total());
         let (answers, seconds) = (answered.answered.max(1) as f64, self.time.as_secs_f64());
         let each = |time: Duration| time.as_secs_f64() * 1e9 / answers;
         let ours = process.total() + receive;
-        let other = (after.1 - before.1).saturating_sub(ours);
+        let measured = [&processes[..], &running.room.receivers].concat();
+        let (other, passed) = after.0.others_since(&before.0, &measured);
         let figures = LoadFigures {
             per_second: answered.answered as f64 / seconds,
             process_ns: each(process.total()),
             receive_ns: each(receive),
             user_percent: process.user_percent(),
             core_percent: 100.0 * ours.as_secs_f64() / seconds,
-            other_percent: 100.0 * other.as_secs_f64() / (after.0 - before.0).as_secs_f64(),
+            other_percent: 100.0 * other.as_secs_f64() / passed.as_secs_f64(),
             answered,
         };
         println!(

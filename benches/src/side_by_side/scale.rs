@@ -9,9 +9,11 @@ use std::hint::black_box;
 use std::io::{self, BufWriter, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use pharos_answer::{Job, Silent, Transport as Via, answer};
+use pharos_netio::affinity::{CpuId, pin_current_thread};
 use pharos_testkit::{Ask, CLIENT, Served};
 use pharos_wire::Rtype;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -219,6 +221,25 @@ impl Growth {
             let memory = running.start()?.proportional_mib;
             self.add("workers", "memory", "", (workers.into(), memory))?;
         }
+        self.threads()
+    }
+
+    /// What workers cannot do for each other: the query path on as many cores as there are, over one zone that no cache holds.
+    fn threads(&mut self) -> Result<(), BenchError> {
+        const NAMES: u32 = 500_000;
+        let mut text = String::from("$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n");
+        for number in 0..NAMES {
+            let _ = writeln!(text, "h{number} A 192.0.2.2");
+        }
+        let zones = Served::one("wide.test.", &text);
+        let mut dice = Dice(1);
+        let asks: Vec<Ask> =
+            (0..QUERIES).map(|_| Ask::new(&format!("h{}.wide.test.", dice.below(NAMES)), Rtype::A)).collect();
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
+        for threads in (1..=cores).filter(|threads| *threads == cores || threads.is_power_of_two()) {
+            let rate = queries_a_second(&zones, &asks, threads)?;
+            self.add("workers", "query", "", (u32::from(threads), rate / 1e6))?;
+        }
         Ok(())
     }
 
@@ -326,6 +347,21 @@ fn query_time(zones: &Served, asks: &[Ask]) -> f64 {
         fastest = fastest.min(begin.elapsed());
     }
     fastest.as_secs_f64() * 1e9 / QUERIES as f64
+}
+
+/// Queries a second in process, on so many cores at once.
+fn queries_a_second(zones: &Served, asks: &[Ask], threads: u16) -> Result<f64, BenchError> {
+    let begin = Barrier::new(threads.into());
+    let each = &|core: u16| -> Result<f64, BenchError> {
+        let pinned = pin_current_thread(CpuId::new(core));
+        begin.wait();
+        pinned.map_err(|error| BenchError::Usage(error.to_string()))?;
+        Ok(1e9 / query_time(zones, asks))
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|core| scope.spawn(move || each(core))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no thread panics")).sum()
+    })
 }
 
 fn connect(address: &str, number: u32) -> io::Result<TcpStream> {

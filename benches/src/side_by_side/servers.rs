@@ -2,8 +2,9 @@
 //!
 //! All are set up alike, so that what differs is the servers: one thread, logs of queries and rate limits off,
 //! answers minimal, zones from the same files, room for a thousand TCP connections. Ours runs as it is shipped,
-//! with metrics, NSID, cookies and heartbeats. The echoes do no DNS work: they are the floor, the cost of
-//! receiving and sending alone.
+//! with metrics, NSID, cookies and heartbeats, and its worker runs before ordinary threads. The echoes do no DNS work: they
+//! are the floor, the cost of receiving and sending alone. What running first does by itself is seen by both without it
+//! and the echoes with it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,6 +21,8 @@ pub(super) enum Server {
     PharosXdp,
     /// Ours, on sockets, which keeps images of its zones for the next start.
     PharosImage,
+    /// Ours, on sockets, with a worker that is an ordinary thread.
+    PharosOrdinary,
     /// gdnsd: no DNSSEC.
     Gdnsd,
     /// NSD.
@@ -32,8 +35,12 @@ pub(super) enum Server {
     Bind,
     /// The floor of sockets: recvmmsg and sendmmsg.
     Echo,
+    /// The same, run before ordinary threads.
+    EchoFirst,
     /// The floor of AF_XDP.
     XdpEcho,
+    /// The same, run before ordinary threads.
+    XdpEchoFirst,
 }
 
 /// In which part a server appears.
@@ -100,17 +107,20 @@ pub(super) enum Reload {
 
 impl Server {
     /// All of them, in the order of the tables' columns.
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Pharos,
         Self::PharosXdp,
         Self::PharosImage,
+        Self::PharosOrdinary,
         Self::Gdnsd,
         Self::Nsd,
         Self::Knot,
         Self::KnotXdp,
         Self::Bind,
         Self::Echo,
+        Self::EchoFirst,
         Self::XdpEcho,
+        Self::XdpEchoFirst,
     ];
 
     /// The name on the command line and in results.
@@ -119,13 +129,16 @@ impl Server {
             Self::Pharos => "pharos",
             Self::PharosXdp => "pharos-xdp",
             Self::PharosImage => "pharos-image",
+            Self::PharosOrdinary => "pharos-ordinary",
             Self::Gdnsd => "gdnsd",
             Self::Nsd => "nsd",
             Self::Knot => "knot",
             Self::KnotXdp => "knot-xdp",
             Self::Bind => "bind",
             Self::Echo => "echo",
+            Self::EchoFirst => "echo-first",
             Self::XdpEcho => "xdp-echo",
+            Self::XdpEchoFirst => "xdp-echo-first",
         }
     }
 
@@ -135,22 +148,25 @@ impl Server {
             Self::Pharos => "Pharos",
             Self::PharosXdp => "Pharos XDP",
             Self::PharosImage => "Pharos, from images",
+            Self::PharosOrdinary => "Pharos, ordinary",
             Self::Gdnsd => "gdnsd",
             Self::Nsd => "NSD",
             Self::Knot => "Knot",
             Self::KnotXdp => "Knot XDP",
             Self::Bind => "BIND",
             Self::Echo => "recvmmsg echo",
+            Self::EchoFirst => "recvmmsg echo, first",
             Self::XdpEcho => "AF_XDP echo",
+            Self::XdpEchoFirst => "AF_XDP echo, first",
         }
     }
 
     /// Whose it is.
     pub(super) fn part(self) -> Part {
         match self {
-            Self::Pharos | Self::PharosXdp | Self::PharosImage => Part::Ours,
+            Self::Pharos | Self::PharosXdp | Self::PharosImage | Self::PharosOrdinary => Part::Ours,
             Self::Gdnsd | Self::Nsd | Self::Knot | Self::KnotXdp | Self::Bind => Part::Peer,
-            Self::Echo | Self::XdpEcho => Part::Floor,
+            Self::Echo | Self::EchoFirst | Self::XdpEcho | Self::XdpEchoFirst => Part::Floor,
         }
     }
 
@@ -163,43 +179,37 @@ impl Server {
     pub(super) fn program(self) -> PathBuf {
         let named = |name: &str| PathBuf::from(name);
         match self {
-            Self::Pharos | Self::PharosXdp | Self::PharosImage => pharos(),
+            Self::Pharos | Self::PharosXdp | Self::PharosImage | Self::PharosOrdinary => pharos(),
             Self::Gdnsd => named("gdnsd"),
             Self::Nsd => named("nsd"),
             Self::Knot | Self::KnotXdp => named("knotd"),
             Self::Bind => named("named"),
-            Self::Echo => example("bare_echo"),
-            Self::XdpEcho => example("bare_xdp_echo"),
+            Self::Echo | Self::EchoFirst => example("bare_echo"),
+            Self::XdpEcho | Self::XdpEchoFirst => example("bare_xdp_echo"),
         }
     }
 
     /// The arguments that make it print its version, and which word of that matters.
     pub(super) fn version_argument(self) -> Option<&'static str> {
         match self {
-            Self::Pharos | Self::PharosXdp | Self::PharosImage => Some("--version"),
+            Self::Pharos | Self::PharosXdp | Self::PharosImage | Self::PharosOrdinary => Some("--version"),
             Self::Gdnsd => Some("--version"),
             Self::Nsd => Some("-v"),
             Self::Knot | Self::KnotXdp | Self::Bind => Some("-V"),
-            Self::Echo | Self::XdpEcho => None,
+            Self::Echo | Self::EchoFirst | Self::XdpEcho | Self::XdpEchoFirst => None,
         }
     }
 
     /// Writes the configuration.
     pub(super) fn set_up(self, place: &Place<'_>) -> Result<Launch, BenchError> {
         match self {
-            Self::Pharos | Self::PharosXdp | Self::PharosImage => self.pharos(place),
+            Self::Pharos | Self::PharosXdp | Self::PharosImage | Self::PharosOrdinary => self.pharos(place),
             Self::Gdnsd => gdnsd(place),
             Self::Nsd => nsd(place),
             Self::Knot | Self::KnotXdp => self.knot(place),
             Self::Bind => bind(place),
-            Self::Echo => Ok(Launch {
-                start: vec![text(&self.program()), format!("{}:53", place.address)],
-                reload: Reload::Never,
-            }),
-            Self::XdpEcho => Ok(Launch {
-                start: vec![text(&self.program()), place.interface.to_owned()],
-                reload: Reload::Never,
-            }),
+            Self::Echo | Self::EchoFirst => Ok(self.echo(format!("{}:53", place.address))),
+            Self::XdpEcho | Self::XdpEchoFirst => Ok(self.echo(place.interface.to_owned())),
         }
     }
 
@@ -233,6 +243,16 @@ impl Server {
             start: words(&[&pharos, "serve", "--log-level", "warn", "--config", &run]),
             reload: Reload::Command(words(&[&pharos, "reload", "--control", &format!("{run}/control")])),
         })
+    }
+
+    /// An echo, perhaps with the priority that our worker has.
+    fn echo(self, on: String) -> Launch {
+        let mut start = match self {
+            Self::EchoFirst | Self::XdpEchoFirst => words(&["chrt", "--fifo", "1"]),
+            _ => Vec::new(),
+        };
+        start.extend([text(&self.program()), on]);
+        Launch { start, reload: Reload::Never }
     }
 
     fn knot(self, place: &Place<'_>) -> Result<Launch, BenchError> {
