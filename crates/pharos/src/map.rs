@@ -263,7 +263,9 @@ fn rules(section: &SidecarSection) -> Result<sidecar::Rules, Failure> {
         returns,
         linger: sidecar::Linger(section.linger.0),
         quiet: sidecar::Quiet(section.quiet),
+        patience: sidecar::Patience(section.patience.0),
         data_age,
+        data_grace: sidecar::DataGrace(section.data_grace.0),
     })
 }
 

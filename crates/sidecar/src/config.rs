@@ -90,8 +90,12 @@ pub struct Rules {
     pub linger: Linger,
     /// How few client queries are next to none.
     pub quiet: Quiet,
+    /// How long traffic may take to come or to go.
+    pub patience: Patience,
     /// By group: how old the data may be that it serves. A group that is not in here may serve any.
     pub data_age: BTreeMap<String, Duration>,
+    /// How long they may be older.
+    pub data_grace: DataGrace,
 }
 
 /// Fewer client queries a second than this are next to none: a drained prefix is then withdrawn, and one that is
@@ -103,6 +107,29 @@ impl Default for Quiet {
     /// One: below it are scanners and those who try.
     fn default() -> Self {
         Self(1)
+    }
+}
+
+/// How long traffic may take: after a change of level for the worse until what still comes is an alarm, and at level
+/// normal until next to none is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience(pub Duration);
+
+impl Default for Patience {
+    /// As suits the signal: BGP has converged and resolvers have learnt which server is quick long before.
+    fn default() -> Self {
+        Self(Kind::Traffic.watch(Duration::ZERO).grace)
+    }
+}
+
+/// How long data may be too old before the group asks for less traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataGrace(pub Duration);
+
+impl Default for DataGrace {
+    /// As suits the signal.
+    fn default() -> Self {
+        Self(Kind::DataAge.watch(Duration::ZERO).grace)
     }
 }
 
@@ -625,6 +652,12 @@ impl Config {
                 Kind::Traffic,
             ] {
                 watched.insert(kind, kind.watch(stale));
+            }
+        }
+        let Rules { patience, data_grace, .. } = &self.rules;
+        for (kind, grace) in [(Kind::Traffic, patience.0), (Kind::DataAge, data_grace.0)] {
+            if let Some(watch) = watched.get_mut(&kind) {
+                watch.grace = grace;
             }
         }
         watched

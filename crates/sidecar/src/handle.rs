@@ -26,6 +26,7 @@ use crate::status::{
     ObservedStatus, PrefixStatus, ResponderStatus, Status, StatusMode, TransitionStatus, WhyStatus,
 };
 use crate::threads::{Stage, Threads};
+use crate::traffic::Traffic;
 use crate::words::{self, Book};
 use crate::{announcer, host, probe, record, responder, watchdog};
 
@@ -168,7 +169,8 @@ impl Sidecar {
             }
         };
         let views = announcer::views(&config);
-        let keeper = Arc::new(Keeper::new(clock, policy, neighbours, views, recorder, config.rules.quiet));
+        let traffic = Traffic::new(config.rules.quiet, config.rules.patience);
+        let keeper = Arc::new(Keeper::new(clock, policy, neighbours, views, recorder, traffic));
         let book = config.state.as_deref().map(Book::in_directory);
         match (&before, &book) {
             (Some(before), _) => keeper.resume(before.transitions.clone(), outputs),

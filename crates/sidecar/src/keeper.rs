@@ -25,7 +25,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use crate::announcer::drift::Drift;
 use crate::bfd::View as BfdView;
 use crate::clock::Clock;
-use crate::config::{Mode, Quiet};
+use crate::config::Mode;
 use crate::event::Event;
 use crate::handover::Order;
 use crate::metrics::Metrics;
@@ -190,7 +190,7 @@ impl Keeper {
         neighbours: Vec<Neighbour>,
         announcers: Vec<View>,
         recorder: Option<Recorder>,
-        quiet: Quiet,
+        traffic: Traffic,
     ) -> Self {
         let levels: Levels = policy.levels().collect();
         Self {
@@ -202,7 +202,7 @@ impl Keeper {
                 announcers,
                 served: None,
                 transitions: VecDeque::new(),
-                traffic: Traffic::new(quiet.0),
+                traffic,
                 recorder,
             }),
             events: broadcast::Sender::new(EVENTS),

@@ -61,8 +61,8 @@ mod watchdog;
 mod words;
 
 pub use config::{
-    AnnouncerConfig, Attributes, BeforeSession, BfdConfig, BirdConfig, Config, Death, ExecConfig,
-    LeaseConfig, LevelMap, MarkerConfig, Mode, NeighbourConfig, ObserveConfig, ProbeConfig, Quiet,
+    AnnouncerConfig, Attributes, BeforeSession, BfdConfig, BirdConfig, Config, DataGrace, Death, ExecConfig,
+    LeaseConfig, LevelMap, MarkerConfig, Mode, NeighbourConfig, ObserveConfig, Patience, ProbeConfig, Quiet,
     RecordConfig, Reload, Role, Rules, StartError, StatusConfig, Way, WireConfig,
 };
 pub use event::Event;

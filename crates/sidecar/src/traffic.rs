@@ -9,7 +9,7 @@
 //! | draining, withdrawn | next to none come |
 //! | a better level | some come |
 //!
-//! For [`PATIENCE`] after a change nobody judges: routes and resolvers take their time. Where next to nothing came
+//! For [`Patience`] after a change nobody judges: routes and resolvers take their time. Where next to nothing came
 //! before a change for the worse there is nothing to follow. Pure: times come in as arguments. Fed by the keeper,
 //! which knows levels, and by `responder/load.rs`, which reads counters.
 
@@ -19,8 +19,8 @@ use std::time::Duration;
 use pharos_policy::explain::{Followed, TrafficView};
 use pharos_policy::{Level, Prefix};
 
-/// BGP has converged and resolvers have learnt which server is quick long before.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+use crate::config::{Patience, Quiet};
+
 /// What is left of the queries of before where those who can be asked to have gone elsewhere: some networks have no
 /// other way, most do.
 const MOVED: f64 = 0.5;
@@ -32,6 +32,7 @@ const MEAN_SECONDS: f64 = 3.0;
 pub(crate) struct Traffic {
     /// Fewer queries a second are next to none.
     quiet: f64,
+    patience: Duration,
     flows: BTreeMap<Prefix, Flow>,
 }
 
@@ -53,8 +54,8 @@ struct Turn {
 
 impl Traffic {
     /// Nothing is known yet.
-    pub(crate) fn new(quiet_per_second: u32) -> Self {
-        Self { quiet: f64::from(quiet_per_second), flows: BTreeMap::new() }
+    pub(crate) fn new(quiet: Quiet, patience: Patience) -> Self {
+        Self { quiet: f64::from(quiet.0), patience: patience.0, flows: BTreeMap::new() }
     }
 
     /// So many queries a second came since the last time.
@@ -100,7 +101,7 @@ impl Traffic {
         };
         Some(if has {
             Followed::Yes
-        } else if now < turn.at.saturating_add(PATIENCE) {
+        } else if now < turn.at.saturating_add(self.patience) {
             Followed::NotYet
         } else {
             Followed::No
@@ -120,7 +121,7 @@ mod tests {
 
     /// A thousand queries a second for a minute, then a change of level.
     fn turned(to: Level) -> Traffic {
-        let mut traffic = Traffic::new(1);
+        let mut traffic = Traffic::new(Quiet(1), Patience::default());
         (0..60).for_each(|at| traffic.measured(S(at), prefix(), 1000.0));
         traffic.moved(S(60), prefix(), Level::Normal, to);
         traffic
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn where_nothing_came_there_is_nothing_to_follow() {
-        let mut traffic = Traffic::new(1);
+        let mut traffic = Traffic::new(Quiet(1), Patience::default());
         traffic.moved(S(0), prefix(), Level::Withdrawn, Level::Normal);
         assert_eq!(traffic.view(S(1), prefix()), None);
         traffic.measured(S(1), prefix(), 0.3);

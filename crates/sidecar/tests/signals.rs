@@ -13,7 +13,7 @@ use common::{
     Collector, FakeResponder, LOCALHOST, Running, V4, active, config, in_namespace, ip, status, until,
 };
 use pharos_policy::Health;
-use pharos_sidecar::{Config, OnExpiry};
+use pharos_sidecar::{Config, DataGrace, OnExpiry};
 
 const HOUR: u64 = 3600;
 
@@ -74,6 +74,27 @@ fn data_older_than_the_group_allows_are_an_alarm_and_wait_for_their_grace() {
         sidecar.alarms()
     );
     assert!(sidecar.reasons(V4).contains("more than 3600 s old"), "{}", sidecar.reasons(V4));
+    sidecar.until_level(V4, "normal");
+}
+
+#[test]
+fn data_that_stay_too_old_degrade_when_their_grace_is_over() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let mut settings = settings(&responder, &router);
+    settings.rules.data_age.insert("main".into(), Duration::from_secs(HOUR));
+    settings.rules.data_grace = DataGrace(Duration::from_millis(300));
+    tell_zone(&responder, &format!(r#""loaded_unix":{}"#, now()));
+    let sidecar = Running::start(settings);
+    router.until_known(V4);
+    let push = |serial| {
+        responder.change(|manner| manner.serial = u32::try_from(serial).unwrap());
+        tell_zone(&responder, &format!(r#""loaded_unix":{}"#, now()));
+    };
+    push(now() - 2 * HOUR);
+    sidecar.until_level(V4, "degraded");
+    assert!(router.knows(V4).is_some(), "a data fault withdraws nothing");
+    push(now());
     sidecar.until_level(V4, "normal");
 }
 

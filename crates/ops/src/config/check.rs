@@ -298,6 +298,8 @@ impl Checker<'_> {
         for (key, time, remedy) in [
             ("drain-time", &sidecar.drain_time, "write at most 24h; the default is 10s"),
             ("linger", &sidecar.linger, "write at most 24h; the default is 2m"),
+            ("patience", &sidecar.patience, "write at most 24h; the default is 5m"),
+            ("data-grace", &sidecar.data_grace, "write at most 24h; the default is 15m"),
         ] {
             if time.0 > Duration::from_secs(86_400) {
                 self.error(In::Pharos, &[Key("sidecar"), Key(key)], format!("`{key}` is {time}"), remedy);

@@ -34,10 +34,18 @@ section! {
         #[serde(default = "linger")]
         linger: Period, write "duration, at most 24h", Value("2m");
         /// Fewer queries a second from other hosts than this are next to none: a drained prefix is then withdrawn
-        /// before the drain time is over, and five minutes of them at level normal are an alarm. With 0 there are
+        /// before the drain time is over, and `patience` of them at level normal is an alarm. With 0 there are
         /// never too few, and a drain ends with its time.
         #[serde(default = "quiet")]
         quiet: u32, write "0 to 4294967295", Value("1");
+        /// How long traffic may take: after a change of level for the worse until what still comes is an alarm, and at
+        /// level normal until next to none is one.
+        #[serde(default = "patience")]
+        patience: Period, write "duration, at most 24h", Value("5m");
+        /// How long the data of a group may be older than its `data-age` before it asks for less traffic; the alarm does
+        /// not wait. Longer than a push takes to reach the last node.
+        #[serde(default = "data_grace")]
+        data_grace: Period, write "duration, at most 24h", Value("15m");
         /// How often a prefix may return or get better within an hour. Leaving is never bounded.
         #[serde(default = "returns_per_hour")]
         returns_per_hour: u16, write "1 to 1000", Value("10");
@@ -90,8 +98,8 @@ section! {
         /// next node.
         #[serde(default = "overload")]
         overload: Overload, write "hold, degrade or withdraw", Value("hold");
-        /// How old the data of the required zones may be. Older ones are an alarm, and after a quarter of an hour the
-        /// group asks for less traffic. Age counts from the serial where that is a time (seconds since 1970) or a day
+        /// How old the data of the required zones may be. Older ones are an alarm, and after the sidecar's `data-grace`
+        /// the group asks for less traffic. Age counts from the serial where that is a time (seconds since 1970) or a day
         /// (YYYYMMDDnn, from its end), else from the moment at which the responder loaded the zone, so that a restart
         /// makes it young.
         #[serde(default)]
@@ -207,6 +215,14 @@ fn linger() -> Period {
 
 fn quiet() -> u32 {
     1
+}
+
+fn patience() -> Period {
+    period_ms(300_000)
+}
+
+fn data_grace() -> Period {
+    period_ms(900_000)
 }
 
 fn returns_per_hour() -> u16 {
