@@ -445,6 +445,9 @@ impl Handle {
     /// Finishes what both processes would write to, a second at the most; this one must end then, and not by
     /// [`Handle::stop`].
     pub async fn give_way(&self) {
+        // Threads take the end of the last handle for the order to stop, and would withdraw at daemons what the next
+        // process goes on with. So the order's place outlives every handle: it ends with this process.
+        std::mem::forget(Arc::clone(&self.threads));
         self.threads.finish_writing(&WRITERS).await;
     }
 

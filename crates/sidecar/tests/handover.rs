@@ -72,6 +72,21 @@ fn a_router_hears_no_update_when_the_sidecar_changes_and_one_when_a_level_does()
 }
 
 #[test]
+fn who_has_given_way_takes_the_end_of_its_handle_for_no_order_to_withdraw() {
+    let mut responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let old = Sidecar::start(config(&[V4], vec![responder.address], vec![active(router.address)])).unwrap();
+    router.until_known(V4);
+    block(old.give_way());
+    drop(old);
+    // Its threads are there as before: this is a withdrawal in a session that stands.
+    responder.kill();
+    router.until_gone(V4);
+    let heard = heard(&router);
+    assert!(!heard.iter().any(|line| line.starts_with("down")), "{heard:?}");
+}
+
+#[test]
 fn sessions_that_nobody_takes_go_on_where_they_were() {
     let mut responder = FakeResponder::start(LOCALHOST).unwrap();
     let router = Collector::passive();
