@@ -1,7 +1,7 @@
 //! Plays one scenario once, and measures.
 
 use super::expect::Kind;
-use super::{Expect, FaultLab, Loss, Scenario, Step, Who};
+use super::{Expect, FaultLab, Loss, Routers, Scenario, Step, Who};
 use crate::lab::{GUARD, NodeEvent, PREFIX4, PREFIX6, Tallies};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
@@ -131,6 +131,7 @@ fn play(scenario: &Scenario) -> Repetition {
     let mut expected = Vec::new();
     let mut begun = None;
     for (number, step) in scenario.steps.iter().enumerate() {
+        let heard = (step.routers == Routers::HearNothing).then(|| lab.topology.ams.listen());
         lab.strike();
         (step.act)(&mut lab);
         let since = lab.struck;
@@ -147,6 +148,9 @@ fn play(scenario: &Scenario) -> Repetition {
             result.lost_later += tallies.udp.lost + tallies.tcp.lost;
         }
         judge_losses(&mut result, scenario, step, &lab, since, &moments, end);
+        if let Some(before) = heard {
+            judge_hearing(&mut result, step, &lab, before);
+        }
     }
     let tolerated = |prefix: &str, level: &str| Change {
         node: Who::A.nsid().to_owned(),
@@ -278,6 +282,14 @@ fn judge_changes(result: &mut Repetition, lab: &FaultLab, since: Instant, mut ex
     }
     if !result.false_reactions.is_empty() {
         result.failures.push(format!("false reactions: {:#?}", result.false_reactions));
+    }
+}
+
+/// Where the routers shall hear nothing, they have noted no more than before.
+fn judge_hearing(result: &mut Repetition, step: &Step, lab: &FaultLab, before: usize) {
+    let heard: Vec<_> = lab.topology.ams.heard().into_iter().skip(before).collect();
+    if !heard.is_empty() {
+        result.failures.push(format!("{}: the routers of ams have heard {heard:#?}", step.what));
     }
 }
 

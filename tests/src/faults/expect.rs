@@ -73,6 +73,50 @@ pub(super) fn leaves(because: &'static str) -> Vec<Expect> {
     list
 }
 
+/// The node of fra decides on this level for both prefixes.
+pub(super) fn at_fra(level: &'static str, because: &'static str) -> Vec<Expect> {
+    [PREFIX4, PREFIX6].map(|prefix| Expect::Level { who: Who::Fra, prefix, level, because }).to_vec()
+}
+
+/// The routes are gone, and clients are with fra; nobody is left at ams who could decide anything.
+pub(super) fn gone() -> Vec<Expect> {
+    vec![Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])]
+}
+
+/// Who slept finds its signals silent for too long, and earns its routes back.
+pub(super) fn wakes() -> Vec<Expect> {
+    let mut list = decided("withdrawn", "nothing seen");
+    list.extend(returns());
+    list
+}
+
+/// The session with the router is up again, with both routes, and clients are with the first node of ams.
+pub(super) fn reconnects() -> Vec<Expect> {
+    vec![
+        Expect::AlarmOver(Who::A, "neighbour-down"),
+        Expect::Back(PREFIX4),
+        Expect::Back(PREFIX6),
+        Expect::Answered(&["a.ams"]),
+    ]
+}
+
+/// Nothing at all: both routes are there, and clients with the first node of ams.
+pub(super) fn stays() -> Vec<Expect> {
+    vec![Expect::Back(PREFIX4), Expect::Back(PREFIX6), Expect::Answered(&["a.ams"])]
+}
+
+/// The first node of ams decides on this level for both prefixes, and its router has these preferences.
+pub(super) fn preferred(level: &'static str, because: &'static str, value: u64) -> Vec<Expect> {
+    let mut list = decided(level, because);
+    list.extend([Expect::Preference(PREFIX4, value), Expect::Preference(PREFIX6, value)]);
+    list
+}
+
+/// Both prefixes preferred as ever, at a node of ams that had stayed announced, and clients with it.
+pub(super) fn normal_again() -> Vec<Expect> {
+    [preferred("normal", "", 100), vec![Expect::Answered(&["a.ams"])]].concat()
+}
+
 /// Both prefixes back to normal at the first node of ams, at its router, and clients with it.
 pub(super) fn returns() -> Vec<Expect> {
     let mut list = decided("normal", "");
@@ -91,9 +135,12 @@ impl Expect {
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Level { .. } | Self::Alarm(..) => Kind::Detection,
-            Self::Gone(_) | Self::Preference(..) | Self::Community(..) | Self::Spread(..) | Self::Back(_) => {
-                Kind::Convergence
-            }
+            Self::Gone(_)
+            | Self::Preference(..)
+            | Self::Community(..)
+            | Self::Spread(..)
+            | Self::Transit(..)
+            | Self::Back(_) => Kind::Convergence,
             Self::Answered(_) => Kind::Clients,
             _ => Kind::Other,
         }

@@ -3,8 +3,8 @@
 use super::Begin;
 use super::expect::nodes_among;
 use crate::lab::{
-    ANYCAST4, Daemon, Misbehaver, Namespace, Node, PREFIX4, PREFIX6, Plan, Pop, Router, Speaker, Topology,
-    Traffic, Transport, unix_seconds, wait_until,
+    ANYCAST4, Daemon, Edit, Misbehaver, Namespace, Node, PREFIX4, PREFIX6, Plan, Pop, Router, Speaker,
+    Topology, Traffic, Transport, edited, unix_seconds, wait_until,
 };
 use rustix::process::Signal;
 use std::path::Path;
@@ -200,6 +200,33 @@ impl FaultLab {
         &mut self.topology.ams
     }
 
+    /// `kill -9` of a node's responder, at this moment.
+    pub fn kill_responder(&mut self, who: Who) {
+        self.strike();
+        self.node(who).responder().kill();
+    }
+
+    /// `kill -9` of a node's sidecar, at this moment.
+    pub fn kill_sidecar(&mut self, who: Who) {
+        self.strike();
+        self.node(who).sidecar().kill();
+    }
+
+    /// TCP refuses at the first node of ams, and its router has heard that the node is degraded.
+    pub fn degrade(&mut self) {
+        let since = Instant::now();
+        self.filter(Who::A, "tcp dport 53 reject with tcp reset");
+        self.wait_for_level(since, "degraded", 80);
+    }
+
+    /// Restarts the router of ams on a configuration in which this stands in place of that.
+    pub fn restart_router(&mut self, edit: Edit) {
+        let router = self.ams().router_mut();
+        router.kill();
+        router.edit(|text| edited(text, &[edit]));
+        self.start_router();
+    }
+
     /// Starts the router of ams again.
     pub fn start_router(&mut self) {
         let Topology { ams, workspace, .. } = &mut self.topology;
@@ -255,6 +282,21 @@ impl FaultLab {
     /// Ends that.
     pub fn restore_link(&mut self) {
         self.topology.ams.router().namespace.sh("nft delete table inet silence");
+    }
+
+    /// Loses every packet between the router of ams and the transit network, both ways, without a word to either.
+    pub fn silence_uplink(&mut self) {
+        drop_packets(
+            &self.topology.ams.router().namespace,
+            "dark",
+            "iifname \"uplink\" drop",
+            "oifname \"uplink\" drop",
+        );
+    }
+
+    /// Ends that.
+    pub fn restore_uplink(&mut self) {
+        self.topology.ams.router().namespace.sh("nft delete table inet dark");
     }
 
     /// Inside a node's machine, packets that arrive there and match `rule` are dropped (or rejected, as it says).

@@ -8,7 +8,8 @@
 //!   router's own table where a route changes and stays;
 //! * *clients*: from the fault to the first query after which every one is answered by whom it should be;
 //! * *lost*: queries without an answer among those of [`Traffic`](crate::lab::Traffic), which never repeats one;
-//! * *false reactions*: any change of a level, at any node, that the scenario does not name.
+//! * *false reactions*: any change of a level, at any node, that the scenario does not name;
+//! * and where a scenario says that routers hear nothing, BIRD's own trace of its sessions with the nodes.
 //!
 //! A machine that stood still while a repetition ran has measured nothing: that repetition is played again.
 //!
@@ -87,6 +88,17 @@ pub struct Step {
     pub expect: Vec<Expect>,
     /// For so long after that, nothing else may happen.
     pub calm: Duration,
+    /// What the routers of ams may hear of it, from its beginning to the end of its calm.
+    pub routers: Routers,
+}
+
+/// What routers may hear from their nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Routers {
+    /// Whatever comes of it.
+    Hear,
+    /// Keepalives, in sessions that stand: no UPDATE, no NOTIFICATION, nothing of BFD.
+    HearNothing,
 }
 
 /// What a reaction may take, and from which settings that follows.
@@ -160,7 +172,7 @@ impl Scenario {
     /// Then this is done, and that comes of it.
     #[must_use]
     pub fn step(mut self, what: &'static str, act: fn(&mut FaultLab), expect: Vec<Expect>) -> Self {
-        self.steps.push(Step { what, act, expect, calm: Duration::ZERO });
+        self.steps.push(Step { what, act, expect, calm: Duration::ZERO, routers: Routers::Hear });
         self
     }
 
@@ -169,6 +181,15 @@ impl Scenario {
     pub fn calm(mut self, calm: Duration) -> Self {
         if let Some(step) = self.steps.last_mut() {
             step.calm = calm;
+        }
+        self
+    }
+
+    /// The routers of ams hear nothing of the last step.
+    #[must_use]
+    pub fn unheard(mut self) -> Self {
+        if let Some(step) = self.steps.last_mut() {
+            step.routers = Routers::HearNothing;
         }
         self
     }

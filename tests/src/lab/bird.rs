@@ -105,6 +105,17 @@ impl Bird {
         lines.iter().filter(counted).map(|line| line.trim().to_owned()).collect()
     }
 
+    /// From now on its log tells what comes from sessions whose names begin so, and what becomes of them.
+    pub fn trace(&self, protocols: &str) {
+        self.ask(&format!("debug \"{protocols}*\" {{ states, events, packets }}"));
+    }
+
+    /// What its log tells of sessions whose names begin so, but for keepalives.
+    pub fn traced(&self, protocols: &str) -> Vec<String> {
+        let told = |line: &&str| line.contains(&format!(" {protocols}")) && !line.contains("KEEPALIVE");
+        self.daemon.log().lines().filter(told).map(str::to_owned).collect()
+    }
+
     /// The process, for those who want to kill or stop it.
     pub fn daemon(&mut self) -> &mut Daemon {
         &mut self.daemon

@@ -82,6 +82,10 @@ pub(super) fn bird(plan: &Plan, pop: &str, third: u8, router: u8, nodes: u8) -> 
     let restart = match plan.help {
         TransitHelp::Off => "graceful restart off;",
         TransitHelp::GracefulRestart => "graceful restart on; graceful restart time 30;",
+        TransitHelp::LongLived => {
+            "graceful restart on; graceful restart time 5;
+    long lived graceful restart on; long lived stale time 3600;"
+        }
     };
     write!(
         text,
@@ -173,6 +177,7 @@ pub(super) fn transit(plan: &Plan, sessions: &[(&str, &str, u32)]) -> String {
     let help = match plan.help {
         TransitHelp::Off => "graceful restart off;",
         TransitHelp::GracefulRestart => "graceful restart aware;",
+        TransitHelp::LongLived => "graceful restart aware; long lived graceful restart aware;",
     };
     let mut text = format!(
         "log stderr all;

@@ -57,7 +57,7 @@ pub use flood::flood;
 pub use frr::Frr;
 pub use neighbour::{Heard, Misbehaver, message, update_body};
 pub use netns::Namespace;
-pub use node::{Event as NodeEvent, Node, RESPONDER_HTTP, SIDECAR_HTTP};
+pub use node::{Event as NodeEvent, HandOver, Node, RESPONDER_HTTP, SIDECAR_HTTP};
 pub use plan::{
     Backbone, ClockKind, Disk, Edit, Plan, RouterKind, Speaker, TransitHelp, TransitPolicy, edited,
 };

@@ -4,7 +4,10 @@ use super::bird::{Bird, utf8};
 use super::configs;
 use super::plan::edited;
 use super::process::{Journal, Line};
-use super::{ClockKind, Daemon, Disk, Edit, Namespace, ShiftedClock, Workspace, pharos_binary, source_root};
+use super::{
+    ClockKind, Daemon, Disk, Edit, Namespace, ShiftedClock, Workspace, pharos_binary, source_root, wait_for,
+};
+use rustix::process::Signal;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -20,6 +23,15 @@ pub const SIDECAR_HTTP: &str = "127.0.0.1:9154";
 
 /// Room for state and images of a node with a small disk: all of the samples several times.
 const SMALL_DISK_KILOBYTES: u32 = 4096;
+
+/// How a sidecar is told to leave everything to its next version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandOver {
+    /// `pharos hand-over`.
+    ByCommand,
+    /// SIGHUP.
+    BySignal,
+}
 
 /// A node, of which either process may be running or not.
 #[derive(Debug)]
@@ -121,6 +133,28 @@ impl Node {
         let (sidecar, journal) = self.start("announce");
         self.sidecar = Some(sidecar);
         self.journals.push(journal);
+    }
+
+    /// Has the sidecar leave everything to its next version, which is this node's sidecar from then on.
+    ///
+    /// # Panics
+    /// If nothing is handed over.
+    pub fn hand_over(&mut self, told: HandOver) {
+        Daemon::take_in_orphans();
+        let since = Instant::now();
+        match told {
+            HandOver::ByCommand => {
+                let output = self.pharos(&["hand-over"]);
+                assert!(output.status.success(), "{output:?}");
+            }
+            HandOver::BySignal => self.sidecar().signal(Signal::HUP),
+        }
+        let (heir, _) = wait_for("the next version has taken over", || {
+            let events = self.events(since);
+            let taken = events.iter().find(|event| event.message.contains("has taken over"))?;
+            u32::try_from(taken.fields.get("pid")?.as_u64()?).ok()
+        });
+        self.sidecar().become_heir(heir);
     }
 
     /// Starts the routing daemon on this node. The markers of the announcer `lease` get an interface that leads nowhere.

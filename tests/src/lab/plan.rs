@@ -31,6 +31,8 @@ pub enum TransitHelp {
     Off,
     /// The POP's routers ask for graceful restart, and the transit router keeps their routes meanwhile (RFC 4724).
     GracefulRestart,
+    /// The same for five seconds, and then as routes of last resort for an hour (RFC 9494).
+    LongLived,
 }
 
 /// Whether the POPs have a link of their own.

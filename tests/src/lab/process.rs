@@ -1,11 +1,16 @@
 //! Processes of the lab: started in a namespace, logged to a file, killed by pid.
 //!
+//! One of them may leave its place to a process that it has started itself (`pharos hand-over`). The lab takes that in
+//! (prctl(2), PR_SET_CHILD_SUBREAPER), so that it is waited for and killed like any other.
+//!
 //! What some of them print is evidence of when something happened: a [`Journal`] keeps each line with the moment at
 //! which it was read, in the lab's own time, so that no clock of the process under test is trusted.
 
-use rustix::process::{Pid, Signal, kill_process};
+use super::wait_for;
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,8 +20,24 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Daemon {
     name: String,
-    child: Child,
+    process: Process,
     log: PathBuf,
+}
+
+#[derive(Debug)]
+enum Process {
+    /// Started by the lab.
+    Child(Child),
+    /// Started by one of those, whose place it took.
+    Heir(Heir),
+}
+
+#[derive(Debug)]
+struct Heir {
+    pid: Pid,
+    ended: Option<ExitStatus>,
+    /// Kills it if the lab is killed: the kernel promises that for those whom the lab has started itself alone.
+    guard: Child,
 }
 
 impl Daemon {
@@ -34,7 +55,7 @@ impl Daemon {
             .stderr(err)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {name} ({}): {error}", program.display()));
-        Self { name: name.to_owned(), child, log: log.to_owned() }
+        Self { name: name.to_owned(), process: Process::Child(child), log: log.to_owned() }
     }
 
     /// Starts `program` with more in its environment. Standard output goes to `log`; standard error goes there too,
@@ -60,7 +81,7 @@ impl Daemon {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {name} ({}): {error}", program.display()));
         let journal = Journal::read(child.stderr.take().expect("standard error is a pipe"), copy);
-        (Self { name: name.to_owned(), child, log: log.to_owned() }, journal)
+        (Self { name: name.to_owned(), process: Process::Child(child), log: log.to_owned() }, journal)
     }
 
     /// Starts a command that stands ready, standard error to `log`, and gives its standard output, which is a pipe.
@@ -72,12 +93,38 @@ impl Daemon {
         let spawned = command.stderr(err).stdout(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         let out = child.stdout.take().expect("standard output is a pipe");
-        (Self { name: name.to_owned(), child, log: log.to_owned() }, out)
+        (Self { name: name.to_owned(), process: Process::Child(child), log: log.to_owned() }, out)
+    }
+
+    /// From now on those whom processes of the lab leave behind are the lab's own.
+    pub(super) fn take_in_orphans() {
+        set_child_subreaper(Some(getpid())).expect("any process may take in its orphans");
+    }
+
+    /// It has left its place to this process, and is about to end: waits for that, and is the other one from then on.
+    ///
+    /// # Panics
+    /// If it does not end in order.
+    pub(super) fn become_heir(&mut self, heir: u32) {
+        let (status, _) = wait_for("the process before has ended", || self.ended());
+        assert!(status.success(), "{} ended otherwise ({status}):\n{}", self.name, self.log());
+        let pid = i32::try_from(heir).ok().and_then(Pid::from_raw).expect("a pid is positive");
+        let script = format!("trap 'kill -KILL {heir}' TERM; while kill -0 {heir}; do sleep 1; done");
+        let guard = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM", "sh", "-c", &script])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("util-linux is installed");
+        self.process = Process::Heir(Heir { pid, ended: None, guard });
     }
 
     /// The process id; `setpriv` and `nsenter` only ever replace themselves, so it is the program's own.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        match &self.process {
+            Process::Child(child) => child.id(),
+            Process::Heir(heir) => heir.pid.as_raw_pid().unsigned_abs(),
+        }
     }
 
     /// What it has printed so far.
@@ -88,9 +135,14 @@ impl Daemon {
     /// `SIGKILL`, and waits until the process is no more. Gives the moment of the signal.
     pub fn kill(&mut self) -> Instant {
         let at = Instant::now();
-        // An error means that it had ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // Errors mean that it had ended already.
+        match &mut self.process {
+            Process::Child(child) => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Process::Heir(heir) => heir.kill(),
+        }
         at
     }
 
@@ -99,13 +151,16 @@ impl Daemon {
     /// # Panics
     /// If the process is gone.
     pub fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a pid is positive");
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a pid is positive");
         kill_process(pid, signal).unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
     }
 
     /// How it ended, once it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+        match &mut self.process {
+            Process::Child(child) => child.try_wait().ok().flatten(),
+            Process::Heir(heir) => heir.wait(WaitOptions::NOHANG),
+        }
     }
 
     /// # Panics
@@ -114,6 +169,26 @@ impl Daemon {
         if let Some(status) = self.ended() {
             panic!("{} ended ({status}):\n{}", self.name, self.log());
         }
+    }
+}
+
+impl Heir {
+    /// How it ended; it is asked once only, since its pid may be another's after that.
+    fn wait(&mut self, options: WaitOptions) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            let ended = waitpid(Some(self.pid), options).ok().flatten();
+            self.ended = ended.map(|(_, status)| ExitStatus::from_raw(status.as_raw()));
+        }
+        self.ended
+    }
+
+    fn kill(&mut self) {
+        if self.wait(WaitOptions::NOHANG).is_none() {
+            let _ = kill_process(self.pid, Signal::KILL);
+            self.wait(WaitOptions::empty());
+        }
+        let _ = self.guard.kill();
+        let _ = self.guard.wait();
     }
 }
 

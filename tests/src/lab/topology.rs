@@ -193,6 +193,21 @@ impl Pop {
         self.routers.iter().filter_map(of_router).flatten().collect()
     }
 
+    /// From now on the routers note whatever they hear from nodes, where they are BIRD. Gives how much they have noted.
+    pub fn listen(&self) -> usize {
+        self.birds().for_each(|bird| bird.trace("pharos_node"));
+        self.heard().len()
+    }
+
+    /// All that they have noted: messages and changes of sessions, but for keepalives.
+    pub fn heard(&self) -> Vec<String> {
+        self.birds().flat_map(|bird| bird.traced("pharos_node")).collect()
+    }
+
+    fn birds(&self) -> impl Iterator<Item = &Bird> {
+        self.routers.iter().filter_map(Router::bird)
+    }
+
     /// The first router, which most have only.
     pub fn router(&self) -> &Router {
         self.routers.first().expect("a POP has a router")

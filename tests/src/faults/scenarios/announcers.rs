@@ -1,8 +1,9 @@
 //! A BIRD on the node instead of our own speaker, with the announcers `bird` and `lease` as `deploy/` has them.
 
-use super::super::expect::{DEAD, decided, leaves, returns};
-use super::super::{Expect, FaultLab, Scenario, Who};
-use crate::lab::{Bird, PREFIX4, PREFIX6, Plan, Speaker};
+use super::super::expect::{DEAD, decided, gone, leaves, normal_again, preferred, returns, stays, wakes};
+use super::super::{Expect, FaultLab, Loss, Scenario, Who};
+use super::handover::{force_degraded, release};
+use crate::lab::{Bird, HandOver, PREFIX4, PREFIX6, Plan, Speaker};
 use rustix::process::Signal;
 use std::fs;
 use std::path::PathBuf;
@@ -21,10 +22,7 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .plan(plan())
         .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once")
-        .step("kill -9", |lab| {
-            lab.strike();
-            lab.node(Who::A).responder().kill();
-        }, leaves(DEAD))
+        .step("kill -9", |lab| lab.kill_responder(Who::A), leaves(DEAD))
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
         Scenario::new(
             "bird-sidecar-killed",
@@ -33,10 +31,7 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .plan(plan())
         .within(LEASE, LEASE_WHY)
-        .step("kill -9", |lab| {
-            lab.strike();
-            lab.node(Who::A).sidecar().kill();
-        }, gone())
+        .step("kill -9", |lab| lab.kill_sidecar(Who::A), gone())
         .step("start again", |lab| lab.node(Who::A).start_sidecar(), returns()),
         Scenario::new(
             "bird-sidecar-frozen",
@@ -46,11 +41,7 @@ pub(super) fn all() -> Vec<Scenario> {
         .plan(plan())
         .within(LEASE, LEASE_WHY)
         .step("SIGSTOP", |lab| lab.node(Who::A).sidecar().signal(Signal::STOP), gone())
-        .step("SIGCONT", |lab| lab.node(Who::A).sidecar().signal(Signal::CONT), {
-            let mut list = decided("withdrawn", "nothing seen");
-            list.extend(returns());
-            list
-        }),
+        .step("SIGCONT", |lab| lab.node(Who::A).sidecar().signal(Signal::CONT), wakes()),
         Scenario::new(
             "bird-refuses-its-configuration",
             "somebody breaks another part of the BIRD's configuration; then the responder dies, and comes back without TCP",
@@ -89,15 +80,19 @@ pub(super) fn all() -> Vec<Scenario> {
             Expect::AlarmOver(Who::A, "announcer-failing"),
             Expect::AlarmOver(Who::A, "drift"),
         ])
-        .step("let TCP through", |lab| lab.unfilter(Who::A), {
-            let mut list = decided("normal", "");
-            list.extend([
-                Expect::Preference(PREFIX4, 100),
-                Expect::Preference(PREFIX6, 100),
-                Expect::Answered(&["a.ams"]),
-            ]);
-            list
-        }),
+        .step("let TCP through", |lab| lab.unfilter(Who::A), normal_again()),
+        Scenario::new(
+            "bird-sidecar-handed-over",
+            "a planned restart of the sidecar under load; a BIRD on the node speaks with the router",
+            "the markers are renewed, the router hears nothing, and no query is lost",
+        )
+        .plan(plan())
+        .loses(Loss::Nothing)
+        .step("`pharos hand-over`", |lab| lab.node(Who::A).hand_over(HandOver::ByCommand), stays())
+        .unheard()
+        .calm(Duration::from_secs(8))
+        .step("`pharos force all degraded`", force_degraded, preferred("degraded", "lab", 80))
+        .step("`pharos release`", release, normal_again()),
         Scenario::new(
             "bird-killed",
             "kill -9 of the BIRD on the node, and a start",
@@ -124,10 +119,6 @@ pub(super) fn all() -> Vec<Scenario> {
 
 fn plan() -> Plan {
     Plan { speaker: Speaker::LocalBird, ..Plan::default() }
-}
-
-fn gone() -> Vec<Expect> {
-    vec![Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])]
 }
 
 const BROKEN: &str = "\nthis is no configuration\n";

@@ -1,6 +1,6 @@
 //! What fails without a word, with BFD on the session: 300 ms, three times, on both sides.
 
-use super::super::expect::{decided, returns};
+use super::super::expect::{gone, reconnects, returns, wakes};
 use super::super::{Expect, FaultLab, Scenario, Who};
 use crate::lab::{PREFIX4, PREFIX6, Plan};
 use rustix::process::Signal;
@@ -47,16 +47,7 @@ pub(super) fn all() -> Vec<Scenario> {
                 Expect::Answered(&["a.fra"]),
             ],
         )
-        .step(
-            "let it through",
-            FaultLab::restore_link,
-            vec![
-                Expect::Back(PREFIX4),
-                Expect::Back(PREFIX6),
-                Expect::AlarmOver(Who::A, "neighbour-down"),
-                Expect::Answered(&["a.ams"]),
-            ],
-        ),
+        .step("let it through", FaultLab::restore_link, reconnects()),
         Scenario::new(
             "node-frozen-bfd",
             "both processes of the node hang at once (SIGSTOP), as those of a host that hangs do; BFD is on",
@@ -84,25 +75,7 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .plan(plan())
         .within(Duration::from_millis(50), "the kernel closes the session's connection")
-        .step(
-            "kill -9",
-            |lab| {
-                lab.strike();
-                lab.node(Who::A).sidecar().kill();
-            },
-            gone(),
-        )
+        .step("kill -9", |lab| lab.kill_sidecar(Who::A), gone())
         .step("start again", |lab| lab.node(Who::A).start_sidecar(), returns()),
     ]
-}
-
-fn gone() -> Vec<Expect> {
-    vec![Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])]
-}
-
-/// Who slept finds its signals silent for too long, and earns its routes back.
-fn wakes() -> Vec<Expect> {
-    let mut list = decided("withdrawn", "nothing seen");
-    list.extend(returns());
-    list
 }

@@ -1,14 +1,16 @@
 //! Data that are too old, and signatures that end: alarms and preference, and no route goes for what may be bad
 //! everywhere at once.
 
-use super::super::expect::{decided, leaves, returns};
+use super::super::expect::{at_fra, decided, leaves, normal_again, preferred, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
-use crate::lab::{PREFIX4, PREFIX6, Plan, sign_until, source_root, unix_seconds};
+use crate::lab::{Backbone, PREFIX4, PREFIX6, Plan, sign_until, source_root, unix_seconds};
 use std::fs;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The status is fetched once a second, and two readings in a row count.
 const STATUS: &str = "the status is fetched once a second, twice";
+const GRACED: Duration = Duration::from_secs(14);
+const GRACED_WHY: &str = "the status is fetched once a second, twice, and a grace of ten seconds";
 const DAY: Duration = Duration::from_secs(86_400);
 /// So long a lab has to be lit before the moment that its scenario waits for.
 const TO_BE_LIT: Duration = Duration::from_secs(30);
@@ -65,6 +67,53 @@ fn age() -> Vec<Scenario> {
             ],
         )
         .calm(Duration::from_secs(3)),
+        Scenario::new(
+            "data-too-old-past-the-grace-at-one-pop",
+            "no push reaches one POP any more, and the grace is over, which is ten seconds here; a backbone joins the POPs",
+            "degraded there, still announced and answering; clients go to the POP with fresh data",
+        )
+        .plan(Plan { backbone: Backbone::Ibgp, ..graced() })
+        .prepared(|lab| {
+            push_serial(lab, Who::Fra, unix_seconds() + 3600);
+            made_before(lab, Who::A, TO_BE_LIT);
+        })
+        .within(GRACED, GRACED_WHY)
+        .loses(Loss::Nothing)
+        .step("their time comes", FaultLab::strike_when_due, [
+            preferred("degraded", "more than 60 s old", 80),
+            vec![
+                Expect::Alarm(Who::A, "data-age", "more than 60 s old"),
+                Expect::Community(PREFIX4, "64512:101"),
+                Expect::Why(Who::A, PREFIX4, "more than 60 s old"),
+                Expect::Answered(&["a.fra"]),
+            ],
+        ]
+        .concat())
+        .calm(Duration::from_secs(2))
+        .step("a push", |lab| push_fresh(lab, Who::A), [
+            normal_again(),
+            vec![Expect::AlarmOver(Who::A, "data-age")],
+        ]
+        .concat()),
+        Scenario::new(
+            "data-too-old-past-the-grace-everywhere",
+            "no push reaches any POP any more, and the grace is over, which is ten seconds here",
+            "degraded at each, and nobody withdraws: nothing is lost",
+        )
+        .plan(graced())
+        .prepared(|lab| {
+            made_before(lab, Who::Fra, TO_BE_LIT);
+            made_before(lab, Who::A, TO_BE_LIT);
+        })
+        .within(GRACED, GRACED_WHY)
+        .loses(Loss::Nothing)
+        .step("their time comes", FaultLab::strike_when_due, [
+            preferred("degraded", "more than 60 s old", 80),
+            at_fra("degraded", "more than 60 s old"),
+            vec![Expect::Answered(&["a.ams"])],
+        ]
+        .concat())
+        .calm(Duration::from_secs(5)),
     ]
 }
 
@@ -107,6 +156,30 @@ fn signatures() -> Vec<Scenario> {
                 Expect::AlarmOver(Who::Fra, "zone-refused"),
                 Expect::Answered(&["a.ams"]),
             ],
+        ),
+        Scenario::new(
+            "signatures-near-their-end",
+            "a node starts with data whose signatures end in three days",
+            "an alarm for a person; announced at level normal",
+        )
+        .dark(|lab| {
+            push_signed(lab, Who::Fra, 1, SystemTime::now() + 30 * DAY);
+            push_signed(lab, Who::A, 1, SystemTime::now() + 3 * DAY);
+        })
+        .loses(Loss::Nothing)
+        .step(
+            "start both processes",
+            |lab| {
+                lab.node(Who::A).start_responder();
+                lab.node(Who::A).start_sidecar();
+            },
+            [returns(), vec![Expect::Alarm(Who::A, "signatures", "within 7 days")]].concat(),
+        )
+        .calm(Duration::from_secs(3))
+        .step(
+            "a push with good ones",
+            |lab| push_good(lab, Who::A),
+            vec![Expect::AlarmOver(Who::A, "signatures"), Expect::Answered(&["a.ams"])],
         ),
         Scenario::new(
             "signatures-expire",
@@ -170,19 +243,8 @@ fn signatures() -> Vec<Scenario> {
         .within(Duration::from_secs(4), STATUS)
         .loses(Loss::Nothing)
         .step("start, and their end comes", start_and_wait, {
-            let mut list = decided("last-resort", "has expired");
-            list.extend([PREFIX4, PREFIX6].map(|prefix| Expect::Level {
-                who: Who::Fra,
-                prefix,
-                level: "last-resort",
-                because: "has expired",
-            }));
-            list.extend([
-                Expect::Preference(PREFIX4, 40),
-                Expect::Preference(PREFIX6, 40),
-                Expect::Answered(&["a.ams"]),
-            ]);
-            list
+            let at_ams = preferred("last-resort", "has expired", 40);
+            [at_ams, at_fra("last-resort", "has expired"), vec![Expect::Answered(&["a.ams"])]].concat()
         })
         .calm(Duration::from_secs(5)),
     ]
@@ -190,6 +252,13 @@ fn signatures() -> Vec<Scenario> {
 
 fn bounded() -> Plan {
     Plan { pharos: vec![("degrade: allowed", "degrade: allowed\n      data-age: 1m")], ..Plan::default() }
+}
+
+/// The same, with a grace that a lab can wait for.
+fn graced() -> Plan {
+    let mut plan = bounded();
+    plan.pharos.push(("drain-time: 10s", "drain-time: 10s\n  data-grace: 10s"));
+    plan
 }
 
 /// The node's zone says by its serial that it will be a minute old in so much, which is then due.

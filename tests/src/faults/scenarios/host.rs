@@ -1,6 +1,6 @@
 //! The host around the processes: what is missing at boot, clocks, a second instance.
 
-use super::super::expect::{decided, returns};
+use super::super::expect::{decided, preferred, returns, stays};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use crate::lab::{Backbone, ClockKind, PREFIX4, PREFIX6, Plan};
 use std::time::Duration;
@@ -141,13 +141,8 @@ pub(super) fn all() -> Vec<Scenario> {
                     .sh("ip route add default via 10.0.0.1; ip -6 route add default via fd00::1");
             },
             {
-                let mut list = decided("normal", "");
-                list.extend([
-                    Expect::Preference(PREFIX4, 100),
-                    Expect::Preference(PREFIX6, 100),
-                    Expect::AlarmOver(Who::A, "default-route"),
-                    Expect::Answered(&["a.ams"]),
-                ]);
+                let mut list = preferred("normal", "", 100);
+                list.extend([Expect::AlarmOver(Who::A, "default-route"), Expect::Answered(&["a.ams"])]);
                 list
             },
         ),
@@ -173,10 +168,6 @@ pub(super) fn all() -> Vec<Scenario> {
 
 /// Seconds.
 const YEAR: i64 = 365 * 86_400;
-
-fn stays() -> Vec<Expect> {
-    vec![Expect::Back(PREFIX4), Expect::Back(PREFIX6), Expect::Answered(&["a.ams"])]
-}
 
 /// Starts a process beside the one that runs, which must refuse and say why.
 fn second(lab: &mut FaultLab, command: &str) {

@@ -3,6 +3,7 @@
 mod announcers;
 mod bfd;
 mod data;
+mod handover;
 mod host;
 mod network;
 mod operator;
@@ -11,6 +12,7 @@ mod processes;
 mod resources;
 mod states;
 mod threads;
+mod traffic;
 mod transports;
 
 use super::Scenario;
@@ -30,6 +32,8 @@ pub fn all() -> Vec<Scenario> {
         host::all(),
         resources::all(),
         operator::all(),
+        traffic::all(),
+        handover::all(),
     ]
     .concat()
 }

@@ -1,6 +1,6 @@
 //! Links, sessions and routers.
 
-use super::super::expect::{DEAD, decided, returns};
+use super::super::expect::{DEAD, at_fra, decided, gone, reconnects, returns, stays};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use crate::lab::{Backbone, PREFIX4, PREFIX6, Plan, TransitHelp};
 use rustix::process::Signal;
@@ -23,12 +23,7 @@ pub(super) fn all() -> Vec<Scenario> {
             Expect::Alarm(Who::A, "neighbour-down", ""),
             Expect::Answered(&["a.fra"]),
         ])
-        .step("let it through", FaultLab::restore_link, vec![
-            Expect::Back(PREFIX4),
-            Expect::Back(PREFIX6),
-            Expect::AlarmOver(Who::A, "neighbour-down"),
-            Expect::Answered(&["a.ams"]),
-        ]),
+        .step("let it through", FaultLab::restore_link, reconnects()),
         Scenario::new(
             "router-killed",
             "kill -9 of the routing daemon at the only router of the POP",
@@ -97,12 +92,7 @@ pub(super) fn all() -> Vec<Scenario> {
             Expect::Alarm(Who::A, "neighbour-down", "maintenance 4711"),
             Expect::Answered(&["a.fra"]),
         ])
-        .step("enable", |lab| bird(lab, "enable pharos_node"), vec![
-            Expect::AlarmOver(Who::A, "neighbour-down"),
-            Expect::Back(PREFIX4),
-            Expect::Back(PREFIX6),
-            Expect::Answered(&["a.ams"]),
-        ]),
+        .step("enable", |lab| bird(lab, "enable pharos_node"), reconnects()),
         Scenario::new(
             "one-node-of-two-dies",
             "kill -9 of the responder at one of two nodes that share an ECMP router",
@@ -110,10 +100,7 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .plan(pair())
         .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once")
-        .step("kill -9", |lab| {
-            lab.strike();
-            lab.node(Who::A).responder().kill();
-        }, {
+        .step("kill -9", |lab| lab.kill_responder(Who::A), {
             let mut list = decided("withdrawn", DEAD);
             list.extend([Expect::Spread(PREFIX4, 1), Expect::Spread(PREFIX6, 1), Expect::Answered(&["b.ams"])]);
             list
@@ -147,8 +134,8 @@ pub(super) fn all() -> Vec<Scenario> {
         }),
         Scenario::new(
             "sidecar-killed-helper-router",
-            "kill -9 of the sidecar, and the router is a graceful-restart helper",
-            "the routes go at once all the same: the session never offers graceful restart",
+            "kill -9 of the sidecar, and the router is a helper for graceful restart and for the long-lived one",
+            "the routes go at once all the same: the session never offers either",
         )
         .plan(Plan {
             // Both lines of the file: graceful restart, and the long-lived one.
@@ -156,10 +143,7 @@ pub(super) fn all() -> Vec<Scenario> {
             ..Plan::default()
         })
         .within(Duration::from_millis(50), "the kernel closes the session's connection")
-        .step("kill -9", |lab| {
-            lab.strike();
-            lab.node(Who::A).sidecar().kill();
-        }, vec![Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])])
+        .step("kill -9", |lab| lab.kill_sidecar(Who::A), gone())
         .step("start again", |lab| lab.node(Who::A).start_sidecar(), returns()),
         Scenario::new(
             "router-restarted-with-helper",
@@ -182,6 +166,38 @@ pub(super) fn all() -> Vec<Scenario> {
         ])
         .calm(Duration::from_secs(2)),
         Scenario::new(
+            "router-dead-with-long-lived-helper",
+            "the POP's only router loses its power; the transit network keeps stale routes, long-lived (RFC 9494)",
+            "clients are sent to the dead POP for the hold time and the restart time, then elsewhere; and to it again when \
+             nobody else is left, for an hour; the sidecar alarms",
+        )
+        .plan(Plan { help: TransitHelp::LongLived, ..Plan::default() })
+        .within(HOLD + Duration::from_secs(6), "the hold time, and the restart time of five seconds")
+        .loses(Loss::Any)
+        .step("power cut", |lab| {
+            lab.silence_uplink();
+            lab.strike();
+            lab.ams().router_mut().kill();
+        }, vec![
+            Expect::Alarm(Who::A, "neighbour-down", ""),
+            Expect::Transit(PREFIX4, Some("10.2.0.2")),
+            Expect::That("the transit network still has the route, as a stale one", |lab| {
+                let route = lab.topology.transit.route_from("ams", PREFIX4);
+                route.is_some_and(|route| route.communities.iter().any(|community| community == "65535:6"))
+            }),
+            Expect::Answered(&["a.fra"]),
+        ])
+        .step("kill -9 of the responder of the other POP", |lab| lab.kill_responder(Who::Fra), {
+            let mut list = at_fra("withdrawn", "");
+            list.push(Expect::Transit(PREFIX4, Some("10.1.0.2")));
+            list
+        })
+        .step("start both again", |lab| {
+            lab.restore_uplink();
+            lab.start_router();
+            lab.node(Who::Fra).start_responder();
+        }, [at_fra("normal", ""), reconnects()].concat()),
+        Scenario::new(
             "backbone-cut",
             "the link between the POPs' routers goes down",
             "nothing: no decision depends on anything beyond the own router",
@@ -192,7 +208,7 @@ pub(super) fn all() -> Vec<Scenario> {
         .never("alarm")
         .step("ip link set down", |lab| {
             lab.ams().router().namespace.sh("ip link set backbone down");
-        }, vec![Expect::Back(PREFIX4), Expect::Back(PREFIX6), Expect::Answered(&["a.ams"])])
+        }, stays())
         .calm(Duration::from_secs(12)),
         Scenario::new(
             "one-sidecar-of-two-killed",
@@ -201,10 +217,7 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .plan(pair())
         .within(Duration::from_millis(50), "the kernel closes the session's connection")
-        .step("kill -9", |lab| {
-            lab.strike();
-            lab.node(Who::A).sidecar().kill();
-        }, vec![Expect::Spread(PREFIX4, 1), Expect::Spread(PREFIX6, 1), Expect::Answered(&["b.ams"])])
+        .step("kill -9", |lab| lab.kill_sidecar(Who::A), vec![Expect::Spread(PREFIX4, 1), Expect::Spread(PREFIX6, 1), Expect::Answered(&["b.ams"])])
         .step("start again", |lab| lab.node(Who::A).start_sidecar(), {
             let mut list = decided("normal", "");
             list.extend([Expect::Back(PREFIX4), Expect::Back(PREFIX6), Expect::Answered(&["a.ams", "b.ams"])]);

@@ -1,7 +1,8 @@
 //! What operators do, and what a push does: nothing of it may cost a query.
 
-use super::super::expect::decided;
+use super::super::expect::{at_fra, decided, leaves, preferred, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
+use super::traffic::{DEAF, pin_transit, unpin_transit};
 use crate::lab::{Backbone, PREFIX4, PREFIX6, Plan, TransitPolicy, wait_until};
 use rustix::process::Signal;
 use std::time::Duration;
@@ -13,36 +14,67 @@ pub(super) fn all() -> Vec<Scenario> {
             "`pharos drain` under load, and the transit network honours GRACEFUL_SHUTDOWN",
             "clients move while the route still stands; it is withdrawn at the deadline; nothing is lost",
         )
-        .within(Duration::from_millis(500), "one UPDATE")
         .loses(Loss::Nothing)
-        .step("drain", drain, draining())
-        .step("the deadline", |_| {}, left())
-        .step("undrain", undrain, back()),
+        .drained(draining(&["a.fra"]), left()),
         Scenario::new(
             "drain-stripped",
             "`pharos drain` under load; the transit network strips every community, the backbone does not",
             "the transit network's choice stays; the POP's router sends clients over the backbone; nothing is lost",
         )
         .plan(Plan { transit: TransitPolicy::StripsEverything, backbone: Backbone::Ibgp, ..Plan::default() })
-        .within(Duration::from_millis(500), "one UPDATE")
         .loses(Loss::Nothing)
-        .step("drain", drain, draining())
-        .step("the deadline", |_| {}, left())
-        .step("undrain", undrain, back()),
+        .drained(draining(&["a.fra"]), left()),
         Scenario::new(
             "drain-that-nobody-follows",
             "`pharos drain` under load; the transit network strips every community, and the POPs have no link of their own",
-            "clients stay until the deadline; then the route is withdrawn, and they move",
+            "clients stay until the deadline; then the route is withdrawn, with the alarm `drain-ignored` until they are gone",
         )
         .plan(Plan { transit: TransitPolicy::StripsEverything, ..Plan::default() })
+        .drained(draining(&["a.ams"]), ignored()),
+        Scenario::new(
+            "drain-ignored-by-the-router",
+            "`pharos drain` under load; the POP's own router and the transit network ignore every community",
+            "the same: no more than an alarm, and clients are answered until they have moved",
+        )
+        .plan(Plan { transit: TransitPolicy::StripsEverything, bird: vec![DEAF], ..Plan::default() })
+        .drained(
+            [
+                decided("draining", "the lab's drain"),
+                vec![
+                    Expect::Preference(PREFIX4, 150),
+                    Expect::Preference(PREFIX6, 150),
+                    Expect::Community(PREFIX4, "65535:0"),
+                    Expect::Answered(&["a.ams"]),
+                ],
+            ]
+            .concat(),
+            ignored(),
+        ),
+        Scenario::new(
+            "drain-and-the-route-is-kept-upstream",
+            "`pharos drain` under load; the routers have static routes to the node, from a repair that nobody undid",
+            "withdrawn at the deadline, and clients are answered on; the alarm `drain-ignored` stands while they come, and \
+             the node may not stop",
+        )
+        .loses(Loss::Nothing)
+        .prepared(pin)
         .within(Duration::from_millis(500), "one UPDATE")
-        .step("drain", drain, {
-            let mut list = draining();
-            list.pop();
-            list.push(Expect::Answered(&["a.ams"]));
-            list
-        })
-        .step("the deadline", |_| {}, left())
+        .step("drain", drain, draining(&["a.ams"]))
+        .step("the deadline", |_| {}, [
+            decided("withdrawn", ""),
+            vec![
+                Expect::Gone(PREFIX4),
+                Expect::Gone(PREFIX6),
+                Expect::Alarm(Who::A, "drain-ignored", "still come"),
+                Expect::Answered(&["a.ams"]),
+            ],
+        ]
+        .concat())
+        .calm(Duration::from_secs(5))
+        .step("the static routes go", unpin, vec![
+            Expect::AlarmOver(Who::A, "drain-ignored"),
+            Expect::Answered(&["a.fra"]),
+        ])
         .step("undrain", undrain, back()),
         Scenario::new(
             "rolling-upgrade",
@@ -50,7 +82,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "clients are always with a POP that is not being upgraded; nothing is lost",
         )
         .loses(Loss::Nothing)
-        .step("drain ams", drain, draining())
+        .step("drain ams", drain, draining(&["a.fra"]))
         .step("the deadline", |_| {}, left())
         .step("replace both processes", |lab| replace(lab, Who::A), vec![
             Expect::Level { who: Who::A, prefix: PREFIX4, level: "normal", because: "" },
@@ -62,12 +94,12 @@ pub(super) fn all() -> Vec<Scenario> {
         .step("drain fra", |lab| {
             lab.pharos(Who::Fra, &["drain", "--text", "the lab's drain"]);
         }, {
-            let mut list = at_fra("draining");
-            list.extend(at_fra("withdrawn"));
+            let mut list = at_fra("draining", "");
+            list.extend(at_fra("withdrawn", ""));
             list
         })
         .step("replace both processes there", |lab| replace(lab, Who::Fra), {
-            let mut list = at_fra("normal");
+            let mut list = at_fra("normal", "");
             list.push(Expect::Answered(&["a.ams"]));
             list
         }),
@@ -105,35 +137,53 @@ fn undrain(lab: &mut FaultLab) {
     lab.pharos(Who::A, &["undrain"]);
 }
 
-fn draining() -> Vec<Expect> {
-    let mut list = decided("draining", "the lab's drain");
+impl Scenario {
+    /// The steps of a drain: clients do as they are told or not, the deadline comes, and it ends.
+    fn drained(self, draining: Vec<Expect>, left: Vec<Expect>) -> Self {
+        self.within(Duration::from_millis(500), "one UPDATE")
+            .step("drain", drain, draining)
+            .step("the deadline", |_| {}, left)
+            .step("undrain", undrain, back())
+    }
+}
+
+/// While the route stands, clients are answered by these.
+fn draining(by: &'static [&'static str]) -> Vec<Expect> {
+    let mut list = preferred("draining", "the lab's drain", 0);
     list.extend([
-        Expect::Preference(PREFIX4, 0),
-        Expect::Preference(PREFIX6, 0),
         Expect::Community(PREFIX4, "65535:0"),
         Expect::Alarm(Who::A, "drain-in-force", ""),
         Expect::Why(Who::A, PREFIX4, "the lab's drain"),
-        Expect::Answered(&["a.fra"]),
+        Expect::Answered(by),
     ]);
     list
 }
 
 fn left() -> Vec<Expect> {
-    let mut list = decided("withdrawn", "");
-    list.extend([Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])]);
-    list
+    leaves("")
+}
+
+/// The same, and the alarm about those who still came.
+fn ignored() -> Vec<Expect> {
+    let said =
+        [Expect::Alarm(Who::A, "drain-ignored", "still come"), Expect::AlarmOver(Who::A, "drain-ignored")];
+    [leaves(""), said.to_vec()].concat()
 }
 
 fn back() -> Vec<Expect> {
-    let mut list = decided("normal", "");
-    list.extend([
-        Expect::Back(PREFIX4),
-        Expect::Back(PREFIX6),
-        Expect::Preference(PREFIX4, 100),
-        Expect::AlarmOver(Who::A, "drain-in-force"),
-        Expect::Answered(&["a.ams"]),
-    ]);
-    list
+    [returns(), vec![Expect::AlarmOver(Who::A, "drain-in-force")]].concat()
+}
+
+/// A router on the way keeps to the node whatever it is told.
+fn pin(lab: &mut FaultLab) {
+    lab.topology.ams.router().namespace.sh("ip route add 192.0.2.53/32 via 10.0.0.2
+        ip -6 route add 2001:db8:53::53/128 via fd00::2");
+    pin_transit(lab, "10.1.0.2", "fd00:1::2");
+}
+
+fn unpin(lab: &mut FaultLab) {
+    unpin_transit(lab);
+    lab.topology.ams.router().namespace.sh("ip route del 192.0.2.53/32; ip -6 route del 2001:db8:53::53/128");
 }
 
 fn push_everywhere(lab: &mut FaultLab, change: fn(&str) -> String) {
@@ -157,8 +207,4 @@ fn replace(lab: &mut FaultLab, who: Who) {
     wait_until("the new sidecar takes the word", || {
         node.pharos(&["undrain", "--text", "upgraded"]).status.success()
     });
-}
-
-fn at_fra(level: &'static str) -> Vec<Expect> {
-    [PREFIX4, PREFIX6].map(|prefix| Expect::Level { who: Who::Fra, prefix, level, because: "" }).to_vec()
 }

@@ -1,8 +1,8 @@
 //! Neighbours that are set up wrongly, speak wrongly, or come and go.
 
-use super::super::expect::{DEAD, leaves, returns};
+use super::super::expect::{DEAD, leaves, reconnects, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
-use crate::lab::{Misbehaver, PREFIX4, PREFIX6, Plan, message, update_body, wait_until};
+use crate::lab::{Misbehaver, Plan, message, update_body, wait_until};
 use std::time::Duration;
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -15,29 +15,14 @@ pub(super) fn all() -> Vec<Scenario> {
         .loses(Loss::Any)
         .step(
             "restart the router with another AS number",
-            |lab| {
-                let router = lab.ams().router_mut();
-                router.kill();
-                router.edit(|text| text.replace("PHAROS_NODE_AS  = 64512", "PHAROS_NODE_AS  = 64513"));
-                lab.start_router();
-            },
+            |lab| lab.restart_router(("PHAROS_NODE_AS  = 64512", "PHAROS_NODE_AS  = 64513")),
             vec![Expect::Alarm(Who::A, "neighbour-down", "AS"), Expect::Answered(&["a.fra"])],
         )
         .calm(Duration::from_secs(3))
         .step(
             "mend it",
-            |lab| {
-                let router = lab.ams().router_mut();
-                router.kill();
-                router.edit(|text| text.replace("PHAROS_NODE_AS  = 64513", "PHAROS_NODE_AS  = 64512"));
-                lab.start_router();
-            },
-            vec![
-                Expect::AlarmOver(Who::A, "neighbour-down"),
-                Expect::Back(PREFIX4),
-                Expect::Back(PREFIX6),
-                Expect::Answered(&["a.ams"]),
-            ],
+            |lab| lab.restart_router(("PHAROS_NODE_AS  = 64513", "PHAROS_NODE_AS  = 64512")),
+            reconnects(),
         ),
         Scenario::new(
             "password-changed-at-the-router",
@@ -52,12 +37,7 @@ pub(super) fn all() -> Vec<Scenario> {
         .loses(Loss::Any)
         .step(
             "restart the router with another password",
-            |lab| {
-                let router = lab.ams().router_mut();
-                router.kill();
-                router.edit(|text| text.replace("an0ther-s3cret", "mistyped"));
-                lab.start_router();
-            },
+            |lab| lab.restart_router(("an0ther-s3cret", "mistyped")),
             vec![
                 Expect::Alarm(Who::A, "neighbour-down", "did not accept a connection"),
                 Expect::Answered(&["a.fra"]),
@@ -66,18 +46,8 @@ pub(super) fn all() -> Vec<Scenario> {
         .calm(Duration::from_secs(3))
         .step(
             "mend it",
-            |lab| {
-                let router = lab.ams().router_mut();
-                router.kill();
-                router.edit(|text| text.replace("mistyped", "an0ther-s3cret"));
-                lab.start_router();
-            },
-            vec![
-                Expect::AlarmOver(Who::A, "neighbour-down"),
-                Expect::Back(PREFIX4),
-                Expect::Back(PREFIX6),
-                Expect::Answered(&["a.ams"]),
-            ],
+            |lab| lab.restart_router(("mistyped", "an0ther-s3cret")),
+            reconnects(),
         ),
         Scenario::new(
             "malformed-updates",
@@ -121,10 +91,7 @@ pub(super) fn all() -> Vec<Scenario> {
         .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once")
         .step(
             "kill -9",
-            |lab| {
-                lab.strike();
-                lab.node(Who::A).responder().kill();
-            },
+            |lab| lab.kill_responder(Who::A),
             leaves(DEAD),
         )
         .step(

@@ -1,7 +1,7 @@
 //! Processes that die, hang and come back: the responder, the sidecar, both, in each state.
 
-use super::super::expect::{DEAD, decided, leaves, returns};
-use super::super::{Expect, FaultLab, Scenario, Who};
+use super::super::expect::{DEAD, at_fra, decided, gone, leaves, returns, wakes};
+use super::super::{Expect, Loss, Scenario, Who};
 use crate::lab::{PREFIX4, PREFIX6, Plan};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .shipped_hold_down()
         .within(Duration::from_secs(1), PROBES)
-        .step("kill -9", kill_responder, leaves(DEAD))
+        .step("kill -9", |lab| lab.kill_responder(Who::A), leaves(DEAD))
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
         Scenario::new(
             "responder-killed-fast-profile",
@@ -34,7 +34,7 @@ pub(super) fn all() -> Vec<Scenario> {
             ..Plan::default()
         })
         .within(Duration::from_millis(350), "two probes 100 ms apart, refused at once")
-        .step("kill -9", kill_responder, leaves(DEAD))
+        .step("kill -9", |lab| lab.kill_responder(Who::A), leaves(DEAD))
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
         Scenario::new(
             "responder-stopped",
@@ -59,7 +59,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "its sessions close and the routes go with them; the responder answers on",
         )
         .within(Duration::from_millis(50), "the kernel closes the session's connection")
-        .step("kill -9", kill_sidecar, sidecar_gone())
+        .step("kill -9", |lab| lab.kill_sidecar(Who::A), gone())
         .step("start again", |lab| lab.node(Who::A).start_sidecar(), returns()),
         Scenario::new(
             "sidecar-stopped",
@@ -67,7 +67,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "the routes are withdrawn, then the session ends; the responder answers on",
         )
         .within(Duration::from_millis(50), "a withdrawal and a NOTIFICATION")
-        .step("SIGTERM", |lab| lab.node(Who::A).sidecar().signal(Signal::TERM), sidecar_gone())
+        .step("SIGTERM", |lab| lab.node(Who::A).sidecar().signal(Signal::TERM), gone())
         .step("start again", |lab| lab.node(Who::A).start_sidecar(), returns()),
         Scenario::new(
             "sidecar-frozen",
@@ -75,7 +75,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "declared: the routes stay for the hold time, then the router drops them",
         )
         .within(HOLD, "the hold time")
-        .step("SIGSTOP", |lab| lab.node(Who::A).sidecar().signal(Signal::STOP), sidecar_gone())
+        .step("SIGSTOP", |lab| lab.node(Who::A).sidecar().signal(Signal::STOP), gone())
         .step("SIGCONT", |lab| lab.node(Who::A).sidecar().signal(Signal::CONT), wakes()),
         Scenario::new(
             "node-frozen",
@@ -83,7 +83,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "declared: the routes stay for the hold time, then the router drops them",
         )
         .within(HOLD, "the hold time")
-        .step("SIGSTOP to both", |lab| lab.freeze(Who::A), sidecar_gone())
+        .step("SIGSTOP to both", |lab| lab.freeze(Who::A), gone())
         .step("SIGCONT to both", |lab| lab.thaw(Who::A), wakes()),
         Scenario::new(
             "both-killed",
@@ -94,10 +94,10 @@ pub(super) fn all() -> Vec<Scenario> {
         .step(
             "kill -9 of both",
             |lab| {
-                kill_sidecar(lab);
+                lab.kill_sidecar(Who::A);
                 lab.node(Who::A).responder().kill();
             },
-            sidecar_gone(),
+            gone(),
         )
         .step(
             "start both again",
@@ -108,11 +108,44 @@ pub(super) fn all() -> Vec<Scenario> {
             returns(),
         ),
         Scenario::new(
+            "responders-killed-everywhere-with-anchors",
+            "kill -9 of the responder at every POP; anchors cover the prefixes",
+            "the prefixes go everywhere, the anchors stay: queries still come to somebody, who answers as soon as he can",
+        )
+        .plan(anchored())
+        .within(Duration::from_secs(1), PROBES)
+        .loses(Loss::Any)
+        .step(
+            "kill -9 of both",
+            |lab| {
+                lab.kill_responder(Who::A);
+                lab.node(Who::Fra).responder().kill();
+            },
+            [
+                decided("withdrawn", DEAD),
+                at_fra("withdrawn", DEAD),
+                vec![
+                    Expect::Gone(PREFIX4),
+                    Expect::Gone(PREFIX6),
+                    Expect::Transit(PREFIX4, None),
+                    Expect::That("the transit network has the anchors, and prefers those of ams", |lab| {
+                        ANCHORS.iter().all(|anchor| {
+                            let best = lab.topology.transit.route(anchor);
+                            best.is_some_and(|route| route.local_preference == 200)
+                        })
+                    }),
+                ],
+            ]
+            .concat(),
+        )
+        .calm(Duration::from_secs(2))
+        .step("start that of ams", |lab| lab.node(Who::A).start_responder(), returns()),
+        Scenario::new(
             "sidecar-restarted-while-withdrawn",
             "the sidecar is killed and started again while the responder is dead",
             "nothing is announced until the responder answers",
         )
-        .step("kill -9 of the responder", kill_responder, leaves(DEAD))
+        .step("kill -9 of the responder", |lab| lab.kill_responder(Who::A), leaves(DEAD))
         .step(
             "kill -9 of the sidecar, and start",
             |lab| {
@@ -141,31 +174,28 @@ pub(super) fn all() -> Vec<Scenario> {
                 let since = Instant::now();
                 lab.pharos(Who::A, &["drain", "--text", "lab"]);
                 lab.wait_for_level(since, "draining", 0);
-                kill_responder(lab);
+                lab.kill_responder(Who::A);
             },
             leaves(DEAD),
         ),
     ]
 }
 
-fn kill_responder(lab: &mut FaultLab) {
-    lab.strike();
-    lab.node(Who::A).responder().kill();
-}
+/// Less-specific prefixes that cover the service's.
+const ANCHORS: [&str; 2] = ["192.0.2.0/23", "2001:db8:52::/47"];
 
-fn kill_sidecar(lab: &mut FaultLab) {
-    lab.strike();
-    lab.node(Who::A).sidecar().kill();
-}
-
-/// Who slept finds its signals silent for too long, and earns its routes back.
-fn wakes() -> Vec<Expect> {
-    let mut list = decided("withdrawn", "nothing seen");
-    list.extend(returns());
-    list
-}
-
-/// The router lost the session, and clients are with fra; nobody is left at ams who could decide anything.
-fn sidecar_gone() -> Vec<Expect> {
-    vec![Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])]
+/// The nodes announce them, and the routers of the POPs take them.
+fn anchored() -> Plan {
+    Plan {
+        pharos: vec![(
+            "drain-time: 10s",
+            "drain-time: 10s
+  anchors: [{prefix: 192.0.2.0/23}, {prefix: \"2001:db8:52::/47\"}]",
+        )],
+        bird: vec![
+            ("PHAROS_PREFIXES4", "[ 192.0.2.0/23, 192.0.2.0/24 ]"),
+            ("PHAROS_PREFIXES6", "[ 2001:db8:52::/47, 2001:db8:53::/48 ]"),
+        ],
+        ..Plan::default()
+    }
 }

@@ -1,9 +1,8 @@
 //! What runs out: disk, descriptors, processor, and the room for more queries than can be answered.
 
-use super::super::expect::{decided, leaves, returns};
+use super::super::expect::{decided, leaves, normal_again, preferred, returns, stays};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use super::bfd;
-use super::transports::normal_again;
 use crate::lab::{Backbone, Disk, PREFIX4, PREFIX6, Plan, flood};
 use rustix::process::Signal;
 use std::fmt::Write as _;
@@ -69,15 +68,7 @@ fn what_runs_out() -> Vec<Scenario> {
                 let process = lab.node(Who::A).responder().pid();
                 lab.limit_descriptors(process, 3);
             },
-            {
-                let mut list = decided("degraded", "TCP");
-                list.extend([
-                    Expect::Preference(PREFIX4, 80),
-                    Expect::Preference(PREFIX6, 80),
-                    Expect::Answered(&["a.fra"]),
-                ]);
-                list
-            },
+            [preferred("degraded", "TCP", 80), vec![Expect::Answered(&["a.fra"])]].concat(),
         )
         .calm(Duration::from_secs(3))
         .step(
@@ -122,26 +113,14 @@ fn load() -> Vec<Scenario> {
             "far more queries than the node can answer, for names that do not exist",
             "an alarm; the node absorbs what it can, and no route moves",
         )
-        .alone()
-        .within(Duration::from_secs(4), "the status is fetched once a second")
-        .loses(Loss::Any)
-        .never("session down")
-        .step("two threads that send what they can", begin_flood, flooded())
-        .calm(Duration::from_secs(10))
-        .step("the flood ends", |lab| lab.helpers.clear(), over()),
+        .flooded(),
         Scenario::new(
             "flood-with-bfd",
             "the same, with BFD on the session: 300 ms, three times",
             "the same: BFD's packets are sent in time, and no session ends",
         )
         .plan(bfd::plan())
-        .alone()
-        .within(Duration::from_secs(4), "the status is fetched once a second")
-        .loses(Loss::Any)
-        .never("session down")
-        .step("two threads that send what they can", begin_flood, flooded())
-        .calm(Duration::from_secs(10))
-        .step("the flood ends", |lab| lab.helpers.clear(), over()),
+        .flooded(),
         Scenario::new(
             "processor-taken",
             "eight processes take all the time of the processor that they get",
@@ -255,17 +234,25 @@ fn begin_flood(lab: &mut FaultLab) {
     }
 }
 
-fn flooded() -> Vec<Expect> {
-    vec![Expect::Alarm(Who::A, "overload", "")]
-}
-
-fn over() -> Vec<Expect> {
-    vec![
-        Expect::AlarmOver(Who::A, "overload"),
-        Expect::Back(PREFIX4),
-        Expect::Back(PREFIX6),
-        Expect::Answered(&["a.ams"]),
-    ]
+impl Scenario {
+    /// A flood that the node absorbs, and its end.
+    fn flooded(self) -> Self {
+        self.alone()
+            .within(Duration::from_secs(4), "the status is fetched once a second")
+            .loses(Loss::Any)
+            .never("session down")
+            .step(
+                "two threads that send what they can",
+                begin_flood,
+                vec![Expect::Alarm(Who::A, "overload", "")],
+            )
+            .calm(Duration::from_secs(10))
+            .step(
+                "the flood ends",
+                |lab| lab.helpers.clear(),
+                [stays(), vec![Expect::AlarmOver(Who::A, "overload")]].concat(),
+            )
+    }
 }
 
 fn big(serial: u32) -> String {

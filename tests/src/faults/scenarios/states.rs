@@ -1,6 +1,6 @@
 //! The same deaths in other states: withdrawn, degraded, draining, drained, held, and before the first announcement.
 
-use super::super::expect::{DEAD, decided, leaves, returns};
+use super::super::expect::{DEAD, decided, gone, leaves, normal_again, preferred, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use crate::lab::{PREFIX4, PREFIX6};
 use rustix::process::Signal;
@@ -24,8 +24,8 @@ fn responder() -> Vec<Scenario> {
         .step(
             "reject TCP 53, then kill -9",
             |lab| {
-                degrade(lab);
-                kill_responder(lab);
+                lab.degrade();
+                lab.kill_responder(Who::A);
             },
             leaves(DEAD),
         )
@@ -46,7 +46,7 @@ fn responder() -> Vec<Scenario> {
         .step(
             "reject TCP 53, then SIGSTOP",
             |lab| {
-                degrade(lab);
+                lab.degrade();
                 lab.strike();
                 lab.node(Who::A).responder().signal(Signal::STOP);
             },
@@ -61,19 +61,34 @@ fn responder() -> Vec<Scenario> {
             returns(),
         ),
         Scenario::new(
+            "responder-frozen-while-draining",
+            "the responder hangs (SIGSTOP) while the node is being drained",
+            "withdrawn at once, not at the drain's deadline",
+        )
+        .within(Duration::from_secs(1), SILENT_PROBES)
+        .step(
+            "drain, then SIGSTOP",
+            |lab| {
+                drain(lab);
+                lab.strike();
+                lab.node(Who::A).responder().signal(Signal::STOP);
+            },
+            leaves("no answer within"),
+        ),
+        Scenario::new(
             "responder-killed-in-hold-down",
             "kill -9 of the responder again, while its first return still waits for the hold-down",
             "nothing is announced in between; the next hold-down is no shorter",
         )
         .within(Duration::from_secs(1), PROBES)
-        .step("kill -9", kill_responder, leaves(DEAD))
+        .step("kill -9", |lab| lab.kill_responder(Who::A), leaves(DEAD))
         .step(
             "start again, and kill when its probes are good",
             |lab| {
                 let since = Instant::now();
                 lab.node(Who::A).start_responder();
                 lab.wait_for_signal(Who::A, since, "UDP probe of 192.0.2.53:53", "good");
-                kill_responder(lab);
+                lab.kill_responder(Who::A);
             },
             vec![
                 Expect::Logged(Who::A, "signal", DEAD),
@@ -96,7 +111,7 @@ fn responder() -> Vec<Scenario> {
                 let since = Instant::now();
                 start_both(lab);
                 lab.wait_for_signal(Who::A, since, "UDP probe of 192.0.2.53:53", "good");
-                kill_responder(lab);
+                lab.kill_responder(Who::A);
             },
             vec![
                 Expect::Logged(Who::A, "signal", DEAD),
@@ -116,7 +131,7 @@ fn responder() -> Vec<Scenario> {
             "`pharos hold all`, then kill -9",
             |lab| {
                 lab.pharos(Who::A, &["hold", "all", "--text", "lab"]);
-                kill_responder(lab);
+                lab.kill_responder(Who::A);
             },
             leaves(DEAD),
         )
@@ -136,10 +151,10 @@ fn sidecar() -> Vec<Scenario> {
         .step(
             "reject TCP 53, then kill -9",
             |lab| {
-                degrade(lab);
-                kill_sidecar(lab);
+                lab.degrade();
+                lab.kill_sidecar(Who::A);
             },
-            vec![Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])],
+            gone(),
         )
         .step("start again", |lab| lab.node(Who::A).start_sidecar(), {
             let mut list = decided("degraded", "");
@@ -157,6 +172,46 @@ fn sidecar() -> Vec<Scenario> {
             list.extend([Expect::Preference(PREFIX4, 100), Expect::Answered(&["a.ams"])]);
             list
         }),
+        Scenario::new(
+            "sidecar-frozen-while-degraded",
+            "the sidecar hangs (SIGSTOP) while the node is degraded, past the hold time, and goes on",
+            "declared: the routes stay as they are for the hold time; they come back no better than degraded",
+        )
+        .within(Duration::from_secs(9), "the hold time")
+        .loses(Loss::Any)
+        .step(
+            "reject TCP 53, then SIGSTOP",
+            |lab| {
+                lab.degrade();
+                lab.strike();
+                lab.node(Who::A).sidecar().signal(Signal::STOP);
+            },
+            gone(),
+        )
+        .step("SIGCONT", |lab| lab.node(Who::A).sidecar().signal(Signal::CONT), {
+            let earned = preferred("degraded", "", 80);
+            let back = vec![Expect::Back(PREFIX4), Expect::Back(PREFIX6)];
+            [decided("withdrawn", "nothing seen"), earned, back].concat()
+        })
+        .calm(Duration::from_secs(2))
+        .step("mend TCP", |lab| lab.unfilter(Who::A), normal_again()),
+        Scenario::new(
+            "sidecar-killed-while-draining",
+            "kill -9 of the sidecar of a node that is being drained, and a start",
+            "the routes go at once; it remembers, and announces nothing until somebody undrains it",
+        )
+        .within(Duration::from_millis(50), "the kernel closes the session's connection")
+        .step(
+            "drain, then kill -9",
+            |lab| {
+                drain(lab);
+                lab.kill_sidecar(Who::A);
+            },
+            gone(),
+        )
+        .step("start again", |lab| lab.node(Who::A).start_sidecar(), remembers())
+        .calm(Duration::from_secs(5))
+        .step("undrain", undrain, returns()),
         Scenario::new(
             "sidecar-killed-while-drained",
             "kill -9 of the sidecar of a drained node, and a start",
@@ -176,32 +231,19 @@ fn sidecar() -> Vec<Scenario> {
         .step(
             "kill -9, and start",
             |lab| {
-                kill_sidecar(lab);
+                lab.kill_sidecar(Who::A);
                 lab.node(Who::A).start_sidecar();
             },
-            vec![
-                Expect::Logged(Who::A, "session up", "10.0.0.1"),
-                Expect::Logged(Who::A, "signal", "UDP probe of 192.0.2.53:53"),
-                Expect::Gone(PREFIX4),
-                Expect::Gone(PREFIX6),
-                Expect::Why(Who::A, PREFIX4, "drain"),
-                Expect::Answered(&["a.fra"]),
-            ],
+            remembers(),
         )
         .calm(Duration::from_secs(5))
-        .step(
-            "undrain",
-            |lab| {
-                lab.pharos(Who::A, &["undrain"]);
-            },
-            returns(),
-        ),
+        .step("undrain", undrain, returns()),
         Scenario::new(
             "sidecar-frozen-while-withdrawn",
             "the sidecar hangs (SIGSTOP) while the responder is dead, past the hold time, and goes on",
             "nothing is announced before, during or after",
         )
-        .step("kill -9 of the responder", kill_responder, leaves(DEAD))
+        .step("kill -9 of the responder", |lab| lab.kill_responder(Who::A), leaves(DEAD))
         .step(
             "SIGSTOP of the sidecar",
             |lab| lab.node(Who::A).sidecar().signal(Signal::STOP),
@@ -229,34 +271,34 @@ fn sidecar() -> Vec<Scenario> {
             "kill -9 of the sidecar of a node that is withdrawn, and a start of both",
             "earned back as after any start",
         )
-        .step("kill -9 of the responder", kill_responder, leaves(DEAD))
-        .step(
-            "kill -9 of the sidecar too",
-            kill_sidecar,
-            vec![Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])],
-        )
+        .step("kill -9 of the responder", |lab| lab.kill_responder(Who::A), leaves(DEAD))
+        .step("kill -9 of the sidecar too", |lab| lab.kill_sidecar(Who::A), gone())
         .step("start both", start_both, returns()),
     ]
 }
 
-fn kill_responder(lab: &mut FaultLab) {
-    lab.strike();
-    lab.node(Who::A).responder().kill();
+/// A drained node after a start: it looks, and announces nothing.
+fn remembers() -> Vec<Expect> {
+    let seen = [
+        Expect::Logged(Who::A, "session up", "10.0.0.1"),
+        Expect::Logged(Who::A, "signal", "UDP probe of 192.0.2.53:53"),
+        Expect::Why(Who::A, PREFIX4, "drain"),
+    ];
+    [seen.to_vec(), gone()].concat()
 }
 
-fn kill_sidecar(lab: &mut FaultLab) {
-    lab.strike();
-    lab.node(Who::A).sidecar().kill();
+/// The router has heard that the node is being drained.
+fn drain(lab: &mut FaultLab) {
+    let since = Instant::now();
+    lab.pharos(Who::A, &["drain", "--text", "lab"]);
+    lab.wait_for_level(since, "draining", 0);
+}
+
+fn undrain(lab: &mut FaultLab) {
+    lab.pharos(Who::A, &["undrain"]);
 }
 
 fn start_both(lab: &mut FaultLab) {
     lab.node(Who::A).start_responder();
     lab.node(Who::A).start_sidecar();
-}
-
-/// TCP refuses, and the router has heard that the node is degraded.
-fn degrade(lab: &mut FaultLab) {
-    let since = Instant::now();
-    lab.filter(Who::A, "tcp dport 53 reject with tcp reset");
-    lab.wait_for_level(since, "degraded", 80);
 }

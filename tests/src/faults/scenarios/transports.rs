@@ -1,6 +1,6 @@
 //! Half of the service: one transport, one family, the address, the answer of somebody else.
 
-use super::super::expect::{decided, leaves, returns};
+use super::super::expect::{leaves, normal_again, preferred, returns};
 use super::super::{Expect, Loss, Scenario, Who};
 use crate::lab::{Backbone, PREFIX4, PREFIX6, Plan};
 use std::time::Duration;
@@ -86,22 +86,7 @@ pub(super) fn all() -> Vec<Scenario> {
 
 /// Both prefixes degraded and told so to the router; clients stay, since ams is the only one who is asked first.
 fn degraded() -> Vec<Expect> {
-    let mut list = decided("degraded", "TCP");
-    list.extend([
-        Expect::Preference(PREFIX4, 80),
-        Expect::Preference(PREFIX6, 80),
-        Expect::Community(PREFIX4, "64512:101"),
-        Expect::Why(Who::A, PREFIX4, "TCP"),
-    ]);
-    list
-}
-
-pub(super) fn normal_again() -> Vec<Expect> {
-    let mut list = decided("normal", "");
-    list.extend([
-        Expect::Preference(PREFIX4, 100),
-        Expect::Preference(PREFIX6, 100),
-        Expect::Answered(&["a.ams"]),
-    ]);
+    let mut list = preferred("degraded", "TCP", 80);
+    list.extend([Expect::Community(PREFIX4, "64512:101"), Expect::Why(Who::A, PREFIX4, "TCP")]);
     list
 }

@@ -1,0 +1,139 @@
+//! A planned restart of the sidecar: the next version goes on with its sessions, and nobody notices.
+//!
+//! That routers hear nothing is held against BIRD's own trace of its sessions.
+
+use super::super::expect::{decided, leaves, normal_again, preferred, returns, stays};
+use super::super::{Expect, FaultLab, Loss, Scenario, Who};
+use super::bfd;
+use crate::lab::{HandOver, PREFIX4, PREFIX6};
+use rustix::process::Signal;
+use std::time::Duration;
+
+/// Longer than the hold time of nine seconds: after that only who drives the sessions can have kept them.
+const PAST_HOLD: Duration = Duration::from_secs(12);
+
+pub(super) fn all() -> Vec<Scenario> {
+    [taken_over(), in_vain()].concat()
+}
+
+fn taken_over() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "sidecar-handed-over",
+            "a planned restart of the sidecar under load: `pharos hand-over`, then SIGHUP",
+            "no UPDATE, no session ends, no query is lost; the next version tells what changes in the same sessions",
+        )
+        .loses(Loss::Nothing)
+        .never("session down")
+        .never("session up")
+        .never("nothing is handed over, and everything goes on as it was")
+        .step("`pharos hand-over`", |lab| lab.node(Who::A).hand_over(HandOver::ByCommand), stays())
+        .unheard()
+        .calm(PAST_HOLD)
+        .step("SIGHUP", |lab| lab.node(Who::A).hand_over(HandOver::BySignal), stays())
+        .unheard()
+        .calm(PAST_HOLD)
+        .step("`pharos force all degraded`", force_degraded, preferred("degraded", "lab", 80))
+        .step("`pharos release`", release, normal_again()),
+        Scenario::new(
+            "sidecar-handed-over-bfd",
+            "a planned restart of the sidecar under load, three times; BFD is on",
+            "the same; BFD's packets go on",
+        )
+        .plan(bfd::plan())
+        .loses(Loss::Nothing)
+        .never("session down")
+        .never("session up")
+        .step("`pharos hand-over`, three times", |lab| {
+            (0..3).for_each(|_| lab.node(Who::A).hand_over(HandOver::ByCommand));
+        }, stays())
+        .unheard()
+        .calm(PAST_HOLD)
+        .step("`pharos force all degraded`", force_degraded, preferred("degraded", "lab", 80))
+        .step("`pharos release`", release, normal_again()),
+        Scenario::new(
+            "sidecar-handed-over-while-degraded",
+            "a planned restart of the sidecar of a node that is degraded",
+            "it stays so, and no router hears of it; earned back once all is mended",
+        )
+        .loses(Loss::Connections)
+        .step("reject TCP 53", FaultLab::degrade, preferred("degraded", "TCP", 80))
+        .step("`pharos hand-over`", |lab| lab.node(Who::A).hand_over(HandOver::ByCommand), vec![
+            Expect::Preference(PREFIX4, 80),
+            Expect::Preference(PREFIX6, 80),
+        ])
+        .unheard()
+        .calm(Duration::from_secs(3))
+        .step("let TCP through", |lab| lab.unfilter(Who::A), normal_again()),
+        Scenario::new(
+            "sidecar-handed-over-while-drained",
+            "a planned restart of the sidecar of a drained node",
+            "the drain goes over; nothing is announced until somebody undrains it",
+        )
+        .loses(Loss::Nothing)
+        .step("drain, and the deadline", |lab| {
+            lab.pharos(Who::A, &["drain", "--text", "lab"]);
+        }, [decided("draining", ""), leaves("")].concat())
+        .step("`pharos hand-over`", |lab| lab.node(Who::A).hand_over(HandOver::ByCommand), vec![
+            Expect::Gone(PREFIX4),
+            Expect::Gone(PREFIX6),
+            Expect::Why(Who::A, PREFIX4, "drain"),
+            Expect::Answered(&["a.fra"]),
+        ])
+        .unheard()
+        .calm(Duration::from_secs(5))
+        .step("undrain", |lab| {
+            lab.pharos(Who::A, &["undrain"]);
+        }, returns()),
+    ]
+}
+
+fn in_vain() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "sidecar-handed-over-in-vain",
+            "planned restarts whose next version cannot start: a configuration that is refused, an address that it cannot have",
+            "a line in the log, and the reason for who asked; nothing else changes, and once that is mended it is handed over",
+        )
+        .loses(Loss::Nothing)
+        .never("session down")
+        .never("session up")
+        .step("a misspelt option, and SIGHUP", |lab| {
+            lab.node(Who::A).edit_config(&[("hold-down:", "hold-dwon:")]);
+            lab.node(Who::A).sidecar().signal(Signal::HUP);
+        }, refused("hold-dwon"))
+        .unheard()
+        .calm(PAST_HOLD)
+        .step("another management address, which this host has not, and `pharos hand-over`", |lab| {
+            let node = lab.node(Who::A);
+            node.edit_config(&[("hold-dwon:", "hold-down:"), ("127.0.0.1:9154", "203.0.113.1:9154")]);
+            let output = node.pharos(&["hand-over"]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success() && said.contains("203.0.113.1:9154"), "{output:?}");
+        }, refused("203.0.113.1:9154"))
+        .unheard()
+        .calm(Duration::from_secs(3))
+        .step("mend it, and `pharos hand-over`", |lab| {
+            let node = lab.node(Who::A);
+            node.edit_config(&[("203.0.113.1:9154", "127.0.0.1:9154")]);
+            node.hand_over(HandOver::ByCommand);
+        }, stays())
+        .unheard()
+        .calm(Duration::from_secs(3)),
+    ]
+}
+
+fn refused(why: &'static str) -> Vec<Expect> {
+    [vec![Expect::Logged(Who::A, "nothing is handed over", why)], stays()].concat()
+}
+
+/// The operator's word.
+pub(super) fn force_degraded(lab: &mut FaultLab) {
+    lab.strike();
+    lab.pharos(Who::A, &["force", "all", "degraded", "--text", "lab"]);
+}
+
+/// Its end.
+pub(super) fn release(lab: &mut FaultLab) {
+    lab.pharos(Who::A, &["release"]);
+}
