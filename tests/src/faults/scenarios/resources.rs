@@ -122,6 +122,29 @@ fn load() -> Vec<Scenario> {
         .plan(bfd::plan())
         .flooded(),
         Scenario::new(
+            "flood-degrade",
+            "the same, without BFD, and the group says `overload: degrade`",
+            "degraded after a minute, one step and no more; normal again when the flood is over",
+        )
+        .plan(Plan {
+            pharos: vec![("degrade: allowed", "degrade: allowed\n      overload: degrade")],
+            ..Plan::default()
+        })
+        .within(Duration::from_secs(65), "the status is fetched once a second, and a grace of a minute")
+        .loses(Loss::Any)
+        .never("session down")
+        .step(
+            "two threads that send what they can",
+            begin_flood,
+            [preferred("degraded", "", 80), vec![Expect::Alarm(Who::A, "overload", "")]].concat(),
+        )
+        .calm(Duration::from_secs(5))
+        .step(
+            "the flood ends",
+            |lab| lab.helpers.clear(),
+            [normal_again(), vec![Expect::AlarmOver(Who::A, "overload")]].concat(),
+        ),
+        Scenario::new(
             "processor-taken",
             "eight processes take all the time of the processor that they get",
             "nothing: probes are in time, keepalives and BFD too",

@@ -13,9 +13,9 @@ pub(super) fn all() -> Vec<Scenario> {
             "withdrawn once probes from its CPU have failed; the responder ends itself after ten seconds",
         )
         .within(
-            turns() + Duration::from_millis(750),
-            "the turn of the worker's CPU, which is one of all each 250 ms, then \
-            two probes 250 ms apart, 200 ms each without an answer",
+            turns() + Duration::from_millis(1500),
+            "the turn of the worker's CPU, one of all each 250 ms; then two probes, or, where queries are dropped \
+             meanwhile, the second after which its heart is late, and the next probe",
         )
         .step("stop udp-0", |lab| stop_responder_thread(lab, "udp-0"), {
             let mut list = leaves("no answer within");
