@@ -130,6 +130,7 @@ fn load() -> Vec<Scenario> {
             pharos: vec![("degrade: allowed", "degrade: allowed\n      overload: degrade")],
             ..Plan::default()
         })
+        .alone()
         .within(Duration::from_secs(65), "the status is fetched once a second, and a grace of a minute")
         .loses(Loss::Any)
         .never("session down")
