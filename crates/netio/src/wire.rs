@@ -9,7 +9,7 @@
 //! Whether the query comes back is up to the router; whether the kernel takes it, to `accept_local` (IPv4).
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -36,16 +36,20 @@ pub enum Reach {
 }
 
 impl Pair {
-    /// Sockets from a free port of `source`, an address of `interface`, to `target`.
+    /// Sockets from `from`, an address of `interface` and a port, 0 for a free one, to `target`.
     ///
     /// # Errors
-    /// [`NetError::Socket`], also when nothing leads from the interface to the target.
-    pub fn open(interface: &str, source: IpAddr, target: SocketAddr, reach: Reach) -> Result<Self, NetError> {
+    /// [`NetError::Socket`], also when the port is taken, and when nothing leads from the interface to the target.
+    pub fn open(
+        interface: &str,
+        from: SocketAddr,
+        target: SocketAddr,
+        reach: Reach,
+    ) -> Result<Self, NetError> {
         let out = open(target)?;
         out.bind_device(Some(interface.as_bytes()))
             .map_err(on_socket("bind to the interface that leads to", target))?;
         set_reach(&out, target, reach).map_err(on_socket("bound the way to", target))?;
-        let from = SocketAddr::new(source, 0);
         out.bind(&from.into()).map_err(on_socket("send a wire probe from", from))?;
         let from = out.local_addr().map_err(on_socket("read the port of", from))?;
         let back = open(target)?;
@@ -87,10 +91,21 @@ mod tests {
     #[test]
     fn both_sockets_have_one_port_and_a_missing_interface_is_an_error() {
         let target = "127.0.0.1:53".parse().unwrap();
-        let open = |interface| Pair::open(interface, [127, 0, 0, 1].into(), target, Reach::FirstHop);
+        let from = "127.0.0.1:0".parse().unwrap();
+        let open = |interface| Pair::open(interface, from, target, Reach::FirstHop);
         let pair = open("lo").unwrap();
         assert_eq!(pair.out.local_addr().unwrap(), pair.back.local_addr().unwrap());
         assert_eq!((pair.out.ttl().unwrap(), pair.back.ttl().unwrap()), (1, 64));
         assert!(open("pharos-none").unwrap_err().to_string().contains("127.0.0.1:53"));
+    }
+
+    #[test]
+    fn a_port_that_was_used_before_can_be_used_again() {
+        let target = "127.0.0.1:53".parse().unwrap();
+        let first = Pair::open("lo", "127.0.0.1:0".parse().unwrap(), target, Reach::Anywhere).unwrap();
+        let from = first.out.local_addr().unwrap();
+        drop(first);
+        let again = Pair::open("lo", from, target, Reach::Anywhere).unwrap();
+        assert_eq!(again.out.local_addr().unwrap(), from);
     }
 }

@@ -196,6 +196,7 @@ fn wire_config(wire: &schema::WireSection, site: &str) -> sidecar::WireConfig {
         interval: wire.interval.0,
         timeout: wire.timeout.0,
         siblings: wire.siblings.iter().map(|node| format!("{}.{site}", node.0)).collect(),
+        trial: sidecar::WireConfig::TRIAL,
     }
 }
 

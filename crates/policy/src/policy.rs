@@ -518,6 +518,13 @@ impl Policy {
         self.route(prefix).map(|route| route.preference.level())
     }
 
+    /// The best level in force of the prefixes that a signal concerns; `None` if it concerns none.
+    pub fn best_level_of(&self, signal: &SignalId) -> Option<Level> {
+        let index = self.index.get(signal)?;
+        let concerned = self.routes.iter().filter(|route| route.needs.contains(index));
+        concerned.map(|route| route.preference.level()).min()
+    }
+
     /// The group of a prefix, [`ANCHOR`] for an anchor; `None` if it is not configured.
     pub fn group(&self, prefix: Prefix) -> Option<&str> {
         self.route(prefix).map(|route| self.group_name(route.role))

@@ -185,6 +185,15 @@ pub struct WireConfig {
     pub timeout: Duration,
     /// The NSIDs of the other nodes behind the same router, to which it sends a share of the queries.
     pub siblings: Vec<String>,
+    /// A bad probe that cannot be looked at, since this node asks for less, is tried at level normal after so long; each
+    /// time twice as long.
+    pub trial: Duration,
+}
+
+impl WireConfig {
+    /// Longer than a router takes to restart its line card, shorter than a person takes to look. Each trial of a path that
+    /// is still dead costs the clients of this POP what the probe takes to find out, 16 s by default.
+    pub const TRIAL: Duration = Duration::from_secs(30);
 }
 
 /// The responder's status endpoint.

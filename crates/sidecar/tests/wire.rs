@@ -6,7 +6,7 @@
 
 mod common;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use pharos_netio::xdp::{Attachment, Options};
 use pharos_netio::{Batch, Came, Inbox, MAX_SLOTS};
 use pharos_policy::Health;
 use pharos_sidecar::WireConfig;
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 const ANYCAST: &str = "192.0.2.53";
 const ANYCAST6: &str = "2001:db8:53::53";
@@ -108,6 +109,7 @@ impl Site {
             interval: Duration::from_millis(50),
             timeout: Duration::from_millis(500),
             siblings: Vec::new(),
+            trial: WireConfig::TRIAL,
         };
         change(&mut wire);
         settings.wire = Some(wire);
@@ -274,6 +276,91 @@ fn inside_sibling() {
     site.sidecar.until_level(V4, "normal");
     other.kill().unwrap();
     other.wait().unwrap();
+}
+
+#[test]
+fn what_others_answer_for_a_drained_node_is_no_fault_of_it() {
+    in_namespace("inside_drained");
+}
+
+#[test]
+#[ignore = "another test runs it in a namespace"]
+fn inside_drained() {
+    let site = well();
+    site.sidecar.0.drain("new disks", "ada", None, None).unwrap();
+    site.sidecar.until_level(V4, "withdrawn");
+    let mut other = prefer_another(&site);
+    // It is seen no more, and in the end forgotten.
+    site.until(&format!("wire probe of {ANYCAST}"), Health::Unknown);
+    let alarms = site.sidecar.alarms();
+    assert!(!alarms.iter().any(|alarm| alarm.contains("wire probe")), "{alarms:?}");
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[test]
+fn a_node_that_only_a_trial_can_show_well_is_tried() {
+    in_namespace("inside_trial");
+}
+
+#[test]
+#[ignore = "another test runs it in a namespace"]
+fn inside_trial() {
+    allow("ipv4/conf/all/accept_local");
+    let site = Site::start(|wire| wire.trial = Duration::from_millis(200));
+    let wire = format!("wire probe of {ANYCAST}");
+    site.until(&wire, Health::Good);
+    let mut other = prefer_another(&site);
+    site.sidecar.until_level(V4, "degraded");
+    // The router may prefer the other because it was asked to: so the node asks for all again, and the path is seen to
+    // be as bad as it was.
+    site.until(&wire, Health::Warned);
+    assert!(site.health(&wire).1.contains("is tried at level normal"), "{:?}", site.health(&wire));
+    site.sidecar.until_level(V4, "normal");
+    site.until(&wire, Health::Bad);
+    site.sidecar.until_level(V4, "degraded");
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[test]
+fn a_queue_that_swallows_a_share_of_the_flows_is_seen() {
+    in_namespace("inside_share");
+}
+
+#[test]
+#[ignore = "another test runs it in a namespace"]
+fn inside_share() {
+    let site = well();
+    // A network card spreads flows by a hash of their ports; this one, so to speak, by whether they are high or low.
+    std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 49999").unwrap();
+    site.router.does("ip rule add pref 10 iif port0 ipproto udp sport 40000-44999 blackhole");
+    site.until_only_the_wire_fails("no answer by way of wire0");
+    site.router.does("ip rule del pref 10");
+    site.until(&format!("wire probe of {ANYCAST}"), Health::Good);
+}
+
+#[test]
+fn a_process_without_any_privilege_asks_by_way_of_the_router() {
+    in_namespace("inside_unprivileged");
+}
+
+#[test]
+#[ignore = "another test runs it in a namespace"]
+fn inside_unprivileged() {
+    allow("ipv4/conf/all/accept_local");
+    // Threads have the privileges of the thread that started them.
+    let site = Site::start(|_| give_up_privileges());
+    let bound = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 1));
+    assert_eq!(bound.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied, "no privilege is left");
+    site.until(&format!("wire probe of {ANYCAST}"), Health::Good);
+    site.until(&format!("wire probe of [{ANYCAST6}]"), Health::Good);
+}
+
+fn give_up_privileges() {
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    set_capabilities(None, sets).unwrap();
 }
 
 /// Answers on the address that the environment names until it is killed.

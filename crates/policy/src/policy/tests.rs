@@ -269,6 +269,18 @@ fn who_has_left_altogether_under_a_drain_comes_back_on_an_undrain_alone() {
 }
 
 #[test]
+fn a_signal_knows_the_best_level_of_the_prefixes_that_it_concerns() {
+    let mut bench = Bench::announced(Degrade::Allowed);
+    let (v4, v6) = (probe(V4, Transport::Udp), probe(V6, Transport::Udp));
+    for _ in 0..2 {
+        bench.round_but(std::slice::from_ref(&v4));
+    }
+    assert_eq!(bench.policy.best_level_of(&v4), Some(Level::Withdrawn));
+    assert_eq!(bench.policy.best_level_of(&v6), Some(Level::Normal));
+    assert_eq!(bench.policy.best_level_of(&SignalId::Ready), None, "it concerns none");
+}
+
+#[test]
 fn an_address_concerns_the_prefixes_that_hold_it_and_else_its_family() {
     let mut config = settings(Degrade::Allowed);
     config.groups[0].prefixes = vec![V4.parse().unwrap(), "198.51.100.0/24".parse().unwrap()];

@@ -8,17 +8,16 @@
 //!
 //! A round sends a few queries from different ports, since a router with several nodes behind it spreads flows; one
 //! answer of this node is enough. Where only the named siblings answer, nothing is observed: theirs is the other share.
+//! A query that nobody answers is asked again from the same port, as long as there are no siblings: a network card
+//! spreads flows over its queues by their ports, so one queue that swallows what it gets has caught all of a round's
+//! flows some rounds later, while a packet that is lost here and there fails none.
+//!
 //! One more query may cross no router. If that one is answered by this node, the queries do not leave the host at all
 //! (the anycast address stands on that very interface), and no pass is believed; if a router refuses it, the router
 //! hears us, which a failure then says.
 //!
-//! | round | observed |
-//! |---|---|
-//! | some answer by this node | pass |
-//! | answers by siblings alone | nothing |
-//! | an answer by anybody else, or a refusal | fail |
-//! | no answer, or no way out | fail |
-//! | the bounded query is answered by this node; the kernel would drop what comes back; no address to ask from | warn: nothing is known, and a person should know why |
+//! What a round is worth depends on what this node asks of the network: `wire/judge.rs`. Where the kernel would drop
+//! what comes back, or there is no address to ask from, it is a warning: nothing is known, and a person should know why.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -26,15 +25,20 @@ use std::time::Duration;
 
 use pharos_netio::wire::{Pair, Reach};
 use pharos_policy::policy::Input;
-use pharos_policy::{Observation, SignalId};
+use pharos_policy::{Health, Observation, SignalId};
+use pharos_routing::bgp::State as SessionState;
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::reply::{self, Reply, Wanted};
+use super::reply::{self, Asking, Reply, Wanted};
 use super::{Zone, exchange, share};
 use crate::config::WireConfig;
 use crate::keeper::Keeper;
+
+mod judge;
+
+use judge::{Asked, Heard, Judge, Round};
 
 /// Queries of a round. Where a router spreads flows over two nodes, one round in sixteen misses this one, and five in a
 /// row never do.
@@ -49,42 +53,70 @@ pub(super) struct Wire {
     pub(super) zone: Zone,
 }
 
-/// What came of one query.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Heard {
-    Us,
-    Sibling,
-    /// Somebody said something else, or the query could not be sent.
-    Wrong(String),
-    Nothing,
-    /// A router said that the bounded query has come to its end.
-    Router,
+/// A query's port, and what came of it.
+struct Flow {
+    /// The port to ask from next time; 0 for any.
+    port: u16,
+    heard: Heard,
 }
 
 impl Wire {
     pub(super) async fn run(self) {
         let mut start = Instant::now() + share(self.config.interval, self.address);
+        let mut judge = Judge::new(self.config.trial);
+        let mut ports = [0; FLOWS];
         loop {
             sleep_until(start).await;
-            if let Some(observation) = self.round().await {
-                let signal = SignalId::Wire { address: self.address };
-                self.keeper.take(Input::Observe { signal, observation });
+            if let Some(observation) = self.round(&mut judge, &mut ports).await {
+                self.keeper.take(Input::Observe { signal: self.signal(), observation });
             }
             start = (start + self.config.interval).max(Instant::now());
         }
     }
 
-    async fn round(&self) -> Option<Observation> {
+    fn signal(&self) -> SignalId {
+        SignalId::Wire { address: self.address }
+    }
+
+    async fn round(&self, judge: &mut Judge, ports: &mut [u16; FLOWS]) -> Option<Observation> {
         let source = match self.source() {
             Ok(source) => source,
             Err(why) => return Some(Observation::Warn(why)),
         };
         let mut flows = JoinSet::new();
-        for _ in 0..FLOWS {
-            flows.spawn(self.flow(source, Reach::Anywhere));
+        for port in *ports {
+            flows.spawn(self.flow(SocketAddr::new(source, port), Reach::Anywhere));
         }
-        let (heard, bounded) = tokio::join!(flows.join_all(), self.flow(source, Reach::FirstHop));
-        judge(&self.config.interface, self.address.ip(), &heard, &bounded)
+        let bounded = self.flow(SocketAddr::new(source, 0), Reach::FirstHop);
+        let (flows, bounded) = tokio::join!(flows.join_all(), bounded);
+        for (port, flow) in ports.iter_mut().zip(&flows) {
+            let stays = flow.heard == Heard::Nothing && self.config.siblings.is_empty();
+            *port = if stays { flow.port } else { 0 };
+        }
+        let heard: Vec<_> = flows.into_iter().map(|flow| flow.heard).collect();
+        let round = Round {
+            interface: &self.config.interface,
+            address: self.address.ip(),
+            heard: &heard,
+            bounded: &bounded.heard,
+        };
+        let (asked, health) = self.standing();
+        judge.round(self.keeper.clock.now(), &round, asked, health)
+    }
+
+    /// What this node asks for the address, and the verdict so far.
+    fn standing(&self) -> (Asked, Health) {
+        let state = self.keeper.state();
+        let health = state.policy.health(&self.signal()).unwrap_or(Health::Unknown);
+        // In a dry run somebody else announces what is told to nobody here.
+        let is_down =
+            |session: Option<SessionState>| session.is_some_and(|state| state != SessionState::Established);
+        let untold = state.announcers.is_empty()
+            && !state.neighbours.is_empty()
+            && state.neighbours.iter().all(|neighbour| is_down(neighbour.state));
+        let level = state.policy.best_level_of(&self.signal());
+        let asked = level.filter(|_| !untold).map_or(Asked::None, Asked::of);
+        (asked, health)
     }
 
     /// The address to ask from, if what comes back will not be dropped.
@@ -107,59 +139,69 @@ impl Wire {
         Ok(source)
     }
 
-    fn flow(&self, source: IpAddr, reach: Reach) -> impl Future<Output = Heard> + Send + use<> {
+    fn flow(&self, from: SocketAddr, reach: Reach) -> impl Future<Output = Flow> + Send + use<> {
         let (config, nsid, zone) = (Arc::clone(&self.config), Arc::clone(&self.nsid), self.zone.clone());
         let address = self.address;
         async move {
-            let query = match reply::query(&zone.name, Wanted::Serial) {
-                Ok(query) => query,
-                Err(why) => return Heard::Wrong(why),
+            let asking = match reply::query(&zone.name, Wanted::Serial) {
+                Ok(asking) => asking,
+                Err(why) => return Flow { port: 0, heard: Heard::Wrong(why) },
             };
-            let pair = match Pair::open(&config.interface, source, address, reach) {
+            let open = |from| Pair::open(&config.interface, from, address, reach);
+            // Somebody may have taken the port meanwhile.
+            let pair = match open(from).or_else(|_| open(SocketAddr::new(from.ip(), 0))) {
                 Ok(pair) => pair,
-                Err(error) => return Heard::Wrong(error.to_string()),
+                Err(error) => return Flow { port: 0, heard: Heard::Wrong(error.to_string()) },
             };
-            let answer = tokio::time::timeout(config.timeout, send_and_hear(pair, &query.octets));
-            let octets = match answer.await {
-                Ok(Ok(octets)) => octets,
+            let port = pair.out.local_addr().map_or(0, |from| from.port());
+            let heard = match tokio::time::timeout(config.timeout, send_and_hear(pair, &asking)).await {
+                Ok(Ok(octets)) => {
+                    let reply = Reply { octets, id: asking.id };
+                    heard_of(&reply, &zone, &nsid, &config.siblings)
+                }
                 Ok(Err(error))
                     if error.kind() == std::io::ErrorKind::HostUnreachable && reach == Reach::FirstHop =>
                 {
-                    return Heard::Router;
+                    Heard::Router
                 }
-                Ok(Err(error)) => return Heard::Wrong(exchange::in_words(&error)),
-                Err(_) => return Heard::Nothing,
+                Ok(Err(error)) => Heard::Wrong(exchange::in_words(&error)),
+                Err(_) => Heard::Nothing,
             };
-            let reply = Reply { octets, id: query.id };
-            match reply::judge(&reply, &zone.name, &nsid) {
-                // What it answers is the inner probe's matter.
-                reply::Judged::Ours(_) => Heard::Us,
-                reply::Judged::Strange(why) => {
-                    let theirs = |sibling: &&String| {
-                        matches!(reply::judge(&reply, &zone.name, sibling), reply::Judged::Ours(_))
-                    };
-                    if config.siblings.iter().any(|sibling| theirs(&sibling)) {
-                        Heard::Sibling
-                    } else {
-                        Heard::Wrong(why)
-                    }
-                }
-            }
+            Flow { port, heard }
         }
     }
 }
 
+/// Who has answered.
+fn heard_of(reply: &Reply, zone: &Zone, nsid: &str, siblings: &[String]) -> Heard {
+    let by = |nsid: &str| reply::judge(reply, &zone.name, nsid);
+    match by(nsid) {
+        // What it answers is the inner probe's matter.
+        reply::Judged::Ours(_) => Heard::Us,
+        reply::Judged::Strange(_)
+            if siblings.iter().any(|sibling| matches!(by(sibling), reply::Judged::Ours(_))) =>
+        {
+            Heard::Sibling
+        }
+        reply::Judged::Strange(why) => Heard::Wrong(why),
+    }
+}
+
 /// Sends out of the interface and waits for an answer by whatever way.
-async fn send_and_hear(pair: Pair, query: &[u8]) -> Result<Vec<u8>, std::io::Error> {
+async fn send_and_hear(pair: Pair, asking: &Asking) -> Result<Vec<u8>, std::io::Error> {
     let (out, back) = (UdpSocket::from_std(pair.out)?, UdpSocket::from_std(pair.back)?);
-    out.send(query).await?;
+    out.send(&asking.octets).await?;
     let (mut one, mut other) = (vec![0; exchange::UDP_ROOM], vec![0; exchange::UDP_ROOM]);
-    let (mut octets, length) = tokio::select! {
-        length = out.recv(&mut one) => { let length = length?; (one, length) }
-        length = back.recv(&mut other) => { let length = length?; (other, length) }
-    };
-    octets.truncate(length);
-    Ok(octets)
+    loop {
+        let came = tokio::select! {
+            length = out.recv(&mut one) => one.get(..length?),
+            length = back.recv(&mut other) => other.get(..length?),
+        };
+        // A query from the same port may have been answered late.
+        if let Some(octets) = came.filter(|octets| octets.starts_with(&asking.id.to_be_bytes())) {
+            return Ok(octets.to_vec());
+        }
+    }
 }
 
 /// Whether the kernel takes IPv4 packets from one of its own addresses (fib_validate_source).
@@ -170,64 +212,7 @@ fn accepts_local(interface: &str) -> bool {
     })
 }
 
-fn judge(interface: &str, address: IpAddr, heard: &[Heard], bounded: &Heard) -> Option<Observation> {
-    if *bounded == Heard::Us {
-        return Some(Observation::Warn(format!(
-            "queries do not leave this host: is {address} an address of {interface}? it belongs on lo"
-        )));
-    }
-    if heard.contains(&Heard::Us) {
-        return Some(Observation::Pass(format!("answered by way of {interface}")));
-    }
-    if let Some(Heard::Wrong(why)) = heard.iter().find(|heard| matches!(heard, Heard::Wrong(_))) {
-        return Some(Observation::Fail(format!("by way of {interface}: {why}")));
-    }
-    if heard.contains(&Heard::Sibling) {
-        return None;
-    }
-    let router = match bounded {
-        Heard::Router => ", though the router hears this node",
-        _ => "",
-    };
-    Some(Observation::Fail(format!("no answer by way of {interface}{router}")))
-}
-
 /// So long after the last observation a wire probe has fallen silent.
 pub(crate) fn silence(config: &WireConfig) -> Duration {
     (config.interval.max(config.timeout) * 10).max(Duration::from_secs(3))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn judged(heard: &[Heard], bounded: Heard) -> Option<Observation> {
-        judge("eth0", [192, 0, 2, 53].into(), heard, &bounded)
-    }
-
-    fn wrong() -> Heard {
-        Heard::Wrong("NSID says b.fra, this node is a.ams".into())
-    }
-
-    #[test]
-    fn one_answer_of_this_node_is_a_pass_unless_the_query_never_left() {
-        let heard = [Heard::Sibling, wrong(), Heard::Us, Heard::Nothing];
-        assert!(matches!(judged(&heard, Heard::Nothing), Some(Observation::Pass(_))));
-        assert!(matches!(judged(&heard, Heard::Us), Some(Observation::Warn(_))));
-    }
-
-    #[test]
-    fn siblings_alone_prove_nothing_and_strangers_are_a_failure() {
-        assert_eq!(judged(&[Heard::Nothing, Heard::Sibling], Heard::Router), None);
-        let fail = "by way of eth0: NSID says b.fra, this node is a.ams";
-        assert_eq!(judged(&[Heard::Sibling, wrong()], Heard::Nothing), Some(Observation::Fail(fail.into())));
-    }
-
-    #[test]
-    fn a_failure_says_whether_the_router_hears_us() {
-        let fail = |text: &str| Some(Observation::Fail(text.to_owned()));
-        assert_eq!(judged(&[Heard::Nothing], Heard::Nothing), fail("no answer by way of eth0"));
-        let heard = "no answer by way of eth0, though the router hears this node";
-        assert_eq!(judged(&[Heard::Nothing], Heard::Router), fail(heard));
-    }
 }
