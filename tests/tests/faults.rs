@@ -13,7 +13,7 @@
 //! | `PHAROS_BLESS=1` | makes `tests/faults.json` and `docs/faults.md` of the results, once none is missing |
 
 use pharos_tests::faults::report::{Found, Record, page, table};
-use pharos_tests::faults::{Company, Repetition, Scenario, all, run};
+use pharos_tests::faults::{Company, Repetition, Scenario, all, left_out, run};
 use pharos_tests::lab::source_root;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -39,6 +39,9 @@ fn main() -> ExitCode {
         let count = wanted.scenarios.len();
         println!("\ntest result: ok. 0 passed; 0 failed; {count} ignored; 0 measured; 0 filtered out");
         return ExitCode::SUCCESS;
+    }
+    if let Some(why) = left_out() {
+        println!("left out: {why}");
     }
     let begun = Instant::now();
     let found = play(&wanted, begun);

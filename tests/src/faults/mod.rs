@@ -25,7 +25,7 @@ mod scenarios;
 pub use engine::{Repetition, run};
 pub use expect::Expect;
 pub use lab::{FaultLab, Who};
-pub use scenarios::all;
+pub use scenarios::{all, left_out};
 
 use crate::lab::Plan;
 use std::time::Duration;

@@ -44,6 +44,7 @@ mod netns;
 mod node;
 mod plan;
 mod process;
+mod queue;
 mod routes;
 mod signing;
 mod thread;
@@ -62,6 +63,7 @@ pub use plan::{
     Backbone, ClockKind, Disk, Edit, Plan, RouterKind, Speaker, TransitHelp, TransitPolicy, edited,
 };
 pub use process::{Daemon, Journal, Line};
+pub use queue::break_queue;
 pub use routes::{RouteMonitor, RouteNews};
 pub use signing::{sign_until, unix_seconds};
 pub use thread::freeze_thread;

@@ -14,10 +14,16 @@ mod states;
 mod threads;
 mod traffic;
 mod transports;
+mod wire;
 
 use super::Scenario;
 
-/// All of them.
+/// Why some of them are left out here, if they are.
+pub fn left_out() -> Option<&'static str> {
+    (!wire::may_use_xdp()).then_some("the scenarios with AF_XDP need root of the machine")
+}
+
+/// All that can be played here.
 pub fn all() -> Vec<Scenario> {
     [
         processes::all(),
@@ -26,6 +32,7 @@ pub fn all() -> Vec<Scenario> {
         transports::all(),
         network::all(),
         bfd::all(),
+        wire::all(),
         peers::all(),
         announcers::all(),
         data::all(),
