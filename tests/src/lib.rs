@@ -3,6 +3,7 @@
 
 pub mod differential;
 pub mod dnssec;
+pub mod endurance;
 pub mod faults;
 pub mod lab;
 pub mod load;

@@ -12,11 +12,11 @@
 //! | `PHAROS_LAB_SECONDS` | start no repetition after so many seconds; what is left is for the next call |
 //! | `PHAROS_BLESS=1` | makes `tests/faults.json` and `docs/faults.md` of the results, once none is missing |
 
-use pharos_tests::faults::report::{Found, Record, page, table};
+use pharos_tests::faults::report::{Found, Record, page, publish, table};
 use pharos_tests::faults::{Company, Repetition, Scenario, all, left_out, run};
-use pharos_tests::lab::source_root;
+use pharos_tests::lab::{machine, source_root};
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -196,18 +196,5 @@ fn bless(found: &[Found]) {
     let json = serde_json::to_string_pretty(&record).expect("plain data can be written as JSON");
     let root = source_root();
     std::fs::write(root.join("tests/faults.json"), json + "\n").expect("the source tree can be written");
-    let introduction = std::fs::read_to_string(root.join("tests/faults.md"))
-        .expect("the introduction is in the source tree");
-    std::fs::write(root.join("docs/faults.md"), page(&introduction, &record))
-        .expect("the source tree can be written");
-}
-
-fn machine() -> String {
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let bird = Command::new("bird").arg("--version").output().map(|output| {
-        let said = [output.stdout, output.stderr].concat();
-        String::from_utf8_lossy(&said).trim().to_owned()
-    });
-    format!("Linux {}, {cores} cores, {}", kernel.trim(), bird.unwrap_or_default())
+    publish();
 }

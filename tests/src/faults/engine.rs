@@ -306,7 +306,7 @@ fn judge_silence(result: &mut Repetition, scenario: &Scenario, lab: &FaultLab, s
 
 /// What BIRD counts of a session now, where it is more than before. Columns are received, rejected, filtered,
 /// ignored, accepted.
-fn difference(before: &[String], after: &[String]) -> Vec<String> {
+pub(crate) fn difference(before: &[String], after: &[String]) -> Vec<String> {
     let numbers =
         |line: &str| -> Vec<i64> { line.split_whitespace().filter_map(|word| word.parse().ok()).collect() };
     let name = |line: &str| line.split(':').next().unwrap_or_default().to_owned();

@@ -22,10 +22,11 @@ mod lab;
 pub mod report;
 mod scenarios;
 
+pub(crate) use engine::difference;
 pub use engine::{Repetition, run};
 pub use expect::Expect;
 pub use lab::{FaultLab, Who};
-pub use scenarios::{all, left_out};
+pub use scenarios::{all, left_out, plan_with_bfd};
 
 use crate::lab::Plan;
 use std::time::Duration;

@@ -5,6 +5,7 @@
 //! committed record.
 
 use super::{Loss, Repetition, Scenario};
+use crate::lab::source_root;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::fs;
@@ -189,6 +190,21 @@ fn losses(found: &Found) -> String {
         (middle(|one| one.udp[1]), middle(|one| one.tcp[1]), middle(|one| one.lost_later));
     let returning = if later > 0 { format!(", {later} while mending") } else { String::new() };
     format!("UDP {udp} of {}, TCP {tcp} of {}{returning}", middle(|one| one.udp[0]), middle(|one| one.tcp[0]))
+}
+
+/// Prints `docs/faults.md` anew from what is committed: the introduction, the record of scenarios, and the hour's. Without
+/// a record of scenarios there is no page.
+///
+/// # Panics
+/// If the source tree cannot be read and written.
+pub fn publish() {
+    let root = source_root();
+    let Ok(json) = fs::read_to_string(root.join("tests/faults.json")) else { return };
+    let record: Record = serde_json::from_str(&json).expect("the committed record is one");
+    let introduction = fs::read_to_string(root.join("tests/faults.md"));
+    let introduction = introduction.expect("the introduction is in the source tree");
+    let text = page(&introduction, &record) + &crate::endurance::report::committed_section();
+    fs::write(root.join("docs/faults.md"), text).expect("the source tree can be written");
 }
 
 /// The page of a record: the introduction, then the table.

@@ -8,7 +8,7 @@
 //! it sends more than the workers' buffers hold, and rests for as long as that took.
 
 use super::bird::utf8;
-use super::{ANYCAST4, Daemon, Namespace, Workspace};
+use super::{Daemon, Namespace, Workspace};
 use std::process::Command;
 
 const SOURCE: &str = r#"
@@ -30,17 +30,22 @@ static const char query[] = "\0\0\0\0\0\1\0\0\0\0\0\0\20aaaaaaaaaaaaaaaa\7exampl
 #define LENGTH (sizeof query - 1)
 
 int main(int count, char **words) {
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(53) };
-    if (count < 3 || inet_pton(AF_INET, words[1], &to.sin_addr) != 1) return 1;
+    struct sockaddr_in to4 = { .sin_family = AF_INET, .sin_port = htons(53) };
+    struct sockaddr_in6 to6 = { .sin6_family = AF_INET6, .sin6_port = htons(53) };
+    if (count < 3) return 1;
+    int is4 = inet_pton(AF_INET, words[1], &to4.sin_addr) == 1;
+    if (!is4 && inet_pton(AF_INET6, words[1], &to6.sin6_addr) != 1) return 1;
+    struct sockaddr *to = is4 ? (struct sockaddr *) &to4 : (struct sockaddr *) &to6;
+    socklen_t size = is4 ? sizeof to4 : sizeof to6;
     uint64_t state = strtoull(words[2], 0, 10) * 2654435761u + 1;
     int one = 1, sockets[BATCH];
     static char octets[BATCH][LENGTH];
     static struct iovec parts[BATCH];
     static struct mmsghdr messages[BATCH];
     for (int i = 0; i < BATCH; i++) {
-        sockets[i] = socket(AF_INET, SOCK_DGRAM, 0);
+        sockets[i] = socket(to->sa_family, SOCK_DGRAM, 0);
         setsockopt(sockets[i], SOL_SOCKET, SO_RCVBUF, &one, sizeof one);
-        if (connect(sockets[i], (struct sockaddr *) &to, sizeof to)) return 2;
+        if (connect(sockets[i], to, size)) return 2;
         memcpy(octets[i], query, LENGTH);
         parts[i] = (struct iovec) { octets[i], LENGTH };
         messages[i].msg_hdr = (struct msghdr) { .msg_iov = &parts[i], .msg_iovlen = 1 };
@@ -67,9 +72,9 @@ int main(int count, char **words) {
 }
 "#;
 
-/// Floods the IPv4 service address from inside `namespace`, by one thread whose names begin with `seed`, for as long
-/// as what it gives is kept.
-pub fn flood(workspace: &Workspace, namespace: &Namespace, seed: u32) -> Daemon {
+/// Floods a service address from inside `namespace`, by one thread whose names follow from `seed`, for as long as what it
+/// gives is kept.
+pub fn flood(workspace: &Workspace, namespace: &Namespace, address: &str, seed: u32) -> Daemon {
     let source = workspace.write("flood.c", SOURCE);
     let program = workspace.join("flood");
     if !program.exists() {
@@ -78,5 +83,5 @@ pub fn flood(workspace: &Workspace, namespace: &Namespace, seed: u32) -> Daemon 
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     let log = workspace.join("flood.log");
-    namespace.start("flood", &program, &[ANYCAST4, &seed.to_string()], &log)
+    namespace.start("flood", &program, &[address, &seed.to_string()], &log)
 }

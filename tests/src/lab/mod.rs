@@ -68,10 +68,11 @@ pub use routes::{RouteMonitor, RouteNews};
 pub use signing::{sign_until, unix_seconds};
 pub use thread::freeze_thread;
 pub use topology::{Pop, Router, Topology};
-pub use traffic::{Tallies, Tally, Traffic};
+pub use traffic::{Silence, Tallies, Tally, Traffic};
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -142,6 +143,17 @@ pub fn observe(since: Instant, events: &mut [Event<'_>]) -> Vec<Duration> {
 /// Prints a time for people to read; no test judges it.
 pub fn print_time(what: &str, time: Duration) {
     println!("    {what:<62} {:>9.1} ms", time.as_secs_f64() * 1e3);
+}
+
+/// The machine and the router's version, in words for records.
+pub fn machine() -> String {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let bird = Command::new("bird").arg("--version").output().map(|output| {
+        let said = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&said).trim().to_owned()
+    });
+    format!("Linux {}, {cores} cores, {}", kernel.trim(), bird.unwrap_or_default())
 }
 
 /// The root of the source tree, where `deploy/` and `zones/` are.

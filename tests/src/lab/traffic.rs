@@ -7,8 +7,11 @@
 //!
 //! UDP goes out of [`FLOWS`] sockets for each family, so that routers which spread flows over nodes have some to
 //! spread. TCP opens a connection for each query.
+//!
+//! Who asks for hours forgets what it has counted ([`Traffic::forget`]), or five thousand queries a second fill memory.
 
 use super::{ANYCAST4, ANYCAST6, Namespace, wait_until};
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -60,7 +63,14 @@ struct Sample {
 struct Lane {
     over: Over,
     server: SocketAddr,
-    samples: Mutex<Vec<Sample>>,
+    samples: Mutex<Samples>,
+}
+
+/// The queries of a lane, in the order of their sending. The first so many are forgotten, and keep their numbers.
+#[derive(Debug, Default)]
+struct Samples {
+    forgotten: usize,
+    kept: VecDeque<Sample>,
 }
 
 #[derive(Debug)]
@@ -100,12 +110,21 @@ pub struct Tallies {
     pub tcp: Tally,
 }
 
+/// For how long nobody answered, however many asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Silence {
+    /// By family, IPv4 first: since when no query over UDP has been answered, where that is so.
+    since: [Option<Duration>; 2],
+    /// The longest so far: from the first query without an answer to the next with one.
+    pub longest: Duration,
+}
+
 impl Traffic {
     /// Begins inside `namespace`; `names` are those that nodes may give in NSID.
     pub fn start(namespace: &Namespace, names: &[String]) -> Self {
         let servers = [ANYCAST4, ANYCAST6]
             .map(|address| SocketAddr::new(address.parse::<IpAddr>().expect("the lab's own addresses"), 53));
-        let lane = |over, server| Lane { over, server, samples: Mutex::new(Vec::new()) };
+        let lane = |over, server| Lane { over, server, samples: Mutex::default() };
         let udp = servers.iter().flat_map(|server| (0..FLOWS).map(|_| lane(Over::Udp, *server)));
         let tcp = servers.iter().map(|server| lane(Over::Tcp, *server));
         let shared = Arc::new(Shared {
@@ -165,18 +184,17 @@ impl Traffic {
             self.shared.lanes.iter().map(|lane| lane.samples.lock().unwrap_or_else(PoisonError::into_inner))
         };
         let last_other = lanes().filter_map(|samples| {
-            let end = samples.partition_point(|sample| sample.sent < until);
-            let in_time =
-                samples.get(..end).unwrap_or_default().iter().rev().take_while(|sample| sample.sent >= since);
+            let end = samples.kept.partition_point(|sample| sample.sent < until);
+            let in_time = samples.kept.range(..end).rev().take_while(|sample| sample.sent >= since);
             in_time.clone().find(|sample| !good(sample)).map(|sample| sample.sent)
         });
         let last_other = last_other.max();
         let first_good = lanes().filter_map(|samples| {
-            let first = samples.partition_point(|sample| match last_other {
+            let first = samples.kept.partition_point(|sample| match last_other {
                 Some(last) => sample.sent <= last,
                 None => sample.sent < since,
             });
-            samples.get(first).map(|sample| sample.sent)
+            samples.kept.get(first).map(|sample| sample.sent)
         });
         first_good.min().map(|at| self.shared.origin + at)
     }
@@ -201,6 +219,39 @@ impl Traffic {
         self.shared.unsent.load(Ordering::Relaxed)
     }
 
+    /// Goes on with `silence` over the queries sent over UDP from `from` on and before `until`, which are as answered now
+    /// as they ever will be.
+    pub fn follow(&self, from: Instant, until: Instant, silence: &mut Silence) {
+        let [from, until] = [from, until].map(|at| at.saturating_duration_since(self.shared.origin));
+        let Silence { since, longest } = silence;
+        for (since, of_family) in since.iter_mut().zip([SocketAddr::is_ipv4, SocketAddr::is_ipv6]) {
+            let mut asked = Vec::new();
+            let lanes = self.shared.lanes.iter();
+            for lane in lanes.filter(|lane| lane.over == Over::Udp && of_family(&lane.server)) {
+                lane.within(from, until, |sample| asked.push(*sample));
+            }
+            asked.sort_unstable_by_key(|sample| sample.sent);
+            for Sample { sent, fate } in asked {
+                let begun = *since.get_or_insert(sent);
+                *longest = (*longest).max(sent.saturating_sub(begun));
+                if matches!(fate, Fate::By(_) | Fate::Wrong) {
+                    *since = None;
+                }
+            }
+        }
+    }
+
+    /// Forgets the queries sent before `before`: nobody will ask for them any more.
+    pub fn forget(&self, before: Instant) {
+        let before = before.saturating_duration_since(self.shared.origin);
+        for lane in &self.shared.lanes {
+            let mut samples = lane.samples.lock().unwrap_or_else(PoisonError::into_inner);
+            let old = samples.kept.partition_point(|sample| sample.sent < before);
+            samples.kept.drain(..old);
+            samples.forgotten += old;
+        }
+    }
+
     fn is_one_of(&self, who: u8, nodes: &[&str]) -> bool {
         self.shared.names.get(usize::from(who)).is_some_and(|name| nodes.contains(&name.as_str()))
     }
@@ -213,11 +264,7 @@ impl Traffic {
 
     fn each(&self, from: Duration, until: Duration, mut look: impl FnMut(Over, &Sample)) {
         for lane in &self.shared.lanes {
-            let samples = lane.samples.lock().unwrap_or_else(PoisonError::into_inner);
-            // They stand in the order of their sending.
-            let first = samples.partition_point(|sample| sample.sent < from);
-            let late = samples.get(first..).unwrap_or_default();
-            late.iter().take_while(|sample| sample.sent < until).for_each(|sample| look(lane.over, sample));
+            lane.within(from, until, |sample| look(lane.over, sample));
         }
     }
 }
@@ -240,8 +287,8 @@ impl Shared {
     /// Notes a query about to be sent in a lane, and gives its number there.
     fn sending(&self, lane: &Lane) -> usize {
         let mut samples = lane.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        samples.push(Sample { sent: self.origin.elapsed(), fate: Fate::Open });
-        samples.len() - 1
+        samples.kept.push_back(Sample { sent: self.origin.elapsed(), fate: Fate::Open });
+        samples.forgotten + samples.kept.len() - 1
     }
 
     /// What an answer tells: who gave it, or that it is wrong.
@@ -266,15 +313,24 @@ impl Lane {
     /// The fate of a query, unless it is known.
     fn settle(&self, number: usize, fate: Fate) {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sample) = samples.get_mut(number).filter(|sample| sample.fate == Fate::Open) {
+        let place = number.checked_sub(samples.forgotten);
+        let sample = place.and_then(|place| samples.kept.get_mut(place));
+        if let Some(sample) = sample.filter(|sample| sample.fate == Fate::Open) {
             sample.fate = fate;
         }
+    }
+
+    /// Looks at the queries sent from `from` on and before `until`, in the order of their sending.
+    fn within(&self, from: Duration, until: Duration, look: impl FnMut(&Sample)) {
+        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = samples.kept.partition_point(|sample| sample.sent < from);
+        samples.kept.range(first..).take_while(|sample| sample.sent < until).for_each(look);
     }
 
     /// The last query with this message id.
     fn by_id(&self, id: u16) -> Option<usize> {
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = samples.len().checked_sub(1)?;
+        let last = (samples.forgotten + samples.kept.len()).checked_sub(1)?;
         let back = last.wrapping_sub(usize::from(id)) % 65_536;
         last.checked_sub(back)
     }
@@ -401,13 +457,51 @@ fn ask_once(server: SocketAddr, number: usize) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
+    fn lane(sent_ms: impl Iterator<Item = u64>, fate: impl Fn(u64) -> Fate) -> Lane {
+        let kept = sent_ms.map(|ms| Sample { sent: Duration::from_millis(ms), fate: fate(ms) }).collect();
+        let server = SocketAddr::from(([127, 0, 0, 1], 53));
+        Lane { over: Over::Udp, server, samples: Mutex::new(Samples { forgotten: 0, kept }) }
+    }
+
+    fn traffic(lanes: Vec<Lane>) -> Traffic {
+        let (origin, stop, unsent) = (Instant::now(), AtomicBool::new(true), AtomicU64::new(0));
+        Traffic {
+            shared: Arc::new(Shared { origin, names: Vec::new(), lanes, stop, unsent }),
+            threads: Vec::new(),
+        }
+    }
+
     #[test]
     fn an_id_finds_its_last_query() {
-        let samples = vec![Sample { sent: Duration::ZERO, fate: Fate::Open }; 65_540];
-        let server = SocketAddr::from(([127, 0, 0, 1], 53));
-        let lane = Lane { over: Over::Udp, server, samples: Mutex::new(samples) };
+        let lane = lane((0..65_540).map(|_| 0), |_| Fate::Open);
         assert_eq!(lane.by_id(3), Some(65_539));
         assert_eq!(lane.by_id(4), Some(4));
         assert_eq!(lane.by_id(65_535), Some(65_535));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_counted_and_later_queries_keep_their_numbers() {
+        let traffic = traffic(vec![lane(0..1000, |_| Fate::Open)]);
+        let (origin, whole) = (traffic.shared.origin, Duration::from_secs(1));
+        traffic.forget(origin + Duration::from_millis(400));
+        let lane = &traffic.shared.lanes[0];
+        assert_eq!(lane.by_id(999), Some(999));
+        lane.settle(999, Fate::By(0));
+        lane.settle(3, Fate::By(0));
+        assert_eq!(traffic.open(Duration::ZERO, whole), 599);
+    }
+
+    #[test]
+    fn silence_lasts_from_the_first_query_without_an_answer_to_the_next_with_one_by_whomever() {
+        let answered = |ms: u64| if (300..700).contains(&ms) { Fate::Open } else { Fate::By(0) };
+        let others = |_| Fate::Open;
+        let traffic =
+            traffic(vec![lane((0..1000).step_by(10), answered), lane((5..1000).step_by(10), others)]);
+        let at = |ms| traffic.shared.origin + Duration::from_millis(ms);
+        let mut silence = Silence::default();
+        traffic.follow(at(0), at(500), &mut silence);
+        assert_eq!(silence.longest, Duration::from_millis(200), "from 295 to 495, and it goes on");
+        traffic.follow(at(500), at(1000), &mut silence);
+        assert_eq!(silence.longest, Duration::from_millis(405), "from 295 to 700");
     }
 }

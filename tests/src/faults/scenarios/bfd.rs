@@ -10,7 +10,7 @@ const WHY: &str = "three packets of BFD, 300 ms apart";
 const WITHIN: Duration = Duration::from_secs(1);
 
 /// The shipped files, with the lines about BFD in force.
-pub(super) fn plan() -> Plan {
+pub fn plan() -> Plan {
     Plan {
         site: vec![("# bfd: {interval: 300ms, multiplier: 3}", "bfd: {interval: 300ms, multiplier: 3}")],
         bird: vec![

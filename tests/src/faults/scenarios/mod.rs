@@ -18,6 +18,8 @@ mod wire;
 
 use super::Scenario;
 
+pub use bfd::plan as plan_with_bfd;
+
 /// Why some of them are left out here, if they are.
 pub fn left_out() -> Option<&'static str> {
     (!wire::may_use_xdp()).then_some("the scenarios with AF_XDP need root of the machine")
