@@ -23,8 +23,8 @@ mod standstill;
 
 use crate::faults::{Begin, FaultLab, Who, difference, plan_with_bfd};
 use crate::lab::{
-    ANYCAST4, ANYCAST6, Daemon, Namespace, Node, NodeEvent, PREFIX4, PREFIX6, Pop, Silence, Topology, flood,
-    wait_until,
+    ANYCAST4, ANYCAST6, Daemon, Namespace, Node, NodeEvent, PREFIX4, PREFIX6, Pop, Sender, Silence, Topology,
+    flood, wait_until,
 };
 use big::BigZone;
 use counters::Counters;
@@ -182,22 +182,30 @@ fn put_routers_first(topology: &mut Topology) -> Result<(), String> {
     Ok(())
 }
 
-/// One thread for each family sends what it can, from the router.
+/// On each core one thread sends what it can, from the router: over IPv4 on one, over IPv6 on the next.
 fn begin_floods(topology: &Topology) -> Vec<Daemon> {
     let router: &Namespace = &topology.ams.router().namespace;
-    let each = [(ANYCAST4, 1), (ANYCAST6, 2)];
-    each.map(|(address, seed)| flood(&topology.workspace, router, address, seed)).into()
+    let each = [ANYCAST4, ANYCAST6].into_iter().cycle().zip(0..cores().max(2));
+    let begin = |(address, number): (&str, usize)| {
+        let seed = u32::try_from(number + 1).expect("cores are few");
+        let sender = Sender::BeforeWorkers { core: number % cores() };
+        flood(&topology.workspace, router, address, seed, sender)
+    };
+    each.map(begin).collect()
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// Two for each core, of ordinary priority.
 fn begin_spinners(node: &Node, workspace: &Path) -> Vec<Daemon> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let one = |number: usize| {
         let name = format!("spinner-{number}");
         let log = workspace.join(format!("{name}.log"));
         node.namespace.start(&name, Path::new("/bin/sh"), &["-c", "while :; do :; done"], &log)
     };
-    (0..2 * cores).map(one).collect()
+    (0..2 * cores()).map(one).collect()
 }
 
 fn push_again_and_again(node: &Node, mut zone: BigZone, shared: &Shared) {

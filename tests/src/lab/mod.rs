@@ -54,7 +54,7 @@ mod traffic;
 pub use bird::{Bird, BirdRoute};
 pub use client::{Answer, Client, Transport, Watch};
 pub use clock::ShiftedClock;
-pub use flood::flood;
+pub use flood::{Sender, flood};
 pub use frr::Frr;
 pub use neighbour::{Heard, Misbehaver, message, update_body};
 pub use netns::Namespace;

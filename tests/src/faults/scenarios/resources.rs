@@ -3,7 +3,7 @@
 use super::super::expect::{decided, leaves, normal_again, preferred, returns, stays};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use super::bfd;
-use crate::lab::{ANYCAST4, Backbone, Disk, PREFIX4, PREFIX6, Plan, flood};
+use crate::lab::{ANYCAST4, Backbone, Disk, PREFIX4, PREFIX6, Plan, Sender, flood};
 use rustix::process::Signal;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -253,7 +253,7 @@ fn serial(lab: &mut FaultLab) -> Option<u64> {
 fn begin_flood(lab: &mut FaultLab) {
     for seed in [1, 2] {
         let router = &lab.topology.ams.router().namespace;
-        let one = flood(&lab.topology.workspace, router, ANYCAST4, seed);
+        let one = flood(&lab.topology.workspace, router, ANYCAST4, seed, Sender::Anywhere);
         lab.helpers.push(one);
     }
 }
