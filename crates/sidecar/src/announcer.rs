@@ -23,7 +23,7 @@ use crate::bfd::Bfd;
 use crate::config::{AnnouncerConfig, Config, Death, Mode, StartError, Way};
 use crate::handover::{self, Order, Part, Predecessor, Socket};
 use crate::keeper::{Keeper, View};
-use crate::threads::{Stage, Stopping};
+use crate::threads::{Stage, Stopping, Turn};
 
 mod bird;
 pub(crate) mod drift;
@@ -156,6 +156,14 @@ impl Announcer {
         match self {
             Self::Bgp(_) => Stage::Driving,
             Self::Bird(_) | Self::Lease(_) | Self::Exec(_) | Self::Null(_) => Stage::Alone,
+        }
+    }
+
+    /// Sessions must not wait while others compute; whoever starts programs must not have them run first.
+    pub(crate) fn turn(&self) -> Turn {
+        match self {
+            Self::Bgp(_) => Turn::First,
+            Self::Bird(_) | Self::Lease(_) | Self::Exec(_) | Self::Null(_) => Turn::Ordinary,
         }
     }
 

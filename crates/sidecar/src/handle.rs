@@ -25,7 +25,7 @@ use crate::status::{
     AlarmStatus, AnnouncerStatus, BfdStatus, DriftStatus, MOST_SIGNALS, NeighbourStatus, NotificationStatus,
     ObservedStatus, PrefixStatus, ResponderStatus, Status, StatusMode, TransitionStatus, WhyStatus,
 };
-use crate::threads::{Stage, Threads};
+use crate::threads::{Stage, Threads, Turn};
 use crate::traffic::Traffic;
 use crate::words::{self, Book};
 use crate::{announcer, host, probe, record, responder, watchdog};
@@ -200,27 +200,29 @@ impl Sidecar {
         threads.spawn(
             "pharos-keeper",
             Stage::Driving,
+            Turn::First,
             threads.stopping().or(async {
                 tokio::join!(ticking, responder.run(), host::run(host));
             }),
         )?;
         for announcer in announcers {
-            threads.spawn(announcer.thread(), announcer.stage(), announcer.run(threads.stopping()))?;
+            let (name, from, turn) = (announcer.thread(), announcer.stage(), announcer.turn());
+            threads.spawn(name, from, turn, announcer.run(threads.stopping()))?;
         }
         let seats = probe::Seats::take(&threads)?;
         let nsid = Arc::from(config.nsid.as_str());
         let probing =
             probe::run(Arc::clone(&keeper), config.probe, config.wire.clone(), seats, nsid, serials);
-        threads.spawn("pharos-probe", Stage::Driving, threads.stopping().or(probing))?;
+        threads.spawn("pharos-probe", Stage::Driving, Turn::First, threads.stopping().or(probing))?;
         let watching = watchdog::run(Arc::clone(&keeper));
-        threads.spawn("pharos-watch", Stage::Driving, threads.stopping().or(watching))?;
+        threads.spawn("pharos-watch", Stage::Driving, Turn::First, threads.stopping().or(watching))?;
         if let Some(book) = book {
             let keeping = words::keep(Arc::clone(&keeper), book, threads.writing());
-            threads.spawn("pharos-words", Stage::Alone, keeping)?;
+            threads.spawn("pharos-words", Stage::Alone, Turn::Ordinary, keeping)?;
         }
         if let Some(tape) = tape {
             let recording = record::run(Arc::clone(&keeper), tape, threads.writing());
-            threads.spawn("pharos-record", Stage::Alone, recording)?;
+            threads.spawn("pharos-record", Stage::Alone, Turn::Ordinary, recording)?;
         }
         let endings = before.map_or_else(Vec::new, |before| before.rest(&config));
         Ok(Prepared { handle: Handle { config, keeper, threads, answers }, first, endings })

@@ -3,6 +3,10 @@
 //! A thread that ends before it was told to is a fault that `/livez` reports. What then becomes of the route
 //! is decided elsewhere: without probes signals go silent and turn bad; without the BGP thread its sockets
 //! close and the neighbours drop the routes.
+//!
+//! Those on which a route depends ask the kernel to run them before ordinary threads: on a machine whose cores are taken
+//! they would find late what is in time, and that looks like a failure. A nice value alone does not do: where the kernel
+//! groups processes by session (autogroup, sched(7)), it counts among the threads of one service only.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,6 +14,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pharos_netio::urgency;
 use tokio::sync::watch;
 
 use crate::config::StartError;
@@ -36,6 +41,15 @@ pub(crate) enum Stage {
     Driving,
     /// It has ended: what both would write to, files and daemons, is ours too.
     Alone,
+}
+
+/// Whether a thread may wait while others compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// A route depends on it. It computes little, and starts no process, which would inherit its turn.
+    First,
+    /// As any other.
+    Ordinary,
 }
 
 /// The threads of one sidecar.
@@ -87,6 +101,7 @@ impl Threads {
         &self,
         name: impl Into<Cow<'static, str>>,
         from: Stage,
+        turn: Turn,
         main: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), StartError> {
         let name = name.into();
@@ -99,6 +114,10 @@ impl Threads {
         let mut stage = self.stage.subscribe();
         let body = move || {
             let ended = ended;
+            if turn == Turn::First {
+                let granted = urgency::prefer_current_thread();
+                tracing::debug!(thread = %ended.name, %granted, "a thread on which routes depend runs");
+            }
             runtime.block_on(async {
                 // The sidecar is gone where nobody can say the stage any more.
                 if stage.wait_for(|stage| *stage >= from).await.is_ok() {

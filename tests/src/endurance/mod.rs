@@ -173,7 +173,8 @@ fn put_routers_first(topology: &mut Topology) -> Result<(), String> {
         pids.extend(pop.router_mut().bird_mut().map(|bird| bird.daemon().pid()));
     }
     for pid in pids {
-        let output = Command::new("chrt").args(["--fifo", "--pid", "1", &pid.to_string()]).output();
+        let output =
+            Command::new("chrt").args(["--all-tasks", "--fifo", "--pid", "1", &pid.to_string()]).output();
         let output = output.map_err(|error| format!("chrt: {error}"))?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::StartError;
-use crate::threads::{Stage, Threads};
+use crate::threads::{Stage, Threads, Turn};
 
 /// One of them.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ impl Seats {
         let seats = cpus.into_iter().map(|cpu| {
             let (tell, runtime) = watch::channel(None);
             let mut stopping = threads.stopping();
-            threads.spawn(format!("pharos-seat-{cpu}"), Stage::Driving, async move {
+            threads.spawn(format!("pharos-seat-{cpu}"), Stage::Driving, Turn::First, async move {
                 if let Err(error) = pin_current_thread(cpu) {
                     tracing::warn!(%error, "probes from this CPU are sent from another");
                 }
