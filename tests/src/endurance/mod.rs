@@ -138,6 +138,10 @@ pub fn run(length: Duration, machine: String, mut so_far: impl FnMut(&Record)) -
     });
     watch.gather(&lab, &shared, &standstill);
     watch.record.ended = ended(&mut lab);
+    if !watch.record.failures().is_empty() {
+        // The logs say why.
+        lab.topology.workspace.keep();
+    }
     so_far(&watch.record);
     watch.record
 }
