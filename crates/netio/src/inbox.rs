@@ -23,7 +23,7 @@ use crate::error::{NetError, on_socket};
 use crate::poll::{Events, Interest, Poll};
 use crate::rhythm::Rhythm;
 use crate::udp::UdpSocket;
-use crate::urgency::{Urgency, Usage, prefer_current_thread};
+use crate::urgency::{Duty, Urgency, Usage, prefer_current_thread};
 use crate::xdp::{Queue, coarse_now_ns};
 
 /// How often a socket that fills its batches is asked again before the others are looked at: often enough
@@ -84,7 +84,7 @@ impl Inbox {
     /// Asks the kernel to run the calling thread before others from now on: that which receives. As far as it is granted,
     /// [`Self::receive`] leaves others their part of the core.
     pub fn run_first(&mut self) -> Urgency {
-        let urgency = prefer_current_thread();
+        let urgency = prefer_current_thread(Duty::Answers);
         self.rhythm =
             (urgency == Urgency::RealTime).then(|| Rhythm::new(Instant::now(), Usage::of_current_thread()));
         urgency

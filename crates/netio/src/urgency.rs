@@ -1,7 +1,7 @@
 //! A thread that must not wait while others compute, and one that has time while others answer: the kernel is told.
 //!
-//! The sidecar's BFD thread and the responder's UDP workers ask at their start to be run first (module `rhythm` says why
-//! workers do, and what they leave to others); the responder's thread that reloads zones asks to be run after those that
+//! The sidecar's threads that keep a route and the responder's UDP workers ask at their start to be run first (module
+//! `rhythm` says why workers do, and what they leave to others), the former before the latter; the responder's thread that reloads zones asks to be run after those that
 //! answer. None needs it to be right, only to be in time on a busy machine or to answer more on the same core, so what
 //! the kernel refuses is told and not an error.
 
@@ -16,7 +16,7 @@ const LONGEST_TURN: u64 = 100_000_000;
 /// What the kernel granted to the calling thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
-    /// SCHED_FIFO at its lowest priority: before all ordinary threads. Needs CAP_SYS_NICE or `LimitRTPRIO=1`.
+    /// SCHED_FIFO: before all ordinary threads. Needs CAP_SYS_NICE, or `LimitRTPRIO=` of 2 for a route and 1 for answers.
     RealTime,
     /// A larger share than others get. Needs CAP_SYS_NICE or `LimitNICE=-10`.
     Favoured,
@@ -29,20 +29,37 @@ impl fmt::Display for Urgency {
         f.write_str(match self {
             Self::RealTime => "before all ordinary threads (SCHED_FIFO)",
             Self::Favoured => "favoured (nice -10)",
-            Self::Ordinary => "as any other thread; allow LimitRTPRIO=1 or LimitNICE=-10 for more",
+            Self::Ordinary => "as any other thread; allow LimitRTPRIO= or LimitNICE=-10 for more",
         })
     }
 }
 
+/// What a thread that asks to be run first is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// It answers queries, as many as come.
+    Answers,
+    /// It keeps a route or a session, which takes next to nothing of a CPU: before those who answer, since what they do not
+    /// leave to it they would lose with the route.
+    Route,
+}
+
 /// Asks for the most that is granted, for the calling thread alone. The kernel bounds what a real-time thread takes
 /// (sched_rt_runtime_us), so that one that spins does not lock the machine.
-pub fn prefer_current_thread() -> Urgency {
+pub fn prefer_current_thread(duty: Duty) -> Urgency {
     const NICE: i32 = -10;
-    let lowest = libc::sched_param { sched_priority: 1 };
-    // SAFETY: the pointer is to a structure that outlives the call, which only reads it; 0 is the calling thread.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const lowest) };
-    if sys::check(result).is_ok() {
-        return Urgency::RealTime;
+    let priorities: &[i32] = match duty {
+        Duty::Answers => &[1],
+        // Where only the lowest is granted, it takes turns with those who answer.
+        Duty::Route => &[2, 1],
+    };
+    for &sched_priority in priorities {
+        let priority = libc::sched_param { sched_priority };
+        // SAFETY: the pointer is to a structure that outlives the call, which only reads it; 0 is the calling thread.
+        let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) };
+        if sys::check(result).is_ok() {
+            return Urgency::RealTime;
+        }
     }
     if nice() <= NICE {
         return Urgency::Favoured;
@@ -126,8 +143,10 @@ mod tests {
 
     #[test]
     fn whatever_is_granted_a_thread_goes_on() {
-        let granted = std::thread::spawn(prefer_current_thread).join().unwrap();
-        assert!(!granted.to_string().is_empty());
+        for duty in [Duty::Answers, Duty::Route] {
+            let granted = std::thread::spawn(move || prefer_current_thread(duty)).join().unwrap();
+            assert!(!granted.to_string().is_empty());
+        }
     }
 
     #[test]

@@ -257,7 +257,7 @@ impl Worker {
 
     fn run(mut self) {
         let Ok(Order::Begin) = self.orders.recv() else { return };
-        tracing::debug!(granted = %urgency::prefer_current_thread(), "the BFD thread runs");
+        tracing::debug!(granted = %urgency::prefer_current_thread(urgency::Duty::Route), "the BFD thread runs");
         // However long it has waited: packets that wait are taken before timers are looked at.
         self.peers.iter_mut().for_each(|peer| peer.session.take_back(self.clock.now()));
         loop {

@@ -14,7 +14,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pharos_netio::urgency;
+use pharos_netio::urgency::{self, Duty};
 use tokio::sync::watch;
 
 use crate::config::StartError;
@@ -115,7 +115,7 @@ impl Threads {
         let body = move || {
             let ended = ended;
             if turn == Turn::First {
-                let granted = urgency::prefer_current_thread();
+                let granted = urgency::prefer_current_thread(Duty::Route);
                 tracing::debug!(thread = %ended.name, %granted, "a thread on which routes depend runs");
             }
             runtime.block_on(async {

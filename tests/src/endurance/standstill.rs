@@ -3,7 +3,7 @@
 //! A thread that runs before ordinary ones wants to run every few milliseconds and notes when it did not for a second. A
 //! core that is merely taken by others does not keep it; only what stops everybody does.
 
-use pharos_netio::urgency::prefer_current_thread;
+use pharos_netio::urgency::{Duty, prefer_current_thread};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ impl Standstill {
         let this = Self { stretches: Arc::default(), stop: Arc::default() };
         let (stretches, stop) = (Arc::clone(&this.stretches), Arc::clone(&this.stop));
         std::thread::spawn(move || {
-            println!("    the watch on standstills runs {}", prefer_current_thread());
+            println!("    the watch on standstills runs {}", prefer_current_thread(Duty::Route));
             let mut from = Instant::now();
             while !stop.load(Ordering::Relaxed) {
                 std::thread::sleep(PAUSE);

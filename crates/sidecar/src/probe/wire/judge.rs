@@ -241,7 +241,7 @@ mod tests {
 
         fn hears(&mut self, heard: &Heard, asked: Asked, health: Health) -> Option<Observation> {
             self.1 += Duration::from_secs(1);
-            self.0.round(self.1, &round(&[heard.clone()], &Heard::Nothing), asked, health)
+            self.0.round(self.1, &round(std::slice::from_ref(heard), &Heard::Nothing), asked, health)
         }
 
         /// Blind rounds of a bad probe until the first warning: how many there were.
