@@ -6,13 +6,12 @@
 //! The loop around it, with its sockets, is watched in `crates/responder/tests/no_allocation.rs`.
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pharos_answer::{AnyPolicy, Context, Cookies, DropReason, Job, Kind, Require, Secret};
 use pharos_answer::{Silent, Transport, Truncation, Verdict};
 use pharos_answer::{answer, look_up};
+use pharos_testkit::counting::{Counting, allocations};
 use pharos_testkit::fuzz::VARIED;
 use pharos_testkit::{Ask, CLIENT, Dice, Served, mutate};
 use pharos_tests::differential::queries::{Palette, Transport as Way};
@@ -20,36 +19,8 @@ use pharos_tests::differential::random::Random;
 use pharos_tests::differential::world::World;
 use pharos_wire::{Class, Name, Opcode, Rcode, Rtype};
 
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed on to the system's allocator unchanged; the counter is a plain thread-local
-// number that needs no allocation and no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of GlobalAlloc::alloc.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from System.alloc with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// How often the calling thread allocates while `work` runs.
-fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.with(Cell::get);
-    work();
-    ALLOCATIONS.with(Cell::get) - before
-}
 
 /// Damaged messages in one run.
 const DAMAGED: usize = 200_000;

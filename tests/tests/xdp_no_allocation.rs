@@ -5,57 +5,19 @@
 //! allocator tells its threads apart.
 
 use pharos_responder::{Config, Responder, XdpOptions, XdpRingSize, ZoneSource};
+use pharos_testkit::counting::{self, Counting};
 use pharos_tests::lab::{Namespace, source_root};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::{SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Threads that can be told apart: far more than this process has.
-const THREADS: usize = 256;
 /// Long enough for the slowest machine; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Queries sent before the first is read back: less than the rings and the sockets' buffers hold.
 const WINDOW: usize = 16;
 
-static COUNTS: [AtomicU64; THREADS] = [const { AtomicU64::new(0) }; THREADS];
-static NEXT: AtomicUsize = AtomicUsize::new(1);
-
-thread_local! {
-    /// The thread's index in [`COUNTS`]; zero before its first allocation.
-    static INDEX: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed on to the system's allocator unchanged; the counters are plain numbers that need no
-// allocation and no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNTS[thread_index()].fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of GlobalAlloc::alloc.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from System.alloc with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn thread_index() -> usize {
-    INDEX.with(|index| {
-        if index.get() == 0 {
-            index.set(NEXT.fetch_add(1, Ordering::Relaxed).min(THREADS - 1));
-        }
-        index.get()
-    })
-}
 
 /// Header, question and EDNS with the DO bit and NSID.
 fn query(id: u16, name: &str, qtype: u16) -> Vec<u8> {
@@ -126,7 +88,7 @@ fn no_thread_of_a_responder_allocates_while_it_answers_by_af_xdp() {
         };
         listen.iter().map(connected).collect()
     });
-    let threads_before = NEXT.load(Ordering::Relaxed);
+    let first = counting::next_thread();
     let responder = server.enter(|| Responder::start(config).unwrap());
     sockets.iter().for_each(|socket| ask(socket, &queries, 50));
     let received = |responder: &Responder| {
@@ -136,10 +98,8 @@ fn no_thread_of_a_responder_allocates_while_it_answers_by_af_xdp() {
     };
     let received_before = received(&responder);
     // Of the threads that were there by now.
-    let threads = NEXT.load(Ordering::Relaxed);
-    let counts = || -> Vec<u64> {
-        COUNTS[threads_before..threads].iter().map(|count| count.load(Ordering::Relaxed)).collect()
-    };
+    let threads = first..counting::next_thread();
+    let counts = || counting::counts(threads.clone());
     let before = counts();
     sockets.iter().for_each(|socket| ask(socket, &queries, 500));
     let after = counts();

@@ -1,43 +1,14 @@
 //! Once a worker is set up, nothing on the way of a datagram allocates: a counting allocator watches.
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::UdpSocket as Client;
 use std::time::Duration;
 
 use pharos_netio::{Batch, Inbox, UdpOptions, UdpSocket, Wait};
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed on to the system's allocator unchanged; the counter is a plain thread-local
-// number that needs no allocation and no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of GlobalAlloc::alloc.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from System.alloc with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use pharos_testkit::counting::{Counting, allocations};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// How often the calling thread allocates while `work` runs.
-fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.with(Cell::get);
-    work();
-    ALLOCATIONS.with(Cell::get) - before
-}
 
 fn socket(addr: &str) -> UdpSocket {
     UdpSocket::bind(addr.parse().unwrap(), &UdpOptions::default()).unwrap()

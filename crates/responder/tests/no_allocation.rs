@@ -4,67 +4,22 @@
 //! query does on the way is watched in more detail in the workspace's `tests/tests/no_allocation.rs`.
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pharos_responder::{Config, Responder, ZoneSource};
+use pharos_testkit::counting::{self, Counting};
 
-/// Threads that can be told apart: far more than this process has.
-const THREADS: usize = 256;
 /// Long enough for the slowest machine; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Queries sent before the first is read back: less than the sockets' buffers hold.
 const WINDOW: usize = 32;
 
-static COUNTS: [AtomicU64; THREADS] = [const { AtomicU64::new(0) }; THREADS];
-static NEXT: AtomicUsize = AtomicUsize::new(1);
-
-thread_local! {
-    /// The thread's index in [`COUNTS`]; zero before its first allocation.
-    static INDEX: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed on to the system's allocator unchanged; the counters are plain numbers that need no
-// allocation and no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNTS[thread_index()].fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of GlobalAlloc::alloc.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from System.alloc with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn thread_index() -> usize {
-    INDEX.with(|index| {
-        if index.get() == 0 {
-            index.set(NEXT.fetch_add(1, Ordering::Relaxed).min(THREADS - 1));
-        }
-        index.get()
-    })
-}
-
-/// Allocations so far of each thread whose first allocation came after `since` threads.
-fn counts(since: usize) -> Vec<u64> {
-    let threads = NEXT.load(Ordering::Relaxed);
-    assert!(threads < THREADS, "too many threads to tell apart");
-    COUNTS[since..threads].iter().map(|count| count.load(Ordering::Relaxed)).collect()
-}
 
 /// Header, question and EDNS with the DO bit and NSID.
 fn query(id: u16, name: &str, qtype: u16) -> Vec<u8> {
@@ -154,7 +109,7 @@ fn ask_by_tcp(stream: &mut TcpStream, queries: &[(Vec<u8>, u8)], rounds: usize) 
 #[test]
 fn no_thread_of_a_responder_allocates_while_it_answers() {
     let zones: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../zones");
-    let threads_before = NEXT.load(Ordering::Relaxed);
+    let first = counting::next_thread();
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
     let config = Config {
         nsid: "a.test".into(),
@@ -176,14 +131,15 @@ fn no_thread_of_a_responder_allocates_while_it_answers() {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         ask_by_tcp(stream, &queries, 5);
     }
-    let before = counts(threads_before);
+    let counts = || counting::counts(first..counting::next_thread());
+    let before = counts();
     for socket in &sockets {
         ask(server, socket, &queries, 20);
     }
     for stream in &mut streams {
         ask_by_tcp(stream, &queries, 20);
     }
-    let after = counts(threads_before);
+    let after = counts();
     println!(
         "{} queries; allocations of each thread before and after: {before:?} {after:?}",
         2 * 16 * 20 * queries.len()

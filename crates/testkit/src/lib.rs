@@ -7,10 +7,12 @@
 //! - [`model`]: RFC 1034 §4.3.2 once more, slow and obvious, over ordered maps.
 //! - [`Dice`]: choices from a seed or from a fuzzer's octets; [`random`]: zones and names made of such choices.
 //! - [`fuzz`]: the bodies of the fuzz targets, which a test with a fixed seed calls too.
+//! - [`counting`]: an allocator by which tests prove that something does not allocate.
 //!
 //! Nothing here reads a clock or opens a socket.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+pub mod counting;
 mod decode;
 mod dice;
 pub mod fuzz;
