@@ -3,33 +3,11 @@
 
 mod common;
 
-use common::{Scratch, run, stderr, stdout};
+use common::{PHAROS, SITE, Scratch, run, stderr, stdout};
 use std::process::Output;
 
-const PHAROS: &str = r#"responder:
-  listen: ["192.0.2.53:53", "[2001:db8:53::53]:53"]
-  zones: {directory: zones}
-sidecar:
-  groups:
-    - name: main
-      prefixes: ["192.0.2.0/24", "2001:db8:53::/48"]
-      required: [example.com]
-  probe: {interval: 250ms, timeout: 200ms, fall: 2, rise: 3}
-"#;
-
-const SITE: &str = r#"node: a
-site: ams
-router-id: 10.0.0.2
-local-as: 64512
-neighbours:
-  - address: 10.0.0.1
-    as: 64500
-    next-hop-ipv6: "fd00::2"
-"#;
-
 fn check(scratch: &Scratch, pharos: &str, site: &str) -> Output {
-    scratch.write("pharos.yaml", pharos);
-    scratch.write("site.yaml", site);
+    scratch.configure(pharos, site);
     run(["check-config".as_ref(), "--config".as_ref(), scratch.0.as_os_str()])
 }
 
@@ -171,8 +149,7 @@ fn a_command_line_without_sense_ends_with_2() {
 
 /// The same with RPKI data, and options for them.
 fn check_vrps(scratch: &Scratch, site: &str, vrps: &str, more: &[&str]) -> Output {
-    scratch.write("pharos.yaml", PHAROS);
-    scratch.write("site.yaml", site);
+    scratch.configure(PHAROS, site);
     scratch.write("vrps", vrps);
     let file = scratch.0.join("vrps");
     let mut arguments = vec!["check-config", "--config", scratch.0.to_str().expect("it is UTF-8")];

@@ -52,6 +52,12 @@ fn plain(name: &str) -> Scratch {
     scratch
 }
 
+/// A responder that is only configured, with these zones and what may follow them.
+fn configure(scratch: &Scratch, zones: &str) -> PathBuf {
+    let pharos = format!("responder:\n  listen: [\"127.0.0.1:5300\"]\n  zones: {zones}\n");
+    scratch.configure(&pharos, "node: a\nsite: ams\n")
+}
+
 #[test]
 fn a_chain_of_aliases_is_told_name_by_name() {
     let scratch = plain("explain-chain");
@@ -277,11 +283,7 @@ fn what_the_server_tells_of_itself_is_explained_in_class_ch() {
     assert!(text.starts_with("query       version.bind. TXT, class CH, "), "{text}");
     assert!(text.contains("\nrefused     REFUSED: nothing is told by this name"), "{text}");
     assert!(text.contains("\n;version.bind. CH TXT\n"), "{text}");
-    let config = scratch.write(
-        "pharos.yaml",
-        "responder:\n  listen: [\"127.0.0.1:5300\"]\n  zones: {directory: .}\n  version: shown\n",
-    );
-    scratch.write("site.yaml", "node: a\nsite: ams\n");
+    let config = configure(&scratch, "{directory: .}\n  version: shown");
     let ask = |words: &[&str]| {
         let words = words.iter().map(OsStr::new);
         stdout(&run([OsStr::new("explain"), OsStr::new("--config"), config.as_os_str()]
@@ -318,11 +320,9 @@ fn one_file_and_a_configuration_are_taken_too() {
         OsStr::new("plain.test"),
     ]);
     assert!(stdout(&output).contains("192.0.2.1"), "{}", stderr(&output));
-    let config = scratch.write(
-        "pharos.yaml",
-        "responder:\n  listen: [\"127.0.0.1:5300\"]\n  zones: {list: [{name: plain.test, file: db.plain}]}\n  udp-payload-size: 900\n  error-reporting: agent.example\n",
-    );
-    scratch.write("site.yaml", "node: a\nsite: ams\n");
+    let zones = "{list: [{name: plain.test, file: db.plain}]}";
+    let more = "udp-payload-size: 900\n  error-reporting: agent.example";
+    let config = configure(&scratch, &format!("{zones}\n  {more}"));
     let output = run([
         OsStr::new("explain"),
         OsStr::new("web.plain.test"),

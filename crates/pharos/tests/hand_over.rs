@@ -21,16 +21,12 @@ impl Announcing {
     fn start(name: &str) -> Self {
         let scratch = Scratch::new(name);
         let management = free_address().to_string();
-        scratch.write(
-            "pharos.yaml",
-            &format!(
-                "sidecar:\n  groups:\n    - name: main\n      prefixes: [192.0.2.0/24]\n      required: [example.com]\n      \
-                 addresses: [\"127.0.0.1:9\"]\n  management: {management}\n  control: {}\n  hold-down: 0s\n",
-                scratch.0.join("sidecar.sock").display()
-            ),
+        let pharos_yaml = format!(
+            "sidecar:\n  groups:\n    - name: main\n      prefixes: [192.0.2.0/24]\n      required: [example.com]\n      \
+             addresses: [\"127.0.0.1:9\"]\n  management: {management}\n  control: {}\n  hold-down: 0s\n",
+            scratch.0.join("sidecar.sock").display()
         );
-        let site = Self::site(64500);
-        scratch.write("site.yaml", &site);
+        scratch.configure(&pharos_yaml, &Self::site(64500));
         let command = pharos(["announce".as_ref(), "--config".as_ref(), scratch.0.as_os_str()]);
         let mut first = Running::start(command);
         first.wait_for("the start", |line| line.contains("probing"));

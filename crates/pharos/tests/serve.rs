@@ -227,8 +227,7 @@ fn operators_ask_at_the_address_that_the_site_names() {
         free_address(),
         scratch.0.join("control.sock").display()
     );
-    scratch.write("pharos.yaml", &config);
-    scratch.write("site.yaml", &format!("node: a\nsite: ams\nmanagement-dns: [\"{desk}\"]\n"));
+    scratch.configure(&config, &format!("node: a\nsite: ams\nmanagement-dns: [\"{desk}\"]\n"));
     let mut running = Running::start(pharos(["serve".as_ref(), "--config".as_ref(), scratch.0.as_os_str()]));
     running.wait_for("the start", |line| line.contains("answering"));
     assert_eq!((serial(server), serial(desk)), (Some(4), Some(4)));

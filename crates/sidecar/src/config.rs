@@ -24,6 +24,8 @@ use pharos_routing::{
 use thiserror::Error;
 
 mod announcers;
+#[cfg(test)]
+pub(crate) mod sample;
 
 pub use announcers::{
     AnnouncerConfig, BirdConfig, Death, ExecConfig, LeaseConfig, MarkerConfig, ObserveConfig, Reload, Way,

@@ -2,30 +2,8 @@
 
 use super::*;
 
-const PHAROS: &str = r#"responder:
-  listen: ["192.0.2.53:53", "[2001:db8:53::53]:53"]
-  zones: {directory: zones}
-sidecar:
-  groups:
-    - name: main
-      prefixes: ["192.0.2.0/24", "2001:db8:53::/48"]
-      required: [example.com]
-  probe: {interval: 250ms, timeout: 200ms, fall: 2, rise: 3}
-"#;
-
-const SITE: &str = r#"node: a
-site: ams
-router-id: 10.0.0.2
-local-as: 64512
-neighbours:
-  - address: 10.0.0.1
-    as: 64500
-    families: [ipv4, ipv6]
-    next-hop-ipv4: 10.0.0.2
-    next-hop-ipv6: "fd00::2"
-    communities: ["64512:53"]
-    hold-time: 9s
-"#;
+const PHAROS: &str = include_str!("../../../../tests/data/config/pharos.yaml");
+const SITE: &str = include_str!("../../../../tests/data/config/site.yaml");
 
 fn try_load(pharos: &str, site: &str, need: Need) -> Result<Loaded, String> {
     let sources = [

@@ -13,6 +13,10 @@ use std::str::FromStr as _;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+/// A good configuration of both families, which tests change: what all nodes share, and what one has of its own.
+pub(crate) const PHAROS: &str = include_str!("../../../../tests/data/config/pharos.yaml");
+pub(crate) const SITE: &str = include_str!("../../../../tests/data/config/site.yaml");
+
 /// Far beyond what anything here takes.
 pub(crate) const GUARD: Duration = Duration::from_secs(120);
 
@@ -34,6 +38,12 @@ impl Scratch {
         }
         std::fs::write(&path, text).unwrap();
         path
+    }
+
+    /// Writes the two files of a node, and gives the path of the first.
+    pub(crate) fn configure(&self, pharos: &str, site: &str) -> PathBuf {
+        self.write("site.yaml", site);
+        self.write("pharos.yaml", pharos)
     }
 }
 

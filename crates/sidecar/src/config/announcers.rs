@@ -287,6 +287,7 @@ impl ExecConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::sample;
 
     fn exec() -> ExecConfig {
         ExecConfig {
@@ -299,33 +300,8 @@ mod tests {
     }
 
     fn all(way: Way) -> Config {
-        let mut config = Config {
-            node: "a".into(),
-            site: "ams".into(),
-            nsid: "a.ams".into(),
-            local_as: 64512,
-            router_id: Ipv4Addr::new(10, 0, 0, 2),
-            groups: vec![pharos_policy::GroupConfig {
-                name: "main".into(),
-                prefixes: vec!["192.0.2.0/24".parse().unwrap()],
-                required_zones: vec!["example.com".into()],
-                addresses: vec!["127.0.0.1:53".parse().unwrap()],
-                degrade: pharos_policy::Degrade::Allowed,
-                expired: pharos_policy::OnExpiry::default(),
-                overload: pharos_policy::OnOverload::default(),
-            }],
-            neighbours: Vec::new(),
-            announcers: Vec::new(),
-            probe: crate::ProbeConfig::default(),
-            wire: None,
-            hold_down: pharos_policy::HoldDown::new(Duration::from_secs(10)),
-            drain_time: pharos_policy::DrainTime::default(),
-            rules: crate::Rules::default(),
-            status: None,
-            mode: Mode::Announce,
-            state: None,
-            record: None,
-        };
+        let mut config = sample::config();
+        config.groups[0].addresses = vec!["127.0.0.1:53".parse().unwrap()];
         config.announcers.push(AnnouncerConfig { name: "x".into(), mode: Mode::Announce, way });
         config
     }

@@ -3,43 +3,17 @@
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::num::NonZeroU32;
 
-use pharos_policy::{Degrade, DrainTime, GroupConfig, HoldDown, OnExpiry, OnOverload, Policy};
+use pharos_policy::{HoldDown, Policy};
 use pharos_routing::Families;
 use pharos_routing::bgp::{AsNumbers, ExtendedNextHop, Negotiated, RouteRefresh};
 
 use super::*;
-use crate::config::{Mode, ProbeConfig, Rules};
+use crate::config::sample;
 
 const ROUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 
 fn config() -> Config {
-    Config {
-        node: "a".into(),
-        site: "ams".into(),
-        nsid: "a.ams".into(),
-        local_as: 64512,
-        router_id: Ipv4Addr::new(10, 0, 0, 2),
-        groups: vec![GroupConfig {
-            name: "main".into(),
-            prefixes: vec!["192.0.2.0/24".parse().unwrap()],
-            required_zones: vec!["example.com".into()],
-            addresses: vec!["192.0.2.53:53".parse().unwrap()],
-            degrade: Degrade::Allowed,
-            expired: OnExpiry::default(),
-            overload: OnOverload::default(),
-        }],
-        neighbours: vec![NeighbourConfig::new(ROUTER, 64500)],
-        announcers: Vec::new(),
-        probe: ProbeConfig::default(),
-        wire: None,
-        hold_down: HoldDown::new(Duration::from_secs(1)),
-        drain_time: DrainTime::default(),
-        rules: Rules::default(),
-        status: None,
-        mode: Mode::Announce,
-        state: None,
-        record: None,
-    }
+    Config { neighbours: vec![NeighbourConfig::new(ROUTER, 64500)], ..sample::config() }
 }
 
 fn session(name: &str, identity: &str) -> SessionState {
