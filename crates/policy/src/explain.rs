@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kind::Kind;
 use crate::level::Level;
 use crate::prefix::Prefix;
 use crate::signal::Health;
@@ -129,7 +130,7 @@ pub struct SignalView {
     /// What is observed: `udp probe of 192.0.2.53:53`.
     pub name: String,
     /// The verdict.
-    pub health: Health,
+    pub health: Verdict,
     /// How long the verdict has stood.
     #[serde(rename = "health_age_seconds", with = "seconds")]
     pub health_age: Duration,
@@ -140,17 +141,69 @@ pub struct SignalView {
     pub last_age: Option<Duration>,
     /// What it still takes to change the verdict: "2 of 3 passes".
     pub progress: String,
+    /// What a reader shall not take the verdict for; mostly empty.
+    #[serde(default)]
+    pub remark: String,
 }
 
-impl SignalView {
-    /// A sort key that puts the worst first: bad, unknown, warned, good.
-    pub fn severity(&self) -> u8 {
-        match self.health {
-            Health::Bad | Health::Expired => 0,
-            Health::Unknown => 1,
-            Health::Warned => 2,
-            Health::Good => 3,
+/// A verdict as people are told it: [`Health`], in the words that the kind of its signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Not enough seen since the start, or too long ago.
+    Unknown,
+    /// Passing.
+    Good,
+    /// Real traffic that fails: nobody asks, which is neither good nor bad.
+    Quiet,
+    /// Passing, and a person should look before that ends.
+    Warned,
+    /// Failing, or silent.
+    Bad,
+    /// Failing as badly as it can.
+    Expired,
+}
+
+impl Verdict {
+    /// What `health` means for a signal of this kind.
+    pub const fn of(kind: Kind, health: Health) -> Self {
+        match (kind, health) {
+            (Kind::Traffic, Health::Bad) => Self::Quiet,
+            (_, Health::Unknown) => Self::Unknown,
+            (_, Health::Good) => Self::Good,
+            (_, Health::Warned) => Self::Warned,
+            (_, Health::Bad) => Self::Bad,
+            (_, Health::Expired) => Self::Expired,
         }
+    }
+
+    /// The name in texts, logs and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => Health::Unknown.name(),
+            Self::Good => Health::Good.name(),
+            Self::Quiet => "quiet",
+            Self::Warned => Health::Warned.name(),
+            Self::Bad => Health::Bad.name(),
+            Self::Expired => Health::Expired.name(),
+        }
+    }
+
+    /// A sort key that puts the worst first.
+    pub const fn severity(self) -> u8 {
+        match self {
+            Self::Bad | Self::Expired => 0,
+            Self::Unknown => 1,
+            Self::Warned => 2,
+            Self::Quiet => 3,
+            Self::Good => 4,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 
@@ -241,7 +294,10 @@ impl fmt::Display for SignalView {
             Some(age) => write!(f, "; last {} ago: {}", Age(age), self.last)?,
             None => write!(f, "; nothing seen yet")?,
         }
-        if self.progress.is_empty() { Ok(()) } else { write!(f, " ({})", self.progress) }
+        if !self.progress.is_empty() {
+            write!(f, " ({})", self.progress)?;
+        }
+        if self.remark.is_empty() { Ok(()) } else { write!(f, "; {}", self.remark) }
     }
 }
 
@@ -342,11 +398,12 @@ mod tests {
             reasons: vec![Reason { asks: Level::Withdrawn, text: "connection refused".into() }],
             signals: vec![SignalView {
                 name: "udp probe of 192.0.2.53:53".into(),
-                health: Health::Bad,
+                health: Verdict::Bad,
                 health_age: Duration::from_secs(12),
                 last: "connection refused".into(),
                 last_age: Some(Duration::from_millis(20)),
                 progress: "0 of 3 passes".into(),
+                remark: String::new(),
             }],
             hold_down_left: None,
             grace_left: None,

@@ -10,7 +10,7 @@
 //! | drain | input | then |
 //! |---|---|---|
 //! | none | drain | every prefix capped at draining; withdrawn after the drain time; that no traffic came is forgotten |
-//! | draining | a prefix has next to no real traffic any more | that prefix withdrawn; the others have their time |
+//! | draining | a prefix has next to no real traffic any more | that prefix withdrawn, or not back if a fault withdrew it; the others have their time |
 //! | draining | end of the drain time | every prefix withdrawn; an alarm for each that still has traffic |
 //! | draining | all withdrawn, for whatever reason | lingering: none is announced before the undrain |
 //! | lingering | linger over, and no prefix has real traffic | done: the node may stop |

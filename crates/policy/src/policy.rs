@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alarm::{Alarm, AlarmId, Alarms, Effect};
 use crate::config::{AnchorDrain, ConfigError, GroupConfig, PolicyConfig};
-use crate::explain::SignalView;
+use crate::explain::{SignalView, Verdict};
 use crate::kind::{Kind, SignalId, Transport};
 use crate::level::Level;
 use crate::operator::{Operator, Target};
@@ -568,7 +568,11 @@ impl Policy {
     }
 
     fn signal_view(&self, index: usize, now: Duration) -> SignalView {
-        self.signals[index].view(self.clock.max(now), self.ids[index].to_string())
+        let mut view = self.signals[index].view(self.clock.max(now), &self.ids[index]);
+        if view.health == Verdict::Quiet {
+            self.what_quiet_means(index).clone_into(&mut view.remark);
+        }
+        view
     }
 
     /// The verdict on one signal; `None` if it is not configured.

@@ -30,7 +30,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::explain::SignalView;
+use crate::explain::{SignalView, Verdict};
+use crate::kind::SignalId;
 
 /// How many failures in a row make a signal bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -429,8 +430,8 @@ impl Signal {
         )
     }
 
-    /// Everything about the signal for a person to read, under the name that its owner gives it.
-    pub fn view(&self, now: Duration, name: String) -> SignalView {
+    /// Everything about the signal for a person to read, in the words of what it watches.
+    pub fn view(&self, now: Duration, id: &SignalId) -> SignalView {
         let now = self.clock.max(now);
         let Timing { fall, rise, .. } = self.timing;
         let (fails, passes) = (self.at_least[1], self.better[1]);
@@ -443,12 +444,13 @@ impl Signal {
         };
         let last = self.last.as_ref();
         SignalView {
-            name,
-            health: self.health,
+            name: id.to_string(),
+            health: Verdict::of(id.kind(), self.health),
             health_age: now.saturating_sub(self.since),
             last: last.map(|(_, observation)| observation.text().to_owned()).unwrap_or_default(),
             last_age: last.map(|(at, _)| now.saturating_sub(*at)),
             progress,
+            remark: String::new(),
         }
     }
 }

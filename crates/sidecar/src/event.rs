@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use pharos_policy::{Health, Level, Prefix};
+use pharos_policy::explain::Verdict;
+use pharos_policy::{Level, Prefix};
 use serde::Serialize;
 
 /// Something that a person may want to know when it happens.
@@ -30,9 +31,9 @@ pub enum Event {
         /// What is observed.
         signal: String,
         /// The verdict before.
-        from: Health,
+        from: Verdict,
         /// The verdict after.
-        to: Health,
+        to: Verdict,
         /// Why.
         text: String,
     },

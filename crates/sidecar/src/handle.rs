@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pharos_policy::explain::{Explanation, SignalView, Told};
+use pharos_policy::explain::{Explanation, Told};
 use pharos_policy::policy::Input;
 use pharos_policy::{AlarmId, Health, Level, Policy, Prefix, PrefixError, Target};
 use thiserror::Error;
@@ -236,7 +236,7 @@ impl Handle {
         let now = self.keeper.clock.now();
         let ago = |at: Duration| now.saturating_sub(at).as_secs_f64();
         let mut signals = state.policy.signals(now);
-        signals.sort_by_key(SignalView::severity);
+        signals.sort_by_key(|signal| signal.health.severity());
         let signals_omitted = signals.len().saturating_sub(MOST_SIGNALS);
         signals.truncate(MOST_SIGNALS);
         let explain = |(prefix, _)| explain(&state, prefix, now);

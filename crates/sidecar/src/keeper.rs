@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pharos_policy::alarm::Alarm;
-use pharos_policy::explain::{Explanation, Followed};
+use pharos_policy::explain::{Explanation, Verdict};
 use pharos_policy::policy::{Input, Output, Policy};
 use pharos_policy::preference::HISTORY;
 use pharos_policy::trace::Standing;
-use pharos_policy::{Health, Level, Memory, Prefix, Saved};
+use pharos_policy::{Level, Memory, Prefix, Saved};
 use pharos_routing::bgp::{Notification, State as SessionState};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, broadcast, watch};
@@ -331,6 +331,7 @@ impl Keeper {
                 Event::Route { prefix, group, from, to, cause }
             }
             Output::Signal { signal, from, to, text } => {
+                let [from, to] = [from, to].map(|health| Verdict::of(signal.kind(), health));
                 Event::Signal { signal: signal.to_string(), from, to, text }
             }
             Output::AlarmRaised(Alarm { id, text, .. }) => {
@@ -402,14 +403,12 @@ impl Keeper {
         state.traffic.measured(now, prefix, per_second);
     }
 
-    /// The level of a prefix, and whether its traffic followed; a drain has an alarm of its own.
-    pub(crate) fn followed(&self, prefix: Prefix) -> (Level, Option<Followed>) {
+    /// The worse level of a prefix that its traffic does not heed; a drain has an alarm of its own.
+    pub(crate) fn unheeded(&self, prefix: Prefix) -> Option<Level> {
         let state = self.state();
         let now = self.clock.now();
-        let level = state.policy.level(prefix).unwrap_or(Level::Withdrawn);
         let drained = state.policy.drain_view(now).is_some();
-        let view = state.traffic.view(now, prefix).filter(|_| !drained);
-        (level, view.and_then(|view| view.followed))
+        state.traffic.unheeded(now, prefix).filter(|_| !drained)
     }
 
     /// Levels as they change.
@@ -484,7 +483,7 @@ fn log(event: &Event) {
             tracing::info!(%prefix, group, %from, %to, cause, "route");
         }
         Event::Signal { signal, from, to, text }
-            if matches!(to, Health::Warned | Health::Bad | Health::Expired) =>
+            if matches!(to, Verdict::Warned | Verdict::Bad | Verdict::Expired) =>
         {
             tracing::warn!(signal, %from, %to, text, "signal");
         }

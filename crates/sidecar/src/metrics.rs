@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pharos_policy::explain::Followed;
-use pharos_policy::{Family, Health, Kind, Level, Prefix, Transport};
+use pharos_policy::explain::{Followed, Verdict};
+use pharos_policy::{Family, Kind, Level, Prefix, Transport};
 use pharos_routing::bfd::State as BfdState;
 use pharos_routing::bgp::State as SessionState;
 use prometheus::core::{Collector, Desc};
@@ -151,7 +151,7 @@ impl Metrics {
             .expect("the name and labels are valid"),
             signal: gauge(
                 "pharos_sidecar_signal",
-                "Verdict on a signal: 0 good, 1 warned, 2 bad, 3 expired, -1 unknown. Required zones are left out.",
+                "Verdict on a signal: 0 good or quiet, 1 warned, 2 bad, 3 expired, -1 unknown. Required zones are left out.",
                 &["kind", "signal"],
             ),
             signal_age: GaugeVec::new(
@@ -244,14 +244,14 @@ impl Metrics {
     }
 }
 
-/// A verdict as a number.
-const fn rank(health: Health) -> i64 {
-    match health {
-        Health::Unknown => -1,
-        Health::Good => 0,
-        Health::Warned => 1,
-        Health::Bad => 2,
-        Health::Expired => 3,
+/// A verdict as a number: the greater, the worse.
+const fn rank(verdict: Verdict) -> i64 {
+    match verdict {
+        Verdict::Unknown => -1,
+        Verdict::Good | Verdict::Quiet => 0,
+        Verdict::Warned => 1,
+        Verdict::Bad => 2,
+        Verdict::Expired => 3,
     }
 }
 

@@ -15,10 +15,9 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use pharos_policy::explain::Followed;
 use pharos_policy::load::{Meter, Verdict};
 use pharos_policy::policy::Input;
-use pharos_policy::{AlarmId, GroupConfig, Level, Observation, Prefix, SignalId};
+use pharos_policy::{AlarmId, GroupConfig, Observation, Prefix, SignalId};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
@@ -294,9 +293,8 @@ impl Client {
             let prefix = load.prefix;
             self.keeper.measured(prefix, load.per_second);
             self.observe(SignalId::Traffic { prefix }, load.observation);
-            let (level, followed) = self.keeper.followed(prefix);
             let id = AlarmId::PreferenceIgnored { prefix };
-            if followed == Some(Followed::No) && level != Level::Normal {
+            if let Some(level) = self.keeper.unheeded(prefix) {
                 if self.unmoved.insert(prefix) {
                     let text = format!("{level} for minutes, and queries come as if nobody had been told");
                     self.keeper.take(Input::Raise { alarm: id, text });

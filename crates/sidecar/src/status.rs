@@ -417,6 +417,9 @@ impl fmt::Display for Status {
         writeln!(f, "\nneighbours")?;
         for neighbour in &self.neighbours {
             write!(f, "{neighbour}")?;
+            if neighbour.told.is_empty() {
+                writeln!(f, "    told nothing")?;
+            }
         }
         if !self.announcers.is_empty() {
             writeln!(f, "\nannouncers")?;

@@ -10,8 +10,11 @@
 //! | a better level | some come |
 //!
 //! For [`Patience`] after a change nobody judges: routes and resolvers take their time. Where next to nothing came
-//! before a change for the worse there is nothing to follow. Pure: times come in as arguments. Fed by the keeper,
-//! which knows levels, and by `responder/load.rs`, which reads counters.
+//! before a change for the worse there is nothing to follow, nor after a return where next to nothing came before it
+//! left, or was never seen to. What was counted before a change says nothing of it.
+//!
+//! Pure: times come in as arguments. Fed by the keeper, which knows levels, and by `responder/load.rs`, which reads
+//! counters.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,7 +52,16 @@ struct Turn {
     at: Duration,
     from: Level,
     to: Level,
+    /// What came right before it; where it got worse step by step, before the first of them.
     before: f64,
+    /// What came before it last got worse: what may come back.
+    usual: f64,
+}
+
+impl Turn {
+    fn is_for_the_worse(&self) -> bool {
+        self.to > self.from
+    }
 }
 
 impl Traffic {
@@ -69,12 +81,15 @@ impl Traffic {
     /// A prefix has another level.
     pub(crate) fn moved(&mut self, now: Duration, prefix: Prefix, from: Level, to: Level) {
         if let Some(flow) = self.flows.get_mut(&prefix) {
-            // What is worse step by step is held against what came before the first.
-            let before = match flow.turn {
-                Some(turn) if turn.to > turn.from && to > from => turn.before,
-                _ => flow.rate,
-            };
-            flow.turn = Some(Turn { at: now, from, to, before });
+            let mut turn = Turn { at: now, from, to, before: flow.rate, usual: 0.0 };
+            match (flow.turn, turn.is_for_the_worse()) {
+                (Some(last), true) if last.is_for_the_worse() => {
+                    (turn.before, turn.usual) = (last.before, last.usual);
+                }
+                (_, true) => turn.usual = turn.before,
+                (last, false) => turn.usual = last.map_or(0.0, |last| last.usual),
+            }
+            flow.turn = Some(turn);
         }
     }
 
@@ -85,27 +100,34 @@ impl Traffic {
             queries_per_second: flow.rate,
             age: now.saturating_sub(flow.at),
             before_per_second: flow.turn.map(|turn| turn.before),
-            followed: flow.turn.and_then(|turn| self.followed(now, flow.rate, turn)),
+            followed: self.followed(now, flow),
         })
     }
 
-    fn followed(&self, now: Duration, rate: f64, turn: Turn) -> Option<Followed> {
-        let worse = turn.to > turn.from;
-        if worse && turn.before < self.quiet {
-            return None;
-        }
+    /// The level for which fewer queries should come than do, although they have had the time to go elsewhere.
+    pub(crate) fn unheeded(&self, now: Duration, prefix: Prefix) -> Option<Level> {
+        let flow = self.flows.get(&prefix)?;
+        let turn = flow.turn.filter(Turn::is_for_the_worse)?;
+        (self.followed(now, flow) == Some(Followed::No)).then_some(turn.to)
+    }
+
+    fn followed(&self, now: Duration, flow: &Flow) -> Option<Followed> {
+        let turn = flow.turn?;
+        let some_come = flow.rate >= self.quiet;
         let has = match turn.to {
-            _ if !worse => rate >= self.quiet,
-            Level::Draining | Level::Withdrawn => rate < self.quiet,
-            _ => rate <= turn.before * MOVED,
+            _ if !turn.is_for_the_worse() => some_come,
+            Level::Draining | Level::Withdrawn => !some_come,
+            _ => flow.rate <= turn.before * MOVED,
         };
-        Some(if has {
-            Followed::Yes
+        if has && flow.at > turn.at && (some_come || turn.usual >= self.quiet) {
+            Some(Followed::Yes)
+        } else if turn.usual < self.quiet {
+            None
         } else if now < turn.at.saturating_add(self.patience) {
-            Followed::NotYet
+            Some(Followed::NotYet)
         } else {
-            Followed::No
-        })
+            Some(Followed::No)
+        }
     }
 }
 
@@ -159,7 +181,48 @@ mod tests {
         let view = traffic.view(S(400), prefix()).unwrap();
         assert_eq!(view.before_per_second, Some(1000.0), "it is held against what came before it got worse");
         traffic.moved(S(500), prefix(), Level::Withdrawn, Level::Normal);
+        assert_eq!(followed(&traffic, 500), Some(Followed::NotYet), "what was counted before says nothing");
+        traffic.measured(S(501), prefix(), 400.0);
         assert_eq!(followed(&traffic, 501), Some(Followed::Yes));
+    }
+
+    #[test]
+    fn a_return_waits_for_the_queries_that_came_before_it_left() {
+        let mut traffic = turned(Level::Withdrawn);
+        (61..120).for_each(|at| traffic.measured(S(at), prefix(), 0.0));
+        traffic.moved(S(120), prefix(), Level::Withdrawn, Level::Degraded);
+        assert_eq!(traffic.view(S(120), prefix()).unwrap().before_per_second, Some(0.0));
+        traffic.moved(S(130), prefix(), Level::Degraded, Level::Normal);
+        (121..500).for_each(|at| traffic.measured(S(at), prefix(), 0.0));
+        assert_eq!(followed(&traffic, 131), Some(Followed::NotYet));
+        assert_eq!(followed(&traffic, 500), Some(Followed::No));
+        traffic.measured(S(501), prefix(), 900.0);
+        assert_eq!(followed(&traffic, 501), Some(Followed::Yes));
+    }
+
+    #[test]
+    fn where_nobody_ever_asked_a_return_has_nothing_to_wait_for() {
+        let mut traffic = Traffic::new(Quiet(1), Patience::default());
+        traffic.measured(S(0), prefix(), 0.0);
+        traffic.moved(S(1), prefix(), Level::Withdrawn, Level::Normal);
+        traffic.measured(S(2), prefix(), 0.0);
+        assert_eq!((followed(&traffic, 2), followed(&traffic, 999)), (None, None));
+        traffic.measured(S(1000), prefix(), 5.0);
+        assert_eq!(followed(&traffic, 1000), Some(Followed::Yes), "who comes after all has followed");
+    }
+
+    #[test]
+    fn only_a_change_for_the_worse_can_go_unheeded() {
+        let mut traffic = turned(Level::Withdrawn);
+        (61..120).for_each(|at| traffic.measured(S(at), prefix(), 0.0));
+        traffic.moved(S(120), prefix(), Level::Withdrawn, Level::Degraded);
+        (121..500).for_each(|at| traffic.measured(S(at), prefix(), 0.0));
+        assert_eq!(followed(&traffic, 500), Some(Followed::No));
+        assert_eq!(traffic.unheeded(S(500), prefix()), None, "nobody came back, so nobody is too many");
+        let mut traffic = turned(Level::Degraded);
+        (61..500).for_each(|at| traffic.measured(S(at), prefix(), 900.0));
+        assert_eq!(traffic.unheeded(S(300), prefix()), None);
+        assert_eq!(traffic.unheeded(S(500), prefix()), Some(Level::Degraded));
     }
 
     #[test]

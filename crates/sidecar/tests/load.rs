@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::responder::Fault;
 use common::{Collector, FakeResponder, LOCALHOST, Running, V4, active, config, status, until};
-use pharos_policy::Health;
+use pharos_policy::explain::Verdict;
 use pharos_sidecar::{Config, Rise};
 
 /// Settings by which an unanswered probe is soon known for one.
@@ -19,13 +19,13 @@ fn impatient(responder: &FakeResponder, router: &Collector) -> Config {
 }
 
 /// The health of a signal, and what was seen of it last.
-fn signal(sidecar: &Running, name: &str) -> (Health, String) {
+fn signal(sidecar: &Running, name: &str) -> (Verdict, String) {
     let signals = sidecar.0.why(V4).unwrap().signals;
     let found = signals.into_iter().find(|signal| signal.name.contains(name));
-    found.map_or((Health::Unknown, String::new()), |signal| (signal.health, signal.last))
+    found.map_or((Verdict::Unknown, String::new()), |signal| (signal.health, signal.last))
 }
 
-fn until_health(sidecar: &Running, name: &str, health: Health) {
+fn until_health(sidecar: &Running, name: &str, health: Verdict) {
     until(&format!("{name} is {health}"), || (signal(sidecar, name).0 == health).then_some(()));
 }
 
@@ -34,10 +34,10 @@ fn flooded(responder: &FakeResponder, router: &Collector) -> Running {
     responder.change(|manner| manner.tell_worker(3, "$FETCHES"));
     let sidecar = Running::start(impatient(responder, router));
     router.until_known(V4);
-    until_health(&sidecar, "load", Health::Bad);
+    until_health(&sidecar, "load", Verdict::Bad);
     responder.change(|manner| manner.fault = Fault::Mute);
-    until_health(&sidecar, "UDP probe", Health::Bad);
-    until_health(&sidecar, "TCP probe", Health::Bad);
+    until_health(&sidecar, "UDP probe", Verdict::Bad);
+    until_health(&sidecar, "TCP probe", Verdict::Bad);
     sidecar
 }
 
@@ -60,8 +60,8 @@ fn what_a_flood_leaves_unanswered_withdraws_nothing_while_the_worker_runs() {
         manner.fault = Fault::None;
         manner.tell_worker(3, "100000");
     });
-    until_health(&sidecar, "UDP probe", Health::Good);
-    until_health(&sidecar, "load", Health::Good);
+    until_health(&sidecar, "UDP probe", Verdict::Good);
+    until_health(&sidecar, "load", Verdict::Good);
     assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
     sidecar.until_level(V4, "normal");
 }
@@ -111,7 +111,7 @@ fn a_stuck_worker_withdraws_although_another_answers_the_probes() {
     router.until_gone(V4);
     let reasons = sidecar.reasons(V4);
     assert!(reasons.contains("worker 0 has not run for more than 12 s"), "{reasons}");
-    assert_eq!(signal(&sidecar, "UDP probe").0, Health::Good);
+    assert_eq!(signal(&sidecar, "UDP probe").0, Verdict::Good);
     responder.change(|manner| manner.tell_worker(3, "7"));
     router.until_known(V4);
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{Collector, LOCALHOST, Running, V4, active, config, until};
-use pharos_policy::Health;
+use pharos_policy::explain::Verdict;
 
 /// A server in a directory of its own; both go with the test.
 struct Server {
@@ -159,13 +159,13 @@ fn start(server: &Server, router: &Collector, nsid: &str) -> Running {
     Running::start(settings)
 }
 
-fn health(sidecar: &Running, name: &str) -> (Option<Health>, String) {
+fn health(sidecar: &Running, name: &str) -> (Option<Verdict>, String) {
     let signals = sidecar.0.status().signals;
     let signal = signals.into_iter().find(|signal| signal.name.contains(name));
     signal.map_or((None, String::new()), |signal| (Some(signal.health), signal.last))
 }
 
-fn until_health(server: &Server, sidecar: &Running, name: &str, wanted: Health) {
+fn until_health(server: &Server, sidecar: &Running, name: &str, wanted: Verdict) {
     let what = format!("{name} of {} is {wanted}; it says: {}", server.program, server.log());
     until(&what, || (health(sidecar, name).0 == Some(wanted)).then_some(()));
 }
@@ -176,8 +176,8 @@ fn its_route_is_kept_by_what_its_answers_tell() {
         let router = Collector::passive();
         let sidecar = start(server, &router, "a.ams");
         sidecar.until_level(V4, "normal");
-        until_health(server, &sidecar, "age of the data of group main", Health::Good);
-        until_health(server, &sidecar, "signatures of group signed", Health::Good);
+        until_health(server, &sidecar, "age of the data of group main", Verdict::Good);
+        until_health(server, &sidecar, "signatures of group signed", Verdict::Good);
         // It says which signals there are, and which there are not.
         let status = sidecar.0.status();
         let names = |list: &[pharos_sidecar::sources::Source]| -> Vec<String> {
@@ -198,7 +198,7 @@ fn its_route_is_kept_by_what_its_answers_tell() {
 
         server.reload(now() - 7200);
         // Older data with a lower serial are a rollback, which servers differ about; what is served counts.
-        until_health(server, &sidecar, "age of the data of group main", Health::Bad);
+        until_health(server, &sidecar, "age of the data of group main", Verdict::Bad);
         sidecar.until_level(V4, "normal");
     });
 }
@@ -208,7 +208,7 @@ fn one_that_says_it_is_another_node_or_has_died_is_not_announced() {
     each(|server| {
         let router = Collector::passive();
         let sidecar = start(server, &router, "b.ams");
-        until_health(server, &sidecar, "UDP probe", Health::Bad);
+        until_health(server, &sidecar, "UDP probe", Verdict::Bad);
         let (_, last) = health(&sidecar, "UDP probe");
         until(&format!("it names itself: {last}"), || {
             let (_, last) = health(&sidecar, "UDP probe");

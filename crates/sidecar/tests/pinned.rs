@@ -13,7 +13,7 @@ use common::responder::answer_well;
 use common::{Collector, Running, V4, active, config, until};
 use pharos_netio::affinity::{CpuId, allowed_cpus};
 use pharos_netio::{Batch, Came, Inbox, MAX_SLOTS, Steering, UdpOptions, bind_group};
-use pharos_policy::Health;
+use pharos_policy::explain::Verdict;
 
 /// A responder with a worker for each CPU, as ours is; one of them may be told to be silent.
 struct Workers {
@@ -76,13 +76,13 @@ fn each_worker_that_is_silent_among_others_withdraws_the_route() {
         let signals = sidecar.0.why(V4).unwrap().signals;
         signals.into_iter().find(|signal| signal.name.starts_with("UDP probe")).unwrap()
     };
-    until("all workers answer", || (probe().health == Health::Good).then_some(()));
+    until("all workers answer", || (probe().health == Verdict::Good).then_some(()));
     for (mute, cpu) in workers.mute.iter().zip(&cpus) {
         mute.store(true, Ordering::Relaxed);
-        until("the silent one is found", || (probe().health == Health::Bad).then_some(()));
+        until("the silent one is found", || (probe().health == Verdict::Bad).then_some(()));
         assert!(sidecar.reasons(V4).contains(&format!("asked from CPU {cpu}")), "{}", sidecar.reasons(V4));
         sidecar.until_level(V4, "withdrawn");
         mute.store(false, Ordering::Relaxed);
-        until("all workers answer again", || (probe().health == Health::Good).then_some(()));
+        until("all workers answer again", || (probe().health == Verdict::Good).then_some(()));
     }
 }

@@ -12,7 +12,7 @@ use common::responder::status_of;
 use common::{
     Collector, FakeResponder, LOCALHOST, Running, V4, active, config, in_namespace, ip, status, until,
 };
-use pharos_policy::Health;
+use pharos_policy::explain::Verdict;
 use pharos_sidecar::{Config, DataGrace, OnExpiry};
 
 const HOUR: u64 = 3600;
@@ -27,12 +27,12 @@ fn settings(responder: &FakeResponder, router: &Collector) -> Config {
     settings
 }
 
-fn health(sidecar: &Running, name: &str) -> Option<Health> {
+fn health(sidecar: &Running, name: &str) -> Option<Verdict> {
     let signals = sidecar.0.why(V4).unwrap().signals;
     signals.into_iter().find(|signal| signal.name.contains(name)).map(|signal| signal.health)
 }
 
-fn until_health(sidecar: &Running, name: &str, wanted: Health) {
+fn until_health(sidecar: &Running, name: &str, wanted: Verdict) {
     until(&format!("{name} is {wanted}"), || (health(sidecar, name) == Some(wanted)).then_some(()));
 }
 
@@ -64,10 +64,10 @@ fn data_older_than_the_group_allows_are_an_alarm_and_wait_for_their_grace() {
     tell_zone(&responder, &format!(r#""loaded_unix":{}"#, now()));
     let sidecar = Running::start(settings);
     router.until_known(V4);
-    until_health(&sidecar, "age of the data", Health::Good);
+    until_health(&sidecar, "age of the data", Verdict::Good);
     responder.change(|manner| manner.serial = u32::try_from(now() - 2 * HOUR).unwrap());
     tell_zone(&responder, &format!(r#""loaded_unix":{}"#, now()));
-    until_health(&sidecar, "age of the data", Health::Bad);
+    until_health(&sidecar, "age of the data", Verdict::Bad);
     assert!(
         has_alarm(&sidecar, "example.com. is more than 3600 s old by its serial"),
         "{:?}",
@@ -105,9 +105,9 @@ fn signatures_near_their_end_are_an_alarm_then_degrade_and_are_the_last_resort_w
     tell_expiry(&responder, now() + 30 * 24 * HOUR);
     let sidecar = Running::start(settings(&responder, &router));
     router.until_known(V4);
-    until_health(&sidecar, "signatures", Health::Good);
+    until_health(&sidecar, "signatures", Verdict::Good);
     tell_expiry(&responder, now() + 3 * 24 * HOUR);
-    until_health(&sidecar, "signatures", Health::Warned);
+    until_health(&sidecar, "signatures", Verdict::Warned);
     assert!(has_alarm(&sidecar, "the signature of www.example.com. A expires within 7 days"));
     sidecar.until_level(V4, "normal");
     tell_expiry(&responder, now() + HOUR);
@@ -145,7 +145,7 @@ fn answers_slower_than_the_bound_are_an_alarm_that_waits_for_its_grace() {
     let mut settings = settings(&responder, &router);
     settings.probe.slow = Duration::from_nanos(1);
     let sidecar = Running::start(settings);
-    until_health(&sidecar, "latency", Health::Bad);
+    until_health(&sidecar, "latency", Verdict::Bad);
     assert!(has_alarm(&sidecar, "2 of 100 answers took more than 1ns"), "{:?}", sidecar.alarms());
     assert!(router.knows(V4).is_some());
 }
@@ -173,18 +173,18 @@ fn inside_what_was_there_goes() {
     let router = Collector::passive();
     let sidecar = Running::start(settings(&responder, &router));
     router.until_known(V4);
-    until_health(&sidecar, "address 192.0.2.53", Health::Good);
-    until_health(&sidecar, "IPv4 default route", Health::Good);
+    until_health(&sidecar, "address 192.0.2.53", Verdict::Good);
+    until_health(&sidecar, "IPv4 default route", Verdict::Good);
 
     ip("route del default");
-    until_health(&sidecar, "IPv4 default route", Health::Bad);
+    until_health(&sidecar, "IPv4 default route", Verdict::Bad);
     assert!(has_alarm(&sidecar, "was there and is gone"), "{:?}", sidecar.alarms());
     assert!(router.knows(V4).is_some());
     ip("route add default via 10.0.0.1");
-    until_health(&sidecar, "IPv4 default route", Health::Good);
+    until_health(&sidecar, "IPv4 default route", Verdict::Good);
 
     ip("address del 192.0.2.53/32 dev lo");
-    until_health(&sidecar, "address 192.0.2.53", Health::Bad);
+    until_health(&sidecar, "address 192.0.2.53", Verdict::Bad);
     router.until_gone(V4);
     assert!(sidecar.reasons(V4).contains("address 192.0.2.53 on this host"), "{}", sidecar.reasons(V4));
     ip("address add 192.0.2.53/32 dev lo");

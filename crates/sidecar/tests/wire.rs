@@ -16,7 +16,7 @@ use std::time::Duration;
 use common::{Collector, FakeResponder, Running, V4, V6, active, config, in_namespace, ip, until};
 use pharos_netio::xdp::{Attachment, Options};
 use pharos_netio::{Batch, Came, Inbox, MAX_SLOTS};
-use pharos_policy::Health;
+use pharos_policy::explain::Verdict;
 use pharos_sidecar::WireConfig;
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
@@ -118,21 +118,21 @@ impl Site {
         Self { sidecar, neighbour, router, responder, _other_family: other }
     }
 
-    fn health(&self, name: &str) -> (Option<Health>, String) {
+    fn health(&self, name: &str) -> (Option<Verdict>, String) {
         let signals = self.sidecar.0.status().signals;
         let signal = signals.into_iter().find(|signal| signal.name.contains(name));
         signal.map_or((None, String::new()), |signal| (Some(signal.health), signal.last))
     }
 
-    fn until(&self, name: &str, wanted: Health) {
+    fn until(&self, name: &str, wanted: Verdict) {
         let what = format!("{name} is {wanted}");
         until(&what, || (self.health(name).0 == Some(wanted)).then_some(()));
     }
 
     /// Waits until the wire probe fails, and sees that the inner probe does not and the route stays.
     fn until_only_the_wire_fails(&self, why: &str) {
-        self.until(&format!("wire probe of {ANYCAST}"), Health::Bad);
-        assert_eq!(self.health(&format!("UDP probe of {ANYCAST}")).0, Some(Health::Good));
+        self.until(&format!("wire probe of {ANYCAST}"), Verdict::Bad);
+        assert_eq!(self.health(&format!("UDP probe of {ANYCAST}")).0, Some(Verdict::Good));
         assert!(self.neighbour.knows(V4).is_some(), "it never withdraws");
         let alarms = self.sidecar.alarms();
         let ours = |alarm: &&String| alarm.contains("wire probe") && alarm.contains(why);
@@ -143,7 +143,7 @@ impl Site {
 fn well() -> Site {
     allow("ipv4/conf/all/accept_local");
     let site = Site::start(|_| {});
-    site.until(&format!("wire probe of {ANYCAST}"), Health::Good);
+    site.until(&format!("wire probe of {ANYCAST}"), Verdict::Good);
     site
 }
 
@@ -156,7 +156,7 @@ fn a_node_that_is_well_is_answered_by_way_of_its_router_in_both_families() {
 #[ignore = "another test runs it in a namespace"]
 fn inside_both_families() {
     let site = well();
-    site.until(&format!("wire probe of [{ANYCAST6}]"), Health::Good);
+    site.until(&format!("wire probe of [{ANYCAST6}]"), Verdict::Good);
     let (_, last) = site.health(&format!("wire probe of {ANYCAST}"));
     assert_eq!(last, "answered by way of wire0");
 }
@@ -177,7 +177,7 @@ fn inside_dead_path() {
     site.router.does("ip link set port0 up");
     // It went with the link.
     site.router.does("ip route add 192.0.2.0/24 via 10.0.0.2");
-    site.until(&format!("wire probe of {ANYCAST}"), Health::Good);
+    site.until(&format!("wire probe of {ANYCAST}"), Verdict::Good);
     site.sidecar.until_level(V4, "normal");
 }
 
@@ -230,7 +230,7 @@ fn inside_broken_return() {
     ip("route replace default via 10.0.0.9");
     site.until_only_the_wire_fails("by way of wire0");
     ip("route replace default via 10.0.0.1");
-    site.until(&format!("wire probe of {ANYCAST}"), Health::Good);
+    site.until(&format!("wire probe of {ANYCAST}"), Verdict::Good);
     ip("route del default");
     site.until_only_the_wire_fails("by way of wire0");
 }
@@ -269,10 +269,10 @@ fn inside_another_node() {
 fn inside_sibling() {
     allow("ipv4/conf/all/accept_local");
     let site = Site::start(|wire| wire.siblings.push("b.ams".into()));
-    site.until(&format!("wire probe of {ANYCAST}"), Health::Good);
+    site.until(&format!("wire probe of {ANYCAST}"), Verdict::Good);
     let mut other = prefer_another(&site);
     // What only siblings answer is nothing seen, and after a while nothing known.
-    site.until(&format!("wire probe of {ANYCAST}"), Health::Unknown);
+    site.until(&format!("wire probe of {ANYCAST}"), Verdict::Unknown);
     site.sidecar.until_level(V4, "normal");
     other.kill().unwrap();
     other.wait().unwrap();
@@ -291,7 +291,7 @@ fn inside_drained() {
     site.sidecar.until_level(V4, "withdrawn");
     let mut other = prefer_another(&site);
     // It is seen no more, and in the end forgotten.
-    site.until(&format!("wire probe of {ANYCAST}"), Health::Unknown);
+    site.until(&format!("wire probe of {ANYCAST}"), Verdict::Unknown);
     let alarms = site.sidecar.alarms();
     assert!(!alarms.iter().any(|alarm| alarm.contains("wire probe")), "{alarms:?}");
     other.kill().unwrap();
@@ -309,15 +309,15 @@ fn inside_trial() {
     allow("ipv4/conf/all/accept_local");
     let site = Site::start(|wire| wire.trial = Duration::from_millis(200));
     let wire = format!("wire probe of {ANYCAST}");
-    site.until(&wire, Health::Good);
+    site.until(&wire, Verdict::Good);
     let mut other = prefer_another(&site);
     site.sidecar.until_level(V4, "degraded");
     // The router may prefer the other because it was asked to: so the node asks for all again, and the path is seen to
     // be as bad as it was.
-    site.until(&wire, Health::Warned);
+    site.until(&wire, Verdict::Warned);
     assert!(site.health(&wire).1.contains("is tried at level normal"), "{:?}", site.health(&wire));
     site.sidecar.until_level(V4, "normal");
-    site.until(&wire, Health::Bad);
+    site.until(&wire, Verdict::Bad);
     site.sidecar.until_level(V4, "degraded");
     other.kill().unwrap();
     other.wait().unwrap();
@@ -337,7 +337,7 @@ fn inside_share() {
     site.router.does("ip rule add pref 10 iif port0 ipproto udp sport 40000-44999 blackhole");
     site.until_only_the_wire_fails("no answer by way of wire0");
     site.router.does("ip rule del pref 10");
-    site.until(&format!("wire probe of {ANYCAST}"), Health::Good);
+    site.until(&format!("wire probe of {ANYCAST}"), Verdict::Good);
 }
 
 #[test]
@@ -353,8 +353,8 @@ fn inside_unprivileged() {
     let site = Site::start(|_| give_up_privileges());
     let bound = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 1));
     assert_eq!(bound.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied, "no privilege is left");
-    site.until(&format!("wire probe of {ANYCAST}"), Health::Good);
-    site.until(&format!("wire probe of [{ANYCAST6}]"), Health::Good);
+    site.until(&format!("wire probe of {ANYCAST}"), Verdict::Good);
+    site.until(&format!("wire probe of [{ANYCAST6}]"), Verdict::Good);
 }
 
 fn give_up_privileges() {
@@ -384,14 +384,14 @@ fn what_keeps_the_wire_probe_from_looking_is_told_and_asks_for_nothing() {
 fn inside_obstacles() {
     let site = Site::start(|_| {});
     let wire = format!("wire probe of {ANYCAST}");
-    site.until(&wire, Health::Warned);
+    site.until(&wire, Verdict::Warned);
     assert!(site.health(&wire).1.contains("net.ipv4.conf.wire0.accept_local"), "{:?}", site.health(&wire));
     allow("ipv4/conf/wire0/accept_local");
-    site.until(&wire, Health::Good);
+    site.until(&wire, Verdict::Good);
     // On the very interface the query never leaves the host.
     ip(&format!("address add {ANYCAST}/32 dev wire0"));
     ip(&format!("address del {ANYCAST}/32 dev lo"));
-    site.until(&wire, Health::Warned);
+    site.until(&wire, Verdict::Warned);
     assert!(site.health(&wire).1.contains("do not leave this host"), "{:?}", site.health(&wire));
     site.sidecar.until_level(V4, "normal");
 }

@@ -103,6 +103,15 @@ impl Policy {
         route.needs.iter().copied().filter(|index| asks(index) && !spoken_for(index)).collect()
     }
 
+    /// What it means that nobody asks for a prefix: that depends on what is asked for.
+    pub(super) fn what_quiet_means(&self, traffic: usize) -> &'static str {
+        let route = self.routes.iter().find(|route| route.traffic == Some(traffic));
+        match route.map_or(Level::Normal, |route| route.preference.level()) {
+            Level::Withdrawn | Level::Draining => "as it should be",
+            Level::Normal | Level::Degraded | Level::LastResort => "no reason to leave",
+        }
+    }
+
     fn good_part(&self, route: &Route, wanted: Level) -> String {
         match wanted {
             Level::Normal => self.all_good(route),
@@ -133,7 +142,9 @@ impl Policy {
                 DrainPhase::Draining => String::new(),
                 further => format!(" ({})", further.name()),
             };
-            let text = format!("drained{phase} {age} ago {}", drain.words);
+            let early = route.gone == Gone::Yes && self.clock < drain.withdraw_at;
+            let gone = if early { "; next to no traffic comes any more" } else { "" };
+            let text = format!("drained{phase} {age} ago {}{gone}", drain.words);
             reasons.push(Reason { asks: self.cap(route), text });
         }
         if let Some((target, stand, level)) = self.standing(route) {

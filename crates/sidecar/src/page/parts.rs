@@ -6,8 +6,8 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use pharos_policy::explain::{Age, ReturnsView, SignalView};
-use pharos_policy::{DrainPhase, Health, Level};
+use pharos_policy::explain::{Age, ReturnsView, SignalView, Verdict};
+use pharos_policy::{DrainPhase, Level};
 
 use super::Refresh;
 use super::html::Html;
@@ -385,7 +385,7 @@ pub(super) fn signals(page: &mut Html, status: &Status) {
 }
 
 fn one_signal(page: &mut Html, signal: &SignalView) {
-    page.raw("<tr class=\"").raw(class_of_health(signal.health)).raw("\"><td><span class=\"state\">");
+    page.raw("<tr class=\"").raw(class_of_verdict(signal.health)).raw("\"><td><span class=\"state\">");
     page.text(signal.health).within(
         "</span> <span class=\"aside\">for ",
         Age(signal.health_age),
@@ -398,6 +398,9 @@ fn one_signal(page: &mut Html, signal: &SignalView) {
     };
     if !signal.progress.is_empty() {
         page.within(" (", &signal.progress, ")");
+    }
+    if !signal.remark.is_empty() {
+        page.raw("; ").text(&signal.remark);
     }
     page.raw("</span></th><td class=\"number\">");
     match signal.last_age {
@@ -465,12 +468,12 @@ const fn class_of_level(level: Level) -> &'static str {
     }
 }
 
-const fn class_of_health(health: Health) -> &'static str {
-    match health {
-        Health::Good => "good",
-        Health::Warned => "warned",
-        Health::Bad | Health::Expired => "bad",
-        Health::Unknown => "unknown",
+const fn class_of_verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Good => "good",
+        Verdict::Warned => "warned",
+        Verdict::Bad | Verdict::Expired => "bad",
+        Verdict::Quiet | Verdict::Unknown => "unknown",
     }
 }
 

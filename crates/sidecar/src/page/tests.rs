@@ -69,7 +69,12 @@ fn everything_that_the_status_says_stands_on_the_page() {
         facts.extend(zone.refusal.iter().chain(&zone.findings).cloned());
     }
     for signal in &status.signals {
-        facts.extend([signal.name.clone(), signal.last.clone(), signal.progress.clone()]);
+        facts.extend([
+            signal.name.clone(),
+            signal.last.clone(),
+            signal.progress.clone(),
+            signal.remark.clone(),
+        ]);
     }
     for past in &status.transitions {
         facts.extend([past.cause.clone(), format!("{}: {} → {}", past.prefix, past.from, past.to)]);

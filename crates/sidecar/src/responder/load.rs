@@ -91,7 +91,8 @@ impl Loads {
             #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
             let per_second = more as f64 / since;
             let observation = if per_second < f64::from(quiet) {
-                Observation::Fail(format!("fewer than {quiet} queries a second come from clients"))
+                let queries = if quiet == 1 { "query" } else { "queries" };
+                Observation::Fail(format!("nobody asks here: fewer than {quiet} {queries} a second"))
             } else {
                 Observation::Pass(format!("{per_second:.0} queries a second came from clients"))
             };
@@ -116,18 +117,15 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::sample;
 
     const S: fn(u64) -> Duration = Duration::from_secs;
 
     fn loads(addresses: &[&str]) -> Loads {
         let group = GroupConfig {
-            name: "main".into(),
             prefixes: vec!["192.0.2.0/24".parse().unwrap(), "2001:db8:53::/48".parse().unwrap()],
-            required_zones: vec!["example.com".into()],
             addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
-            degrade: pharos_policy::Degrade::Allowed,
-            expired: pharos_policy::OnExpiry::default(),
-            overload: pharos_policy::OnOverload::default(),
+            ..sample::group()
         };
         Loads::new(&[group], 1, S(1))
     }
@@ -150,7 +148,9 @@ mod tests {
         let read = loads.read(S(3), 7, &at(105, 205, 6));
         assert_eq!(rates(&read), [150.0, 0.5]);
         assert!(matches!(&read[0].observation, Observation::Pass(text) if text.starts_with("150 queries")));
-        assert!(matches!(&read[1].observation, Observation::Fail(text) if text.starts_with("fewer than 1")));
+        assert!(
+            matches!(&read[1].observation, Observation::Fail(text) if text == "nobody asks here: fewer than 1 query a second")
+        );
     }
 
     #[test]

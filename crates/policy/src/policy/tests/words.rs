@@ -174,6 +174,53 @@ fn a_prefix_that_was_quiet_before_asks_for_no_traffic_before_it_leaves() {
 }
 
 #[test]
+fn a_drained_prefix_that_a_fault_withdrew_stays_away_once_nobody_asks() {
+    let mut bench = with_traffic();
+    let (text, author) = ("new disks".to_owned(), "ada".to_owned());
+    bench.input(Input::Drain { text, author, within: Some(HOUR), expires: None });
+    for _ in 0..2 {
+        bench.fail(probe(V4, Transport::Udp));
+    }
+    assert_eq!(bench.levels(), [Level::Withdrawn, Level::Draining]);
+    for _ in 0..20 {
+        bench.round();
+        bench.fail(traffic(V4));
+        bench.pass(traffic(V6));
+    }
+    assert_eq!(bench.levels(), [Level::Withdrawn, Level::Draining]);
+    let why = bench.why(V4);
+    assert_eq!(why.reasons.len(), 1, "{why}");
+    let said = &why.reasons[0].text;
+    assert_eq!(said, "drained 20.0s ago by ada: new disks; next to no traffic comes any more");
+    bench.input(Input::Undrain { text: "done".into(), author: "ada".into() });
+    assert_eq!(bench.levels(), [Level::Normal; 2], "it has earned its return meanwhile");
+}
+
+#[test]
+fn where_nobody_asks_it_is_quiet_and_people_are_told_what_that_means() {
+    let mut bench = with_traffic();
+    let seen = |bench: &Bench| {
+        let why = bench.why(V4);
+        assert!(!why.to_string().contains("bad"), "{why}");
+        let traffic = why.signals.into_iter().find(|signal| signal.name.starts_with("real traffic")).unwrap();
+        (traffic.health, traffic.remark)
+    };
+    assert_eq!(seen(&bench), (Verdict::Good, String::new()));
+    for _ in 0..3 {
+        bench.fail(traffic(V4));
+    }
+    assert_eq!(seen(&bench), (Verdict::Quiet, "no reason to leave".to_owned()));
+    let why = bench.why(V4).to_string();
+    assert!(why.contains("quiet   for     0ms  real traffic of 192.0.2.0/24; last 0ms ago: "), "{why}");
+    bench.input(drain("new disks", "ada"));
+    for _ in 0..3 {
+        bench.fail(traffic(V4));
+    }
+    assert_eq!(bench.levels()[0], Level::Withdrawn);
+    assert_eq!(seen(&bench), (Verdict::Quiet, "as it should be".to_owned()));
+}
+
+#[test]
 fn a_drain_may_have_its_own_time_and_end() {
     let mut bench = Bench::announced(Degrade::Allowed);
     let (within, expires) = (Some(Duration::from_secs(2)), Some(bench.now + Duration::from_secs(8)));
