@@ -68,7 +68,6 @@ fn by_sockets() -> Vec<Scenario> {
             "that nobody answers by way of the router meanwhile is no fault of the node: it comes back at level normal",
         )
         .loses(Loss::Nothing)
-        .never("alarm")
         .step(
             "drain",
             |lab| {
@@ -85,6 +84,8 @@ fn by_sockets() -> Vec<Scenario> {
         .step(
             "undrain",
             |lab| {
+                assert!(has_no_wire_alarm(lab), "drained, it is not meant by what others answer");
+                lab.strike();
                 lab.pharos(Who::A, &["undrain"]);
             },
             {
@@ -97,7 +98,8 @@ fn by_sockets() -> Vec<Scenario> {
                 list
             },
         )
-        .calm(Duration::from_secs(18)),
+        .calm(Duration::from_secs(18))
+        .step("look", |_| {}, vec![Expect::That("the wire probe has no alarm", has_no_wire_alarm)]),
         another(),
     ]
 }
@@ -247,6 +249,10 @@ fn well_again() -> Vec<Expect> {
         Expect::Answered(&["a.ams"]),
     ]);
     list
+}
+
+fn has_no_wire_alarm(lab: &mut FaultLab) -> bool {
+    !lab.node(Who::A).alarms().iter().any(|kind| kind == "wire")
 }
 
 fn is_good_inside(lab: &mut FaultLab) -> bool {
