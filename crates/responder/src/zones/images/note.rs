@@ -12,8 +12,9 @@ use crate::status::SignedStatus;
 use crate::zones::hexadecimal;
 use crate::zones::zone::Stamp;
 
-/// The program whose checks accepted the zone: another version may check more, or compile otherwise.
-const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+/// The program whose checks accepted the zone: another one may check more, or compile otherwise. Two builds of one version
+/// may, too, so its sources are told as well (`build.rs`).
+const PROGRAM: &str = concat!(env!("CARGO_PKG_VERSION"), " ", env!("PHAROS_MAKERS"));
 
 /// See the module.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -201,8 +202,19 @@ mod tests {
             let note = Note { verify: had.0, broken: had.1, ..note() };
             assert_eq!(note.satisfies(&checks(asked.0, asked.1)), enough, "{had:?} {asked:?}");
         }
-        let other = Note { program: "0.0.1".into(), ..note() };
-        assert!(!other.satisfies(&Checks::STRICT));
+        assert!(note().satisfies(&Checks::STRICT));
+    }
+
+    #[test]
+    fn what_another_version_or_another_build_of_this_one_accepted_is_accepted_again() {
+        let (version, sources) = PROGRAM.split_once(' ').unwrap();
+        assert!(sources.len() == 16 && sources.bytes().all(|octet| octet.is_ascii_hexdigit()), "{PROGRAM}");
+        for program in [format!("0.0.1 {sources}"), format!("{version} 0123456789abcdef"), version.to_owned()]
+        {
+            let note = Note { program, ..note() };
+            assert!(!note.satisfies(&Checks::STRICT), "{note:?}");
+            assert_eq!(Note::from_octets(&note.to_octets()).as_ref(), Some(&note));
+        }
     }
 
     #[test]
