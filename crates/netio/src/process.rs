@@ -1,4 +1,4 @@
-//! Ending other processes: a program together with everything that it started, and a successor.
+//! Ending other processes: a program together with everything that it started, and a successor. And as whom this one runs.
 //!
 //! The sidecar's `exec` announcer runs programs in process groups of their own and calls [`kill_group`] when their time is
 //! over. A sidecar that was told to end while it left everything to the next one passes that on ([`ask_to_end`]).
@@ -19,4 +19,9 @@ pub fn ask_to_end(child: u32) -> std::io::Result<()> {
     let pid = i32::try_from(child).ok().and_then(rustix::process::Pid::from_raw);
     let pid = pid.ok_or(std::io::ErrorKind::InvalidInput)?;
     Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
+}
+
+/// The user by whose rights this process opens files.
+pub fn effective_user() -> u32 {
+    rustix::process::geteuid().as_raw()
 }

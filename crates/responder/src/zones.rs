@@ -159,7 +159,7 @@ impl ZoneKeeper {
             let candidate = zone.refresh(
                 &mut proof,
                 &bench.checks,
-                self.images.as_ref(),
+                self.images.as_mut(),
                 &mut |far| log.signatures(&name, far),
                 &mut report,
             );
@@ -168,6 +168,7 @@ impl ZoneKeeper {
             }
             log.zone_done();
         }
+        self.unwritten.extend(self.images.iter_mut().flat_map(Images::owed));
         self.admit(candidates, bench, &mut report);
         for (key, reason) in rivals {
             if let Some(zone) = self.zones.get_mut(&key) {

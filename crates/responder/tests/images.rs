@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use common::{Zones, www};
@@ -191,4 +193,71 @@ fn what_the_clock_says_of_an_image_is_said_at_each_start() {
     let status = status(&responder);
     assert!(status.zones[0].from_image);
     assert!(status.zones[0].findings.iter().any(|finding| finding.contains("expired")), "{status:?}");
+}
+
+#[test]
+fn a_key_with_too_open_a_mode_costs_no_data_and_is_replaced_with_all_images() {
+    let node = Node::new("open-key", &[(FILE, &zone(1, 80)), ("b.test.zone", &zone(1, 1))]);
+    node.run_once();
+    let key = std::fs::read(node.image("key")).unwrap();
+    std::fs::set_permissions(node.image("key"), Permissions::from_mode(0o640)).unwrap();
+    node.zones.write(FILE, "broken\n");
+    let states = |responder: &Responder| {
+        let mut zones: Vec<_> = status(responder)
+            .zones
+            .iter()
+            .map(|zone| (zone.name.clone(), zone.state, zone.serial, zone.from_image))
+            .collect();
+        zones.sort_by(|one, other| one.0.cmp(&other.0));
+        let www = ["b.test", "example.com"].map(|zone| www(&responder.handle(), zone));
+        (zones, www)
+    };
+    let all = (
+        vec![
+            ("b.test.".to_owned(), ZoneLife::Live, Some(1), true),
+            ("example.com.".to_owned(), ZoneLife::Refused, Some(1), true),
+        ],
+        [Some(1), Some(80)],
+    );
+    for former_is_there_at_its_end in [true, false, false] {
+        let responder = node.start();
+        assert_eq!(states(&responder), all);
+        responder.stop();
+        assert_eq!(node.image("key.former").exists(), former_is_there_at_its_end);
+    }
+    assert_ne!(std::fs::read(node.image("key")).unwrap(), key);
+}
+
+#[test]
+fn an_image_of_a_former_key_that_others_may_write_is_not_used_and_neither_is_lost() {
+    let node = Node::new("forgeable", &[(FILE, &zone(1, 80))]);
+    node.run_once();
+    std::fs::set_permissions(node.image("key"), Permissions::from_mode(0o640)).unwrap();
+    std::fs::set_permissions(node.image(IMAGE), Permissions::from_mode(0o666)).unwrap();
+    node.zones.write(FILE, "broken\n");
+    for _ in 0..2 {
+        assert_eq!(status(&node.start()).zones[0].state, ZoneLife::NotLoaded);
+    }
+    // A person has looked at it, and found it good.
+    std::fs::set_permissions(node.image(IMAGE), Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(seen(&node.start()), (ZoneLife::Refused, Some(1), Some(80), true));
+}
+
+#[test]
+fn a_key_that_cannot_be_read_costs_images_for_as_long_as_that_lasts_and_no_longer() {
+    let node = Node::new("unreadable-key", &[(FILE, &zone(1, 80))]);
+    node.run_once();
+    let good = std::fs::read(node.image(IMAGE)).unwrap();
+    let key = std::fs::read(node.image("key")).unwrap();
+    std::fs::remove_file(node.image("key")).unwrap();
+    std::fs::create_dir(node.image("key")).unwrap();
+    node.zones.write(FILE, &zone(2, 81));
+    assert_eq!(seen(&node.start()), (ZoneLife::Live, Some(2), Some(81), false));
+    node.zones.write(FILE, "broken\n");
+    assert_eq!(status(&node.start()).zones[0].state, ZoneLife::NotLoaded);
+    assert_eq!(std::fs::read(node.image(IMAGE)).unwrap(), good, "nothing was written without the key");
+    std::fs::remove_dir(node.image("key")).unwrap();
+    std::fs::write(node.image("key"), key).unwrap();
+    std::fs::set_permissions(node.image("key"), Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(seen(&node.start()), (ZoneLife::Refused, Some(1), Some(80), true));
 }

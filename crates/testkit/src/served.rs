@@ -112,7 +112,7 @@ impl Served {
             // Writing to memory cannot fail.
             let _ = image.write_to(KEY, b"", &mut octets);
             let mut input = &octets[..];
-            let read = Head::read_from(KEY, &mut input).and_then(|(head, read)| {
+            let read = Head::read_from(&[KEY], &mut input).and_then(|(head, read)| {
                 ZoneImage::read_from(&head, octets.len() as u64 - read, &mut input, |_| ())
             });
             read.unwrap_or_else(|error| panic!("{}: {error}", image.apex()))

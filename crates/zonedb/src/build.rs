@@ -426,7 +426,7 @@ impl ImageBuilder {
 }
 
 /// The name of the node at `start`, in lower case and without the apex.
-fn name_at(arena: &[u8], start: u32) -> &[u8] {
+pub(crate) fn name_at(arena: &[u8], start: u32) -> &[u8] {
     let octets = arena.get(start as usize + 1).copied().map_or(0, usize::from);
     let first = start as usize + NODE_HEAD;
     arena.get(first..first + octets).unwrap_or_default()

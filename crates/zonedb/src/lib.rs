@@ -21,6 +21,7 @@ pub mod image;
 mod nsec;
 pub mod nsec3;
 mod published;
+mod rekey;
 mod set;
 pub mod stored;
 mod sums;

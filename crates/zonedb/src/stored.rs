@@ -70,6 +70,8 @@ pub struct Head {
     pub apex: Name,
     /// What whoever wrote the image had to say of it.
     pub note: Vec<u8>,
+    /// The key that names in it are hashed with.
+    pub key: HashKey,
     shape: Shape,
 }
 
@@ -237,11 +239,11 @@ impl ZoneImage {
 }
 
 impl Head {
-    /// Reads what stands before an image that was made with `key`; how many octets that were is told, too.
+    /// Reads what stands before an image that was made with one of `keys`; how many octets that were is told, too.
     ///
     /// # Errors
     /// [`StoredError`].
-    pub fn read_from(key: HashKey, input: &mut impl Read) -> Result<(Self, u64), StoredError> {
+    pub fn read_from(keys: &[HashKey], input: &mut impl Read) -> Result<(Self, u64), StoredError> {
         let mut fixed = [0; FIXED];
         input.read_exact(&mut fixed)?;
         let mut fields = Fields { rest: &fixed };
@@ -265,11 +267,9 @@ impl Head {
         if Sums::of(said) != sums {
             return Err(StoredError::Damaged("the sums of its head are not what was written"));
         }
-        if identity != key_identity(key) {
-            return Err(StoredError::OtherKey);
-        }
+        let key = keys.iter().find(|key| identity == key_identity(**key)).ok_or(StoredError::OtherKey)?;
         let mut fields = Fields { rest: said.get(FIXED..).unwrap_or_default() };
-        let head = fields.head(note_octets)?;
+        let head = fields.head(*key, note_octets)?;
         Ok((head, octets as u64))
     }
 }
@@ -305,7 +305,7 @@ impl<'a> Fields<'a> {
         Ok(u64::from_le_bytes(self.take()?))
     }
 
-    fn head(&mut self, note_octets: usize) -> Result<Head, StoredError> {
+    fn head(&mut self, key: HashKey, note_octets: usize) -> Result<Head, StoredError> {
         let note = self.octets(note_octets)?.to_vec();
         let octets = usize::from(self.u8()?);
         let apex = Name::from_wire(self.octets(octets)?)
@@ -330,7 +330,7 @@ impl<'a> Fields<'a> {
             }
         };
         let shape = Shape { apex_node, depths, serial, negative_ttl, records, arena, buckets, nsec, nsec3 };
-        Ok(Head { apex, note, shape })
+        Ok(Head { apex, note, key, shape })
     }
 }
 

@@ -7,7 +7,8 @@
 //!
 //! Names in images are hashed with the key of the process that made them, so that key has to outlive it. Whoever knows
 //! it can make names that collide (`pharos_wire::hash`): the file is the owner's alone, mode 0600, and a key that others
-//! could read is not used. Without it, as on the first start, a new one is drawn, and zones are loaded from their text.
+//! could read is replaced, without the loss of an image ([`keys`]). A new one is drawn only where there is none, as on the
+//! first start; with one that cannot be read, images are neither read nor written.
 //!
 //! Images are written by a thread of their own ([`writer`]) after the data are in force, never before; each replaces
 //! the old one by a rename once it is on the disk. Whatever fails is logged, and answering goes on. Nothing here is
@@ -15,14 +16,15 @@
 //!
 //! Called by the keeper of all zones.
 
+mod keys;
 mod note;
 mod writer;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,10 +34,11 @@ use pharos_zone::dnssec::Checks;
 use pharos_zonedb::ZoneImage;
 use pharos_zonedb::stored::{Head, StoredError};
 
+use keys::{Keys, others_write};
 pub(super) use note::Note;
 use writer::{Job, Writer};
 
-use super::{hexadecimal, random_words};
+use super::hexadecimal;
 use crate::pages;
 
 /// What image files are called behind the zone's name.
@@ -44,17 +47,20 @@ const SUFFIX: &str = ".image";
 const UNFINISHED: &str = ".new";
 /// Octets of an image that is read at once.
 const SMALL: u64 = 64 << 10;
-const KEY: &str = "key";
-const KEY_MAGIC: &[u8; 8] = b"PHAROSHK";
 /// The longest zone name that is written out in a file's name, which has 255 octets at most.
 const MAX_WRITTEN_OUT: usize = 200;
 
 /// The directory of images.
 pub(super) struct Images {
     directory: PathBuf,
+    /// The key of new images.
     key: HashKey,
+    /// That, and those that images which are there may have been made with.
+    keys: Vec<HashKey>,
     /// Files that were there at the start.
     there: HashSet<OsString>,
+    /// Images that answer and are to be written again, each with its note.
+    owed: Vec<(Name, Note)>,
     writer: Writer,
 }
 
@@ -67,6 +73,8 @@ pub(super) enum ImageError {
     OtherZone(String),
     #[error("what it was made from cannot be read")]
     BadNote,
+    #[error("it was made with a former key, which others may know, and {0}")]
+    Forgeable(String),
 }
 
 impl From<io::Error> for ImageError {
@@ -79,28 +87,31 @@ impl From<io::Error> for ImageError {
 pub(super) struct Kept {
     pub(super) image: ZoneImage,
     pub(super) note: Note,
+    pub(super) copy: Copied,
+}
+
+/// What the file of an image is worth at the next start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Copied {
+    /// As much as now.
+    AsItIs,
+    /// It was made with a former key, and is to be written again.
+    WithFormerKey,
 }
 
 impl Images {
     /// Opens the directory, which is made if it is not there, and the key in it; says why it cannot be used.
     pub(super) fn open(directory: PathBuf) -> io::Result<Self> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
-        let key = match read_key(&directory.join(KEY)) {
-            Ok(key) => key,
-            Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    tracing::warn!(%error, "the key of the images is not used; a new one is drawn");
-                }
-                draw_key(&directory)?
-            }
-        };
+        let keys = Keys::open(&directory)?;
+        let (key, keys) = (keys.ours(), keys.all());
         let there =
             std::fs::read_dir(&directory)?.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
         let writer = Writer::start(directory.clone(), key)?;
-        Ok(Self { directory, key, there, writer })
+        Ok(Self { directory, key, keys, there, owed: Vec::new(), writer })
     }
 
-    /// The key that all images of this directory were made with.
+    /// The key that images are made with, and that those which are read have.
     pub(super) fn key(&self) -> HashKey {
         self.key
     }
@@ -122,7 +133,7 @@ impl Images {
             return None;
         }
         let path = self.directory.join(file);
-        match read(&path, self.key, name, wanted) {
+        match read(&path, &self.keys, name, wanted) {
             Ok(kept) => kept,
             Err(error) => {
                 let path = path.display();
@@ -130,6 +141,16 @@ impl Images {
                 None
             }
         }
+    }
+
+    /// Notes that the image of a zone, which answers without having been accepted again, is to be written.
+    pub(super) fn owe(&mut self, name: &Name, note: Note) {
+        self.owed.push((*name, note));
+    }
+
+    /// What is noted so, no more of it later.
+    pub(super) fn owed(&mut self) -> Vec<(Name, Note)> {
+        std::mem::take(&mut self.owed)
     }
 
     /// Has the image of data that are in force written, soon.
@@ -142,8 +163,9 @@ impl Images {
         });
     }
 
-    /// Removes the images of zones that are no longer configured, and what an interrupted writer left. To be called only
-    /// once all zones were listed without an error. Where there is no zone at all, something else is wrong.
+    /// Removes the images of zones that are no longer configured, what an interrupted writer left, and former keys that no
+    /// image needs. To be called only once all zones were listed without an error. Where there is no zone at all, something
+    /// else is wrong.
     pub(super) fn retain<T>(&self, configured: &BTreeMap<Vec<u8>, T>) {
         if configured.is_empty() {
             return;
@@ -160,13 +182,31 @@ impl Images {
                 Err(error) => tracing::warn!(image = %text, %error, "an image that is of no use stays"),
             }
         }
+        let is_needed = |file: &OsString| self.needs_former_key(&self.directory.join(file));
+        if self.keys.len() > 1 && !self.there.intersection(&wanted).any(is_needed) {
+            keys::forget_former(&self.directory);
+        }
+    }
+
+    /// Whether a file may be an image that was made with a former key; what cannot be read may be one.
+    fn needs_former_key(&self, path: &Path) -> bool {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) => return error.kind() != io::ErrorKind::NotFound,
+        };
+        match Head::read_from(&self.keys, &mut file) {
+            Ok((head, _)) => head.key != self.key,
+            Err(StoredError::Unreadable(error)) => error.kind() != io::ErrorKind::UnexpectedEof,
+            Err(StoredError::OtherLayout(_)) => true,
+            Err(StoredError::NotAnImage | StoredError::OtherKey | StoredError::Damaged(_)) => false,
+        }
     }
 }
 
 /// Reads an image of `name`, if what is noted of it is wanted.
 fn read(
     path: &Path,
-    key: HashKey,
+    keys: &[HashKey],
     name: &Name,
     wanted: impl Fn(&Note) -> bool,
 ) -> Result<Option<Kept>, ImageError> {
@@ -179,20 +219,21 @@ fn read(
         // One more than there should be, so that the end is seen; and no room that would leave holes between images.
         let mut octets = Vec::with_capacity(metadata.len() as usize + 1);
         file.take(SMALL).read_to_end(&mut octets)?;
-        return read_octets(key, octets.len() as u64, name, wanted, &mut &octets[..]);
+        return read_octets(keys, &metadata, octets.len() as u64, name, wanted, &mut &octets[..]);
     }
-    read_octets(key, metadata.len(), name, wanted, &mut file)
+    read_octets(keys, &metadata, metadata.len(), name, wanted, &mut file)
 }
 
 /// The same of what stands in a file of so many octets.
 fn read_octets(
-    key: HashKey,
+    keys: &[HashKey],
+    metadata: &Metadata,
     all: u64,
     name: &Name,
     wanted: impl Fn(&Note) -> bool,
     input: &mut impl io::Read,
 ) -> Result<Option<Kept>, ImageError> {
-    let (head, octets) = Head::read_from(key, input)?;
+    let (head, octets) = Head::read_from(keys, input)?;
     if head.apex != name.to_folded() {
         return Err(ImageError::OtherZone(head.apex.to_string()));
     }
@@ -200,8 +241,17 @@ fn read_octets(
     if !wanted(&note) {
         return Ok(None);
     }
+    let ours = keys.first().filter(|ours| **ours != head.key);
+    if ours.is_some()
+        && let Some(why) = others_write(metadata)
+    {
+        return Err(ImageError::Forgeable(why));
+    }
     let image = ZoneImage::read_from(&head, all.saturating_sub(octets), input, pages::expect)?;
-    Ok(Some(Kept { image, note }))
+    Ok(Some(match ours {
+        None => Kept { image, note, copy: Copied::AsItIs },
+        Some(ours) => Kept { image: image.with_key(*ours), note, copy: Copied::WithFormerKey },
+    }))
 }
 
 /// A zone's name as that of a file: what every file system and every shell takes as it is, and `%` with two digits for
@@ -231,31 +281,15 @@ fn file_name(name: &Name) -> String {
     text + SUFFIX
 }
 
-fn read_key(path: &Path) -> io::Result<HashKey> {
-    let mut file = OpenOptions::new().read(true).custom_flags(0).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.mode() & 0o077 != 0 {
-        return Err(io::Error::other(format!("{}: others than its owner may read it", path.display())));
-    }
-    let mut octets = [0; 24];
-    file.read_exact(&mut octets)?;
-    let word =
-        |at: usize| octets.get(at..).and_then(|rest| rest.first_chunk()).map(|o| u64::from_le_bytes(*o));
-    match (octets.starts_with(KEY_MAGIC), word(8), word(16)) {
-        (true, Some(one), Some(other)) => Ok(HashKey::new([one, other])),
-        _ => Err(io::Error::other(format!("{}: it is no key", path.display()))),
-    }
-}
-
-fn draw_key(directory: &Path) -> io::Result<HashKey> {
-    let words = random_words();
-    let octets = [&KEY_MAGIC[..], &words[0].to_le_bytes(), &words[1].to_le_bytes()].concat();
-    replace(directory, KEY, |file| file.write_all(&octets))?;
-    Ok(HashKey::new(words))
-}
-
-/// Puts a file in the place of another once it is whole and on the disk; only its owner may read it.
+/// Puts a file in the place of another once it is whole and on the disk; then the disk knows its new name, too. Only its
+/// owner may read it.
 fn replace(directory: &Path, name: &str, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    put(directory, name, write)?;
+    sync_names(directory)
+}
+
+/// The same, but for the name: until that is on the disk, a power failure brings the old file back.
+fn put(directory: &Path, name: &str, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let (unfinished, place) = (directory.join(format!("{name}{UNFINISHED}")), directory.join(name));
     let done = (|| {
         let mut file =
@@ -270,6 +304,11 @@ fn replace(directory: &Path, name: &str, write: impl FnOnce(&mut File) -> io::Re
         let _ = std::fs::remove_file(&unfinished);
     }
     done
+}
+
+/// Has the names of all files in a directory on the disk.
+fn sync_names(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

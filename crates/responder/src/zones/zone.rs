@@ -14,7 +14,7 @@ use pharos_zone::dnssec::{Checks, Progress};
 use pharos_zone::load::{LoadError, Loaded, Watch, load_file_watched};
 use pharos_zonedb::{Apex, ZoneImage};
 
-use super::images::{Images, Kept, Note};
+use super::images::{Copied, Images, Kept, Note};
 use super::judge::Proof;
 use super::known::{Entered, Entry, Place, Refused};
 use super::report::{LoadedZone, RefusedZone, ReloadReport};
@@ -77,7 +77,7 @@ pub(super) struct Candidate {
     pub(super) by_clock: Vec<String>,
     warnings: u64,
     took: Duration,
-    /// What to note beside an image of them; none where they come from one.
+    /// What to note beside an image of them; none where they come from one that stands as it should.
     pub(super) note: Option<Box<Note>>,
     origin: Origin,
 }
@@ -177,14 +177,14 @@ impl Zone {
         &mut self,
         proof: &mut Proof,
         checks: &Checks,
-        images: Option<&Images>,
+        images: Option<&mut Images>,
         progress: &mut dyn FnMut(Progress),
         report: &mut ReloadReport,
     ) -> Option<Candidate> {
         let begun = Instant::now();
         let (name, place, are_kept) = (self.place.name.to_name(), self.place.clone(), images.is_some());
         let images = images.filter(|_| self.stamps.is_empty() && self.live.is_none());
-        if let Some(images) = images
+        if let Some(images) = images.as_deref()
             && let Some(kept) = images.unchanged(&name, &place.path, checks)
         {
             let files = kept.note.files.clone().into_boxed_slice();
@@ -235,9 +235,13 @@ impl Zone {
             Ok(candidate) => Some(candidate),
             Err((reason, cause)) => {
                 report.unopened += usize::from(cause == Cause::Circumstance);
-                let kept = images.and_then(|images| images.last_good(&name));
-                if let Some(last_good) = kept.and_then(|kept| of_image(&name, kept, proof, checks, begun)) {
+                let kept = images.as_deref().and_then(|images| images.last_good(&name));
+                let last_good = kept.and_then(|kept| of_image(&name, kept, proof, checks, begun));
+                if let Some(mut last_good) = last_good {
                     report.from_images += 1;
+                    if let (Some(images), Some(note)) = (images, last_good.note.take()) {
+                        images.owe(&name, *note);
+                    }
                     self.go_live(last_good);
                 }
                 self.refuse(reason, cause, report);
@@ -304,15 +308,20 @@ fn of_image(
     checks: &Checks,
     begun: Instant,
 ) -> Option<Candidate> {
-    let Kept { image, note: Note { digest, signed, warnings, .. } } = kept;
+    let Kept { image, note, copy } = kept;
     let image = Arc::new(image);
     if let Err(reason) = proof.of(name, &image) {
         tracing::warn!(zone = %name, reason, "the image of the zone is not used");
         return None;
     }
+    let (digest, warnings) = (note.digest, note.warnings);
+    let (signed, note) = match copy {
+        Copied::AsItIs => (note.signed, None),
+        Copied::WithFormerKey => (note.signed.clone(), Some(Box::new(note))),
+    };
     // What the clock says changes from start to start.
     let by_clock = checks.clock.map(|clock| findings(signed.as_ref(), clock)).unwrap_or_default();
-    let (took, note, origin, signed) = (begun.elapsed(), None, Origin::Image, signed.map(Box::new));
+    let (took, origin, signed) = (begun.elapsed(), Origin::Image, signed.map(Box::new));
     Some(Candidate { image, digest, signed, by_clock, warnings, took, note, origin })
 }
 

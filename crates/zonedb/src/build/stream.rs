@@ -5,11 +5,12 @@
 //! nothing that comes later changes what a node is. Nodes that must wait (those whose records lead to other names) are
 //! announced and laid out at the end.
 
-use pharos_wire::hash::{HashKey, HashedName};
+use pharos_wire::hash::HashKey;
 use pharos_wire::{Name, Rtype};
 
 use super::{BuildError, ImageBuilder, NodeId, NodeSpec, Reach, RrSetSpec, name_at};
 use crate::image::{DESCRIPTOR, NODE_HEAD, NodeFlags, ZoneImage};
+use crate::rekey::hashed_anew;
 use crate::table::Table;
 
 /// Where nodes that wait stand in the table, their number added. No arena grows as far: the rest of the four GiB is
@@ -160,25 +161,10 @@ impl StreamBuilder {
         negative_ttl: u32,
     ) -> Result<ZoneImage, BuildError> {
         if self.table.is_roomy_for(self.listed) {
-            self.table = self.snug_table(key);
+            let (arena, apex) = (&self.builder.arena, self.builder.apex.as_wire());
+            self.table = hashed_anew(&self.table, self.listed, arena, apex, key);
         }
         self.builder.close(apex, self.table, serial, negative_ttl)
-    }
-
-    /// The same table with room for what is there and no more.
-    fn snug_table(&self, key: HashKey) -> Table {
-        let mut table = Table::with_room(self.listed);
-        let (mut hashed, mut wire) = (HashedName::default(), Vec::new());
-        for offset in self.table.offsets() {
-            wire.clear();
-            wire.extend(name_at(&self.builder.arena, offset));
-            wire.extend(self.builder.apex.as_wire());
-            if hashed.set(&wire).is_ok() {
-                hashed.hash(key);
-                table.insert(hashed.suffix_hash(0), offset);
-            }
-        }
-        table
     }
 
     fn here(&self) -> Result<u32, BuildError> {

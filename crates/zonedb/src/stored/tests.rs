@@ -45,7 +45,7 @@ fn stored(image: &ZoneImage) -> Vec<u8> {
 
 fn read(key: HashKey, octets: &[u8]) -> Result<(Head, ZoneImage), StoredError> {
     let mut input = octets;
-    let (head, read) = Head::read_from(key, &mut input)?;
+    let (head, read) = Head::read_from(&[key], &mut input)?;
     let left = (octets.len() as u64).saturating_sub(read);
     let image = ZoneImage::read_from(&head, left, &mut input, |_| ())?;
     Ok((head, image))
@@ -96,7 +96,7 @@ fn another_key_another_layout_and_other_files_are_told_apart() {
 #[test]
 fn lengths_that_nobody_can_mean_take_no_memory() {
     let image = image(3);
-    let (mut head, octets) = Head::read_from(KEY, &mut &stored(&image)[..]).unwrap();
+    let (mut head, octets) = Head::read_from(&[KEY], &mut &stored(&image)[..]).unwrap();
     let left = stored(&image).len() as u64 - octets;
     for (arena, buckets) in [(u64::MAX, 1), (1 << 40, 1), (64, u64::MAX / 64), (0, u64::MAX)] {
         (head.shape.arena, head.shape.buckets) = (arena, buckets);
@@ -109,7 +109,7 @@ fn lengths_that_nobody_can_mean_take_no_memory() {
 fn look_ups_in_an_image_that_somebody_made_up_end() {
     let image = image(40);
     let octets = stored(&image);
-    let (head, start) = Head::read_from(KEY, &mut &octets[..]).unwrap();
+    let (head, start) = Head::read_from(&[KEY], &mut &octets[..]).unwrap();
     let start = start as usize;
     let end = octets.len() - SUMS_OCTETS;
     let mut word = 1u64;
@@ -143,4 +143,58 @@ fn look_ups_in_an_image_that_somebody_made_up_end() {
             }
         }
     }
+}
+
+/// FNV-1a: enough to tell octets from others.
+fn fingerprint(octets: &[u8]) -> u64 {
+    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
+        (hash ^ u64::from(*octet)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// Where this fails, and the change is meant, [`LAYOUT`] is to be counted up together with what stands here: an image of
+/// before must not be read as what it is not.
+#[test]
+fn a_layout_has_one_number() {
+    assert_eq!((LAYOUT, fingerprint(&stored(&image(40)))), (1, 0x090b_ab49_7508_b053));
+}
+
+#[test]
+fn an_image_that_gets_another_key_is_found_by_that_and_says_the_same() {
+    let other = HashKey::new([5, 6]);
+    for names in [1, 2, 5000] {
+        let image = image(names).with_key(other);
+        let find = |key: HashKey, number: usize| {
+            let mut name = HashedName::default();
+            name.set(&wire(&format!("h{number}.example."))).unwrap();
+            name.hash(key);
+            image.find(&name, 1)
+        };
+        for number in 1..names {
+            let found = find(other, number);
+            let text = format!("h{number}");
+            assert_eq!((found.label, &found.node.name()[1..]), (0, text.as_bytes()));
+            assert!(found.node.rrset(Rtype::A).is_some());
+        }
+        assert!(image.nsec_for(b"\x02h1").is_some() && image.nsec3().is_some());
+        // And back again.
+        let before = super::tests::image(names);
+        let mut octets = Vec::new();
+        image.write_to(other, b"a note", &mut octets).unwrap();
+        let (head, again) = read(other, &octets).unwrap();
+        assert_eq!(head.key, other);
+        let again = again.with_key(KEY);
+        assert_eq!((again.arena, again.nsec.keys), (before.arena, before.nsec.keys));
+        assert_eq!(again.table.buckets(), before.table.buckets());
+    }
+}
+
+#[test]
+fn an_image_of_any_of_several_keys_is_read() {
+    let octets = stored(&image(2));
+    let (one, other) = (HashKey::new([5, 6]), HashKey::new([7, 8]));
+    let read = |keys: &[HashKey]| Head::read_from(keys, &mut &octets[..]).map(|(head, _)| head.key);
+    assert_eq!(read(&[one, KEY, other]).unwrap(), KEY);
+    assert!(matches!(read(&[one, other]), Err(StoredError::OtherKey)));
+    assert!(matches!(read(&[]), Err(StoredError::OtherKey)));
 }

@@ -15,7 +15,7 @@ use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
 use pharos_zonedb::ZoneImage;
 
-use super::replace;
+use super::{put, sync_names};
 
 /// How long the end of the process may wait for images that are not written yet; service managers wait longer.
 const AT_THE_END: Duration = Duration::from_secs(3);
@@ -90,11 +90,13 @@ fn run(directory: &std::path::Path, key: HashKey, work: &Receiver<Job>) {
             return;
         }
         let Some((file, job)) = waiting.pop_first() else { continue };
-        let written = replace(directory, &file, |out| {
+        let written = put(directory, &file, |out| {
             let mut out = BufWriter::with_capacity(PIECE, out);
             job.image.write_to(key, &job.note, &mut out)?;
             out.flush()
         });
+        // Once for all that waited: of each file there is the old one or the new one, whatever happens in between.
+        let written = if waiting.is_empty() { written.and(sync_names(directory)) } else { written };
         match written {
             Ok(()) => tracing::debug!(zone = %job.zone, "image written"),
             Err(error) => tracing::warn!(
