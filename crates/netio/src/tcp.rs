@@ -105,6 +105,24 @@ pub fn abort(stream: TcpStream) {
     let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
 }
 
+/// Octets that have arrived and were not read (SIOCINQ, tcp(7)).
+pub fn unread(stream: &TcpStream) -> io::Result<usize> {
+    let mut octets: libc::c_int = 0;
+    // SAFETY: the request writes one int, to a variable of ours that lives through the call.
+    let result = unsafe { libc::ioctl(stream.as_raw_fd(), libc::FIONREAD, &raw mut octets) };
+    sys::check(result)?;
+    Ok(usize::try_from(octets).unwrap_or_default())
+}
+
+/// Octets that were written and that the other end has not acknowledged, sent or not (SIOCOUTQ, tcp(7)).
+pub fn unacknowledged(stream: &TcpStream) -> io::Result<usize> {
+    let mut octets: libc::c_int = 0;
+    // SAFETY: the request writes one int, to a variable of ours that lives through the call.
+    let result = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut octets) };
+    sys::check(result)?;
+    Ok(usize::try_from(octets).unwrap_or_default())
+}
+
 /// Errors that are those of one connection, not of the listener (accept(2)).
 fn has_gone(error: &io::Error) -> bool {
     matches!(
@@ -166,7 +184,7 @@ fn configure(
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{Read, Write};
 
     use super::*;
 
@@ -212,6 +230,26 @@ mod tests {
         abort(accepted(&listeners).0);
         let error = client.read(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn the_kernel_tells_what_was_not_read_and_what_did_not_arrive() {
+        let listeners = group("127.0.0.1:0".parse().unwrap(), 1, &TcpOptions::default()).unwrap();
+        let mut client = TcpStream::connect(listeners[0].local_addr().unwrap()).unwrap();
+        let (mut server, _) = accepted(&listeners);
+        assert_eq!((unread(&server).unwrap(), unacknowledged(&server).unwrap()), (0, 0));
+        client.write_all(&[1; 100]).unwrap();
+        while unread(&server).unwrap() < 100 {
+            std::thread::yield_now();
+        }
+        // More than the client's window takes while nobody reads there.
+        let written = std::iter::from_fn(|| server.write(&[2; 65_536]).ok()).sum::<usize>();
+        assert!((1..=written).contains(&unacknowledged(&server).unwrap()));
+        client.read_exact(&mut vec![0; written]).unwrap();
+        while unacknowledged(&server).unwrap() > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(unread(&server).unwrap(), 100);
     }
 
     #[test]

@@ -118,16 +118,19 @@ impl Default for DnssecConfig {
     }
 }
 
-/// Bounds on TCP connections (RFC 7766 §6.1, §6.2; RFC 9210 §4).
+/// Bounds on TCP connections (RFC 7766 §6.1, §6.2; RFC 9210 §4). One more than a bound allows takes the place of one that
+/// idles, if the bound allows for that one's end: of the same address, of the same network, or, where all are too many, of
+/// the network of which most idle. If there is none on the thread that it came to, it is closed as soon as it is accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct TcpLimits {
-    /// Connections open at once; another one is closed as soon as it is accepted.
+    /// Connections open at once.
     pub connections: usize,
     /// Connections open at once from one address.
     pub connections_per_address: usize,
     /// Connections open at once from one network: /24 of IPv4, /56 of IPv6.
     pub connections_per_network: usize,
-    /// A connection without a query is closed after this time; sooner the fuller the server is, down to a tenth.
+    /// A connection without a query is closed after this time; sooner the fuller the server is, down to a tenth, and at
+    /// once in favour of a new one over a bound.
     pub idle: Duration,
     /// A query must be whole, and a reply be taken, within this time; single octets do not extend it.
     pub deadline: Duration,

@@ -5,17 +5,19 @@
 mod common;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, Zones, query, scrape};
 use pharos_responder::{Config, Handle, Responder};
+use socket2::{Domain, SockRef, Socket, Type};
 
 fn zone() -> String {
     let many: String = (0..2000).map(|n| format!("many AAAA 2001:db8::{n:x}\n")).collect();
+    let some: String = (0..500).map(|n| format!("some AAAA 2001:db8::{n:x}\n")).collect();
     format!(
-        "$TTL 300\n@ SOA ns host 1 7200 1800 1209600 60\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.1\n{many}"
+        "$TTL 300\n@ SOA ns host 1 7200 1800 1209600 60\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.1\n{many}{some}"
     )
 }
 
@@ -29,7 +31,26 @@ fn start(test: &str, settings: impl FnOnce(&mut Config)) -> (Zones, Responder) {
 }
 
 fn connect(handle: &Handle) -> TcpStream {
-    let stream = TcpStream::connect(handle.listen()[0]).unwrap();
+    patient(TcpStream::connect(handle.listen()[0]).unwrap())
+}
+
+/// Comes from an address of 127.0.0.0/8; the number is what follows the first octet.
+fn connect_from(handle: &Handle, number: u32) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(((0x7f00_0000 + number).to_be_bytes(), 0)).into()).unwrap();
+    socket.connect(&handle.listen()[0].into()).unwrap();
+    patient(socket.into())
+}
+
+/// Its kernel takes two kilobytes or so from the network before somebody reads.
+fn connect_with_little_room(handle: &Handle) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(2048).unwrap();
+    socket.connect(&handle.listen()[0].into()).unwrap();
+    patient(socket.into())
+}
+
+fn patient(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -47,6 +68,21 @@ fn read_message(stream: &mut TcpStream) -> Vec<u8> {
     let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
     stream.read_exact(&mut message).unwrap();
     message
+}
+
+/// Asks, and has the answer acknowledged when it returns.
+fn ask(stream: &mut TcpStream) {
+    stream.write_all(&framed("www.a.test", 1)).unwrap();
+    assert_eq!(read_message(stream)[3] & 0xf, 0);
+    SockRef::from(&*stream).set_tcp_quickack(true).unwrap();
+}
+
+/// Whether the server has not ended a connection on which nothing is outstanding.
+fn is_open(stream: &mut TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let read = stream.read(&mut [0]);
+    stream.set_nonblocking(false).unwrap();
+    read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 /// Waits until a count of TCP events is as large.
@@ -92,10 +128,6 @@ fn a_new_connection_over_a_bound_takes_the_place_of_one_that_idles() {
         config.tcp.connections_per_address = 3;
     });
     let handle = responder.handle();
-    let ask = |stream: &mut TcpStream| {
-        stream.write_all(&framed("www.a.test", 1)).unwrap();
-        assert_eq!(read_message(stream)[3] & 0xf, 0);
-    };
     let mut streams = [connect(&handle), connect(&handle), connect(&handle)];
     streams.iter_mut().for_each(ask);
     ask(&mut streams[0]);
@@ -104,6 +136,77 @@ fn a_new_connection_over_a_bound_takes_the_place_of_one_that_idles() {
     assert_eq!(streams[1].read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset, "it idled longest");
     ask(&mut streams[0]);
     ask(&mut streams[2]);
+}
+
+#[test]
+fn who_idles_longest_of_an_address_is_found_behind_any_number_of_strangers() {
+    let (_zones, responder) = start("strangers", |config| {
+        config.workers = NonZeroUsize::new(1);
+        config.tcp.connections_per_address = 2;
+        config.tcp.idle = 10 * PATIENCE;
+    });
+    let handle = responder.handle();
+    let mut strangers: Vec<_> = (0..200).map(|number| connect_from(&handle, 0x1_0001 + number)).collect();
+    strangers.iter_mut().for_each(ask);
+    let mut streams = [connect(&handle), connect(&handle)];
+    streams.iter_mut().for_each(ask);
+    ask(&mut connect(&handle));
+    wait_for(&handle, "displaced", 1);
+    assert_eq!(streams[0].read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    ask(&mut streams[1]);
+    strangers.iter_mut().for_each(ask);
+}
+
+#[test]
+fn on_a_full_server_room_is_made_by_the_network_that_holds_most() {
+    let (_zones, responder) = start("most", |config| {
+        config.workers = NonZeroUsize::new(1);
+        config.tcp.connections = 60;
+        config.tcp.idle = 10 * PATIENCE;
+    });
+    let handle = responder.handle();
+    // Seven networks with three connections each at most, longer idle than the forty of one network.
+    let mut few: Vec<_> =
+        (0..20).map(|number| connect_from(&handle, 0x1_0001 + number / 3 * 0x100)).collect();
+    few.iter_mut().for_each(ask);
+    let greedy = |number: u32| connect_from(&handle, 0x2_0000 + number % 10);
+    let mut many: Vec<_> = (0..40).map(greedy).collect();
+    many.iter_mut().for_each(ask);
+    let mut newcomers = Vec::new();
+    for number in 0..10 {
+        newcomers.push(connect_from(&handle, 0x3_0001 + number * 0x100));
+        newcomers.push(greedy(number));
+        newcomers.iter_mut().rev().take(2).for_each(ask);
+    }
+    wait_for(&handle, "displaced", 20);
+    few.iter_mut().for_each(ask);
+    newcomers.iter_mut().for_each(ask);
+    let left = many.iter_mut().filter_map(|stream| is_open(stream).then_some(())).count();
+    assert_eq!(left, 20);
+}
+
+#[test]
+fn who_takes_an_answer_slowly_gets_all_of_it_though_another_gets_its_place() {
+    let (_zones, responder) = start("slowly", |config| {
+        config.workers = NonZeroUsize::new(1);
+        config.tcp.connections_per_address = 2;
+        config.tcp.idle = 10 * PATIENCE;
+    });
+    let handle = responder.handle();
+    let mut slow = [connect_with_little_room(&handle), connect_with_little_room(&handle)];
+    for stream in &mut slow {
+        stream.write_all(&framed("some.a.test", 28)).unwrap();
+        // Since it begins to come, all of it has been handed to the server's kernel.
+        assert_eq!(stream.peek(&mut [0]).unwrap(), 1);
+    }
+    ask(&mut connect(&handle));
+    wait_for(&handle, "displaced", 1);
+    for stream in &mut slow {
+        assert!(read_message(stream).len() > 14_000);
+    }
+    let [first, second] = &mut slow;
+    assert_eq!(first.read(&mut [0]).unwrap(), 0, "closed, not reset");
+    ask(second);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::holder::Holder;
 use crate::config::TcpLimits;
 
 /// Maps: so many that threads seldom want the same one.
@@ -20,34 +21,16 @@ const SHARDS: usize = 64;
 /// of them; without a bound, 4096 connections could make it keep 650 MB.
 const HELD_OCTETS: u64 = 64 << 20;
 
-/// Whom connections are counted against.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Holder {
-    Address(IpAddr),
-    /// The network that one customer of an access provider or one small site has: /24 or /56.
-    Network(IpAddr),
-}
-
-/// A bound that forbids one more connection.
+/// The narrowest bound that forbids one more connection: whoever of those that it counts leaves makes room as to the
+/// others, too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Full {
-    /// That of all.
-    All,
-    /// That of its network.
-    Network,
     /// That of its address.
     Address,
-}
-
-impl Full {
-    /// Whether one more of `newcomer` could come if one of `other` left.
-    pub(crate) fn is_shared(self, newcomer: IpAddr, other: IpAddr) -> bool {
-        match self {
-            Self::All => true,
-            Self::Network => network(newcomer) == network(other),
-            Self::Address => newcomer == other,
-        }
-    }
+    /// That of its network.
+    Network,
+    /// That of all.
+    All,
 }
 
 /// Connections by holder.
@@ -90,38 +73,76 @@ impl Gate {
 
     /// Counts a connection of this address, if no bound forbids it; whoever entered must leave.
     pub(crate) fn enter(&self, address: IpAddr) -> Result<(), Full> {
-        let full = if self.open.fetch_add(1, Relaxed) < self.limits.connections as u64 {
-            let network = network(address);
-            let mut held = self.shard(network);
-            let is_full = |holder, bound| held.get(&holder).is_some_and(|&open| open >= bound);
-            if is_full(Holder::Address(address), self.limits.connections_per_address) {
-                Full::Address
-            } else if is_full(Holder::Network(network), self.limits.connections_per_network) {
-                Full::Network
-            } else {
-                *held.entry(Holder::Address(address)).or_default() += 1;
-                *held.entry(Holder::Network(network)).or_default() += 1;
-                return Ok(());
-            }
-        } else {
-            Full::All
-        };
-        self.open.fetch_sub(1, Relaxed);
-        Err(full)
+        let network = Holder::network(address);
+        let mut held = self.shard(network);
+        self.has_room(&held, address)?;
+        if self.open.fetch_add(1, Relaxed) >= self.limits.connections as u64 {
+            self.open.fetch_sub(1, Relaxed);
+            return Err(Full::All);
+        }
+        add(&mut held, Holder::Address(address));
+        add(&mut held, network);
+        Ok(())
     }
 
     /// Counts a connection as closed.
     pub(crate) fn leave(&self, address: IpAddr) {
-        let network = network(address);
-        let mut held = self.shard(network);
-        for holder in [Holder::Address(address), Holder::Network(network)] {
-            match held.get_mut(&holder) {
-                Some(open) if *open > 1 => *open -= 1,
-                _ => drop(held.remove(&holder)),
-            }
-        }
-        drop(held);
+        self.forget(address);
         self.open.fetch_sub(1, Relaxed);
+    }
+
+    /// Counts a connection as closed and one of `newcomer` in its place, which nobody else can take meanwhile; nothing
+    /// changes if a bound forbids it.
+    pub(crate) fn hand_over(&self, leaver: IpAddr, newcomer: IpAddr) -> Result<(), Full> {
+        if leaver == newcomer {
+            return Ok(());
+        }
+        let [old, new] = [leaver, newcomer].map(Holder::network);
+        let mut held = self.shard(new);
+        if old == new {
+            if self.is_full(&held, Holder::Address(newcomer)) {
+                return Err(Full::Address);
+            }
+            remove(&mut held, Holder::Address(leaver));
+            add(&mut held, Holder::Address(newcomer));
+        } else {
+            self.has_room(&held, newcomer)?;
+            add(&mut held, Holder::Address(newcomer));
+            add(&mut held, new);
+            drop(held);
+            self.forget(leaver);
+        }
+        Ok(())
+    }
+
+    /// How many connections a network has open.
+    pub(crate) fn held_by(&self, network: Holder) -> usize {
+        self.shard(network).get(&network).copied().unwrap_or_default()
+    }
+
+    fn has_room(&self, held: &Held, address: IpAddr) -> Result<(), Full> {
+        if self.is_full(held, Holder::Address(address)) {
+            Err(Full::Address)
+        } else if self.is_full(held, Holder::network(address)) {
+            Err(Full::Network)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn is_full(&self, held: &Held, holder: Holder) -> bool {
+        let bound = match holder {
+            Holder::Address(_) => self.limits.connections_per_address,
+            Holder::Network(_) => self.limits.connections_per_network,
+        };
+        held.get(&holder).is_some_and(|&open| open >= bound)
+    }
+
+    fn forget(&self, address: IpAddr) {
+        let network = Holder::network(address);
+        let mut held = self.shard(network);
+        remove(&mut held, Holder::Address(address));
+        remove(&mut held, network);
     }
 
     /// Counts what a connection makes us remember, `before` and now.
@@ -135,17 +156,21 @@ impl Gate {
         self.held_octets.load(Relaxed) > HELD_OCTETS
     }
 
-    fn shard(&self, network: IpAddr) -> MutexGuard<'_, Held> {
+    fn shard(&self, network: Holder) -> MutexGuard<'_, Held> {
         let index = self.hasher.hash_one(network) as usize % SHARDS;
         // No step between lock and unlock can panic and leave a count half made.
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => IpAddr::V4((u32::from(address) & !0 << 8).into()),
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !0 << 72).into()),
+fn add(held: &mut Held, holder: Holder) {
+    *held.entry(holder).or_default() += 1;
+}
+
+fn remove(held: &mut Held, holder: Holder) {
+    match held.get_mut(&holder) {
+        Some(open) if *open > 1 => *open -= 1,
+        _ => drop(held.remove(&holder)),
     }
 }
 
@@ -195,19 +220,43 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_whose_leaving_would_make_room() {
+    fn the_narrowest_bound_is_told_so_that_who_leaves_makes_room_as_to_all() {
         let [one, neighbour, stranger] =
             ["192.0.2.1", "192.0.2.2", "198.51.100.1"].map(|text| text.parse().unwrap());
-        let gate = gate(3, 1, 2);
+        let gate = gate(2, 1, 2);
         gate.enter(one).unwrap();
         assert_eq!(gate.enter(one), Err(Full::Address));
         gate.enter(neighbour).unwrap();
         assert_eq!(gate.enter("192.0.2.3".parse().unwrap()), Err(Full::Network));
+        assert_eq!(gate.enter(one), Err(Full::Address), "though the network is full and all are");
+        assert_eq!(gate.enter(stranger), Err(Full::All));
+        assert_eq!(gate.open(), 2);
+    }
+
+    #[test]
+    fn a_place_is_handed_over_and_nobody_gets_between() {
+        let [one, neighbour, stranger] =
+            ["192.0.2.1", "192.0.2.2", "198.51.100.1"].map(|text| text.parse::<IpAddr>().unwrap());
+        let counts = |gate: &Gate| {
+            let held: Vec<Held> = gate.shards.iter().map(|shard| shard.lock().unwrap().clone()).collect();
+            [one, neighbour, stranger]
+                .map(|of| held.iter().find_map(|held| held.get(&Holder::Address(of))).copied().unwrap_or(0))
+        };
+        let gate = gate(2, 1, 2);
+        gate.enter(one).unwrap();
         gate.enter(stranger).unwrap();
-        assert_eq!(gate.enter("203.0.113.1".parse().unwrap()), Err(Full::All));
-        assert!(Full::Address.is_shared(one, one) && !Full::Address.is_shared(one, neighbour));
-        assert!(Full::Network.is_shared(one, neighbour) && !Full::Network.is_shared(one, stranger));
-        assert!(Full::All.is_shared(one, stranger));
+        assert_eq!(gate.hand_over(one, one), Ok(()));
+        assert_eq!((gate.open(), counts(&gate)), (2, [1, 0, 1]));
+        assert_eq!(gate.hand_over(one, neighbour), Ok(()));
+        assert_eq!((gate.open(), counts(&gate)), (2, [0, 1, 1]));
+        assert_eq!(gate.hand_over(neighbour, stranger), Err(Full::Address), "who has enough gets no more");
+        assert_eq!((gate.open(), counts(&gate)), (2, [0, 1, 1]));
+        assert_eq!(gate.hand_over(stranger, one), Ok(()));
+        assert_eq!((gate.open(), counts(&gate)), (2, [1, 1, 0]));
+        assert_eq!(gate.held_by(Holder::network(one)), 2);
+        assert_eq!(gate.held_by(Holder::network(stranger)), 0);
+        [one, neighbour].into_iter().for_each(|address| gate.leave(address));
+        assert!(gate.shards.iter().all(|shard| shard.lock().unwrap().is_empty()));
     }
 
     #[test]

@@ -59,7 +59,8 @@ section! {
 }
 
 section! {
-    /// Bounds on TCP connections. What is over a bound is closed at once.
+    /// Bounds on TCP connections. A new one over a bound takes the place of one that idles: of the same address, of the
+    /// same network, or, where all are too many, of the network that has most idle. If none idles, the new one is closed.
     TcpSection at "responder.tcp" {
         /// Connections open at once.
         #[serde(default = "tcp_connections")]
@@ -71,7 +72,7 @@ section! {
         #[serde(default = "tcp_connections_per_network")]
         connections_per_network: u32, write "1 to 1000000", Value("1024");
         /// A connection without a query is closed after this time; sooner the fuller the server is, down to a
-        /// tenth.
+        /// tenth; and at once where a new one over a bound takes its place.
         #[serde(default = "tcp_idle")]
         idle: Period, write "duration, 100ms to 1h", Value("10s");
         /// A query must be whole, and a reply be taken, within this time; single octets do not extend it.
