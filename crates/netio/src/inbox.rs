@@ -8,7 +8,7 @@
 //!
 //! Queues of AF_XDP may join and leave while the worker runs ([`Inbox::set_queues`]). Their rings are looked at first,
 //! since that costs no system call, and after a few full rounds the sockets are asked without waiting. A queue's
-//! descriptor stands in the same epoll, edge-triggered: the ring is always emptied before the next wait.
+//! descriptor stands in the same epoll, edge-triggered: nobody waits while there are packets in a ring.
 //!
 //! The kernel may be asked to run the thread before others ([`Inbox::run_first`]); module `rhythm` says why, and what is
 //! left to others.
@@ -200,10 +200,10 @@ impl Inbox {
         None
     }
 
-    fn how_long(&self) -> Duration {
+    fn how_long(&mut self) -> Duration {
         if self.queues.is_empty() {
             self.wait
-        } else if self.ring_batches_left == 0 {
+        } else if self.ring_batches_left == 0 || self.queues.iter_mut().any(Queue::has_more) {
             Duration::ZERO
         } else if self.queues.iter().any(Queue::is_waiting) {
             RETRY

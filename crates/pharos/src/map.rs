@@ -45,6 +45,10 @@ pub(crate) fn responder(loaded: &Loaded) -> Result<responder::Config, Failure> {
         Workers::Auto => None,
         Workers::Fixed(count) => Some(count),
     };
+    config.precedence = match section.run_first {
+        schema::RunFirst::Yes => responder::Precedence::First,
+        schema::RunFirst::No => responder::Precedence::Ordinary,
+    };
     config.udp_payload_octets = section.udp_payload_size;
     config.any = match section.any {
         schema::AnyAnswer::Minimal => responder::AnyPolicy::Minimal,

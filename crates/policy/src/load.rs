@@ -24,6 +24,11 @@
 //!
 //! A first reading, and one whose counters are smaller than the last (a new process), has no drops.
 //!
+//! Where the device drops, or the kernel's queue behind it, nothing reaches a socket or a ring that could count it, so
+//! interfaces count too. But they count as dropped whatever the host has no use for: a switch's spanning tree and LLDP
+//! are a drop every second or two. So of an interface only [`LEAST_DROPS`] or more since the last reading are some, and
+//! only if they are a hundredth of what came: fewer explain no probe that goes unanswered.
+//!
 //! [`SignalId::Heartbeats`]: crate::SignalId::Heartbeats
 //! [`SignalId::Overload`]: crate::SignalId::Overload
 
@@ -46,8 +51,32 @@ pub struct Heartbeat {
 pub struct Reading {
     /// Counters of what was dropped before anybody could answer, by name: `socket drops`, `ring drops`.
     pub drops: BTreeMap<String, u64>,
+    /// What interfaces received and dropped, by their names.
+    pub interfaces: BTreeMap<String, Intake>,
     /// Everybody who empties queues.
     pub heartbeats: Vec<Heartbeat>,
+}
+
+/// The counts of an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Intake {
+    /// Packets that came. Of some devices those that were dropped are among them.
+    pub packets: u64,
+    /// Packets that were dropped before any socket or ring.
+    pub dropped: u64,
+}
+
+/// Drops of an interface between two readings, which are a tenth of a second to a second apart, that are overload: far
+/// more than a network's own chatter, and little of any flood that a node cannot answer.
+const LEAST_DROPS: u64 = 64;
+
+impl Intake {
+    /// What was dropped since `last`, if that is no chatter.
+    fn lost_since(self, last: Self) -> Option<u64> {
+        let dropped = self.dropped.saturating_sub(last.dropped);
+        let came = self.packets.saturating_sub(last.packets);
+        (dropped >= LEAST_DROPS && dropped >= came / 100).then_some(dropped)
+    }
 }
 
 /// What a reading says.
@@ -64,7 +93,14 @@ pub struct Verdict {
 pub struct Meter {
     late: Duration,
     stuck: Duration,
-    last: Option<BTreeMap<String, u64>>,
+    last: Option<Counts>,
+}
+
+/// The counters of a reading.
+#[derive(Clone, Debug)]
+struct Counts {
+    drops: BTreeMap<String, u64>,
+    interfaces: BTreeMap<String, Intake>,
 }
 
 impl Meter {
@@ -77,14 +113,20 @@ impl Meter {
 
     /// Takes a reading; `None` if it does not tell who empties the queues.
     pub fn read(&mut self, reading: Reading) -> Option<Verdict> {
-        let Reading { drops, heartbeats } = reading;
-        let last = self.last.replace(drops.clone()).unwrap_or_else(|| drops.clone());
+        let Reading { drops, interfaces, heartbeats } = reading;
+        let now = Counts { drops, interfaces };
+        let last = self.last.replace(now.clone()).unwrap_or_else(|| now.clone());
         // A counter that was not there before has no past to compare with.
         let rise = |(name, count): (&String, &u64)| {
-            let more = count.saturating_sub(*last.get(name)?);
+            let more = count.saturating_sub(*last.drops.get(name)?);
             (more > 0).then(|| format!("{more} {name}"))
         };
-        let risen: Vec<_> = drops.iter().filter_map(rise).collect();
+        let lost = |(name, intake): (&String, &Intake)| {
+            let dropped = intake.lost_since(*last.interfaces.get(name)?)?;
+            Some(format!("{dropped} packets dropped at {name}"))
+        };
+        let risen: Vec<_> =
+            now.drops.iter().filter_map(rise).chain(now.interfaces.iter().filter_map(lost)).collect();
         let oldest = heartbeats.iter().max_by_key(|heartbeat| heartbeat.age)?;
         let beyond = |bound: Duration| {
             let others =
@@ -130,8 +172,16 @@ mod tests {
         };
         Reading {
             drops: [("socket drops".to_owned(), drops)].into(),
+            interfaces: BTreeMap::new(),
             heartbeats: ages_ms.iter().enumerate().map(heartbeat).collect(),
         }
+    }
+
+    /// Both workers run, no socket drops anything, and interfaces have these counts.
+    fn interfaces(all: &[(&str, u64, u64)]) -> Reading {
+        let counts =
+            |&(name, packets, dropped): &(&str, u64, u64)| (name.to_owned(), Intake { packets, dropped });
+        Reading { interfaces: all.iter().map(counts).collect(), ..reading(0, &[1, 2]) }
     }
 
     fn meter() -> Meter {
@@ -146,6 +196,45 @@ mod tests {
         let second = meter.read(reading(12, &[1, 2])).unwrap();
         assert_eq!(second.overload, Observation::Fail("5 socket drops while all 2 run".into()));
         assert_eq!(second.heartbeats, Observation::Pass("all 2 run".into()));
+    }
+
+    #[test]
+    fn a_flood_that_an_interface_drops_is_overload_although_no_socket_dropped_anything() {
+        let mut meter = meter();
+        meter.read(interfaces(&[("eth0", 1_000_000, 5_000)]));
+        let verdict = meter.read(interfaces(&[("eth0", 1_100_000, 55_000)])).unwrap();
+        let said = "50000 packets dropped at eth0 while all 2 run";
+        assert_eq!(verdict.overload, Observation::Fail(said.into()));
+        let after = meter.read(interfaces(&[("eth0", 1_100_100, 55_000)])).unwrap();
+        assert_eq!(after.overload, Observation::Pass("no drops".into()));
+    }
+
+    #[test]
+    fn what_a_host_has_no_use_for_is_no_overload_however_quiet_the_link_is() {
+        let mut meter = meter();
+        for second in 0..3600 {
+            // A bridge's greeting every other second, a neighbour's advertisement, some multicast: nothing else comes.
+            let verdict = meter.read(interfaces(&[("eth0", 4 * second, 2 * second)])).unwrap();
+            assert_eq!(verdict.overload, Observation::Pass("no drops".into()));
+        }
+    }
+
+    #[test]
+    fn fewer_drops_than_a_hundredth_of_what_came_explain_nothing() {
+        let mut meter = meter();
+        meter.read(interfaces(&[("eth0", 0, 0)]));
+        let few = meter.read(interfaces(&[("eth0", 400_000, 3_999)])).unwrap();
+        assert!(matches!(few.overload, Observation::Pass(_)));
+        let many = meter.read(interfaces(&[("eth0", 800_000, 7_999)])).unwrap();
+        assert!(matches!(many.overload, Observation::Fail(_)));
+    }
+
+    #[test]
+    fn an_interface_that_has_just_come_has_no_past_and_one_that_counts_anew_has_none_either() {
+        let mut meter = meter();
+        meter.read(interfaces(&[("eth0", 900, 900)]));
+        let verdict = meter.read(interfaces(&[("eth0", 500, 500), ("eth1", 9_000, 9_000)])).unwrap();
+        assert_eq!(verdict.overload, Observation::Pass("no drops".into()));
     }
 
     #[test]

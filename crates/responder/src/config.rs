@@ -31,6 +31,8 @@ pub struct Config {
     pub images: Option<PathBuf>,
     /// UDP workers; `None` for one on each CPU that the process may use.
     pub workers: Option<NonZeroUsize>,
+    /// Whether one worker of each CPU asks to run before ordinary threads.
+    pub precedence: Precedence,
     /// Octets of the largest UDP reply, 512 at least. 1232 fits one packet on every path that carries IPv6
     /// (RFC 9715 §3).
     pub udp_payload_octets: u16,
@@ -60,6 +62,7 @@ impl Config {
             zones,
             images: None,
             workers: None,
+            precedence: Precedence::default(),
             udp_payload_octets: 1232,
             any: AnyPolicy::default(),
             tcp: TcpLimits::default(),
@@ -69,6 +72,16 @@ impl Config {
             lock: LockPlace::default(),
         }
     }
+}
+
+/// How a worker stands to the other threads of its CPU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Precedence {
+    /// It asks the kernel to run before them, and leaves them an eighth of the time.
+    #[default]
+    First,
+    /// It runs as they do.
+    Ordinary,
 }
 
 /// Whether strangers are told what software this is.

@@ -16,6 +16,7 @@ use pharos_zonedb::Published;
 
 use crate::config::DnssecConfig;
 use crate::counters::{Counters, beat_age_ms};
+use crate::intake;
 use crate::log;
 use crate::metrics::ResponderCollector;
 use crate::origin::{Origin, OwnAddresses};
@@ -206,6 +207,7 @@ impl Handle {
                 .collect(),
             clock: trust,
             xdp: self.xdp(),
+            interfaces: intake::look(),
             tcp_connections: shared.gate.open(),
             tcp_connections_at_most: shared.gate.limits().connections as u64,
             tcp_heartbeat_age_ms: {

@@ -20,6 +20,7 @@ mod config;
 mod counters;
 mod handle;
 mod hush;
+mod intake;
 mod log;
 mod metrics;
 mod origin;
@@ -36,7 +37,7 @@ mod worker;
 mod xdp;
 mod zones;
 
-pub use config::{Config, DnssecConfig, StartError, TcpLimits, VERSION, Version, ZoneSource};
+pub use config::{Config, DnssecConfig, Precedence, StartError, TcpLimits, VERSION, Version, ZoneSource};
 pub use handle::{Handle, Readiness, Responder};
 pub use pharos_answer::{AnyPolicy, BadSecret, Cookies, Require, Secret};
 pub use pharos_netio::lock::LockPlace;
@@ -45,7 +46,7 @@ pub use pharos_netio::xdp::{
 };
 pub use pharos_zone::dnssec::{Broken, Signatures};
 pub use status::{
-    AddressStatus, ClockStatus, SignedStatus, Status, StatusFilter, TcpThreadStatus, WorkerStatus, XdpLife,
-    XdpQueueStatus, XdpStatus, ZoneLife, ZoneStatus,
+    AddressStatus, ClockStatus, IntakeStatus, SignedStatus, Status, StatusFilter, TcpThreadStatus,
+    WorkerStatus, XdpLife, XdpQueueStatus, XdpStatus, ZoneLife, ZoneStatus,
 };
 pub use zones::{ReloadError, ReloadReport};

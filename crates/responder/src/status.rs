@@ -53,6 +53,8 @@ pub struct Status {
     pub workers: Vec<WorkerStatus>,
     /// Interfaces that are to be used by AF_XDP.
     pub xdp: Vec<XdpStatus>,
+    /// What interfaces of the host received and dropped; loopback is left out.
+    pub interfaces: Vec<IntakeStatus>,
     /// TCP connections open now.
     pub tcp_connections: u64,
     /// TCP connections that may be open at once: as configured, or fewer where descriptors are few.
@@ -189,6 +191,17 @@ pub struct AddressStatus {
     pub client: u64,
     /// Messages from this very host: the sidecar's probes, and whoever tries something there.
     pub probe: u64,
+}
+
+/// What an interface of the host received, whoever it was for, since it is there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct IntakeStatus {
+    /// Its name.
+    pub interface: String,
+    /// Packets that came.
+    pub packets: u64,
+    /// Packets that the device or the kernel dropped before any socket or ring.
+    pub dropped: u64,
 }
 
 /// How an interface fares that is to be used by AF_XDP.

@@ -16,7 +16,7 @@ use pharos_netio::urgency::Urgency;
 use pharos_netio::{Batch, Came, Datagrams, Inbox, MAX_SLOTS, Peer};
 use pharos_zonedb::Reader;
 
-use crate::config::StartError;
+use crate::config::{Precedence, StartError};
 use crate::counters::Counters;
 use crate::origin::Origins;
 use crate::places::Places;
@@ -44,6 +44,7 @@ pub(crate) struct Worker {
     /// The thread's name, in the log as well.
     pub(crate) name: String,
     pub(crate) cpu: Option<CpuId>,
+    pub(crate) precedence: Precedence,
     pub(crate) inbox: Inbox,
     /// Where queues of AF_XDP come from.
     pub(crate) mailbox: Arc<Mailbox>,
@@ -69,6 +70,8 @@ impl Worker {
             if let Err(error) = pin_current_thread(cpu) {
                 tracing::warn!(worker = self.name, %error, "the worker runs unpinned");
             }
+        }
+        if self.precedence == Precedence::First {
             let granted = self.inbox.run_first();
             if granted != Urgency::RealTime {
                 tracing::info!(worker = self.name, %granted, "the worker does not run first on its core");

@@ -8,7 +8,8 @@
 //! - **down**: the same, but the interface is down; nothing needs to be done when it is up again.
 //!
 //! An interface that goes, that is replaced by another of the same name, or that has other queues or another MTU
-//! than before, is detached and begins anew. Changes are told by netlink, and looked for every [`LOOK`] besides.
+//! than before, is detached and begins anew. Changes are told by netlink, and looked for every [`LOOK`] besides: those of
+//! the host's addresses too, for which a wildcard stands.
 //!
 //! What hangs on the workers is elsewhere: the XDP program gives packets to the kernel by itself when the worker of
 //! their queue did not turn for a second, and the watchdog ends the process when it stays so.
@@ -25,6 +26,7 @@ use pharos_netio::xdp::{
 use pharos_netio::{Inbox, NetError};
 
 use crate::config::StartError;
+use crate::hush::Hush;
 use crate::status::{XdpLife, XdpQueueStatus, XdpStatus};
 
 /// The longest wait for word from netlink, and so for the stop flag.
@@ -197,11 +199,30 @@ struct Post {
     attachment: Option<Attachment>,
     /// When an interface that is there is tried again.
     next_try: Option<Instant>,
+    complaints: Complaints,
+}
+
+/// What goes wrong at each look and would be said as often.
+struct Complaints {
+    began: Instant,
+    health: Hush,
+    addresses: Hush,
+}
+
+impl Default for Complaints {
+    fn default() -> Self {
+        Self { began: Instant::now(), health: Hush::default(), addresses: Hush::default() }
+    }
 }
 
 impl Keeper {
     pub(crate) fn new(faces: Vec<Arc<Face>>, targets: Vec<SocketAddr>, mailboxes: Vec<Arc<Mailbox>>) -> Self {
-        let posts = faces.into_iter().map(|face| Post { face, attachment: None, next_try: None });
+        let posts = faces.into_iter().map(|face| Post {
+            face,
+            attachment: None,
+            next_try: None,
+            complaints: Complaints::default(),
+        });
         Self { posts: posts.collect(), targets, mailboxes }
     }
 
@@ -215,7 +236,7 @@ impl Keeper {
         if let Err(error) = &changes {
             tracing::warn!(%error, "changes of interfaces are seen a second late: netlink cannot be used");
         }
-        self.look(Changed::Something);
+        self.look();
         let thread = std::thread::Builder::new().name("xdp".into());
         let failed = |source| StartError::System { what: "the keeper of AF_XDP cannot be started", source };
         thread.spawn(move || self.run(changes.ok().as_ref(), &stop)).map(Some).map_err(failed)
@@ -233,13 +254,13 @@ impl Keeper {
             };
             if changed == Changed::Something || looked.elapsed() >= LOOK {
                 looked = Instant::now();
-                self.look(changed);
+                self.look();
             }
         }
         // The programs go first: what comes now is the kernel's, and the workers answer what they have.
     }
 
-    fn look(&mut self, changed: Changed) {
+    fn look(&mut self) {
         let refused = |mailbox: &Arc<Mailbox>| mailbox.has_refused.swap(false, Ordering::Relaxed);
         let refused: Vec<bool> = self.mailboxes.iter().map(refused).collect();
         for post in &mut self.posts {
@@ -247,13 +268,13 @@ impl Keeper {
                 const WHY: &str = "a worker could not wait for its queues: see the log";
                 post.detach(WHY, RETRY, &self.mailboxes);
             }
-            post.look(changed, &self.targets, &self.mailboxes);
+            post.look(&self.targets, &self.mailboxes);
         }
     }
 }
 
 impl Post {
-    fn look(&mut self, changed: Changed, targets: &[SocketAddr], mailboxes: &[Arc<Mailbox>]) {
+    fn look(&mut self, targets: &[SocketAddr], mailboxes: &[Arc<Mailbox>]) {
         match &mut self.attachment {
             None => self.attach(targets, mailboxes),
             Some(attachment) => match attachment.look() {
@@ -262,9 +283,12 @@ impl Post {
                     // A queue of the same interface can be had again once its worker has let go of it.
                     self.detach(WHY, TURN + TURN, mailboxes);
                 }
-                Ok(health) => self.note(health, changed, targets),
+                Ok(health) => self.note(health, targets),
                 Err(error) => {
-                    tracing::error!(%error, "the state of an interface under AF_XDP is not known");
+                    let now = self.complaints.began.elapsed();
+                    if let Some(hidden) = self.complaints.health.ask(now) {
+                        tracing::error!(%error, hidden, "the state of an interface under AF_XDP is not known");
+                    }
                 }
             },
         }
@@ -338,12 +362,12 @@ impl Post {
     }
 
     /// What is to be told of an interface that stays attached, and what its addresses are now.
-    fn note(&mut self, health: Health, changed: Changed, targets: &[SocketAddr]) {
+    fn note(&mut self, health: Health, targets: &[SocketAddr]) {
         let Some(attachment) = &mut self.attachment else { return };
-        if changed == Changed::Something
-            && let Err(error) = attachment.retarget(targets)
+        if let Err(error) = attachment.retarget(targets)
+            && let Some(hidden) = self.complaints.addresses.ask(self.complaints.began.elapsed())
         {
-            tracing::error!(%error, "the addresses served by AF_XDP stay as they were");
+            tracing::error!(%error, hidden, "the addresses served by AF_XDP stay as they were");
         }
         let (life, why) = match health {
             Health::Down => (XdpLife::Down, Some("the interface is down".to_owned())),

@@ -20,6 +20,8 @@ pub(super) struct Interface {
     /// Octets of the largest IP packet.
     pub(super) mtu: u32,
     pub(super) is_up: bool,
+    /// What the host sends to itself goes there.
+    pub(super) is_loopback: bool,
     /// Receive queues.
     pub(super) queues: u32,
 }
@@ -88,6 +90,7 @@ impl Interface {
             mac,
             mtu: mtu.try_into().unwrap_or(0),
             is_up: i32::from(flags) & libc::IFF_UP != 0,
+            is_loopback: i32::from(flags) & libc::IFF_LOOPBACK != 0,
             queues: queues.max(1),
         }))
     }

@@ -117,6 +117,8 @@ impl Options {
 pub enum Step {
     /// Asking for the interface.
     Look,
+    /// Looking whether other hosts are reached by it.
+    Loopback,
     /// Looking at the largest packet that it carries.
     Mtu,
     /// Counting the addresses that are served.
@@ -141,6 +143,7 @@ impl fmt::Display for Step {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Look => "ask for",
+            Self::Loopback => "take the host's own packets on",
             Self::Mtu => "use packets as small as those of",
             Self::Targets => "serve so many addresses by AF_XDP on",
             Self::Maps => "make BPF maps for",
@@ -195,6 +198,10 @@ impl Attachment {
         let looked = Interface::look(name).map_err(failed(Step::Look))?;
         let absent = || failed_at(name, Step::Look, io::Error::from_raw_os_error(libc::ENODEV));
         let interface = looked.ok_or_else(absent)?;
+        // What the host asks its own addresses has one address at both ends, which on any other interface is forged.
+        if interface.is_loopback {
+            return Err(failed_at(name, Step::Loopback, io::Error::from_raw_os_error(libc::EOPNOTSUPP)));
+        }
         if interface.mtu < LEAST_MTU {
             return Err(failed_at(name, Step::Mtu, io::Error::from_raw_os_error(libc::EMSGSIZE)));
         }
@@ -413,6 +420,10 @@ fn failed_at(interface: &str, step: Step, source: io::Error) -> NetError {
 pub(crate) fn remedy(interface: &str, step: Step, source: &io::Error) -> Option<String> {
     let text = match (step, source.raw_os_error()?) {
         (Step::Look, libc::ENODEV) => format!("no interface is named {interface}; `ip link` lists them"),
+        (Step::Loopback, _) => format!(
+            "name the interface by which clients come; what this host itself asks comes by {interface}, and is answered \
+             by the kernel's sockets"
+        ),
         (Step::Mtu, _) => format!("IPv6 needs {LEAST_MTU} octets: `ip link set {interface} mtu {LEAST_MTU}` or more"),
         (Step::Targets, _) => format!(
             "an XDP program serves at most {} addresses; list fewer under `listen:`, or none of them as a wildcard",
@@ -504,6 +515,14 @@ mod tests {
             [1280, 1500, 1778, 1779, 3498, 9000].map(frame_octets),
             [2048, 2048, 2048, 4096, 4096, 4096]
         );
+    }
+
+    #[test]
+    fn a_loopback_interface_is_refused_with_a_remedy_whatever_may_be_loaded() {
+        let opened = Attachment::open(&Options::new("lo"), &addresses(&["127.0.0.1:53"]), |_| Arc::default());
+        let Err(error) = opened else { panic!("it was attached") };
+        assert!(error.to_string().starts_with("cannot take the host's own packets on lo: "), "{error}");
+        assert!(error.remedy().unwrap().contains("name the interface by which clients come"), "{error}");
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub struct Queue {
     number: u32,
     socket: OwnedFd,
     rx: Consumer<Descriptor>,
+    /// Places of the RX ring.
+    places: u32,
     tx: Producer<Descriptor>,
     fill: Producer<u64>,
     completion: Consumer<u64>,
@@ -145,6 +147,7 @@ impl Queue {
             number: plan.number,
             is_zero_copy: is_zero_copy(fd).map_err(failed(Step::Bind))?,
             rx,
+            places: plan.ring,
             tx,
             fill,
             completion,
@@ -193,7 +196,8 @@ impl Queue {
     }
 
     /// Takes datagrams from the RX ring, without waiting and without a system call unless replies of earlier ones
-    /// still wait; says how many there are now.
+    /// still wait; says how many there are now. Frames that are refused are passed over until one is not, or the ring is
+    /// empty.
     #[inline]
     pub fn receive(&mut self) -> usize {
         if self.received > 0 {
@@ -209,18 +213,24 @@ impl Queue {
             self.counts.add(Event::NoReplyFrame, 1);
             return 0;
         }
-        let came = self.rx.peek(most as u32);
-        for index in 0..came {
-            let query = self.rx.get(index);
-            self.take(query);
-        }
-        if came > 0 {
+        // Whoever sends only what is refused gets no more than a ring of it looked at in a row.
+        let mut left = self.places;
+        while self.received == 0 && left > 0 {
+            let came = self.rx.peek(left.min(most as u32));
+            if came == 0 {
+                break;
+            }
+            for index in 0..came {
+                let query = self.rx.get(index);
+                self.take(query);
+            }
             self.rx.release(came);
-            self.counts.add(Event::Received, self.received as u64);
+            left -= came;
             if self.received == 0 {
                 self.give_back(0);
             }
         }
+        self.counts.add(Event::Received, self.received as u64);
         self.received
     }
 
@@ -382,6 +392,11 @@ impl Queue {
         self.free.is_empty() || self.tx.pending() != 0
     }
 
+    /// Whether there are packets that can be taken now.
+    pub(crate) fn has_more(&mut self) -> bool {
+        !self.free.is_empty() && self.rx.peek(1) != 0
+    }
+
     /// Asks the kernel what it dropped. One system call: for a look now and then.
     pub fn count_drops(&mut self) {
         let Ok(now) = statistics(self.socket.as_fd()) else { return };
@@ -513,3 +528,7 @@ fn statistics(socket: BorrowedFd<'_>) -> io::Result<[u64; 5]> {
     let word = |index: usize| words.get(index).map_or(0, |&word| u64::from_ne_bytes(word));
     Ok([word(0), word(3), word(4), word(1), word(2)])
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

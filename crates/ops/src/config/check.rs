@@ -207,6 +207,11 @@ impl Checker<'_> {
                 let what = format!("{} is listed twice", entry.interface);
                 self.error(In::Site, &at("interface"), what, "keep one of them");
             }
+            if entry.interface.0 == "lo" {
+                let what = "`interface` is lo, by which only this host itself comes";
+                let remedy = "name the interface by which clients come; on lo the kernel's sockets answer";
+                self.error(In::Site, &at("interface"), what, remedy);
+            }
             if !entry.ring.is_power_of_two() || !(64..=65_536).contains(&entry.ring) {
                 let what = format!("`ring` is {}", entry.ring);
                 let remedy = "write a power of two from 64 to 65536; the default is 4096";

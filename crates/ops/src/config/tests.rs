@@ -50,6 +50,7 @@ fn interfaces_for_af_xdp_stand_in_the_sites_file_each_once() {
     assert_eq!((first.ring, first.mode, first.copy), (4096, schema::XdpMode::Auto, schema::XdpCopy::Auto));
     for (wrong, words) in [
         ("[{interface: eth0}, {interface: eth0}]", "eth0 is listed twice"),
+        ("[{interface: lo}]", "name the interface by which clients come"),
         ("[{interface: eth0, ring: 1000}]", "write a power of two from 64 to 65536"),
         ("[{interface: eth0, ring: 32}]", "`ring` is 32"),
         ("[{interface: eth0, queues: 0}]", "\"0\" is not a number of queues"),

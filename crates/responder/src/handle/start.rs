@@ -15,7 +15,7 @@ use super::{
     DESK_TCP, DESK_UDP, Handle, Management, Post, Responder, Shared, checks, lock, tcp_name, wall,
     worker_name,
 };
-use crate::config::{Config, StartError, TcpLimits, VERSION, Version};
+use crate::config::{Config, Precedence, StartError, TcpLimits, VERSION, Version};
 use crate::counters::Counters;
 use crate::origin::Origins;
 use crate::sockets::Sockets;
@@ -95,7 +95,7 @@ impl Responder {
         shared.published.sweep();
         shared.look();
         let mut responder = Self { handle: Handle { shared }, threads: Vec::new(), _locks: locks };
-        responder.spawn(sockets.udp, sockets.tcp, &context)?;
+        responder.spawn(sockets.udp, sockets.tcp, &context, config.precedence)?;
         responder.spawn_management(desk.udp, desk.tcp, desk_context)?;
         responder.watch()?;
         // Not before the first query is answered, which images are written for.
@@ -110,6 +110,7 @@ impl Responder {
         udp: Vec<Vec<UdpSocket>>,
         listeners: Vec<Vec<TcpListener>>,
         context: &Context,
+        precedence: Precedence,
     ) -> Result<(), StartError> {
         let shared = self.handle.shared.clone();
         let published = &shared.published;
@@ -121,6 +122,7 @@ impl Responder {
             let worker = Worker {
                 name: worker_name(id),
                 cpu: *cpu,
+                precedence: precedence_of(id, shared.cpus, precedence),
                 inbox: Inbox::new(sockets, TURN)?,
                 mailbox,
                 zones: published.reader(),
@@ -176,6 +178,7 @@ impl Responder {
         let worker = Worker {
             name: DESK_UDP.to_owned(),
             cpu: None,
+            precedence: Precedence::Ordinary,
             inbox: Inbox::new(udp.into_iter().flatten().collect(), TURN)?,
             mailbox: Arc::default(),
             zones: shared.published.reader(),
@@ -203,5 +206,24 @@ impl Responder {
         let failed = |source| StartError::System { what: "the vigil cannot be started", source };
         self.threads.push(vigil.spawn(move || shared.keep_vigil()).map_err(failed)?);
         Ok(())
+    }
+}
+
+/// Workers are dealt to the CPUs in turn, and the first of each CPU may run before others. Of two that did, neither would
+/// leave anything: while one sleeps so that others may run, the other one does.
+fn precedence_of(worker: usize, cpus: usize, wanted: Precedence) -> Precedence {
+    if worker < cpus { wanted } else { Precedence::Ordinary }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_workers_of_one_cpu_the_first_alone_runs_first() {
+        let of = |wanted| (0..5).map(|worker| precedence_of(worker, 2, wanted)).collect::<Vec<_>>();
+        use Precedence::{First, Ordinary};
+        assert_eq!(of(First), [First, First, Ordinary, Ordinary, Ordinary]);
+        assert_eq!(of(Ordinary), [Ordinary; 5]);
     }
 }

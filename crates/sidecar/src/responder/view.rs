@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use pharos_policy::load::{Heartbeat, Reading};
+use pharos_policy::load::{Heartbeat, Intake, Reading};
 use serde::Deserialize;
 
 use crate::keeper::Served;
@@ -29,6 +29,7 @@ pub(super) struct View {
     workers: Vec<ThreadView>,
     tcp_threads: Vec<ThreadView>,
     xdp: Vec<InterfaceView>,
+    interfaces: Vec<IntakeView>,
     /// What came to each service address.
     pub(super) traffic: Vec<AddressView>,
 }
@@ -130,6 +131,14 @@ struct QueueView {
     lost: u64,
 }
 
+/// What an interface of the host received, and what was dropped there.
+#[derive(Debug, Deserialize)]
+struct IntakeView {
+    interface: String,
+    packets: u64,
+    dropped: u64,
+}
+
 impl View {
     /// What people are told of the responder: zones that a person should look at first, the rest by name.
     pub(super) fn told(&self, at: Duration) -> Served {
@@ -168,7 +177,9 @@ impl View {
         let lost: u64 = self.xdp.iter().flat_map(|it| &it.queues).map(|queue| queue.lost).sum();
         let dropped: u64 = self.workers.iter().map(|it| it.socket_drops).sum();
         let drops = BTreeMap::from([("socket drops".to_owned(), dropped), ("ring drops".to_owned(), lost)]);
-        Reading { drops, heartbeats }
+        let intake =
+            |it: &IntakeView| (it.interface.clone(), Intake { packets: it.packets, dropped: it.dropped });
+        Reading { drops, interfaces: self.interfaces.iter().map(intake).collect(), heartbeats }
     }
 }
 
@@ -197,9 +208,11 @@ mod tests {
         let text = r#"{"workers":[{"id":0,"cpu":0,"heartbeat_age_ms":3,"queries":9,"socket_drops":7}],
             "tcp_threads":[{"id":0,"heartbeat_age_ms":5}],
             "xdp":[{"interface":"eth0","state":"attached","queues":[{"queue":1,"heartbeat_age_ms":4,"lost":2}]},
-                   {"interface":"eth1","state":"down","queues":[{"queue":0,"heartbeat_age_ms":99999}]}]}"#;
+                   {"interface":"eth1","state":"down","queues":[{"queue":0,"heartbeat_age_ms":99999}]}],
+            "interfaces":[{"interface":"eth0","packets":90,"dropped":8}]}"#;
         let view: View = serde_json::from_str(text).unwrap();
-        let Reading { drops, heartbeats } = view.reading();
+        let Reading { drops, interfaces, heartbeats } = view.reading();
+        assert_eq!(interfaces, [("eth0".to_owned(), Intake { packets: 90, dropped: 8 })].into());
         assert_eq!(drops, [("socket drops".to_owned(), 7), ("ring drops".to_owned(), 2)].into());
         let names: Vec<_> = heartbeats.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(names, ["worker 0", "TCP thread 0", "queue 1 of eth0"]);

@@ -16,6 +16,10 @@ section! {
         /// UDP worker threads, each pinned to a core with a socket of its own for each address.
         #[serde(default = "workers")]
         workers: Workers, write "auto (one per core) or 1 to 1024", Value("auto");
+        /// Whether workers ask the kernel to run before ordinary threads of their core, of which they leave an eighth
+        /// to others: one worker of each core does. Write no for a second responder on the same cores.
+        #[serde(default = "run_first")]
+        run_first: RunFirst, write "yes or no", Value("yes");
         /// The largest UDP response in octets, for clients that accept as much. Beyond 1232 octets responses
         /// may be fragmented on the way and lost.
         #[serde(default = "udp_payload_size")]
@@ -155,6 +159,16 @@ section! {
     }
 }
 
+/// Whether workers run before ordinary threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunFirst {
+    /// One of each core does.
+    Yes,
+    /// None does.
+    No,
+}
+
 /// What a query for type ANY gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -199,6 +213,10 @@ pub enum Broken {
 
 fn workers() -> Workers {
     Workers::Auto
+}
+
+fn run_first() -> RunFirst {
+    RunFirst::Yes
 }
 
 fn udp_payload_size() -> u16 {

@@ -51,7 +51,7 @@ section! {
 section! {
     /// One interface that is used by AF_XDP.
     XdpSection at "site.xdp[]" {
-        /// The interface's name.
+        /// The interface's name; one by which clients come, so not lo.
         interface: Interface, write "name of an interface", Required;
         /// How many of its receive queues are served, from the first; the others' packets go to the kernel. Queue i is
         /// served by worker i modulo the number of workers, so receive queues and workers should be as many, and
