@@ -226,8 +226,9 @@ impl Server {
             Self::PharosImage => format!(", images: {run}/images"),
             _ => String::new(),
         };
+        let first = if self == Self::PharosOrdinary { "no" } else { "yes" };
         let common = format!(
-            "responder:\n  listen: [\"{address}:53\"]\n  zones: {{directory: {zones}{images}}}\n  workers: {}\n\
+            "responder:\n  listen: [\"{address}:53\"]\n  zones: {{directory: {zones}{images}}}\n  workers: {}\n  run-first: {first}\n\
              \x20 cookies: {{secret: 00112233445566778899aabbccddeeff}}\n  management: \"127.0.0.1:9153\"\n\
              \x20 control: {run}/control\n  lock-directory: {run}\n{tcp}",
             bounds.workers

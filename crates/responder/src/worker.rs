@@ -66,10 +66,10 @@ impl Worker {
     }
 
     fn run(mut self) {
-        if let Some(cpu) = self.cpu {
-            if let Err(error) = pin_current_thread(cpu) {
-                tracing::warn!(worker = self.name, %error, "the worker runs unpinned");
-            }
+        if let Some(cpu) = self.cpu
+            && let Err(error) = pin_current_thread(cpu)
+        {
+            tracing::warn!(worker = self.name, %error, "the worker runs unpinned");
         }
         if self.precedence == Precedence::First {
             let granted = self.inbox.run_first();

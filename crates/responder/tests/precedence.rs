@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use common::Zones;
 use pharos_netio::affinity::allowed_cpus;
-use pharos_netio::urgency::{Urgency, prefer_current_thread};
+use pharos_netio::urgency::{Duty, Urgency, prefer_current_thread};
 use pharos_responder::{Config, Precedence, Responder, StatusFilter};
 
 const ZONE: &str = "$TTL 300\n@ SOA ns host 7 7200 1800 1209600 60\n@ NS ns\nns A 192.0.2.53\n";
@@ -50,7 +50,7 @@ fn policies(precedence: Precedence) -> Vec<u32> {
 #[test]
 fn of_the_workers_of_a_cpu_one_runs_before_others_and_none_where_that_is_not_wanted() {
     let cpus = allowed_cpus().unwrap().len();
-    let granted = std::thread::spawn(prefer_current_thread).join().unwrap();
+    let granted = std::thread::spawn(|| prefer_current_thread(Duty::Answers)).join().unwrap();
     let of_the_first = if granted == Urgency::RealTime { FIRST } else { ORDINARY };
     assert_eq!(policies(Precedence::First), [vec![of_the_first; cpus], vec![ORDINARY; cpus]].concat());
     assert_eq!(policies(Precedence::Ordinary), vec![ORDINARY; 2 * cpus]);

@@ -118,7 +118,7 @@ impl Groups {
     pub(super) fn is_heard(&mut self, place: u32) {
         let Group { holder: Holder::Network(_), idle, .. } = *self.at(place) else { return };
         if let Some(list) = self.ranks.get_mut(idle) {
-            list.to_the_end(&mut self.groups, place, |group| &mut group.rank);
+            list.move_last(&mut self.groups, place, |group| &mut group.rank);
         }
     }
 

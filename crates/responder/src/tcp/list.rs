@@ -66,7 +66,7 @@ impl List {
 
     /// Makes a place that is in this list its last.
     #[inline]
-    pub(crate) fn to_the_end<E>(&mut self, all: &mut [E], place: u32, links: fn(&mut E) -> &mut Links) {
+    pub(crate) fn move_last<E>(&mut self, all: &mut [E], place: u32, links: fn(&mut E) -> &mut Links) {
         if at(all, place, links).next != NONE {
             self.unlink(all, place, links);
             self.append(all, place, links);
@@ -101,15 +101,15 @@ mod tests {
     }
 
     #[test]
-    fn places_are_appended_taken_out_and_moved_to_the_end() {
+    fn places_are_appended_taken_out_and_moved_move_last() {
         let mut links = [Links::LOOSE; 4];
         let mut list = List::EMPTY;
         for place in 0..4 {
             list.append(&mut links, place, |links| links);
         }
         assert_eq!(all(list, &links), [0, 1, 2, 3]);
-        list.to_the_end(&mut links, 1, |links| links);
-        list.to_the_end(&mut links, 1, |links| links);
+        list.move_last(&mut links, 1, |links| links);
+        list.move_last(&mut links, 1, |links| links);
         assert_eq!(all(list, &links), [0, 2, 3, 1]);
         list.unlink(&mut links, 0, |links| links);
         list.unlink(&mut links, 3, |links| links);

@@ -109,14 +109,14 @@ impl<T> Table<T> {
             self.append(place, queue);
             return;
         }
-        self.queues[queue as usize].to_the_end(&mut self.entries, place, in_queue);
+        self.queues[queue as usize].move_last(&mut self.entries, place, in_queue);
         if queue == Queue::Idle {
             // Mostly the last of its address and of its network already, and then neither is looked at.
             if address.links.next().is_some() {
-                self.groups.at(address.group).queue.to_the_end(&mut self.entries, place, in_address);
+                self.groups.at(address.group).queue.move_last(&mut self.entries, place, in_address);
             }
             if network.links.next().is_some() {
-                self.groups.at(network.group).queue.to_the_end(&mut self.entries, place, in_network);
+                self.groups.at(network.group).queue.move_last(&mut self.entries, place, in_network);
             }
             self.groups.is_heard(network.group);
         }
