@@ -245,6 +245,16 @@ fn a_flood_of_what_nobody_should_send_is_answered_or_dropped_and_counted() {
 
 #[test]
 #[ignore = "needs network namespaces and the pharos binary"]
+fn what_the_kernel_has_no_room_for_before_any_ring_is_told_with_its_interface() {
+    // Behind the driver: there packets wait in a queue of the kernel's.
+    let wire = Wire::new(Options { mode: "generic", ..Options::default() });
+    let before = wire.dropped();
+    wire.overfill_the_queue();
+    wait_until("the status tells of drops", || wire.dropped() >= before + 500);
+}
+
+#[test]
+#[ignore = "needs network namespaces and the pharos binary"]
 fn metrics_tell_state_heartbeats_and_every_ring() {
     let wire = Wire::new(Options::default());
     wire.wait_for_xdp(&[SERVER_4]);

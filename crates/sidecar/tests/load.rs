@@ -67,6 +67,25 @@ fn what_a_flood_leaves_unanswered_withdraws_nothing_while_the_worker_runs() {
 }
 
 #[test]
+fn a_flood_that_is_dropped_before_any_socket_is_overload_and_withdraws_nothing() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    // A hundred more at each reading, and more still where the number of readings gets another digit.
+    responder.change(|manner| manner.tell_interface("1$FETCHES00"));
+    let sidecar = Running::start(impatient(&responder, &router));
+    router.until_known(V4);
+    until_health(&sidecar, "load", Health::Bad);
+    let (_, last) = signal(&sidecar, "load");
+    assert!(last.ends_with("packets dropped at eth0 while all 1 run"), "{last}");
+    responder.change(|manner| manner.fault = Fault::Mute);
+    until_health(&sidecar, "UDP probe", Health::Bad);
+    until_health(&sidecar, "TCP probe", Health::Bad);
+    let fetches = responder.fetches();
+    until("the status was read many times more", || (responder.fetches() > fetches + 30).then_some(()));
+    assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
+}
+
+#[test]
 fn a_worker_that_is_late_lends_no_excuse_for_what_is_unanswered() {
     let responder = FakeResponder::start(LOCALHOST).unwrap();
     let router = Collector::passive();

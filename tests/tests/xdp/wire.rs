@@ -301,6 +301,38 @@ impl Wire {
         (one["client"].as_u64().expect("a count"), one["probe"].as_u64().expect("a count"))
     }
 
+    /// Packets that were dropped at the server's end of the wire before any socket or ring.
+    pub(crate) fn dropped(&self) -> u64 {
+        let status = self.status();
+        let all = status["interfaces"].as_array().cloned().unwrap_or_default();
+        let one = all.into_iter().find(|one| one["interface"] == "xs0").expect("the interface is told of");
+        one["dropped"].as_u64().expect("a count")
+    }
+
+    /// Sends more packets than the queue of a core holds (net.core.netdev_max_backlog, 1000 unless changed), before the
+    /// kernel takes any out: one datagram is sent twelve times by the filter of its interface, each of those twelve times
+    /// by the next one's, and each of those by the wire.
+    pub(crate) fn overfill_the_queue(&self) {
+        let copies = |to: &str| format!(" action mirred egress mirror dev {to} pipe").repeat(12);
+        for number in 0..3 {
+            self.client.sh(&format!(
+                "ip link add fan{number} type veth peer name end{number}
+                 ip link set fan{number} up; ip link set end{number} up; tc qdisc add dev fan{number} clsact"
+            ));
+        }
+        for (from, to) in [("fan0", "fan1"), ("fan1", "fan2"), ("fan2", "xc0")] {
+            let filter = format!("tc filter add dev {from} egress protocol ip prio 1 u32 match u32 0 0");
+            self.client.sh(&format!("{filter}{}", copies(to)));
+        }
+        self.client.sh(
+            "ip address add 10.99.0.1/24 dev fan0; ip neigh add 10.99.0.2 lladdr 02:00:00:00:00:05 dev fan0",
+        );
+        self.client.enter(|| {
+            let socket = UdpSocket::bind("10.99.0.1:0").expect("a port is free");
+            socket.send_to(b"one", at("10.99.0.2", 53)).expect("it can be sent");
+        });
+    }
+
     /// What happened at the queues.
     pub(crate) fn events(&self) -> Events {
         let status = self.status();

@@ -143,7 +143,7 @@ fn an_unknown_key_names_the_nearest_known_one() {
     let expected = r#"pharos.yaml:2:3: error: unknown key `lisen` in `responder`
   2 |   lisen: ["192.0.2.53:53", "[2001:db8:53::53]:53"]
     |   ^
-  help: write `listen`? The keys here are: listen, zones, workers, udp-payload-size, any, version, tcp, dnssec, cookies, error-reporting, management, control, lock-directory"#;
+  help: write `listen`? The keys here are: listen, zones, workers, run-first, udp-payload-size, any, version, tcp, dnssec, cookies, error-reporting, management, control, lock-directory"#;
     assert_eq!(pharos_with("listen:", "lisen:"), expected);
 }
 

@@ -33,6 +33,14 @@ impl Manner {
         );
         self.status = Some(status_of("live", self.serial, None).replacen('{', &workers, 1));
     }
+
+    /// A status with one worker that turns and drops nothing, and an interface that dropped so many packets.
+    pub(crate) fn tell_interface(&mut self, dropped: &str) {
+        self.tell_worker(3, "0");
+        let interfaces =
+            format!(r#"{{"interfaces":[{{"interface":"eth0","packets":0,"dropped":{dropped}}}],"#);
+        self.status = self.status.take().map(|status| status.replacen('{', &interfaces, 1));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
