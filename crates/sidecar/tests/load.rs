@@ -74,12 +74,12 @@ fn a_flood_that_is_dropped_before_any_socket_is_overload_and_withdraws_nothing()
     responder.change(|manner| manner.tell_interface("1$FETCHES00"));
     let sidecar = Running::start(impatient(&responder, &router));
     router.until_known(V4);
-    until_health(&sidecar, "load", Health::Bad);
+    until_health(&sidecar, "load", Verdict::Bad);
     let (_, last) = signal(&sidecar, "load");
     assert!(last.ends_with("packets dropped at eth0 while all 1 run"), "{last}");
     responder.change(|manner| manner.fault = Fault::Mute);
-    until_health(&sidecar, "UDP probe", Health::Bad);
-    until_health(&sidecar, "TCP probe", Health::Bad);
+    until_health(&sidecar, "UDP probe", Verdict::Bad);
+    until_health(&sidecar, "TCP probe", Verdict::Bad);
     let fetches = responder.fetches();
     until("the status was read many times more", || (responder.fetches() > fetches + 30).then_some(()));
     assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
