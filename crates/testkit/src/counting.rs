@@ -1,18 +1,8 @@
 //! An allocator that counts: how often each thread asks for memory.
 //!
-//! What must not allocate is held to it by a test that makes [`Counting`] its global allocator:
-//!
-//! ```
-//! use pharos_testkit::counting::{Counting, allocations};
-//!
-//! #[global_allocator]
-//! static ALLOCATOR: Counting = Counting;
-//!
-//! fn main() {
-//!     assert_eq!(allocations(|| assert!("a" < "b")), 0);
-//!     assert_eq!(allocations(|| drop(vec![7])), 1);
-//! }
-//! ```
+//! What must not allocate is held to it by a test that makes [`Counting`] its global allocator,
+//! `#[global_allocator] static ALLOCATOR: Counting = Counting;`, and asks for the [`allocations`] of some work, or for the
+//! [`counts`] of threads.
 //!
 //! Each thread has a number, given at its first allocation, so that a test can tell the threads that it had made from
 //! those that were there before. Memory that is given back is not counted.
