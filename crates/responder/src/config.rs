@@ -131,9 +131,9 @@ impl Default for DnssecConfig {
     }
 }
 
-/// Bounds on TCP connections (RFC 7766 §6.1, §6.2; RFC 9210 §4). One more than a bound allows takes the place of one that
-/// idles, if the bound allows for that one's end: of the same address, of the same network, or, where all are too many, of
-/// the network of which most idle. If there is none on the thread that it came to, it is closed as soon as it is accepted.
+/// Bounds on TCP connections (RFC 7766 §6.1, §6.2; RFC 9210 §4). A new one over a bound takes the place of one that idles:
+/// of the same address, of the same network, or, where all are too many, of the network of which most idle. If none idles
+/// on the thread that it came to, it is closed as soon as it is accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct TcpLimits {
     /// Connections open at once.

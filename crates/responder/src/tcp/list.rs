@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_appended_taken_out_and_moved_move_last() {
+    fn places_are_appended_taken_out_and_moved_to_the_end() {
         let mut links = [Links::LOOSE; 4];
         let mut list = List::EMPTY;
         for place in 0..4 {

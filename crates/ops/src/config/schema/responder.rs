@@ -63,16 +63,17 @@ section! {
 }
 
 section! {
-    /// Bounds on TCP connections. A new one over a bound takes the place of one that idles: of the same address, of the
-    /// same network, or, where all are too many, of the network that has most idle. If none idles, the new one is closed.
+    /// Bounds on TCP connections. A new one over a bound takes the place of one that idles, or is closed at once.
     TcpSection at "responder.tcp" {
-        /// Connections open at once.
+        /// Connections open at once. One more takes the place of one that idles, of the network of which most idle; if none
+        /// idles, it is closed at once.
         #[serde(default = "tcp_connections")]
         connections: u32, write "1 to 1000000", Value("4096");
-        /// Connections open at once from one address.
+        /// Connections open at once from one address. One more takes the place of the one that has idled longest.
         #[serde(default = "tcp_connections_per_address")]
         connections_per_address: u32, write "1 to 1000000", Value("256");
-        /// Connections open at once from one network: /24 of IPv4, /56 of IPv6.
+        /// Connections open at once from one network: /24 of IPv4, /56 of IPv6. One more takes the place of the one that has
+        /// idled longest.
         #[serde(default = "tcp_connections_per_network")]
         connections_per_network: u32, write "1 to 1000000", Value("1024");
         /// A connection without a query is closed after this time; sooner the fuller the server is, down to a
