@@ -32,6 +32,8 @@ pub(super) struct Figures {
     latencies: BTreeMap<(String, String), Vec<LatencyFigures>>,
     starts: BTreeMap<(String, String), Vec<StartFigures>>,
     reloads: BTreeMap<String, Vec<ReloadFigures>>,
+    /// By what grows, the panel and the line: points.
+    scale: BTreeMap<[String; 3], Vec<(f64, f64)>>,
 }
 
 impl Figures {
@@ -50,7 +52,9 @@ impl Figures {
                 Record::Start { set, server, figures: start, .. } => {
                     figures.starts.entry((set, server)).or_default().push(start);
                 }
-                Record::Scale { .. } => {}
+                Record::Scale { of, panel, line, x, y } => {
+                    figures.scale.entry([of, panel, line]).or_default().push((x, y));
+                }
                 Record::Reload { server, figures: reload, .. } => {
                     figures.reloads.entry(server).or_default().push(reload);
                 }
@@ -99,6 +103,11 @@ impl Figures {
         of: impl Fn(&StartFigures) -> f64,
     ) -> Option<Spread> {
         Spread::of(self.starts.get(&(set.into(), server.label().into()))?.iter().map(of))
+    }
+
+    /// The points of a line of a plot.
+    pub(super) fn points(&self, of: &str, panel: &str, line: &str) -> &[(f64, f64)] {
+        self.scale.get(&[of.into(), panel.into(), line.into()]).map_or(&[], Vec::as_slice)
     }
 
     /// A figure of reloads.

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::cases::{CASES, Case, Tool};
 use super::error::{BenchError, cannot};
 use super::figures::{Figures, Spread};
-use super::results::{self, LatencyFigures, LoadFigures, ReloadFigures, StartFigures};
+use super::results::{self, LatencyFigures, LoadFigures, Record, ReloadFigures, StartFigures};
 use super::servers::Server::{
     self, Bind, Echo, EchoFirst, Gdnsd, Knot, KnotXdp, Nsd, Pharos, PharosImage, PharosOrdinary, PharosXdp,
     XdpEcho, XdpEchoFirst,
@@ -20,9 +20,20 @@ use super::targets::{Bound, Target, targets};
 /// The servers on sockets that ours is held against.
 const PEERS: [Server; 4] = [Gdnsd, Nsd, Knot, Bind];
 
+/// Beside the results: those of `benches/scale`.
+const GROWTH: &str = "scale.jsonl";
+
 /// Writes the page.
 pub(super) fn write(results: &Path, template: &Path, page: &Path) -> Result<(), BenchError> {
-    let figures = Figures::new(results::read(results)?);
+    let mut records = results::read(results)?;
+    // How it grows is measured by itself, and need not have been.
+    let growth = results.with_file_name(GROWTH);
+    if growth.exists() {
+        records.extend(
+            results::read(&growth)?.into_iter().filter(|record| matches!(record, Record::Scale { .. })),
+        );
+    }
+    let figures = Figures::new(records);
     let text = fs::read_to_string(template).map_err(cannot(format!("read {}", template.display())))?;
     let beside = page.parent().unwrap_or(Path::new("."));
     let made = render(&text, &figures, |plot| beside.join(plot).exists())?;
@@ -268,6 +279,7 @@ fn sixteen(figures: &Figures) -> String {
     /// Answers of 76 octets (A, with EDNS), with 42 octets of headers, and 24 of Ethernet between and around frames.
     const LINK: f64 = 100e9 / 8.0 / (76.0 + 42.0 + 24.0);
     let cpu = |case, server| figures.load(case, server, LoadFigures::cpu_ns).map(|spread| spread.median);
+    let alone = figures.points("depth", "query", "found, names at all depths").first().map(|point| point.1);
     let lines = [
         ("sockets, small zone", cpu("udp-small", Pharos)),
         ("sockets, 1M records, 1 in 10 NXDOMAIN", cpu("udp-big-mix", Pharos)),
@@ -275,6 +287,7 @@ fn sixteen(figures: &Figures) -> String {
         ("sockets, NSEC3, all NXDOMAIN", cpu("nsec3-none", Pharos)),
         ("AF_XDP in copy mode, small zone", cpu("xdp-small", PharosXdp)),
         ("AF_XDP in copy mode, NSEC3, all NXDOMAIN", cpu("nsec3-none", PharosXdp)),
+        ("our own work alone, small zone, in process", alone),
     ];
     let mut table =
         Table::new(&["Path", "ns per answer on a core here", "16 cores, answers/s", "of 100 Gbit/s, %"]);
@@ -287,6 +300,14 @@ fn sixteen(figures: &Figures) -> String {
             format!("{:.1} million", answers / 1e6),
             format!("{:.0}", 100.0 * answers / LINK),
         ]);
+    }
+    if let [(one, alone), .., (cores, together)] = figures.points("workers", "query", "") {
+        let _ = writeln!(
+            table.text,
+            "\nThe query path alone, over one zone of 500,000 names, answers {:.2} times as many queries on {cores} cores at once \
+             as on {one}.",
+            together / alone
+        );
     }
     table.text
 }

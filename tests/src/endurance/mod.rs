@@ -2,7 +2,7 @@
 //! records that is pushed and loaded again and again, and other programs that take every core.
 //!
 //! The lab is that of the faults, on the files of `deploy/` as they are shipped, hold-down included; BFD is on. What weighs
-//! on the node changes in turns ([`Burden`]); clients ask at their steady pace all the while ([`Traffic`]) and never
+//! on the node changes in turns (`Burden`); clients ask at their steady pace all the while ([`Traffic`]) and never
 //! repeat a query. Nothing is broken, so every withdrawal, and every session or route that is lost, is a false reaction
 //! and fails the run. Levels other than withdrawn, alarms and lost queries are what overload may cost: they are counted.
 //!
