@@ -26,7 +26,7 @@
 //!
 //! Where the device drops, or the kernel's queue behind it, nothing reaches a socket or a ring that could count it, so
 //! interfaces count too. But they count as dropped whatever the host has no use for: a switch's spanning tree and LLDP
-//! are a drop every second or two. So of an interface only [`LEAST_DROPS`] or more since the last reading are some, and
+//! are a drop every second or two. So of an interface only `LEAST_DROPS` or more since the last reading are some, and
 //! only if they are a hundredth of what came: fewer explain no probe that goes unanswered.
 //!
 //! [`SignalId::Heartbeats`]: crate::SignalId::Heartbeats
