@@ -11,24 +11,10 @@
 //! wakers and a task for each connection cost more than all that DNS needs.
 //!
 //! Bounds: connections in all, from one address and from one network; a deadline for each query to become whole and for
-//! replies to be taken; an idle time that shrinks as the server fills. What is over a bound is closed, but a new
-//! connection rather takes the place of one that idles, so that its query is answered: a server short of resources may
-//! close idle connections, not those whose answers are outstanding (RFC 7766 §6.1, §6.2.3). Who gives way, among the
-//! connections of the thread to which the new one came:
-//!
-//! | the bound that is reached | who gives way |
-//! |---|---|
-//! | of its address | the connection of this address that has idled longest |
-//! | of its network | the connection of this network that has idled longest |
-//! | of all | the connection that has idled longest of the network of which most idle, among equals of the one that has been silent longest; if that network has no more open connections than the newcomer's own, one of its own |
-//!
-//! So whoever opens many gives way first, and newcomers from a few networks cannot close everybody's connections. The
-//! idle are found without a search (module `table`); then the kernel is asked about [`LOOKED_AT`] of them at most. The
-//! first with nothing outstanding is reset: it has been answered, or had its time to ask, and whoever is flooded keeps no
-//! state of those that may never answer a FIN. One that has asked meanwhile is answered and stays. If each of the others
-//! has octets on their way to the client, the first of those is closed in the ordinary way, so that they arrive. The
-//! newcomer is closed if none of these was there.
+//! replies to be taken; an idle time that shrinks as the server fills. A new connection over a bound takes the place of one
+//! that idles, if there is one (module `displace`), else it is closed.
 
+mod displace;
 mod gate;
 mod groups;
 mod holder;
@@ -47,7 +33,7 @@ use std::time::{Duration, Instant};
 use pharos_answer::{Context, Job, Pressure, Silent, Verdict, look_up};
 use pharos_netio::descriptors::is_shortage;
 use pharos_netio::poll::{Event, Events, Interest, Poll};
-use pharos_netio::tcp::{abort, accept, unacknowledged, unread};
+use pharos_netio::tcp::accept;
 use pharos_zonedb::Reader;
 
 use crate::config::StartError;
@@ -58,9 +44,8 @@ use crate::room;
 use crate::worker::{TURN, since_epoch};
 use crate::zones::Served;
 
-use gate::Full;
+use displace::Entry;
 pub(crate) use gate::Gate;
-use holder::Holder;
 use session::{Outbox, Phase, Session, split_message};
 use table::{Queue, Table};
 
@@ -75,9 +60,6 @@ const EVENTS: usize = 256;
 const ACCEPTED_AT_ONCE: usize = 64;
 /// Connections over their time that are closed in one turn: closing takes a few microseconds each.
 const CLOSED_AT_ONCE: usize = 256;
-/// Of those that may be closed in favour of a new connection so many are asked about that have idled longest: two calls
-/// of the kernel each, a few microseconds in all.
-const LOOKED_AT: usize = 16;
 /// Only who makes us remember more than this has to go when all together do: a query that came in two segments is none
 /// of those.
 const INNOCENT_OCTETS: usize = 2048;
@@ -184,23 +166,6 @@ struct Connection {
 enum Fate {
     Stays,
     Ends,
-}
-
-/// Whether a newcomer may come in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Entry {
-    Granted,
-    Refused,
-}
-
-/// What the kernel has of a connection that its client or we do not have yet.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outstanding {
-    Nothing,
-    /// Octets that the client has sent and nobody has read.
-    Query,
-    /// Octets that the client has not acknowledged.
-    Reply,
 }
 
 /// Whether the client may send more than what is there.
@@ -360,71 +325,6 @@ impl Desk {
         if !awaited {
             self.close(place);
         }
-    }
-
-    /// Gives a newcomer the place of a connection that idles, as the module's documentation says.
-    fn displace(&mut self, full: Full, newcomer: IpAddr) -> Entry {
-        let Some(holder) = self.who_gives_way(full, newcomer) else { return Entry::Refused };
-        let mut answered_last = None;
-        let mut next = self.table.longest_idle(holder);
-        for _ in 0..LOOKED_AT {
-            let Some(place) = next else { break };
-            next = self.table.next_idle(holder, place);
-            match self.outstanding(place) {
-                Outstanding::Nothing => return self.hand_over(place, newcomer, abort),
-                Outstanding::Reply => answered_last = answered_last.or(Some(place)),
-                // It idled until a moment ago, and is no longer among those that do.
-                Outstanding::Query => self.go_on(place, More::MayCome),
-            }
-        }
-        match answered_last {
-            // The kernel delivers what is under way, and ends the connection after that.
-            Some(place) => self.hand_over(place, newcomer, drop),
-            // One that asked may have ended.
-            None => self.gate.enter(newcomer).map_or(Entry::Refused, |()| Entry::Granted),
-        }
-    }
-
-    /// Whose connection makes room for one of `newcomer`.
-    fn who_gives_way(&self, full: Full, newcomer: IpAddr) -> Option<Holder> {
-        let own = Holder::network(newcomer);
-        match full {
-            Full::Address => Some(Holder::Address(newcomer)),
-            Full::Network => Some(own),
-            Full::All => {
-                let largest = self.table.largest_network()?;
-                let takes_from_others = self.gate.held_by(largest) > self.gate.held_by(own);
-                Some(if takes_from_others { largest } else { own })
-            }
-        }
-    }
-
-    /// What is on its way of a connection that idles as far as we have seen.
-    fn outstanding(&self, place: u32) -> Outstanding {
-        let Some(Connection { stream, .. }) = self.table.get(place) else { return Outstanding::Nothing };
-        // Of one that cannot even be asked nothing can be delivered.
-        if unread(stream).is_ok_and(|octets| octets > 0) {
-            Outstanding::Query
-        } else if unacknowledged(stream).is_ok_and(|octets| octets > 0) {
-            Outstanding::Reply
-        } else {
-            Outstanding::Nothing
-        }
-    }
-
-    /// Gives the place of a connection to a newcomer, then ends it.
-    fn hand_over(&mut self, place: u32, newcomer: IpAddr, end: impl FnOnce(TcpStream)) -> Entry {
-        let Some(leaver) = self.table.get(place).map(|connection| connection.peer) else {
-            return Entry::Refused;
-        };
-        if self.gate.hand_over(leaver, newcomer).is_err() {
-            return Entry::Refused;
-        }
-        self.clerk.counters.displaced.add(1);
-        if let Some(connection) = self.take_out(place) {
-            end(connection.stream);
-        }
-        Entry::Granted
     }
 
     /// Deals with what happened to a connection.
@@ -628,82 +528,7 @@ impl Clerk {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-
-    use pharos_answer::{AnyPolicy, Transport};
-    use pharos_wire::hash::HashKey;
-    use pharos_zonedb::{Published, ZoneSet};
-
     use super::*;
-    use crate::config::TcpLimits;
-
-    /// A thread's desk with a bound of two connections for an address, driven by hand, and its address.
-    fn desk() -> (Desk, std::net::SocketAddr) {
-        let listeners = pharos_netio::tcp::listen_group(
-            "127.0.0.1:0".parse().unwrap(),
-            1,
-            pharos_netio::Steering::FlowHash,
-            &Default::default(),
-        );
-        let listeners = listeners.unwrap();
-        let address = listeners[0].local_addr().unwrap();
-        let limits = TcpLimits { connections_per_address: 2, ..TcpLimits::default() };
-        let served = Served { zones: ZoneSet::new(HashKey::new([7, 9]), Vec::new()), slots: Box::default() };
-        let tcp = Tcp {
-            name: "tcp".into(),
-            listeners,
-            gate: Arc::new(Gate::new(limits)),
-            zones: Published::new(Arc::new(served)).reader(),
-            context: Context::new(Transport::Tcp, 1232, "", AnyPolicy::default()),
-            counters: Arc::new(Counters::new(&[address])),
-            origins: Origins::Management,
-            stop: Arc::default(),
-            started: Instant::now(),
-        };
-        (tcp.desk().unwrap(), address)
-    }
-
-    /// A query whose identifier is this, for a zone that is not there.
-    fn query(id: u8) -> Vec<u8> {
-        let header = [0, 17, 0, id, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        [&header[..], &[0, 0, 6, 0, 1]].concat()
-    }
-
-    #[test]
-    fn a_query_that_nobody_has_read_yet_is_answered_and_not_reset_by_a_newcomer() {
-        let (mut desk, address) = desk();
-        let mut open = VecDeque::new();
-        for _ in 0..2 {
-            open.push_back(TcpStream::connect(address).unwrap());
-            while desk.gate.open() < open.len() as u64 {
-                desk.accept(0);
-            }
-        }
-        let mut longest_idle = open.pop_front().unwrap();
-        longest_idle.write_all(&query(1)).unwrap();
-        let place = desk.table.first(Queue::Idle).unwrap();
-        while desk.outstanding(place) != Outstanding::Query {
-            std::thread::yield_now();
-        }
-        let mut newcomer = TcpStream::connect(address).unwrap();
-        newcomer.write_all(&query(2)).unwrap();
-        while desk.clerk.counters.displaced.get() == 0 {
-            desk.accept(0);
-        }
-        let mut events = Events::new(EVENTS);
-        for (stream, id) in [(&mut longest_idle, 1), (&mut newcomer, 2)] {
-            let mut reply = [0; 19];
-            stream.set_nonblocking(true).unwrap();
-            while stream.peek(&mut reply).is_err() {
-                desk.turn(&mut events, Duration::ZERO);
-            }
-            stream.set_nonblocking(false).unwrap();
-            stream.read_exact(&mut reply).unwrap();
-            assert_eq!(reply[3], id);
-        }
-        let error = open[0].read(&mut [0]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it had nothing to ask");
-    }
 
     /// A listener at which so many connections wait at each look; says how many looks and calls they all took.
     fn take(mut waiting: usize, arriving: usize, looks: usize) -> (usize, usize) {
