@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A decision is made in memory.
 const WAIT: Duration = Duration::from_secs(15);
@@ -157,11 +157,23 @@ pub(crate) async fn drain(args: &cli::Drain) -> Result<(), Failure> {
 /// Between two looks at a drain: short beside the seconds that each of its steps takes.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// A sidecar that is being replaced, or asked by many, is asked again for so long: a service manager takes an error for the
+/// end of the drain.
+const ABSENT: Duration = Duration::from_secs(30);
+
 /// Says how far the drain is whenever it goes on, and returns when the node may stop.
 async fn may_stop(socket: &cli::Socket) -> Result<(), Failure> {
-    let mut last = None;
+    let (mut last, mut heard) = (None, Instant::now());
     loop {
-        let status = ask(Process::Sidecar, socket, &Request::Status, WAIT).await?;
+        let status = match ask(Process::Sidecar, socket, &Request::Status, WAIT).await {
+            Ok(status) => status,
+            Err(_) if heard.elapsed() < ABSENT => {
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        heard = Instant::now();
         let status: SidecarStatus = serde_json::from_value(status).map_err(|error| {
             Failure::failed(format!("the sidecar's status cannot be read: {error}"))
                 .help("is it of another version than this command?")

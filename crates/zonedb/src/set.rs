@@ -136,8 +136,8 @@ impl ZoneSet {
             if self.depths & (1 << (labels - apex_label)) == 0 {
                 continue;
             }
-            if let Some(zone) = self.find(name.suffix_hash(apex_label), name.suffix(apex_label)) {
-                return Some(Enclosing { zone, apex_label, state: self.state(zone)? });
+            if let Some((zone, state)) = self.find(name.suffix_hash(apex_label), name.suffix(apex_label)) {
+                return Some(Enclosing { zone, apex_label, state });
             }
         }
         None
@@ -161,7 +161,7 @@ impl ZoneSet {
     pub fn warm_zone(&self, name: &HashedName) {
         let index = self.first_slot(name).and_then(|&(_, index)| (index as usize).checked_sub(1));
         if let Some(zone) = index.and_then(|index| self.zones.get(index)) {
-            core::hint::black_box((self.apex_of(zone).last(), matches!(zone.state, ZoneState::NotLoaded)));
+            core::hint::black_box(self.names.get(zone.name as usize).copied());
         }
     }
 
@@ -178,19 +178,24 @@ impl ZoneSet {
     pub fn zone(&self, apex: &Name) -> Option<&ZoneState> {
         let apex = apex.to_folded();
         let hash = self.key.name(apex.as_wire()).ok()?;
-        self.state(self.find(hash, apex.as_wire())?)
+        self.find(hash, apex.as_wire()).map(|(_, state)| state)
     }
 
     /// The zone whose name, in lower case, is `apex`.
     #[inline]
-    fn find(&self, hash: u64, apex: &[u8]) -> Option<usize> {
+    fn find(&self, hash: u64, apex: &[u8]) -> Option<(usize, &ZoneState)> {
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
         for _ in 0..self.slots.len() {
             let &(tag, index) = self.slots.get(at)?;
-            let zone = (index as usize).checked_sub(1)?;
-            if tag == (hash >> 32) as u32 && self.apex(zone)? == apex {
-                return Some(zone);
+            let index = (index as usize).checked_sub(1)?;
+            if tag == (hash >> 32) as u32 {
+                let zone = self.zones.get(index)?;
+                let is_it = usize::from(zone.octets) == apex.len()
+                    && self.names.get(zone.name as usize..).is_some_and(|names| names.starts_with(apex));
+                if is_it {
+                    return Some((index, &zone.state));
+                }
             }
             at = (at + 1) & mask;
         }

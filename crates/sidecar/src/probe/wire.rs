@@ -20,6 +20,7 @@
 //! what comes back, or there is no address to ask from, it is a warning: nothing is known, and a person should know why.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,7 +132,7 @@ impl Wire {
         let family = if target.is_ipv4() { "IPv4" } else { "IPv6" };
         let source = all.into_iter().find(|ip| suits(ip) && *ip != target);
         let source = source.ok_or_else(|| format!("{interface} has no {family} address to ask from"))?;
-        if target.is_ipv4() && !accepts_local(interface) {
+        if target.is_ipv4() && !accepts_local(Path::new(SETTINGS), interface) {
             return Err(format!(
                 "the kernel drops what comes back: set net.ipv4.conf.{interface}.accept_local to 1"
             ));
@@ -204,15 +205,39 @@ async fn send_and_hear(pair: Pair, asking: &Asking) -> Result<Vec<u8>, std::io::
     }
 }
 
-/// Whether the kernel takes IPv4 packets from one of its own addresses (fib_validate_source).
-fn accepts_local(interface: &str) -> bool {
-    ["all", interface].into_iter().any(|name| {
-        let path = format!("/proc/sys/net/ipv4/conf/{name}/accept_local");
-        std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "1")
-    })
+/// Whether the kernel takes IPv4 packets from one of its own addresses (fib_validate_source), as far as `settings` tell: a
+/// unit may hide them (`ProcSubset=pid`), and then the probe itself finds out.
+fn accepts_local(settings: &Path, interface: &str) -> bool {
+    let said: Vec<String> = ["all", interface]
+        .into_iter()
+        .filter_map(|name| std::fs::read_to_string(settings.join(name).join("accept_local")).ok())
+        .collect();
+    said.is_empty() || said.iter().any(|text| text.trim() == "1")
 }
+
+/// Where the kernel's settings of interfaces for IPv4 are.
+const SETTINGS: &str = "/proc/sys/net/ipv4/conf";
 
 /// So long after the last observation a wire probe has fallen silent.
 pub(crate) fn silence(config: &WireConfig) -> Duration {
     (config.interval.max(config.timeout) * 10).max(Duration::from_secs(3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_nobody_may_read_forbid_nothing() {
+        let settings = std::env::temp_dir().join(format!("pharos-accept-local-{}", std::process::id()));
+        assert!(accepts_local(&settings, "eth0"), "nothing is there to be read");
+        for (all, own, accepts) in [("0", "0", false), ("1", "0", true), ("0", "1", true)] {
+            for (name, value) in [("all", all), ("eth0", own)] {
+                std::fs::create_dir_all(settings.join(name)).unwrap();
+                std::fs::write(settings.join(name).join("accept_local"), format!("{value}\n")).unwrap();
+            }
+            assert_eq!(accepts_local(&settings, "eth0"), accepts, "{all} {own}");
+        }
+        std::fs::remove_dir_all(&settings).unwrap();
+    }
 }
