@@ -384,8 +384,8 @@ impl Machine {
         if up.command.is_some() {
             return;
         }
-        if let (Stage::Checking(_), true) = (&up.stage, overtaken) {
-            // BIRD has seen nothing of it; the next load writes over it.
+        if let (Stage::Checking(_) | Stage::Loading(_), true) = (&up.stage, overtaken) {
+            // BIRD has checked it at most; the next load writes over it. Loaded, it would enable what was just disabled.
             up.stage = Stage::Idle;
             self.failed(now, "overtaken by a withdrawal".to_owned());
             return self.send_next(now);
@@ -414,7 +414,9 @@ impl Machine {
     /// Whether the load under way would open what must be gone by now.
     fn is_overtaken(&self) -> bool {
         let Link::Up(up) = &self.link else { return false };
-        let (Stage::Writing(levels) | Stage::Checking(levels)) = &up.stage else { return false };
+        let (Stage::Writing(levels) | Stage::Checking(levels) | Stage::Loading(levels)) = &up.stage else {
+            return false;
+        };
         let mut pairs = self.kept.iter().zip(levels);
         pairs.any(|(kept, level)| level.is_announced() && !kept.level.is_announced())
     }

@@ -34,11 +34,8 @@ impl Daemon {
             .collect();
         for (name, block) in &new {
             let closed = block.contains("disabled yes");
-            let before = self.loaded.get(name).map(|block| block.contains("disabled yes"));
-            // As BIRD does: what was typed stays, unless the configuration's own word changes.
-            if before != Some(closed) {
-                self.closed.insert(name.clone(), closed);
-            }
+            // As BIRD does (proto_reconfigure): the configuration's word counts, whatever was typed.
+            self.closed.insert(name.clone(), closed);
         }
         self.loaded = new;
     }
@@ -346,6 +343,30 @@ fn a_load_that_a_withdrawal_overtakes_never_reaches_bird() {
     assert!(!world.daemon.file.contains("disabled no"), "{}", world.daemon.file);
     assert_eq!(world.observed(), "withdrawn");
     assert_eq!(world.machine.failing(), None);
+}
+
+#[test]
+fn a_withdrawal_while_bird_checks_the_file_keeps_it_from_being_loaded() {
+    let mut world = World::new(Some(S(10)));
+    let outputs = world.machine.step(world.now, Input::Want(vec![Level::Normal]));
+    let [Output::Write { id, text }] = outputs.as_slice() else { panic!("{outputs:?}") };
+    world.daemon.file.clone_from(text);
+    let outputs = world.machine.step(world.now, Input::Written { id: *id, result: Ok(()) });
+    let [Output::Send(check)] = outputs.as_slice() else { panic!("{outputs:?}") };
+    assert_eq!(check, "configure check\n");
+    assert_eq!(world.machine.step(world.now, Input::Want(vec![Level::Withdrawn])), []);
+    world.daemon.commands.clear();
+    let reply = world.daemon.answer(check);
+    world.run(said(&reply));
+    let loads = world.daemon.commands.iter().position(|command| command.starts_with("configure timeout"));
+    let checks = world.daemon.commands.iter().rposition(|command| command == "configure check");
+    assert!(
+        loads > checks,
+        "only what was checked after the withdrawal is loaded: {:?}",
+        world.daemon.commands
+    );
+    assert!(world.daemon.file.contains("disabled yes"), "{}", world.daemon.file);
+    assert_eq!((world.observed().as_str(), world.machine.failing()), ("withdrawn", None));
 }
 
 #[test]
