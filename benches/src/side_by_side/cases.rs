@@ -50,7 +50,7 @@ const TCP: &[Server] = &[Pharos, Gdnsd, Nsd, Knot, KnotXdp, Bind];
 /// A connection per query.
 const TCP_SHORT: &[Server] = &[Pharos, Gdnsd, Nsd, Knot, Bind];
 /// BIND does not reach the highest rate.
-const LATENCY: &[Server] = &[Pharos, PharosXdp, Gdnsd, Nsd, Knot, KnotXdp];
+const LATENCY: &[Server] = &[Pharos, PharosOrdinary, PharosXdp, Gdnsd, Nsd, Knot, KnotXdp];
 const OURS: &[Server] = &[Pharos, PharosXdp];
 
 /// All loads.

@@ -251,7 +251,7 @@ fn reload(figures: &Figures) -> String {
 }
 
 fn latency(figures: &Figures) -> String {
-    let columns = [Pharos, Gdnsd, Nsd, Knot, PharosXdp, KnotXdp];
+    let columns = [Pharos, PharosOrdinary, Gdnsd, Nsd, Knot, PharosXdp, KnotXdp];
     let mut table = Table::of("µs", &columns, &["ours / gdnsd"]);
     type Of = fn(&LatencyFigures) -> f64;
     let kinds: [(&str, Of); 4] = [

@@ -13,6 +13,9 @@ use super::running::{Files, Running, Site};
 use super::servers::{Bounds, Server};
 use super::{Run, Sets, latency, load, machine, proc};
 
+/// Latencies are measured for so long at least.
+const LATENCY_TIME: Duration = Duration::from_secs(4);
+
 /// Measures what the options say.
 pub(super) fn run(options: &Run) -> Result<(), BenchError> {
     let plan = Plan::new(options)?;
@@ -156,7 +159,9 @@ impl Plan {
         }
         if let Tool::Latency(rate) = case.tool {
             let file = data.queries(case.queries);
-            let figures = latency::on_time(rate, &file, &running.room, (self.cores, self.time))?;
+            // Of 10,000 queries in a second one in a thousand are ten: too few to tell of.
+            let time = self.time.max(LATENCY_TIME);
+            let figures = latency::on_time(rate, &file, &running.room, (self.cores, time))?;
             running.settle();
             println!(
                 "{round} {:16} {name:11} p50 {:.0}, p99 {:.0}, p99.9 {:.0}, max {:.0} us; lost {}, client late {:.0} us",

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::{self, BufWriter, Read as _, Write as _};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -236,8 +237,14 @@ impl Growth {
         let asks: Vec<Ask> =
             (0..QUERIES).map(|_| Ask::new(&format!("h{}.wide.test.", dice.below(NAMES)), Rtype::A)).collect();
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
-        for threads in (1..=cores).filter(|threads| *threads == cores || threads.is_power_of_two()) {
-            let rate = queries_a_second(&zones, &asks, threads)?;
+        // Cores need not be alike: one at a time is the mean of each alone.
+        let mut alone = 0.0;
+        for core in 0..cores {
+            alone += queries_a_second(&zones, &asks, core..core + 1)? / f64::from(cores);
+        }
+        self.add("workers", "query", "", (1_u32, alone / 1e6))?;
+        for threads in (2..=cores).filter(|threads| *threads == cores || threads.is_power_of_two()) {
+            let rate = queries_a_second(&zones, &asks, 0..threads)?;
             self.add("workers", "query", "", (u32::from(threads), rate / 1e6))?;
         }
         Ok(())
@@ -349,9 +356,9 @@ fn query_time(zones: &Served, asks: &[Ask]) -> f64 {
     fastest.as_secs_f64() * 1e9 / QUERIES as f64
 }
 
-/// Queries a second in process, on so many cores at once.
-fn queries_a_second(zones: &Served, asks: &[Ask], threads: u16) -> Result<f64, BenchError> {
-    let begin = Barrier::new(threads.into());
+/// Queries a second in process, on these cores at once.
+fn queries_a_second(zones: &Served, asks: &[Ask], cores: Range<u16>) -> Result<f64, BenchError> {
+    let begin = Barrier::new(cores.len());
     let each = &|core: u16| -> Result<f64, BenchError> {
         let pinned = pin_current_thread(CpuId::new(core));
         begin.wait();
@@ -359,7 +366,7 @@ fn queries_a_second(zones: &Served, asks: &[Ask], threads: u16) -> Result<f64, B
         Ok(1e9 / query_time(zones, asks))
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|core| scope.spawn(move || each(core))).collect();
+        let threads: Vec<_> = cores.map(|core| scope.spawn(move || each(core))).collect();
         threads.into_iter().map(|thread| thread.join().expect("no thread panics")).sum()
     })
 }

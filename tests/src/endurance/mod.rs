@@ -19,17 +19,15 @@
 mod big;
 mod counters;
 pub mod report;
-mod standstill;
 
 use crate::faults::{Begin, FaultLab, Who, difference, plan_with_bfd};
 use crate::lab::{
-    ANYCAST4, ANYCAST6, Daemon, Namespace, Node, NodeEvent, PREFIX4, PREFIX6, Pop, Sender, Silence, Topology,
-    flood, wait_until,
+    ANYCAST4, ANYCAST6, Daemon, Namespace, Node, NodeEvent, PREFIX4, PREFIX6, Pop, Sender, Silence,
+    Standstills, Topology, Watcher, flood, wait_until,
 };
 use big::BigZone;
 use counters::Counters;
 use report::{Reaction, Record, Stretch};
-use standstill::Standstill;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -122,7 +120,7 @@ pub fn run(length: Duration, machine: String, mut so_far: impl FnMut(&Record)) -
     let turn = (length / 3).min(LONGEST_TURN);
     let shared = Shared::default();
     lab.strike();
-    let standstill = Standstill::watch();
+    let standstill = Standstills::watch(Watcher::BeforeOthers);
     let mut watch = Watch::new(&lab, machine, turn);
     if let Err(why) = routers_first {
         watch.record.remarks.push(format!("the routers do not run before ordinary processes: {why}"));
@@ -278,7 +276,7 @@ impl Watch {
     fn play(
         &mut self,
         lab: &FaultLab,
-        (shared, standstill): (&Shared, &Standstill),
+        (shared, standstill): (&Shared, &Standstills),
         length: Duration,
         so_far: &mut impl FnMut(&Record),
     ) {
@@ -332,7 +330,7 @@ impl Watch {
     }
 
     /// What has happened so far, from the beginning.
-    fn gather(&mut self, lab: &FaultLab, shared: &Shared, standstill: &Standstill) {
+    fn gather(&mut self, lab: &FaultLab, shared: &Shared, standstill: &Standstills) {
         let Record { machine, seconds, stretches, looks_missed, remarks, .. } =
             std::mem::take(&mut self.record);
         let mut record = Record { machine, seconds, stretches, looks_missed, remarks, ..Record::default() };
@@ -379,7 +377,7 @@ fn ended(lab: &mut FaultLab) -> Vec<String> {
 struct Reactions<'w> {
     begun: Instant,
     turn: Duration,
-    standstill: &'w Standstill,
+    standstill: &'w Standstills,
     record: &'w mut Record,
 }
 

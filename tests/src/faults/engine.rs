@@ -2,12 +2,9 @@
 
 use super::expect::Kind;
 use super::{Expect, FaultLab, Loss, Routers, Scenario, Step, Who};
-use crate::lab::{GUARD, NodeEvent, PREFIX4, PREFIX6, Tallies};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use crate::lab::{GUARD, NodeEvent, PREFIX4, PREFIX6, STANDSTILL, Standstills, Tallies, Watcher};
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The pause between two looks at what is still expected: a quarter of the smallest bound would be far more.
@@ -46,8 +43,6 @@ struct Change {
     to: String,
 }
 
-/// A machine that stood still for so long has measured nothing: timers of the scenarios ended meanwhile.
-const STANDSTILL: Duration = Duration::from_secs(1);
 /// A machine that did not let the lab itself run for so long cannot blame the sidecar, to whom a responder that is silent
 /// for 450 ms is dead. So long no machine makes anybody wait that is the lab's alone.
 const STARVED: Duration = Duration::from_millis(300);
@@ -57,7 +52,7 @@ const MOST_SPOILT: u32 = 5;
 /// Plays the scenario once; again, if the machine stood still meanwhile, or failed it while it let nobody run.
 pub fn run(scenario: &Scenario) -> Repetition {
     for _ in 0..MOST_SPOILT {
-        let standstill = Standstill::watch();
+        let standstill = Standstills::watch(Watcher::OnEachCore);
         let repetition = run_once(scenario);
         let longest = standstill.longest();
         if longest < if repetition.failures.is_empty() { STANDSTILL } else { STARVED } {
@@ -71,47 +66,6 @@ pub fn run(scenario: &Scenario) -> Repetition {
     }
     let why = format!("the machine stood still in each of {MOST_SPOILT} attempts");
     Repetition { failures: vec![why], ..Repetition::default() }
-}
-
-/// Watches whether the machine lets us run: a laptop that sleeps, a group of processes that somebody has frozen, or a
-/// core that others have taken, to which a worker of the responder is pinned. On each core a thread that wants to run
-/// every few milliseconds sees how long it did not.
-#[derive(Debug)]
-struct Standstill {
-    longest_ms: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Standstill {
-    fn watch() -> Self {
-        let this = Self { longest_ms: Arc::default(), stop: Arc::default() };
-        for core in 0..std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
-            let (longest, stop) = (Arc::clone(&this.longest_ms), Arc::clone(&this.stop));
-            std::thread::spawn(move || {
-                let mut cores = CpuSet::new();
-                cores.set(core);
-                // Where that core is not ours, it watches another.
-                let _ = sched_setaffinity(None, &cores);
-                while !stop.load(Ordering::Relaxed) {
-                    let before = Instant::now();
-                    std::thread::sleep(Duration::from_millis(20));
-                    let passed = u64::try_from(before.elapsed().as_millis()).unwrap_or(u64::MAX);
-                    longest.fetch_max(passed, Ordering::Relaxed);
-                }
-            });
-        }
-        this
-    }
-
-    fn longest(&self) -> Duration {
-        Duration::from_millis(self.longest_ms.load(Ordering::Relaxed))
-    }
-}
-
-impl Drop for Standstill {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
 }
 
 fn run_once(scenario: &Scenario) -> Repetition {
