@@ -166,7 +166,7 @@ impl Everybody {
 }
 
 /// Time that the host has given to others.
-fn stolen(core: u16) -> Duration {
+pub(super) fn stolen(core: u16) -> Duration {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let line = stat.lines().find_map(|line| line.strip_prefix(&format!("cpu{core} ")));
     // user, nice, system, idle, iowait, irq, softirq, steal

@@ -253,15 +253,16 @@ fn reload(figures: &Figures) -> String {
 fn latency(figures: &Figures) -> String {
     let columns = [Pharos, PharosOrdinary, Gdnsd, Nsd, Knot, PharosXdp, KnotXdp];
     let mut table = Table::of("µs", &columns, &["ours / gdnsd"]);
-    type Of = fn(&LatencyFigures) -> f64;
+    type Of = fn(&LatencyFigures) -> Option<f64>;
     let kinds: [(&str, Of); 4] = [
         ("p50", |latency| latency.p50_us),
         ("p99", |latency| latency.p99_us),
         ("p99.9", |latency| latency.p999_us),
-        ("lost, %", |latency| 100.0 * (1.0 - latency.answered as f64 / latency.asked.max(1) as f64)),
+        ("lost, %", |latency| Some(100.0 * (1.0 - latency.answered as f64 / latency.asked.max(1) as f64))),
     ];
     for case in CASES.iter().filter(|case| matches!(case.tool, Tool::Latency(_))) {
         for (kind, of) in kinds {
+            let of = |latency: &LatencyFigures| of(latency).unwrap_or(f64::INFINITY);
             let figure = |server: &Server| figures.latency(case.name, *server, of);
             let digits = if kind.starts_with("lost") { 2 } else { 0 };
             let mut cells = vec![format!("{}: {kind}", case.title)];
@@ -327,17 +328,23 @@ fn least(spreads: impl Iterator<Item = Spread>) -> Option<Spread> {
 
 fn ratio(one: Option<Spread>, other: Option<Spread>) -> String {
     match (one, other) {
-        (Some(one), Some(other)) if other.median > 0.0 => format!("**{:.2}**", one.median / other.median),
+        (Some(one), Some(other)) if other.median > 0.0 && one.median.is_finite() => {
+            format!("**{:.2}**", one.median / other.median)
+        }
         _ => "–".into(),
     }
 }
 
 fn spread(spread: Option<Spread>, digits: usize) -> String {
     let Some(Spread { median, least, most, count }) = spread else { return "–".into() };
+    let number = |number: f64| match number.is_finite() {
+        true => format!("{number:.digits$}"),
+        false => "never".into(),
+    };
     if count == 1 {
-        return format!("{median:.digits$}");
+        return number(median);
     }
-    format!("{median:.digits$} ({least:.digits$}–{most:.digits$})")
+    format!("{} ({}–{})", number(median), number(least), number(most))
 }
 
 fn short(number: f64) -> String {

@@ -123,16 +123,18 @@ pub(super) struct LatencyFigures {
     pub(super) asked: u64,
     /// Answers that came.
     pub(super) answered: u64,
-    /// Half of the answers came within this time.
-    pub(super) p50_us: f64,
+    /// Half of the queries were answered within this time; nothing, if more were never.
+    pub(super) p50_us: Option<f64>,
     /// 99 of 100.
-    pub(super) p99_us: f64,
+    pub(super) p99_us: Option<f64>,
     /// 999 of 1000.
-    pub(super) p999_us: f64,
-    /// All.
+    pub(super) p999_us: Option<f64>,
+    /// All answers.
     pub(super) max_us: f64,
     /// How late the client itself sent 99 of 100 queries at most; this is within the times above.
     pub(super) client_late_p99_us: f64,
+    /// What the host took of the two cores meanwhile, in milliseconds.
+    pub(super) stolen_ms: f64,
 }
 
 /// A start on one core, files in the page cache.

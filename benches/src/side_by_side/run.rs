@@ -13,9 +13,6 @@ use super::running::{Files, Running, Site};
 use super::servers::{Bounds, Server};
 use super::{Run, Sets, latency, load, machine, proc};
 
-/// Latencies are measured for so long at least.
-const LATENCY_TIME: Duration = Duration::from_secs(4);
-
 /// Measures what the options say.
 pub(super) fn run(options: &Run) -> Result<(), BenchError> {
     let plan = Plan::new(options)?;
@@ -159,26 +156,14 @@ impl Plan {
         }
         if let Tool::Latency(rate) = case.tool {
             let file = data.queries(case.queries);
-            // Of 10,000 queries in a second one in a thousand are ten: too few to tell of.
-            let time = self.time.max(LATENCY_TIME);
-            let figures = latency::on_time(rate, &file, &running.room, (self.cores, time))?;
-            running.settle();
-            println!(
-                "{round} {:16} {name:11} p50 {:.0}, p99 {:.0}, p99.9 {:.0}, max {:.0} us; lost {}, client late {:.0} us",
-                case.name,
-                figures.p50_us,
-                figures.p99_us,
-                figures.p999_us,
-                figures.max_us,
-                figures.asked - figures.answered,
-                figures.client_late_p99_us
-            );
-            return results.add(&Record::Latency {
-                case: case.name.into(),
-                server: name.into(),
-                round,
-                figures,
-            });
+            for _ in 0..latency::SLICES {
+                let figures = latency::undisturbed(rate, &file, &running.room, (self.cores, self.time))?;
+                running.settle();
+                say_latency(round, case.name, name, &figures);
+                let (case, server) = (case.name.into(), name.into());
+                results.add(&Record::Latency { case, server, round, figures })?;
+            }
+            return Ok(());
         }
         let processes = running.processes();
         let read = || {
@@ -223,6 +208,20 @@ impl Plan {
         );
         results.add(&Record::Load { case: case.name.into(), server: name.into(), round, figures })
     }
+}
+
+fn say_latency(round: u32, case: &str, server: &str, figures: &LatencyFigures) {
+    let us = |time: Option<f64>| time.map_or_else(|| "never".into(), |time| format!("{time:.0}"));
+    println!(
+        "{round} {case:16} {server:11} p50 {}, p99 {}, p99.9 {}, max {:.0} us; lost {}, client late {:.0} us, stolen {:.0} ms",
+        us(figures.p50_us),
+        us(figures.p99_us),
+        us(figures.p999_us),
+        figures.max_us,
+        figures.asked - figures.answered,
+        figures.client_late_p99_us,
+        figures.stolen_ms
+    );
 }
 
 fn start(running: &mut Running, set: Set, round: u32, results: &mut Results) -> Result<(), BenchError> {

@@ -199,11 +199,13 @@ impl List<'_> {
     }
 
     fn latency(&mut self) {
-        type Of = fn(&LatencyFigures) -> f64;
+        type Of = fn(&LatencyFigures) -> Option<f64>;
         let percentiles: [(&str, Of); 3] =
             [("p50", |l| l.p50_us), ("p99", |l| l.p99_us), ("p99.9", |l| l.p999_us)];
         for case in CASES.iter().filter(|case| matches!(case.tool, Tool::Latency(_))) {
             for (name, of) in percentiles {
+                // A query that is never answered waits for ever.
+                let of = |figures: &LatencyFigures| of(figures).unwrap_or(f64::INFINITY);
                 let at = |server| self.figures.latency(case.name, server, of).map(|spread| spread.median);
                 let ratio = divide(at(Pharos), at(Gdnsd));
                 let what = format!("{}: {name} beside gdnsd", case.title);
@@ -240,5 +242,6 @@ impl List<'_> {
 }
 
 fn divide(one: Option<f64>, other: Option<f64>) -> Option<f64> {
-    Some(one? / other.filter(|other| *other > 0.0)?)
+    // Two that both never came cannot be compared.
+    Some(one? / other.filter(|other| *other > 0.0)?).filter(|ratio| !ratio.is_nan())
 }

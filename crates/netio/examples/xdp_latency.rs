@@ -10,9 +10,9 @@
 //! xdp_latency INTERFACE OWN-ADDRESS SERVER-ADDRESS SERVER-MAC RATE SECONDS QUERIES
 //! ```
 //!
-//! IPv4 alone. The file of queries has `NAME TYPE` on each line. Printed are numbers: queries, answers, nanoseconds
-//! within which 50, 99, 99.9 and 100 % of the answers came, and how late 99 % of the queries were sent at most, which is
-//! this program's own share in the latencies.
+//! IPv4 alone. The file of queries has `NAME TYPE` on each line. Printed are: queries, answers, nanoseconds within which
+//! 50, 99 and 99.9 % of the queries were answered, or `never` where more than the rest were lost, those of the last answer,
+//! and how late 99 % of the queries were sent at most, which is this program's own share in the latencies.
 
 mod bare_xdp;
 
@@ -206,15 +206,18 @@ impl Client {
     }
 
     fn tell(&mut self) {
-        let quantile = |times: &mut Vec<Duration>, share: f64| {
-            times.sort_unstable();
-            let rank = (times.len() as f64 * share).ceil() as usize;
-            times.get(rank.saturating_sub(1)).map_or(0, Duration::as_nanos)
-        };
+        self.latencies.sort_unstable();
+        self.lateness.sort_unstable();
         print!("{} {}", self.asked, self.latencies.len());
-        for share in [0.5, 0.99, 0.999, 1.0] {
-            print!(" {}", quantile(&mut self.latencies, share));
+        for share in [0.5, 0.99, 0.999] {
+            let rank = (self.asked as f64 * share).ceil() as usize;
+            match self.latencies.get(rank.saturating_sub(1)) {
+                Some(latency) => print!(" {}", latency.as_nanos()),
+                None => print!(" never"),
+            }
         }
-        println!(" {}", quantile(&mut self.lateness, 0.99));
+        print!(" {}", self.latencies.last().map_or(0, Duration::as_nanos));
+        let rank = (self.lateness.len() as f64 * 0.99).ceil() as usize;
+        println!(" {}", self.lateness.get(rank.saturating_sub(1)).map_or(0, Duration::as_nanos));
     }
 }

@@ -1,9 +1,9 @@
 //! TCP listeners for DNS (RFC 7766), with every option set before the first connection can arrive.
 //!
 //! [`listen_group`] gives nonblocking std listeners, one for each thread that accepts; the kernel spreads connections
-//! over them as it spreads datagrams over the workers' sockets. Accepted connections inherit segment size,
-//! TCP_NODELAY and the user timeout from their listener (tcp(7), and a test below), and [`accept`] has them nonblocking,
-//! so that a connection costs one system call to accept and no further one to set up. TCP Fast Open is never asked for:
+//! over them as it spreads datagrams over the workers' sockets. Accepted connections inherit segment size, TCP_NODELAY, the
+//! user timeout and the end's patience from their listener (tcp(7), and a test below), and [`accept`] has them nonblocking, so
+//! that a connection costs one system call to accept and no further one to set up. TCP Fast Open is never asked for:
 //! its cookie is per node, so that in an anycast service it fails whenever the route changes, and a SYN with data is one
 //! more amplifier.
 
@@ -31,6 +31,10 @@ pub struct TcpOptions {
     /// TCP_USER_TIMEOUT: how long sent octets may stay unacknowledged before the connection ends; `None`
     /// leaves the kernel's quarter of an hour.
     pub user_timeout: Option<Duration>,
+    /// TCP_LINGER2, in whole seconds: how long the kernel waits for the client's FIN behind ours (FIN-WAIT-2, RFC 9293
+    /// §3.3.2) before it forgets the connection; `None` leaves the kernel's minute. Until then a client that comes anew
+    /// from the same port is turned away.
+    pub fin_wait: Option<Duration>,
 }
 
 impl Default for TcpOptions {
@@ -44,6 +48,8 @@ impl Default for TcpOptions {
             backlog: 4096,
             // Longer than any idle time that we grant; a vanished client's answer must not stay in memory.
             user_timeout: Some(Duration::from_secs(30)),
+            // Answers were acknowledged before FIN-WAIT-2 begins; a client that goes on only learns of a reset.
+            fin_wait: Some(Duration::from_secs(2)),
         }
     }
 }
@@ -177,6 +183,10 @@ fn configure(
     if options.user_timeout.is_some() {
         socket.set_tcp_user_timeout(options.user_timeout)?;
     }
+    if let Some(wait) = options.fin_wait {
+        let seconds = i32::try_from(wait.as_secs().max(1)).unwrap_or(i32::MAX);
+        sys::set_int(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_LINGER2, seconds)?;
+    }
     // Answers are whole messages; waiting for more to fill a segment only delays them (RFC 7766 §8).
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)
@@ -217,6 +227,7 @@ mod tests {
             assert!(options.nonblocking().unwrap());
             assert!(options.tcp_nodelay().unwrap());
             assert_eq!(options.tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));
+            assert_eq!(sys::get_int(server.as_fd(), libc::IPPROTO_TCP, libc::TCP_LINGER2).unwrap(), 2);
             // The timestamps option, which both ends use here, takes 12 octets of each segment.
             assert_eq!(options.tcp_mss().unwrap(), 1220 - 12);
             assert_eq!(SockRef::from(&client).tcp_mss().unwrap(), 1220 - 12);
