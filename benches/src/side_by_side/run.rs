@@ -7,7 +7,7 @@ use pharos_netio::affinity::{CpuId, pin_current_thread};
 use super::cases::{CASES, Case, Tool, starting};
 use super::data::{Data, FIRST_SERIAL, Issue, Set, Sizes};
 use super::error::BenchError;
-use super::results::{Begin, LoadFigures, Record, Results};
+use super::results::{Begin, LatencyFigures, LoadFigures, Record, Results};
 use super::room::Cores;
 use super::running::{Files, Running, Site};
 use super::servers::{Bounds, Server};
