@@ -115,7 +115,7 @@ pub(crate) fn speaks_bgp(config: &Config) -> bool {
 }
 
 /// Whether an announcer's decisions are carried out.
-fn mode(config: &Config, announcer: &AnnouncerConfig) -> Mode {
+pub(crate) fn mode(config: &Config, announcer: &AnnouncerConfig) -> Mode {
     match config.mode {
         Mode::Announce => announcer.mode,
         Mode::DryRun => Mode::DryRun,

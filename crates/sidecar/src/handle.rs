@@ -17,7 +17,7 @@ use crate::announcer::drift::Drift;
 use crate::clock::Clock;
 use crate::config::{Config, Mode, StartError};
 use crate::event::Event;
-use crate::handover::{Ending, Estate, HandoverError, Order, Predecessor};
+use crate::handover::{Ending, Estate, HandoverError, Holder, Order, Predecessor};
 use crate::keeper::{self, Keeper, Neighbour, Notified, Served, State, View};
 use crate::metrics::Scraped;
 use crate::sources::Sources;
@@ -129,6 +129,9 @@ impl Sidecar {
     /// Until [`Prepared::begin`] nothing is touched that the other process has.
     pub fn prepare(config: Config, mut before: Option<Predecessor>) -> Result<Prepared, StartError> {
         config.check()?;
+        if let Some(what) = before.as_ref().and_then(|before| before.left_up(&config)) {
+            return Err(StartError::LeftUp { what });
+        }
         let config = Arc::new(config);
         let state = match config.mode {
             Mode::Announce => Some(pharos_routing::bgp::State::Idle),
@@ -432,7 +435,7 @@ impl Handle {
             }
             false => 0,
         };
-        let collected = Estate::collect(parts, count, &self.keeper).await;
+        let collected = Estate::collect(parts, count, &self.keeper, Holder::all(&self.config)).await;
         if collected.is_err() {
             self.recall();
         }

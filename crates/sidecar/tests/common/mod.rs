@@ -15,8 +15,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pharos_sidecar::{
-    Community, Config, Degrade, DrainTime, Fall, GroupConfig, Handle, HoldDown, LevelMap, Mode,
-    NeighbourConfig, OnExpiry, OnOverload, ProbeConfig, Rise, Role, Rules, Sidecar, StatusConfig,
+    Community, Config, Degrade, DrainTime, Estate, Fall, GroupConfig, Handle, HoldDown, LevelMap, Mode,
+    NeighbourConfig, OnExpiry, OnOverload, Predecessor, ProbeConfig, Rise, Role, Rules, Sidecar, StatusConfig,
 };
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
@@ -117,6 +117,16 @@ pub(crate) fn active(router: SocketAddr) -> NeighbourConfig {
         levels: LevelMap::with_communities(vec![Community::new(64512, 53)]),
         ..NeighbourConfig::new(router.ip(), 64500)
     }
+}
+
+/// What the process after another gets: the text, and descriptors of its own.
+pub(crate) fn legacy(estate: &Estate) -> Predecessor {
+    let sockets = estate.sockets().map(|socket| socket.try_clone_to_owned().unwrap()).collect();
+    Predecessor::read(&estate.text().unwrap(), sockets).unwrap()
+}
+
+pub(crate) fn block<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 /// A running sidecar that is stopped when the test ends.
