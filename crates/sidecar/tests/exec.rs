@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::{FakeResponder, LOCALHOST, Running, V4, block, config, legacy, until};
-use pharos_sidecar::status::AnnouncerStatus;
+use pharos_sidecar::status::{AnnouncerStatus, Effect};
 use pharos_sidecar::{AnnouncerConfig, Config, Event, ExecConfig, Mode, ObserveConfig, Sidecar, Way};
 
 /// A directory with a program in it that writes what it is told into `log`, unless its state says otherwise.
@@ -205,6 +205,26 @@ fn a_configuration_that_would_leave_a_programs_routes_up_is_not_handed_over_to()
     // Nothing has been taken: the one that runs withdraws as ever.
     sidecar.stop("over");
     stage.until_last("first word|withdrawn|192.0.2.0/24|withdrawn|ipv4|main|a.ams");
+}
+
+#[test]
+fn what_no_program_could_be_told_is_not_called_announced() {
+    let stage = Stage::new("nobody", "[ $2 = withdrawn -o -e DIR/fixed ] && exit 0\nexit 7\n");
+    let mut announcer = stage.announcer();
+    announcer.mode = Mode::DryRun;
+    let sidecar = Running::start(stage.config(announcer));
+    sidecar.until_level(V4, "normal");
+    let effect = |sidecar: &Running| sidecar.0.status().prefixes[0].effect;
+    until("nobody is told", || (effect(&sidecar) == Some(Effect::NobodyTold)).then_some(()));
+    let sidecar = Running::start(stage.config(stage.announcer()));
+    sidecar.until_level(V4, "normal");
+    until("a program that fails leaves nobody the wiser", || {
+        (effect(&sidecar) == Some(Effect::NotKnown)).then_some(())
+    });
+    let why = sidecar.0.why(V4).unwrap().to_string();
+    assert!(why.contains("that is decided only: who has the route is not known"), "{why}");
+    std::fs::write(stage.path("fixed"), "").unwrap();
+    until("it is told", || (effect(&sidecar) == Some(Effect::Announced)).then_some(()));
 }
 
 #[test]

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use pharos_sidecar::{
     Community, Config, Degrade, DrainTime, Estate, Fall, GroupConfig, Handle, HoldDown, LevelMap, Mode,
-    NeighbourConfig, OnExpiry, OnOverload, Predecessor, ProbeConfig, Rise, Role, Rules, Sidecar, StatusConfig,
+    NeighbourConfig, OnExpiry, OnOverload, Predecessor, ProbeConfig, Rise, Role, Rules, Sidecar,
+    StatusConfig,
 };
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
@@ -162,6 +163,15 @@ impl Running {
     pub(crate) fn reasons(&self, prefix: &str) -> String {
         let reasons = self.0.why(prefix).unwrap().reasons;
         reasons.iter().map(|reason| format!("{}: {}\n", reason.asks, reason.text)).collect()
+    }
+
+    /// What Prometheus would scrape.
+    pub(crate) fn metrics(&self) -> String {
+        let registry = prometheus::Registry::new();
+        self.0.register(&registry).unwrap();
+        let mut text = Vec::new();
+        prometheus::Encoder::encode(&prometheus::TextEncoder::new(), &registry.gather(), &mut text).unwrap();
+        String::from_utf8(text).unwrap()
     }
 
     /// The alarms in force as `subject: text`.
