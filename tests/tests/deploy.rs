@@ -5,7 +5,7 @@
 
 use pharos_tests::lab::{Workspace, pharos_binary, source_root};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn deploy(file: &str) -> PathBuf {
@@ -103,6 +103,53 @@ fn pharos_accepts_the_announcers_that_the_daemons_of_the_node_are_configured_for
         said.contains("BIRD at /run/bird/bird.ctl") && said.contains("markers 169.254.77.1/30"),
         "{said}"
     );
+}
+
+/// The words of a text that begin like this: names of metrics.
+fn names<'a>(text: &'a str, beginning: &'a str) -> impl Iterator<Item = &'a str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(move |word| word.starts_with(beginning) && *word != beginning)
+}
+
+/// Every source file below a directory, as one text.
+fn sources(directory: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+        match entry.is_dir() {
+            true => text += &sources(&entry),
+            false => text += &fs::read_to_string(&entry).unwrap_or_default(),
+        }
+    }
+    text
+}
+
+#[test]
+fn each_figure_and_each_kind_of_alarm_that_a_rule_names_is_told_by_the_programs() {
+    let rules = fs::read_to_string(deploy("prometheus/alerts.yml")).unwrap();
+    for (beginning, of) in [("pharos_sidecar_", "sidecar"), ("pharos_responder_", "responder")] {
+        let told = sources(&source_root().join("crates").join(of).join("src"));
+        let missing: Vec<_> =
+            names(&rules, beginning).filter(|name| !told.contains(&format!("\"{name}\""))).collect();
+        assert!(missing.is_empty(), "no {of} tells of {missing:?}");
+    }
+    let kinds = fs::read_to_string(source_root().join("crates/policy/src/alarm.rs")).unwrap();
+    let named =
+        rules.split("kind").filter_map(|rest| rest.trim_start_matches(['=', '!', '~']).strip_prefix('"'));
+    for kind in named.filter_map(|rest| rest.split_once('"')).flat_map(|(kinds, _)| kinds.split('|')) {
+        assert!(kinds.contains(&format!("\"{kind}\"")), "there is no alarm of kind {kind}");
+    }
+}
+
+#[test]
+#[ignore = "needs promtool (Debian: prometheus)"]
+fn prometheus_accepts_the_alert_rules_and_raises_what_they_are_for() {
+    if Command::new("promtool").arg("--version").output().is_err() {
+        println!("skipped: there is no promtool");
+        return;
+    }
+    assert_accepted(Command::new("promtool").args(["check", "rules"]).arg(deploy("prometheus/alerts.yml")));
+    let cases = source_root().join("tests/data/alerts.yml");
+    assert_accepted(Command::new("promtool").args(["test", "rules"]).arg(cases));
 }
 
 #[test]

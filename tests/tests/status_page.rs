@@ -465,6 +465,15 @@ fn disagreements(node: &Node, since: Instant, status: &Value) -> Vec<String> {
         for family in ["level_age", "hold_down_left"] {
             check("metrics", &metrics, &format!("pharos_sidecar_{family}_seconds{{prefix=\"{name}\"}} "));
         }
+        let (announced, verdict) = match text(prefix, "effect") {
+            "announced" => (1, "Announced"),
+            "not-announced" => (0, "Not announced"),
+            "nobody-told" => (0, "but nobody is told"),
+            "still-there" => (1, "but somebody still has the route"),
+            _ => (-1, "but who has the route is not known"),
+        };
+        check("metrics", &metrics, &format!("pharos_sidecar_announced{{prefix=\"{name}\"}} {announced}\n"));
+        check("the page", &page, verdict);
         check("why", &why, &format!("{name} is {level}"));
         check("why", &why, "hold-down ");
         for said in [&command, &why, &page] {

@@ -115,6 +115,34 @@ fn a_configuration_that_is_refused_changes_nothing_and_is_told_with_its_place() 
 }
 
 #[test]
+fn a_configuration_without_a_program_that_has_been_told_is_refused_since_nobody_would_withdraw() {
+    let mut announcing = Announcing::start("hand-over-left");
+    // More than before is no loss: the next one has a program, too.
+    let with = Announcing::site(64500) + "announcers: {exec: [{name: x, program: /bin/true}]}\n";
+    announcing.scratch.write("site.yaml", &with);
+    let output = announcing.hand_over();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let next = *announcing.followers.last().unwrap();
+    until("the next process answers", || announcing.pid() == Some(next));
+    for (left, why) in [
+        (Announcing::site(64500), "192.0.2.0/24 by exec x, which is no longer configured"),
+        (with.replace("/bin/true", "/bin/true, mode: dry-run"), "192.0.2.0/24 by exec x, which runs dry now"),
+        (
+            with.replace("/bin/true", "/bin/false"),
+            "192.0.2.0/24 by exec x, which has another program, other arguments",
+        ),
+    ] {
+        announcing.scratch.write("site.yaml", &left);
+        let output = announcing.hand_over();
+        assert_eq!(output.status.code(), Some(1));
+        let said = stderr(&output);
+        assert!(said.contains(why) && said.contains("restart the sidecar instead"), "{said}");
+        assert!(said.contains("everything goes on as it was"), "{said}");
+        assert_eq!(announcing.pid(), Some(next));
+    }
+}
+
+#[test]
 fn a_signal_hands_over_as_well() {
     let mut announcing = Announcing::start("hand-over-signal");
     let first = announcing.first.pid();

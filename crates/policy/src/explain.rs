@@ -44,6 +44,9 @@ pub struct Explanation {
     pub returns: ReturnsView,
     /// What would change the level, and when: never empty.
     pub next_changes: Vec<NextChange>,
+    /// What has come of the level; `None` from the policy alone, which tells nobody.
+    #[serde(default)]
+    pub effect: Option<Effect>,
     /// What neighbours and other announcers were told; the policy knows none, whoever announces fills it in.
     #[serde(default)]
     pub told: Vec<Told>,
@@ -61,6 +64,72 @@ pub struct Told {
     pub who: String,
     /// What, in words: a route with its attributes, or nothing.
     pub text: String,
+    /// Whether it has a route of the prefix now.
+    #[serde(default)]
+    pub route: Route,
+}
+
+/// Whether somebody has a route of a prefix, as far as can be seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Route {
+    /// It has.
+    There,
+    /// It has none.
+    Absent,
+    /// Nobody can see it now.
+    #[default]
+    Unknown,
+}
+
+/// What has come of a level that was decided: a decision that nobody is told moves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Somebody has a route, as decided.
+    Announced,
+    /// Nobody has one, as decided.
+    NotAnnounced,
+    /// There should be a route, and nobody is told one.
+    NobodyTold,
+    /// Somebody has a route that should be gone.
+    StillThere,
+    /// Those who might have a route cannot be seen.
+    NotKnown,
+}
+
+impl Route {
+    /// Whether any of them has one. Among nobody, nobody has.
+    pub fn of_all(routes: impl IntoIterator<Item = Self>) -> Self {
+        routes.into_iter().fold(Self::Absent, |all, route| match (all, route) {
+            (Self::There, _) | (_, Self::There) => Self::There,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Absent, Self::Absent) => Self::Absent,
+        })
+    }
+}
+
+impl Effect {
+    /// What has come of `level`, by whether anybody has a route.
+    pub const fn of(level: Level, anybody: Route) -> Self {
+        match (anybody, level.is_announced()) {
+            (Route::There, true) => Self::Announced,
+            (Route::There, false) => Self::StillThere,
+            (Route::Absent, true) => Self::NobodyTold,
+            (Route::Absent, false) => Self::NotAnnounced,
+            (Route::Unknown, _) => Self::NotKnown,
+        }
+    }
+
+    /// Why the level is no more than a decision, as a sentence without a full stop; `None` where it is in effect.
+    pub const fn lack(self) -> Option<&'static str> {
+        match self {
+            Self::Announced | Self::NotAnnounced => None,
+            Self::NobodyTold => Some("nobody is told"),
+            Self::StillThere => Some("somebody still has the route"),
+            Self::NotKnown => Some("who has the route is not known"),
+        }
+    }
 }
 
 /// The client queries of a prefix.
@@ -247,6 +316,9 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { prefix, group, level, .. } = self;
         writeln!(f, "{prefix} is {level}, for {}  (group {group})", Age(self.level_age))?;
+        if let Some(lack) = self.effect.and_then(Effect::lack) {
+            writeln!(f, "that is decided only: {lack}")?;
+        }
         writeln!(f, "because")?;
         for reason in &self.reasons {
             writeln!(f, "  {:<11} {}", reason.asks, reason.text)?;
@@ -410,7 +482,8 @@ mod tests {
             hold_down: Duration::from_secs(10),
             returns: ReturnsView { counted: 1, most: 10, within_seconds: 3600.0 },
             next_changes: vec![NextChange { to: Level::Normal, after: None, when: "probes pass".into() }],
-            told: vec![Told { who: "bgp 10.0.0.1".into(), text: "nothing".into() }],
+            effect: Some(Effect::StillThere),
+            told: vec![Told { who: "exec gobgp".into(), text: "normal".into(), route: Route::There }],
             traffic: Some(TrafficView {
                 queries_per_second: 12.3,
                 age: Duration::from_secs(1),
@@ -434,9 +507,34 @@ mod tests {
             "signals",
             "last changes",
             "normal -> withdrawn",
-            "bgp 10.0.0.1: nothing",
+            "that is decided only: somebody still has the route",
+            "exec gobgp: normal",
         ] {
             assert!(text.contains(part), "{part} missing in:\n{text}");
         }
+    }
+
+    #[test]
+    fn a_level_is_in_effect_when_somebody_is_told_and_a_withdrawal_when_nobody_has_the_route() {
+        use Route::{Absent, There, Unknown};
+        let effect = |level, routes: &[Route]| Effect::of(level, Route::of_all(routes.iter().copied()));
+        for (routes, announced, withdrawn) in [
+            (&[There, Absent, Unknown][..], Effect::Announced, Effect::StillThere),
+            (&[Absent, Absent], Effect::NobodyTold, Effect::NotAnnounced),
+            (&[], Effect::NobodyTold, Effect::NotAnnounced),
+            (&[Absent, Unknown], Effect::NotKnown, Effect::NotKnown),
+        ] {
+            for level in Level::ALL.into_iter().filter(|level| level.is_announced()) {
+                assert_eq!(effect(level, routes), announced, "{level} {routes:?}");
+            }
+            assert_eq!(effect(Level::Withdrawn, routes), withdrawn, "{routes:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_older_sidecar_does_not_say_of_a_route_is_not_known() {
+        let told: Told = serde_json::from_str(r#"{"who": "bird", "text": "normal"}"#).unwrap();
+        assert_eq!(told.route, Route::Unknown);
+        assert_eq!(serde_json::to_string(&Effect::NobodyTold).unwrap(), "\"nobody-told\"");
     }
 }

@@ -39,7 +39,7 @@ mod session;
 
 use bird::Bird;
 use exec::Exec;
-use lease::Lease;
+use lease::{Follower, Lease};
 use listen::Listener;
 use null::Null;
 use session::Driver;
@@ -80,6 +80,7 @@ pub(crate) fn open(
     keeper: &Arc<Keeper>,
     before: &mut Option<Predecessor>,
 ) -> Result<Vec<Announcer>, StartError> {
+    keeper.metrics.mode(config.mode);
     let mut all = Vec::new();
     if speaks_bgp(config) {
         all.push(Announcer::Bgp(Bgp::open(config, keeper, before)?));
@@ -94,7 +95,8 @@ pub(crate) fn open(
                 all.push(Announcer::Bird(Box::new(bird)));
             }
             (Way::Lease(lease), Mode::Announce) => {
-                let lease = Lease::new(index, announcer.name.clone(), lease.clone(), keeper);
+                let (name, follower) = (announcer.name.clone(), follower(config));
+                let lease = Lease::new(index, name, lease.clone(), follower, keeper);
                 all.push(Announcer::Lease(Box::new(lease)));
             }
             (Way::Exec(exec), Mode::Announce) => {
@@ -115,11 +117,20 @@ pub(crate) fn speaks_bgp(config: &Config) -> bool {
 }
 
 /// Whether an announcer's decisions are carried out.
-fn mode(config: &Config, announcer: &AnnouncerConfig) -> Mode {
+pub(crate) fn mode(config: &Config, announcer: &AnnouncerConfig) -> Mode {
     match config.mode {
         Mode::Announce => announcer.mode,
         Mode::DryRun => Mode::DryRun,
     }
+}
+
+/// Whose routes depend on the markers.
+fn follower(config: &Config) -> Follower {
+    let follows = |announcer: &AnnouncerConfig| match &announcer.way {
+        Way::Bird(bird) => bird.death == Death::Lease && mode(config, announcer) == Mode::Announce,
+        Way::Lease(_) | Way::Exec(_) => false,
+    };
+    if config.announcers.iter().any(follows) { Follower::Bird } else { Follower::Unseen }
 }
 
 /// What becomes of the routes when this process dies, whatever kills it.

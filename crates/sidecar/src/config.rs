@@ -406,6 +406,15 @@ pub enum StartError {
         /// What is wrong, and what is possible.
         why: String,
     },
+    /// Routes that the process before has given to somebody, and that nobody with this configuration would take back.
+    #[error(
+        "it would leave for good what the process before announces: {what}; \
+         restart the sidecar instead, which withdraws every route before it ends"
+    )]
+    LeftUp {
+        /// The prefixes, by whom, and why nobody would withdraw them.
+        what: String,
+    },
     /// Two announcers that cannot be told apart.
     #[error("announcer {name} is configured twice")]
     DuplicateAnnouncer {

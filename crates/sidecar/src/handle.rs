@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pharos_policy::explain::{Explanation, Told};
+use pharos_policy::explain::{Effect, Explanation};
 use pharos_policy::policy::Input;
 use pharos_policy::{AlarmId, Health, Level, Policy, Prefix, PrefixError, Target};
 use thiserror::Error;
@@ -17,8 +17,8 @@ use crate::announcer::drift::Drift;
 use crate::clock::Clock;
 use crate::config::{Config, Mode, StartError};
 use crate::event::Event;
-use crate::handover::{Ending, Estate, HandoverError, Order, Predecessor};
-use crate::keeper::{self, Keeper, Neighbour, Notified, Served, State, View};
+use crate::handover::{Ending, Estate, HandoverError, Holder, Order, Predecessor};
+use crate::keeper::{self, Keeper, Neighbour, Notified, Observed, Served, State, View};
 use crate::metrics::Scraped;
 use crate::sources::Sources;
 use crate::status::{
@@ -28,7 +28,7 @@ use crate::status::{
 use crate::threads::{Stage, Threads, Turn};
 use crate::traffic::Traffic;
 use crate::words::{self, Book};
-use crate::{announcer, host, probe, record, responder, watchdog};
+use crate::{announcer, host, probe, record, responder, told, watchdog};
 
 /// The start of a sidecar; what runs is reached by its [`Handle`].
 #[derive(Debug)]
@@ -129,6 +129,9 @@ impl Sidecar {
     /// Until [`Prepared::begin`] nothing is touched that the other process has.
     pub fn prepare(config: Config, mut before: Option<Predecessor>) -> Result<Prepared, StartError> {
         config.check()?;
+        if let Some(what) = before.as_ref().and_then(|before| before.left_up(&config)) {
+            return Err(StartError::LeftUp { what });
+        }
         let config = Arc::new(config);
         let state = match config.mode {
             Mode::Announce => Some(pharos_routing::bgp::State::Idle),
@@ -432,7 +435,7 @@ impl Handle {
             }
             false => 0,
         };
-        let collected = Estate::collect(parts, count, &self.keeper).await;
+        let collected = Estate::collect(parts, count, &self.keeper, Holder::all(&self.config)).await;
         if collected.is_err() {
             self.recall();
         }
@@ -489,22 +492,10 @@ fn data_groups(config: &Config) -> Vec<responder::Group> {
 /// Why a prefix has its level, with what was made of it.
 fn explain(state: &State, prefix: Prefix, now: Duration) -> Option<Explanation> {
     let mut explanation = state.policy.explain(prefix, now)?;
-    explanation.told = told(state, prefix);
+    explanation.told = told::told(state, prefix);
+    explanation.effect = Some(Effect::of(explanation.level, told::route(state, prefix)));
     explanation.traffic = state.traffic.view(now, prefix);
     Some(explanation)
-}
-
-fn told(state: &State, prefix: Prefix) -> Vec<Told> {
-    let neighbours = state.neighbours.iter().map(|neighbour| {
-        let nothing = if neighbour.state.is_none() { "nothing, in a dry run" } else { "nothing" };
-        let text = neighbour.told_of(prefix).unwrap_or(nothing).to_owned();
-        Told { who: format!("bgp {}", neighbour.name), text }
-    });
-    let announcers = state.announcers.iter().flat_map(|view| {
-        let of_it = view.observed.iter().filter(move |(observed, _)| *observed == prefix);
-        of_it.map(|(_, text)| Told { who: view.name.clone(), text: text.clone() })
-    });
-    neighbours.chain(announcers).collect()
 }
 
 fn responder_status(served: &Served, now: Duration) -> ResponderStatus {
@@ -526,6 +517,7 @@ fn prefix_status(explanation: Explanation) -> PrefixStatus {
         group: explanation.group,
         level: explanation.level,
         level_age_seconds: explanation.level_age.as_secs_f64(),
+        effect: explanation.effect,
         reasons: explanation.reasons,
         hold_down_left_seconds: explanation.hold_down_left.map(|left| left.as_secs_f64()),
         hold_down_seconds: explanation.hold_down.as_secs_f64(),
@@ -576,10 +568,8 @@ fn notification_status(notified: &Notified, now: Duration) -> NotificationStatus
 }
 
 fn announcer_status(view: &View, now: Duration) -> AnnouncerStatus {
-    let observed = |(prefix, observed): &(Prefix, String)| ObservedStatus {
-        prefix: *prefix,
-        observed: observed.clone(),
-    };
+    let observed =
+        |it: &Observed| ObservedStatus { prefix: it.prefix, observed: it.text.clone(), route: it.route };
     AnnouncerStatus {
         name: view.name.clone(),
         mode: status_mode(view.mode),

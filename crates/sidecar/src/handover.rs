@@ -23,7 +23,9 @@
 //! A session whose settings have changed is not gone on with: it ends with Cease/Other Configuration Change and begins
 //! anew. One whose neighbour is no longer configured ends with Cease/Peer De-configured.
 //!
-//! Other announcers have no sessions: their routes stay as they are, and the next process finds them so.
+//! Other announcers have no sessions: their routes stay as they are, and the next process finds them so, and withdraws them
+//! when it must. What it could not withdraw, because its configuration has that announcer or that prefix no longer, would
+//! stay for good; so it refuses then ([`holder`]), and the process before goes on.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -40,8 +42,10 @@ use crate::config::{Config, NeighbourConfig, Role};
 use crate::keeper::{Keeper, Left as NeighbourLeft, Past};
 
 mod ending;
+mod holder;
 
 pub(crate) use ending::Ending;
+pub(crate) use holder::Holder;
 
 /// The form of what is handed over. Another one is not read: the next process says so and ends, and this one goes on.
 pub const VERSION: u32 = 1;
@@ -88,6 +92,9 @@ struct State {
     neighbours: Vec<NeighbourLeft>,
     sessions: Vec<SessionState>,
     bfd: Vec<BfdState>,
+    /// Who else may hold routes of ours.
+    #[serde(default)]
+    announcers: Vec<Holder>,
     /// What the descriptors are, in their order.
     sockets: Vec<Socket>,
 }
@@ -178,6 +185,7 @@ impl Estate {
         mut parts: mpsc::UnboundedReceiver<Part>,
         count: usize,
         keeper: &Keeper,
+        announcers: Vec<Holder>,
     ) -> Result<Self, HandoverError> {
         let collecting = async {
             let mut collected = Vec::new();
@@ -198,6 +206,7 @@ impl Estate {
             neighbours,
             sessions: Vec::new(),
             bfd: Vec::new(),
+            announcers,
             sockets: Vec::new(),
         };
         let mut descriptors = Vec::new();
@@ -244,6 +253,7 @@ pub struct Predecessor {
     pub(crate) neighbours: Vec<NeighbourLeft>,
     sessions: Vec<SessionState>,
     bfd: Vec<BfdState>,
+    announcers: Vec<Holder>,
     sockets: Vec<(Socket, OwnedFd)>,
 }
 
@@ -259,14 +269,20 @@ impl Predecessor {
         if version != VERSION {
             return Err(HandoverError::Version { theirs: version });
         }
-        let State { now, moment, policy, transitions, neighbours, sessions, bfd, sockets, .. } =
-            serde_json::from_slice(text).map_err(wrong)?;
+        let State {
+            now, moment, policy, transitions, neighbours, sessions, bfd, announcers, sockets, ..
+        } = serde_json::from_slice(text).map_err(wrong)?;
         if sockets.len() != descriptors.len() {
             let what = format!("{} sockets with {} names", descriptors.len(), sockets.len());
             return Err(HandoverError::State(what));
         }
         let sockets = sockets.into_iter().zip(descriptors).collect();
-        Ok(Self { now, moment, policy, transitions, neighbours, sessions, bfd, sockets })
+        Ok(Self { now, moment, policy, transitions, neighbours, sessions, bfd, announcers, sockets })
+    }
+
+    /// What would stay announced for good, since nobody with this configuration would withdraw it: by whom, and why.
+    pub(crate) fn left_up(&self, config: &Config) -> Option<String> {
+        holder::left_up(&self.announcers, config)
     }
 
     /// A socket that the caller of [`Estate::add`] named so.

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pharos_policy::alarm::Alarm;
-use pharos_policy::explain::{Explanation, Verdict};
+use pharos_policy::explain::{Explanation, Route, Verdict};
 use pharos_policy::policy::{Input, Output, Policy};
 use pharos_policy::preference::HISTORY;
 use pharos_policy::trace::Standing;
@@ -77,11 +77,21 @@ pub(crate) struct View {
     pub(crate) state: String,
     /// Why its last action failed, if it did.
     pub(crate) failing: Option<String>,
-    /// What is observed of each prefix.
-    pub(crate) observed: Vec<(Prefix, String)>,
+    /// What is observed of each prefix; of one prefix there may be several things to observe.
+    pub(crate) observed: Vec<Observed>,
     /// What was said last, by a program or a daemon.
     pub(crate) said: Vec<String>,
     pub(crate) drift: Vec<Drift>,
+}
+
+/// What an announcer observes of a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Observed {
+    pub(crate) prefix: Prefix,
+    /// In words.
+    pub(crate) text: String,
+    /// Whether that is a route.
+    pub(crate) route: Route,
 }
 
 /// What the responder told of itself when its status was last read.

@@ -56,6 +56,7 @@ mod responder;
 pub mod sources;
 pub mod status;
 mod threads;
+mod told;
 mod traffic;
 mod watchdog;
 mod words;

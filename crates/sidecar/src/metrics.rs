@@ -7,15 +7,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pharos_policy::explain::{Followed, Verdict};
+use pharos_policy::explain::{Followed, Route, Verdict};
 use pharos_policy::{Family, Kind, Level, Prefix, Transport};
 use pharos_routing::bfd::State as BfdState;
 use pharos_routing::bgp::State as SessionState;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts};
+use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
+use crate::config::Mode;
 use crate::keeper::Keeper;
+use crate::told;
 
 /// Upper bounds in seconds: a loopback answer takes tens of microseconds, a timeout is a few hundred
 /// milliseconds.
@@ -51,6 +53,8 @@ impl ProbeResult {
 pub(crate) struct Metrics {
     level: IntGaugeVec,
     level_age: GaugeVec,
+    announced: IntGaugeVec,
+    dry_run: IntGauge,
     hold_down_left: GaugeVec,
     transitions: IntCounterVec,
     probes: IntCounterVec,
@@ -88,6 +92,16 @@ impl Metrics {
                 &["prefix"],
             )
             .expect("the name and labels are valid"),
+            announced: gauge(
+                "pharos_sidecar_announced",
+                "Whether anybody has a route of the prefix: 1 yes, 0 no, -1 not known.",
+                &["prefix"],
+            ),
+            dry_run: IntGauge::new(
+                "pharos_sidecar_dry_run",
+                "1 if the whole sidecar runs dry: nobody is told.",
+            )
+            .expect("the name is valid"),
             hold_down_left: GaugeVec::new(
                 Opts::new(
                     "pharos_sidecar_hold_down_left_seconds",
@@ -192,6 +206,11 @@ impl Metrics {
         self.probe_seconds.with_label_values(&[family.name(), transport.name()]).observe(took.as_secs_f64());
     }
 
+    /// Says whether decisions are carried out.
+    pub(crate) fn mode(&self, mode: Mode) {
+        self.dry_run.set(i64::from(mode == Mode::DryRun));
+    }
+
     /// Makes the series of a neighbour exist from the start, so that a first flap is an increase from zero.
     pub(crate) fn neighbour(&self, name: &str, remote_as: u32) {
         self.session_flaps.with_label_values(&[name, remote_as.to_string().as_str()]);
@@ -220,10 +239,12 @@ impl Metrics {
         self.bfd_flaps.with_label_values(&[name, remote_as.to_string().as_str()]).inc();
     }
 
-    fn collectors(&self) -> [&dyn Collector; 18] {
+    fn collectors(&self) -> [&dyn Collector; 20] {
         [
             &self.level,
             &self.level_age,
+            &self.announced,
+            &self.dry_run,
             &self.hold_down_left,
             &self.transitions,
             &self.probes,
@@ -272,6 +293,12 @@ impl Scraped {
             let level_age = state.policy.level_age(prefix, now).unwrap_or_default();
             metrics.level_age.with_label_values(&[text.as_str()]).set(level_age.as_secs_f64());
             metrics.hold_down_left.with_label_values(&[text.as_str()]).set(left.as_secs_f64());
+            let announced = match told::route(&state, prefix) {
+                Route::There => 1,
+                Route::Absent => 0,
+                Route::Unknown => -1,
+            };
+            metrics.announced.with_label_values(&[text.as_str()]).set(announced);
             if let Some(traffic) = state.traffic.view(now, prefix) {
                 metrics.traffic.with_label_values(&[text.as_str()]).set(traffic.queries_per_second);
                 let followed = match traffic.followed {

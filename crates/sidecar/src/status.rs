@@ -9,6 +9,7 @@ use std::fmt;
 use pharos_policy::explain::{
     Age, Explanation, NextChange, Reason, ReturnsView, SignalView, Told, TrafficView,
 };
+pub use pharos_policy::explain::{Effect, Route};
 use pharos_policy::{DrainPhase, DrainView, Level, Prefix, WordView};
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +89,9 @@ pub struct PrefixStatus {
     pub level: Level,
     /// How long it has been in force.
     pub level_age_seconds: f64,
+    /// What has come of it; `None` from a sidecar that does not say so.
+    #[serde(default)]
+    pub effect: Option<Effect>,
     /// Why; never empty.
     pub reasons: Vec<Reason>,
     /// What is left of the hold-down.
@@ -327,6 +331,9 @@ pub struct ObservedStatus {
     pub prefix: Prefix,
     /// What is observed, in words.
     pub observed: String,
+    /// Whether that is a route.
+    #[serde(default)]
+    pub route: Route,
 }
 
 /// One prefix that is not as decided, as far as an announcer or a neighbour is concerned.
@@ -402,6 +409,9 @@ impl fmt::Display for Status {
         for prefix in &self.prefixes {
             write!(f, "  {:<22} {:<11} {:>7}", prefix.prefix, prefix.level, age(prefix.level_age_seconds))?;
             writeln!(f, "  {}", prefix.reasons.first().map_or("", |reason| &reason.text))?;
+            if let Some(lack) = prefix.effect.and_then(Effect::lack) {
+                writeln!(f, "    that is decided only: {lack}")?;
+            }
             if let Some(traffic) = &prefix.traffic {
                 writeln!(f, "    traffic {traffic}")?;
             }
@@ -484,7 +494,7 @@ impl fmt::Display for AnnouncerStatus {
         };
         writeln!(f, "  {}{mode}: {}", self.name, self.state)?;
         writeln!(f, "    when the sidecar dies: {}", self.death)?;
-        for ObservedStatus { prefix, observed } in &self.prefixes {
+        for ObservedStatus { prefix, observed, .. } in &self.prefixes {
             writeln!(f, "    observed {prefix} {observed}")?;
         }
         for drift in &self.drift {

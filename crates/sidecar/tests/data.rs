@@ -4,7 +4,6 @@ mod common;
 
 use common::responder::status_of;
 use common::{Collector, FakeResponder, LOCALHOST, Running, V4, active, config, status, until};
-use prometheus::{Encoder, Registry, TextEncoder};
 
 fn start(responder: &FakeResponder, router: &Collector) -> Running {
     let mut settings = config(&[V4], vec![responder.address], vec![active(router.address)]);
@@ -92,14 +91,10 @@ fn metrics_status_and_why_agree() {
     let sidecar = start(&responder, &router);
     until("no alarm is left from the start", || sidecar.alarms().is_empty().then_some(()));
     assert_eq!(sidecar.0.ready(), Ok(()));
-    let registry = Registry::new();
-    sidecar.0.register(&registry).unwrap();
     sidecar.0.drain("to see it", "ada", None, None).unwrap();
     sidecar.until_level(V4, "withdrawn");
 
-    let mut text = Vec::new();
-    TextEncoder::new().encode(&registry.gather(), &mut text).unwrap();
-    let text = String::from_utf8(text).unwrap();
+    let text = sidecar.metrics();
     for line in [
         "pharos_sidecar_level{group=\"main\",prefix=\"192.0.2.0/24\"} 4",
         "pharos_sidecar_alarms{kind=\"drain-in-force\"} 1",

@@ -7,9 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use common::{FakeResponder, LOCALHOST, Running, V4, config, until};
-use pharos_sidecar::status::AnnouncerStatus;
-use pharos_sidecar::{AnnouncerConfig, Config, Event, ExecConfig, Mode, ObserveConfig, Way};
+use common::{FakeResponder, LOCALHOST, Running, V4, block, config, legacy, until};
+use pharos_sidecar::status::{AnnouncerStatus, Effect};
+use pharos_sidecar::{AnnouncerConfig, Config, Event, ExecConfig, Mode, ObserveConfig, Sidecar, Way};
 
 /// A directory with a program in it that writes what it is told into `log`, unless its state says otherwise.
 struct Stage {
@@ -172,6 +172,59 @@ fn what_somebody_changes_by_hand_is_seen_and_mended() {
 
     std::fs::write(stage.path("state"), "up\n").unwrap();
     until("nonsense is mended too", || (state() == "normal\n").then_some(()));
+}
+
+#[test]
+fn a_configuration_that_would_leave_a_programs_routes_up_is_not_handed_over_to() {
+    let stage = Stage::new("left", TELL);
+    let sidecar = Running::start(stage.config(stage.announcer()));
+    stage.until_last("first word|normal|192.0.2.0/24|normal|ipv4|main|a.ams");
+    let refusal = |config: Config| {
+        let estate = block(sidecar.0.offer()).unwrap();
+        let refusal = Sidecar::prepare(config, Some(legacy(&estate))).err();
+        sidecar.0.recall();
+        refusal.map(|error| error.to_string())
+    };
+    assert_eq!(refusal(stage.config(stage.announcer())), None, "the same goes on");
+    let mut without = stage.config(stage.announcer());
+    without.announcers.clear();
+    without.mode = Mode::DryRun;
+    assert_eq!(
+        refusal(without).unwrap(),
+        "it would leave for good what the process before announces: 192.0.2.0/24 by exec test, which is no longer \
+         configured; restart the sidecar instead, which withdraws every route before it ends"
+    );
+    let mut dry = stage.announcer();
+    dry.mode = Mode::DryRun;
+    let said = refusal(stage.config(dry)).unwrap();
+    assert!(said.contains("192.0.2.0/24 by exec test, which runs dry now"), "{said}");
+    let mut other = stage.config(stage.announcer());
+    other.groups[0].prefixes = vec!["198.51.100.0/24".parse().unwrap()];
+    let said = refusal(other).unwrap();
+    assert!(said.contains("192.0.2.0/24 by exec test, no longer configured"), "{said}");
+    // Nothing has been taken: the one that runs withdraws as ever.
+    sidecar.stop("over");
+    stage.until_last("first word|withdrawn|192.0.2.0/24|withdrawn|ipv4|main|a.ams");
+}
+
+#[test]
+fn what_no_program_could_be_told_is_not_called_announced() {
+    let stage = Stage::new("nobody", "[ $2 = withdrawn -o -e DIR/fixed ] && exit 0\nexit 7\n");
+    let mut announcer = stage.announcer();
+    announcer.mode = Mode::DryRun;
+    let sidecar = Running::start(stage.config(announcer));
+    sidecar.until_level(V4, "normal");
+    let effect = |sidecar: &Running| sidecar.0.status().prefixes[0].effect;
+    until("nobody is told", || (effect(&sidecar) == Some(Effect::NobodyTold)).then_some(()));
+    let sidecar = Running::start(stage.config(stage.announcer()));
+    sidecar.until_level(V4, "normal");
+    until("a program that fails leaves nobody the wiser", || {
+        (effect(&sidecar) == Some(Effect::NotKnown)).then_some(())
+    });
+    let why = sidecar.0.why(V4).unwrap().to_string();
+    assert!(why.contains("that is decided only: who has the route is not known"), "{why}");
+    std::fs::write(stage.path("fixed"), "").unwrap();
+    until("it is told", || (effect(&sidecar) == Some(Effect::Announced)).then_some(()));
 }
 
 #[test]

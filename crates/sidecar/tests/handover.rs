@@ -7,18 +7,8 @@ mod common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{Collector, FakeResponder, LOCALHOST, Running, V4, active, config, until};
-use pharos_sidecar::{Community, Config, Handle, HandoverError, LevelMap, Mode, Predecessor, Role, Sidecar};
-
-/// What the next process gets: the text, and descriptors of its own.
-fn legacy(estate: &pharos_sidecar::Estate) -> Predecessor {
-    let sockets = estate.sockets().map(|socket| socket.try_clone_to_owned().unwrap()).collect();
-    Predecessor::read(&estate.text().unwrap(), sockets).unwrap()
-}
-
-fn block<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
+use common::{Collector, FakeResponder, LOCALHOST, Running, V4, active, block, config, legacy, until};
+use pharos_sidecar::{Community, Config, Handle, HandoverError, LevelMap, Mode, Role, Sidecar};
 
 /// `old` leaves everything to a new one, and touches nothing any more.
 fn hand_over(old: &Handle, config: Config) -> Running {

@@ -18,10 +18,13 @@ use common::bird::{Bird, INCLUDES};
 use common::{FakeResponder, LOCALHOST, Running, V4, V6, config, until};
 use pharos_sidecar::status::AnnouncerStatus;
 use pharos_sidecar::{
-    AnnouncerConfig, BirdConfig, Config, Death, Event, LeaseConfig, Level, LevelMap, MarkerConfig, Mode,
-    Reload, Way,
+    AnchorConfig, AnchorDrain, AnnouncerConfig, BirdConfig, Config, Death, Event, LeaseConfig, Level,
+    LevelMap, MarkerConfig, Mode, Reload, Way,
 };
 use rustix::process::{Pid, Signal, kill_process};
+
+/// Over the prefix of IPv4; announced whatever its health.
+const ANCHOR: &str = "192.0.0.0/16";
 
 /// Longer than the default, for a machine that is busy with other tests.
 const LIFETIME: Duration = Duration::from_secs(6);
@@ -189,6 +192,7 @@ fn a_sidecar_of_its_own() {
     let Ok(responders) = std::env::var("PHAROS_TEST_RESPONDERS") else { return };
     let responders: Vec<SocketAddr> = responders.split(' ').map(|address| address.parse().unwrap()).collect();
     let mut announcers = vec![lease()];
+    let mut anchors = Vec::new();
     if let Some(directory) = std::env::var_os("PHAROS_TEST_BIRD").filter(|directory| !directory.is_empty()) {
         let bird = BirdConfig {
             control: Path::new(&directory).join("bird.ctl"),
@@ -205,8 +209,14 @@ fn a_sidecar_of_its_own() {
             mode: Mode::Announce,
             way: Way::Bird(Box::new(bird)),
         });
+        if let Some(AnnouncerConfig { way: Way::Lease(lease), .. }) = announcers.first_mut() {
+            lease.markers.push(marker(ANCHOR, "169.254.77.5", 30));
+        }
+        anchors.push(AnchorConfig { prefix: ANCHOR.parse().unwrap(), drain: AnchorDrain::Stays });
     }
-    let _sidecar = Running::start(with(&responders, announcers));
+    let mut config = with(&responders, announcers);
+    config.rules.anchors = anchors;
+    let _sidecar = Running::start(config);
     // Until whoever has started it is gone.
     let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
 }
@@ -215,7 +225,9 @@ fn a_sidecar_of_its_own() {
 fn freeze_and_kill(who: &str, bird: Option<&Bird>, has_route: impl Fn(&str) -> bool) {
     let responders = responders();
     let sidecar = Process::start(&responders, bird);
-    let all = |there: bool| [V4, V6].into_iter().all(|prefix| has_route(prefix) == there);
+    // A BIRD that is told has an anchor as well, which ends with the sidecar and with nothing else.
+    let prefixes: Vec<_> = [V4, V6].into_iter().chain(bird.map(|_| ANCHOR)).collect();
+    let all = |there: bool| prefixes.iter().all(|prefix| has_route(prefix) == there);
     let until_all =
         |there: bool| until(&format!("{who}'s routes are there: {there}"), || all(there).then_some(()));
     until_all(true);

@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use common::{Collector, FakeResponder, LOCALHOST, Running, V4, V6, active, config, until};
+use pharos_sidecar::page::{Refresh, html};
+use pharos_sidecar::status::Effect;
 use pharos_sidecar::{Families, Mode, NeighbourConfig, Role, Sidecar};
 
 use common::responder::Fault;
@@ -143,6 +145,43 @@ fn a_drained_node_asks_to_be_avoided_then_withdraws_and_returns_on_a_word() {
 }
 
 #[test]
+fn when_no_neighbour_is_left_everything_says_that_nobody_is_told() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let (first, second) = (Collector::passive(), Collector::passive());
+    let neighbours = vec![active(first.address), active(second.address)];
+    let sidecar = Running::start(config(&[V4], vec![responder.address], neighbours));
+    let until_effect = |wanted| {
+        until(&format!("the status says {wanted:?}"), || {
+            let status = sidecar.0.status();
+            (status.prefixes[0].effect == Some(wanted)).then_some(status)
+        })
+    };
+    let announced = |value| format!("pharos_sidecar_announced{{prefix=\"192.0.2.0/24\"}} {value}\n");
+    first.until_known(V4);
+    second.until_known(V4);
+    drop(first);
+    until("one is lost", || sidecar.alarms().iter().any(|alarm| alarm.contains(" down: ")).then_some(()));
+    let status = until_effect(Effect::Announced);
+    assert!(!status.to_string().contains("that is decided only"), "{status}");
+    assert!(sidecar.metrics().contains(&announced(1)), "{}", sidecar.metrics());
+
+    drop(second);
+    let status = until_effect(Effect::NobodyTold);
+    assert_eq!(status.prefixes[0].level.name(), "normal", "which moves no level");
+    for text in [status.to_string(), sidecar.0.why_in_full(V4).unwrap().to_string()] {
+        assert!(text.contains("that is decided only: nobody is told\n"), "{text}");
+    }
+    let json = serde_json::to_value(&status).unwrap();
+    assert_eq!(json["prefixes"][0]["effect"], "nobody-told");
+    assert_eq!(json["prefixes"][0]["told"][0]["route"], "absent");
+    let page = html(&status, Refresh::ByHand);
+    assert!(page.contains("<strong>Decided: normal, but nobody is told;</strong>"), "{page}");
+    assert!(page.contains("<h1 class=\"bad\">1 of 1 prefix told to nobody</h1>"), "{page}");
+    assert!(sidecar.metrics().contains(&announced(0)), "{}", sidecar.metrics());
+    assert!(sidecar.metrics().contains("pharos_sidecar_dry_run 0\n"), "{}", sidecar.metrics());
+}
+
+#[test]
 fn of_two_neighbours_one_may_be_lost_and_the_other_keeps_the_route() {
     let responder = FakeResponder::start(LOCALHOST).unwrap();
     let (first, second) = (Collector::passive(), Collector::passive());
@@ -243,6 +282,8 @@ fn a_dry_run_decides_and_tells_nobody() {
         until("what would be told is shown", || sidecar.0.status().neighbours[0].told.first().cloned());
     assert_eq!(told, "(dry run, not sent) 192.0.2.0/24 via 10.0.0.2 communities 64512:53");
     assert_eq!(sidecar.0.status().neighbours[0].state, "dry-run");
+    assert_eq!(sidecar.0.status().prefixes[0].effect, Some(Effect::NobodyTold));
+    assert!(sidecar.metrics().contains("pharos_sidecar_dry_run 1\n"), "{}", sidecar.metrics());
     assert!(router.see(|seen| seen.log.iter().all(|line| line.starts_with("StateChanged"))));
 }
 

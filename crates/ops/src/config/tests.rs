@@ -447,7 +447,7 @@ fn markers_are_no_addresses_of_the_service_and_birds_routes_have_an_end() {
         ),
         ("169.254.77.1/30", "169.254.77.1/32", "169.254.77.1/32 has no room for a next hop"),
         ("169.254.77.1/30", "169.254.77.1", "\"169.254.77.1\" is no address with the length of its network"),
-        ("prefix: 192.0.2.0/24", "prefix: 198.51.100.0/24", "no group announces 198.51.100.0/24"),
+        ("prefix: 192.0.2.0/24", "prefix: 198.51.100.0/24", "198.51.100.0/24 is neither a group's prefix"),
         ("bird: {}, lease", "bird: {undo-timeout: 1s}, lease", "`undo-timeout` is 1s"),
         ("bird: {}, lease", "bird: {control: bird.ctl}, lease", "`control` is bird.ctl"),
         ("lease: {", "lease: {lifetime: 1s, ", "`lifetime` is 1s"),
@@ -460,4 +460,33 @@ fn markers_are_no_addresses_of_the_service_and_birds_routes_have_an_end() {
     assert!(stay.warnings[0].to_string().contains("would stay when the sidecar dies"));
     let one = load("{lease: {markers: [{prefix: 192.0.2.0/24, address: 169.254.77.1/30}]}}").unwrap_err();
     assert!(one.contains("prefix 2001:db8:53::/48 has no marker"), "{one}");
+}
+
+#[test]
+fn an_anchor_needs_a_marker_as_any_prefix_does_and_is_named_with_its_place() {
+    const MARKERS: &str = "{prefix: 192.0.2.0/24, address: 169.254.77.1/30}, \
+                           {prefix: \"2001:db8:53::/48\", address: \"fd00:77::1/126\"}";
+    let anchored = PHAROS.replace("sidecar:\n", "sidecar:\n  anchors: [{prefix: 192.0.0.0/16}]\n");
+    let load = |announcers: &str| {
+        let site = SITE.replace("neighbours:", &format!("announcers: {announcers}\nneighbours:"));
+        try_load(&anchored, &site, Need::Sidecar)
+    };
+    let with = |rest: &str, more: &str| load(&format!("{{{rest}lease: {{markers: [{MARKERS}{more}]}}}}"));
+    let anchors = ", {prefix: 192.0.0.0/16, address: 169.254.77.5/30}";
+    assert_eq!(with("bird: {}, ", anchors).unwrap().warnings, []);
+
+    let said = with("", "").unwrap_err();
+    assert!(
+        said.contains("anchor 192.0.0.0/16 has no marker, so that no daemon would announce it"),
+        "{said}"
+    );
+    assert!(said.starts_with("site.yaml:5:22: error: ") && said.contains("help: add one with"), "{said}");
+
+    let said = with("bird: {death: lease}, ", "").unwrap_err();
+    assert!(said.contains("nothing would end BIRD's route of 192.0.0.0/16 when the sidecar dies"), "{said}");
+    assert!(
+        said.contains("site.yaml:5:21: error: nothing") && said.contains("help: give it a marker"),
+        "{said}"
+    );
+    assert!(load("{bird: {death: stay}}").unwrap().warnings[0].to_string().contains("would stay"));
 }

@@ -43,6 +43,7 @@ impl Policy {
                 within_seconds: self.config.returns.within.as_secs_f64(),
             },
             next_changes: self.next_changes(route, now),
+            effect: None,
             told: Vec::new(),
             traffic: None,
             history: preference.history(now),

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pharos_policy::explain::Route;
 use pharos_policy::{Family, Level, Prefix};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
@@ -21,7 +22,7 @@ use super::drift::{Gap, Kind};
 use super::reconcile::{Input, Output, Reconciler, Seen, Standing, Urgency};
 use super::report::Reporter;
 use crate::config::{Config, ExecConfig};
-use crate::keeper::{Keeper, Levels};
+use crate::keeper::{Keeper, Levels, Observed};
 use crate::threads::Stopping;
 
 mod run;
@@ -294,7 +295,7 @@ impl Exec {
             kept.level.failure().map(|why| format!("{} {}: {why}", kept.prefix, kept.level.wanted()))
         });
         self.reporter.failing(failing.as_deref());
-        let observed = self.kept.iter().map(|kept| (kept.prefix, seen(kept.level.seen()))).collect();
+        let observed = self.kept.iter().map(observed).collect();
         let running = self.kept.iter().filter(|kept| !matches!(kept.busy, Busy::No)).count();
         let state = match running {
             0 => format!("{}, no run in progress", self.config.program.display()),
@@ -338,6 +339,15 @@ fn gap(kept: &Kept) -> Option<Gap> {
     };
     let (wanted, observed) = (kept.level.wanted().to_string(), seen(kept.level.seen()));
     Some(Gap { prefix: kept.prefix, wanted, observed, why, kind })
+}
+
+fn observed(kept: &Kept) -> Observed {
+    let route = match kept.level.seen() {
+        Seen::Known(level) if level.is_announced() => Route::There,
+        Seen::Known(_) => Route::Absent,
+        Seen::Odd(_) | Seen::Unknown(_) => Route::Unknown,
+    };
+    Observed { prefix: kept.prefix, text: seen(kept.level.seen()), route }
 }
 
 fn seen(seen: &Seen<Level>) -> String {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pharos_netio::markers::{self, Markers};
+use pharos_policy::explain::Route;
 use pharos_policy::{Level, Prefix};
 use tokio::sync::watch;
 
@@ -22,7 +23,7 @@ use super::drift::{Gap, Kind};
 use super::reconcile::{Input, Output, Reconciler, Seen, Standing, Urgency};
 use super::report::Reporter;
 use crate::config::{LeaseConfig, MarkerConfig};
-use crate::keeper::{Keeper, Levels};
+use crate::keeper::{Keeper, Levels, Observed};
 use crate::threads::Stopping;
 
 /// The longest time between two renewals.
@@ -35,6 +36,7 @@ pub(crate) struct Lease {
     index: usize,
     name: String,
     config: LeaseConfig,
+    follower: Follower,
     keeper: Arc<Keeper>,
     levels: watch::Receiver<Levels>,
     reporter: Reporter,
@@ -49,6 +51,15 @@ struct Kept {
     presence: Reconciler<Presence>,
 }
 
+/// Whose routes depend on the markers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Follower {
+    /// Those of a daemon that nobody here asks: its routes are there as far as the markers are.
+    Unseen,
+    /// Those of the BIRD that is told and looked at, which has its own word on each of them.
+    Bird,
+}
+
 /// Whether a marker is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presence {
@@ -57,7 +68,13 @@ enum Presence {
 }
 
 impl Lease {
-    pub(super) fn new(index: usize, name: String, config: LeaseConfig, keeper: &Arc<Keeper>) -> Self {
+    pub(super) fn new(
+        index: usize,
+        name: String,
+        config: LeaseConfig,
+        follower: Follower,
+        keeper: &Arc<Keeper>,
+    ) -> Self {
         let kept = |marker: &MarkerConfig| Kept {
             marker: marker.clone(),
             level: Level::Withdrawn,
@@ -69,6 +86,7 @@ impl Lease {
             name,
             kept: config.markers.iter().map(kept).collect(),
             config,
+            follower,
             keeper: Arc::clone(keeper),
             levels: keeper.levels(),
             kernel: None,
@@ -210,7 +228,12 @@ impl Lease {
         let drift = self.reporter.gaps(gaps);
         let failing = self.kept.iter().find_map(|kept| kept.presence.failure()).map(str::to_owned);
         self.reporter.failing(failing.as_deref());
-        let observed = self.kept.iter().map(|kept| (kept.marker.prefix, observed(kept))).collect();
+        let observed = |kept: &Kept| Observed {
+            prefix: kept.marker.prefix,
+            text: observed(kept),
+            route: route(kept, self.follower),
+        };
+        let observed = self.kept.iter().map(observed).collect();
         let LeaseConfig { interface, lifetime, .. } = &self.config;
         let state = format!("markers on {interface}, for {lifetime:?} at a time");
         self.keeper.announcer(self.index, |view| {
@@ -219,6 +242,15 @@ impl Lease {
             view.observed = observed;
             view.drift = drift;
         });
+    }
+}
+
+/// Whether somebody has a route by this marker.
+fn route(kept: &Kept, follower: Follower) -> Route {
+    match (kept.presence.seen(), follower) {
+        (_, Follower::Bird) | (Seen::Known(Presence::Gone), _) => Route::Absent,
+        (Seen::Known(Presence::There), Follower::Unseen) => Route::There,
+        (Seen::Odd(_) | Seen::Unknown(_), Follower::Unseen) => Route::Unknown,
     }
 }
 

@@ -6,11 +6,14 @@
 
 use std::sync::Arc;
 
+use pharos_policy::explain::Route;
+use pharos_policy::{Level, Prefix};
+
 use super::drift::Kind;
 use super::report::Reporter;
 use super::{mode, routes};
 use crate::config::{Config, Mode, NeighbourConfig};
-use crate::keeper::{Keeper, Levels};
+use crate::keeper::{Keeper, Levels, Observed};
 
 /// Shows what those who do not act would tell.
 pub(crate) struct Null {
@@ -65,9 +68,12 @@ impl Null {
             });
         }
         for &index in &self.announcers {
-            let would =
-                levels.iter().map(|(prefix, level)| (*prefix, format!("(dry run, not done) {level}")));
-            let would = would.collect();
+            let would = |&(prefix, level): &(Prefix, Level)| Observed {
+                prefix,
+                text: format!("(dry run, not done) {level}"),
+                route: Route::Absent,
+            };
+            let would = levels.iter().map(would).collect();
             self.keeper.announcer(index, |view| {
                 view.state = "dry run: nothing is done".to_owned();
                 view.observed = would;

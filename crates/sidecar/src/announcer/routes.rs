@@ -13,8 +13,18 @@ use crate::config::NeighbourConfig;
 pub(super) struct Wanted {
     /// Those that can be sent.
     pub(super) sendable: Vec<Route>,
-    /// Why others cannot, one sentence each.
-    pub(super) impossible: Vec<(Prefix, String)>,
+    /// Those that cannot.
+    pub(super) impossible: Vec<Impossible>,
+}
+
+/// A route that cannot be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Impossible {
+    pub(super) prefix: Prefix,
+    /// A sentence without a full stop.
+    pub(super) why: String,
+    /// Whether another alarm says it already.
+    pub(super) kind: Kind,
 }
 
 /// What `neighbour` should be told at these levels, on a session whose own address is `local`.
@@ -31,11 +41,12 @@ pub(super) fn wanted(
             continue;
         }
         let Some(next_hop) = next_hop(neighbour, family, local) else {
-            let why = match local {
-                None => "its next hop is our own address on the session, which is not up",
-                Some(_) => "no next hop of its family; the session runs over the other one",
+            // Without a session there is the alarm about the neighbour. Nobody else says the rest.
+            let (why, kind) = match local {
+                None => ("its next hop is our own address on the session, which is not up", Kind::Explained),
+                Some(_) => ("no next hop of its family; the session runs over the other one", Kind::Astray),
             };
-            wanted.impossible.push((prefix, why.to_owned()));
+            wanted.impossible.push(Impossible { prefix, why: why.to_owned(), kind });
             continue;
         };
         // Both crates clear host bits and bound lengths alike, so the conversion always succeeds.
@@ -48,7 +59,10 @@ pub(super) fn wanted(
         route.local_pref = attributes.local_pref;
         match route.check() {
             Ok(()) => wanted.sendable.push(route),
-            Err(error) => wanted.impossible.push((prefix, error.to_string())),
+            Err(error) => {
+                let why = error.to_string();
+                wanted.impossible.push(Impossible { prefix, why, kind: Kind::Astray });
+            }
         }
     }
     wanted
@@ -66,7 +80,7 @@ fn next_hop(neighbour: &NeighbourConfig, family: Family, local: Option<IpAddr>) 
 /// Where a neighbour does not know what it should, or knows what it should not. `why_not` says why a route that could
 /// be sent was not.
 pub(super) fn gaps(
-    impossible: &[(Prefix, String)],
+    impossible: &[Impossible],
     wanted: &[&Route],
     told: &[&Route],
     why_not: impl Fn(&Route) -> (String, Kind),
@@ -75,9 +89,9 @@ pub(super) fn gaps(
     let known = |prefix: Prefix| told.iter().find(|told| same(told) == Some(prefix)).map(|told| line(told));
     let observed = |prefix| known(prefix).unwrap_or_else(|| "not told".to_owned());
     let mut gaps = Vec::new();
-    for (prefix, why) in impossible {
-        let (wanted, observed) = ("announced".to_owned(), observed(*prefix));
-        gaps.push(Gap { prefix: *prefix, wanted, observed, why: why.clone(), kind: Kind::Explained });
+    for &Impossible { prefix, ref why, kind } in impossible {
+        let (wanted, observed) = ("announced".to_owned(), observed(prefix));
+        gaps.push(Gap { prefix, wanted, observed, why: why.clone(), kind });
     }
     for route in wanted.iter().filter(|wanted| !told.contains(wanted)) {
         let Some(prefix) = same(route) else { continue };
@@ -163,7 +177,8 @@ mod tests {
         let wanted = wanted(&neighbour(), &levels, None);
         let why = "its next hop is our own address on the session, which is not up".to_owned();
         let [(prefix, _)] = levels;
-        assert_eq!((wanted.sendable.len(), wanted.impossible), (0, vec![(prefix, why)]));
+        let impossible = vec![Impossible { prefix, why, kind: Kind::Explained }];
+        assert_eq!((wanted.sendable.len(), wanted.impossible), (0, impossible));
     }
 
     #[test]
@@ -185,6 +200,10 @@ mod tests {
         neighbour.next_hop_ipv4 = Some("10.0.0.2".parse().unwrap());
         let wanted = wanted(&neighbour, &levels, local);
         assert_eq!(wanted.sendable.len(), 1);
-        assert!(wanted.impossible[0].1.starts_with("2001:db8::/48: fe80::1 cannot be a next hop"));
+        assert!(wanted.impossible[0].why.starts_with("2001:db8::/48: fe80::1 cannot be a next hop"));
+        // No other alarm would say so.
+        let gaps = gaps(&wanted.impossible, &[], &[], |_| unreachable!("no route that can be sent is amiss"));
+        let [gap] = gaps.as_slice() else { panic!("{gaps:?}") };
+        assert_eq!((gap.prefix.to_string().as_str(), gap.kind), ("2001:db8::/48", Kind::Astray));
     }
 }

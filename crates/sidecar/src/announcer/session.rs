@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pharos_policy::AlarmId;
 use pharos_policy::policy::Input as PolicyInput;
-use pharos_policy::{AlarmId, Prefix};
 use pharos_routing::Route;
 use pharos_routing::bfd::{Cause as BfdCause, State as BfdState};
 use pharos_routing::bgp::{
@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use super::drift::Kind;
 use super::link::{Connection, Link, News, Read, Sent};
 use super::report::Reporter;
-use super::routes;
+use super::routes::{self, Impossible};
 use crate::bfd::View as BfdView;
 use crate::config::{BeforeSession, NeighbourConfig, Role, StartError};
 use crate::event::Event;
@@ -55,7 +55,7 @@ pub(super) struct Driver {
     farewells: JoinSet<()>,
     buffer: Vec<u8>,
     /// Why a route cannot be sent at all.
-    impossible: Vec<(Prefix, String)>,
+    impossible: Vec<Impossible>,
     reporter: Reporter,
     standing: Standing,
     /// When a neighbour that was never up is called down.
@@ -359,19 +359,19 @@ impl Driver {
     }
 
     fn accept(&mut self, stream: TcpStream) {
-        if self.session.accepts_connection() && self.held_back().is_none() {
-            self.connected(stream);
-        } else {
-            let state = self.session.state();
-            tracing::info!(
-                neighbour = self.name,
-                "a connection of the neighbour was refused with Cease/Connection Rejected (6/5): the session is {state}"
-            );
-            let mut refused = Connection::new(stream);
-            refused.send(&Session::rejection());
-            let mut link = Link::Up(refused);
-            self.farewells.extend(link.close());
-        }
+        let why = match (self.session.accepts_connection(), self.held_back()) {
+            (true, None) => return self.connected(stream),
+            (true, Some(why)) => why,
+            (false, _) => format!("the session is {}", self.session.state()),
+        };
+        tracing::info!(
+            neighbour = self.name,
+            "a connection of the neighbour was refused with Cease/Connection Rejected (6/5): {why}"
+        );
+        let mut refused = Connection::new(stream);
+        refused.send(&Session::rejection());
+        let mut link = Link::Up(refused);
+        self.farewells.extend(link.close());
     }
 
     fn connected(&mut self, stream: TcpStream) {

@@ -156,6 +156,12 @@ impl Config {
         })
     }
 
+    /// Every prefix that is announced here: those of the groups, and anchors, which are announced like them.
+    pub(crate) fn announced(&self) -> impl Iterator<Item = Prefix> {
+        let of_groups = self.groups.iter().flat_map(|group| group.prefixes.iter().copied());
+        of_groups.chain(self.rules.anchors.iter().map(|anchor| anchor.prefix))
+    }
+
     /// For each prefix the next hop that exists while its marker does.
     pub(crate) fn gateways(&self) -> Vec<(Prefix, IpAddr)> {
         let markers = self.lease().into_iter().flat_map(|lease| &lease.markers);
@@ -187,8 +193,7 @@ impl BirdConfig {
             return None;
         }
         let gateways = config.gateways();
-        let mut prefixes = config.groups.iter().flat_map(|group| &group.prefixes);
-        let free = prefixes.find(|prefix| !gateways.iter().any(|(of, _)| of == *prefix))?;
+        let free = config.announced().find(|prefix| !gateways.iter().any(|(of, _)| of == prefix))?;
         Some(format!(
             "nothing would end the route of {free} when the sidecar dies; \
              give it a marker in the lease announcer, or say that its routes stay"
@@ -209,14 +214,18 @@ impl LeaseConfig {
                 "lifetime of {lifetime:?} is not {LEAST_LIFETIME:?} to {LONGEST_RUN:?} in whole seconds"
             ));
         }
-        let prefixes: Vec<_> = config.groups.iter().flat_map(|group| &group.prefixes).collect();
+        let announced: Vec<_> = config.announced().collect();
+        // Addresses below an anchor alone are nobody's of the service.
+        let of_groups = || config.groups.iter().flat_map(|group| &group.prefixes);
         let probed = || config.groups.iter().flat_map(|group| &group.addresses);
         for (at, marker) in self.markers.iter().enumerate() {
             let MarkerConfig { prefix, address, length, levels } = marker;
-            if !prefixes.contains(&prefix) {
-                return Some(format!("marker {address} stands for {prefix}, which no group announces"));
+            if !announced.contains(prefix) {
+                return Some(format!(
+                    "marker {address} stands for {prefix}, which is neither a group's prefix nor an anchor"
+                ));
             }
-            if prefixes.iter().any(|prefix| prefix.contains(*address))
+            if of_groups().any(|prefix| prefix.contains(*address))
                 || probed().any(|probed| probed.ip() == *address)
             {
                 return Some(format!(
@@ -238,8 +247,8 @@ impl LeaseConfig {
             }
         }
         let without =
-            prefixes.into_iter().find(|prefix| !self.markers.iter().any(|it| it.prefix == **prefix))?;
-        Some(format!("prefix {without} has no marker"))
+            announced.into_iter().find(|prefix| !self.markers.iter().any(|it| it.prefix == *prefix))?;
+        Some(format!("prefix {without} has no marker, so that nothing here would announce it: add one"))
     }
 }
 
@@ -360,7 +369,10 @@ mod tests {
             (|lease| lease.markers.clear(), "has no marker"),
             (|lease| lease.markers[0].length = 32, "leaves no other address"),
             (|lease| lease.markers[0].levels.clear(), "levels that are announced"),
-            (|lease| lease.markers[0].prefix = "198.51.100.0/24".parse().unwrap(), "no group announces"),
+            (
+                |lease| lease.markers[0].prefix = "198.51.100.0/24".parse().unwrap(),
+                "neither a group's prefix nor an anchor",
+            ),
             (|lease| lease.markers.push(lease.markers[0].clone()), "is configured twice"),
             (|lease| lease.lifetime = Duration::from_millis(2500), "whole seconds"),
             (|lease| lease.interface = "a/b".into(), "no name of an interface"),
@@ -369,6 +381,30 @@ mod tests {
             let said = lease(change);
             assert!(said.contains(words), "{words}: {said}");
         }
+    }
+
+    /// A node with the prefix 192.0.2.0/24 and an anchor over it, whose markers are those of these prefixes.
+    fn anchored(markers: &[&str]) -> Config {
+        let marker = |(at, prefix): (u8, &&str)| MarkerConfig {
+            prefix: prefix.parse().unwrap(),
+            address: Ipv4Addr::new(169, 254, 77, at * 4 + 1).into(),
+            length: 30,
+            levels: vec![Level::Normal],
+        };
+        let markers = (0..).zip(markers).map(marker).collect();
+        let lease = LeaseConfig { interface: "pharos0".into(), lifetime: Duration::from_secs(3), markers };
+        let mut config = all(Way::Lease(lease));
+        let (prefix, drain) = ("192.0.0.0/16".parse().unwrap(), pharos_policy::AnchorDrain::Stays);
+        config.rules.anchors = vec![pharos_policy::AnchorConfig { prefix, drain }];
+        config
+    }
+
+    #[test]
+    fn an_anchor_has_a_marker_like_any_prefix() {
+        let fault = |markers: &[&str]| anchored(markers).check().err().map(|error| error.to_string());
+        assert_eq!(fault(&["192.0.2.0/24", "192.0.0.0/16"]), None);
+        let said = fault(&["192.0.2.0/24"]).unwrap();
+        assert!(said.starts_with("announcer x: prefix 192.0.0.0/16 has no marker"), "{said}");
     }
 
     #[test]
@@ -385,9 +421,8 @@ mod tests {
         assert_eq!(gateway("fd00:77::1", 64), "fd00:77::2");
     }
 
-    #[test]
-    fn birds_routes_end_with_a_marker_unless_it_is_said_that_they_stay() {
-        let mut bird = Box::new(BirdConfig {
+    fn bird() -> Box<BirdConfig> {
+        Box::new(BirdConfig {
             control: "/run/bird/bird.ctl".into(),
             include: "/var/lib/pharos/bird.conf".into(),
             levels: LevelMap::default(),
@@ -396,7 +431,28 @@ mod tests {
             look: Duration::from_secs(1),
             retry: Duration::from_secs(1),
             death: Death::Lease,
-        });
+        })
+    }
+
+    #[test]
+    fn birds_route_of_an_anchor_ends_with_a_marker_too() {
+        let with = |markers: &[&str]| {
+            let mut config = anchored(markers);
+            let (name, way) = ("bird".into(), Way::Bird(bird()));
+            config.announcers.insert(0, AnnouncerConfig { name, mode: Mode::Announce, way });
+            config
+        };
+        let said = with(&["192.0.2.0/24"]).check().unwrap_err().to_string();
+        assert!(said.contains("nothing would end the route of 192.0.0.0/16 when the sidecar dies"), "{said}");
+        let config = with(&["192.0.2.0/24", "192.0.0.0/16"]);
+        assert!(config.check().is_ok());
+        let gateways: Vec<_> = config.gateways().iter().map(|(of, via)| format!("{of} via {via}")).collect();
+        assert_eq!(gateways, ["192.0.2.0/24 via 169.254.77.2", "192.0.0.0/16 via 169.254.77.6"]);
+    }
+
+    #[test]
+    fn birds_routes_end_with_a_marker_unless_it_is_said_that_they_stay() {
+        let mut bird = bird();
         let said = fault_of(Way::Bird(bird.clone()));
         assert!(said.contains("nothing would end the route of 192.0.2.0/24 when the sidecar dies"), "{said}");
         bird.death = Death::Stay;

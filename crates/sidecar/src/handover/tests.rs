@@ -3,12 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::num::NonZeroU32;
 
-use pharos_policy::{HoldDown, Policy};
+use pharos_policy::{AnchorConfig, AnchorDrain, HoldDown, Policy};
 use pharos_routing::Families;
 use pharos_routing::bgp::{AsNumbers, ExtendedNextHop, Negotiated, RouteRefresh};
 
 use super::*;
-use crate::config::sample;
+use crate::config::{
+    AnnouncerConfig, BirdConfig, Death, ExecConfig, LeaseConfig, LevelMap, Mode, Reload, Way, sample,
+};
 
 const ROUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 
@@ -51,7 +53,11 @@ fn bfd(name: &str) -> BfdState {
 
 /// An estate with a session of each of these neighbours.
 fn estate(names: &[&str], identity: &str) -> Estate {
-    let policy = Policy::new(Duration::ZERO, config().policy()).unwrap();
+    estate_of(&config(), names, identity)
+}
+
+fn estate_of(config: &Config, names: &[&str], identity: &str) -> Estate {
+    let policy = Policy::new(Duration::ZERO, config.policy()).unwrap();
     let mut sockets = Vec::new();
     for name in names {
         sockets.push(Socket::Session((*name).to_owned()));
@@ -67,6 +73,7 @@ fn estate(names: &[&str], identity: &str) -> Estate {
         neighbours: Vec::new(),
         sessions: names.iter().map(|name| session(name, identity)).collect(),
         bfd: names.iter().map(|name| bfd(name)).collect(),
+        announcers: Holder::all(config),
         sockets,
     };
     Estate { state, descriptors }
@@ -130,6 +137,104 @@ fn a_session_that_is_wanted_otherwise_or_no_longer_is_ended_with_its_reason() {
             ("10.0.0.9".to_owned(), None),
         ]
     );
+}
+
+/// A node with an anchor that tells a BIRD, a program and, by markers, a daemon.
+fn told_by_others() -> Config {
+    let mut config = config();
+    let anchor = AnchorConfig { prefix: "192.0.0.0/16".parse().unwrap(), drain: AnchorDrain::Stays };
+    config.rules.anchors = vec![anchor];
+    let bird = BirdConfig {
+        control: "/run/bird/bird.ctl".into(),
+        include: "/var/lib/pharos/bird.conf".into(),
+        levels: LevelMap::default(),
+        undo_timeout: None,
+        reload: Reload::Full,
+        look: Duration::from_secs(1),
+        retry: Duration::from_secs(1),
+        death: Death::Stay,
+    };
+    let exec = ExecConfig {
+        program: "/usr/local/sbin/route".into(),
+        arguments: vec!["r1".into()],
+        timeout: Duration::from_secs(5),
+        retry: Duration::from_secs(1),
+        observe: None,
+    };
+    let (lifetime, interface) = (Duration::from_secs(3), "pharos0".into());
+    let lease = LeaseConfig { interface, lifetime, markers: Vec::new() };
+    let ways =
+        [("bird", Way::Bird(Box::new(bird))), ("exec x", Way::Exec(exec)), ("lease", Way::Lease(lease))];
+    let announcer = |(name, way): (&str, _)| {
+        let (name, mode) = (name.into(), Mode::Announce);
+        AnnouncerConfig { name, mode, way }
+    };
+    config.announcers = ways.into_iter().map(announcer).collect();
+    config
+}
+
+#[test]
+fn routes_that_the_next_process_could_not_withdraw_are_named_with_those_who_hold_them() {
+    let said = |change: &dyn Fn(&mut Config)| {
+        let before = read(&estate_of(&told_by_others(), &["10.0.0.1"], "same"));
+        let mut config = told_by_others();
+        change(&mut config);
+        before.left_up(&config)
+    };
+    assert_eq!(said(&|_| {}), None);
+    let all = "192.0.2.0/24, 192.0.0.0/16";
+    let by = |who: &str, why: &str| Some(format!("{all} by {who}, which {why}"));
+    assert_eq!(said(&|it| drop(it.announcers.remove(0))), by("bird", "is no longer configured"));
+    assert_eq!(said(&|it| it.announcers[1].mode = Mode::DryRun), by("exec x", "runs dry now"));
+    assert_eq!(
+        said(&|it| it.mode = Mode::DryRun).unwrap(),
+        format!("{all} by bird, which runs dry now; {all} by exec x, which runs dry now")
+    );
+    assert_eq!(
+        said(&|it| it.rules.anchors.clear()).unwrap(),
+        "192.0.0.0/16 by bird, no longer configured; 192.0.0.0/16 by exec x, no longer configured"
+    );
+    let other_router = said(&|it| {
+        if let Way::Exec(exec) = &mut it.announcers[1].way {
+            exec.arguments = vec!["r2".into()];
+        }
+    });
+    let why = "has another program, other arguments or another control socket now";
+    assert_eq!(other_router, by("exec x", why));
+    let other_bird = said(&|it| {
+        if let Way::Bird(bird) = &mut it.announcers[0].way {
+            bird.control = "/run/other.ctl".into();
+        }
+    });
+    assert_eq!(other_bird, by("bird", why));
+}
+
+#[test]
+fn what_changes_beside_the_holders_of_routes_is_nobodys_loss() {
+    let before = read(&estate_of(&told_by_others(), &["10.0.0.1"], "same"));
+    let mut config = told_by_others();
+    // Markers run out, sessions close, and more prefixes or programs take nothing away.
+    config.announcers.pop();
+    config.neighbours.clear();
+    config.groups[0].prefixes.push("198.51.100.0/24".parse().unwrap());
+    if let Way::Exec(exec) = &mut config.announcers[1].way {
+        exec.timeout = Duration::from_secs(9);
+    }
+    let more = AnnouncerConfig { name: "exec y".into(), ..config.announcers[1].clone() };
+    config.announcers.push(more);
+    assert_eq!(before.left_up(&config), None);
+}
+
+#[test]
+fn who_ran_dry_has_left_nothing_and_an_older_version_says_nothing_of_it() {
+    let mut dry = told_by_others();
+    dry.announcers.iter_mut().for_each(|announcer| announcer.mode = Mode::DryRun);
+    assert_eq!(read(&estate_of(&dry, &[], "")).left_up(&config()), None);
+    let text = estate_of(&told_by_others(), &[], "").text().unwrap();
+    let mut older: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    older.as_object_mut().unwrap().remove("announcers").unwrap();
+    let before = Predecessor::read(older.to_string().as_bytes(), Vec::new()).unwrap();
+    assert_eq!(before.left_up(&config()), None);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use pharos_policy::explain::{Age, ReturnsView, SignalView, Verdict};
+use pharos_policy::explain::{Age, Effect, ReturnsView, SignalView, Verdict};
 use pharos_policy::{DrainPhase, Level};
 
 use super::Refresh;
@@ -20,22 +20,38 @@ use crate::status::{
 /// What a session is called while it carries routes.
 const ESTABLISHED: &str = "Established";
 
-/// All prefixes in one sentence, the worst first.
+/// All prefixes in one sentence, the worst first: what is no more than a decision, then what is not normal. A dry run
+/// has only decisions, and says so once.
 pub(super) fn standing(status: &Status) -> String {
     let all = status.prefixes.len();
-    let count = |level| status.prefixes.iter().filter(|prefix| prefix.level == level).count();
+    let is_dry = status.mode == StatusMode::DryRun;
+    let lacks = |prefix: &&PrefixStatus| !is_dry && lack(prefix).is_some();
+    let lacking = [
+        (Effect::NobodyTold, "told to nobody"),
+        (Effect::StillThere, "not gone everywhere"),
+        (Effect::NotKnown, "perhaps not as decided"),
+    ];
+    let lacking = lacking.into_iter().map(|(effect, words)| {
+        let so = |prefix: &&PrefixStatus| lacks(prefix) && prefix.effect == Some(effect);
+        (status.prefixes.iter().filter(so).count(), words)
+    });
+    let count = |level| {
+        let so = |prefix: &&PrefixStatus| prefix.level == level && !lacks(prefix);
+        status.prefixes.iter().filter(so).count()
+    };
     let worse = Level::ALL.into_iter().rev().filter(|level| *level != Level::Normal);
-    let parts: Vec<_> = worse.map(|level| (count(level), level)).filter(|(count, _)| *count > 0).collect();
-    let mode = if status.mode == StatusMode::DryRun { "Dry run: " } else { "" };
+    let worse = worse.map(|level| (count(level), level.name()));
+    let parts: Vec<_> = lacking.chain(worse).filter(|(count, _)| *count > 0).collect();
+    let mode = if is_dry { "Dry run, nobody is told: " } else { "" };
     let prefixes = if all == 1 { "prefix" } else { "prefixes" };
     match parts.split_first() {
         None if all == 1 => format!("{mode}the one prefix is normal"),
         None if all == 2 => format!("{mode}both prefixes are normal"),
         None => format!("{mode}all {all} {prefixes} are normal"),
-        Some(((first, level), rest)) => {
-            let mut text = format!("{mode}{first} of {all} {prefixes} {level}");
-            for (count, level) in rest {
-                text += &format!(", {count} {level}");
+        Some(((first, what), rest)) => {
+            let mut text = format!("{mode}{first} of {all} {prefixes} {what}");
+            for (count, what) in rest {
+                text += &format!(", {count} {what}");
             }
             text
         }
@@ -49,7 +65,9 @@ pub(super) fn node(status: &Status) -> String {
 pub(super) fn header(page: &mut Html, status: &Status, standing: &str, refresh: Refresh) {
     page.raw("<header>\n<p class=\"node\"><span>").text(node(status)).raw("</span> Pharos sidecar</p>\n");
     let worst = status.prefixes.iter().map(|prefix| prefix.level).max().unwrap_or(Level::Normal);
-    page.raw("<h1 class=\"").raw(class_of_level(worst)).within("\">", standing, "</h1>\n");
+    let lacking = status.prefixes.iter().any(|prefix| lack(prefix).is_some());
+    let class = if lacking { "bad" } else { class_of_level(worst) };
+    page.raw("<h1 class=\"").raw(class).within("\">", standing, "</h1>\n");
     if status.mode == StatusMode::DryRun {
         page.raw("<p class=\"notice\">Dry run: this sidecar decides and reports, and tells no neighbour anything.</p>\n");
     }
@@ -92,11 +110,12 @@ pub(super) fn prefixes(page: &mut Html, status: &Status) {
 }
 
 fn one_prefix(page: &mut Html, status: &Status, prefix: &PrefixStatus) {
-    page.raw("<article class=\"card ").raw(class_of_level(prefix.level)).raw("\">\n");
+    let class = if lack(prefix).is_some() { "bad" } else { class_of_level(prefix.level) };
+    page.raw("<article class=\"card ").raw(class).raw("\">\n");
     page.within("<h3><span class=\"exact\">", prefix.prefix, "</span> ");
     page.within("<span class=\"pill\">", prefix.level, "</span></h3>\n");
-    page.raw("<p class=\"verdict\"><strong>").raw(verdict(prefix.level, status.mode)).raw("</strong> for ");
-    page.text(age(prefix.level_age_seconds)).raw(", since ");
+    page.within("<p class=\"verdict\"><strong>", verdict(prefix, status.mode), "</strong> ");
+    page.text(prefix.level).raw(" for ").text(age(prefix.level_age_seconds)).raw(", since ");
     page.within("<time>", Utc::before(status.taken_unix, prefix.level_age_seconds), "</time>");
     let mut reasons = prefix.reasons.iter();
     if let Some(first) = reasons.next() {
@@ -445,18 +464,26 @@ fn list<T: Display>(page: &mut Html, term: &'static str, entries: impl Iterator<
     }
 }
 
-const fn verdict(level: Level, mode: StatusMode) -> &'static str {
-    match (mode, level) {
-        (_, Level::Withdrawn) => "Not announced",
-        (StatusMode::Announce, Level::Normal) => "Announced",
-        (StatusMode::Announce, Level::Degraded) => "Announced, and asking for less traffic,",
-        (StatusMode::Announce, Level::LastResort) => "Announced as a last resort",
-        (StatusMode::Announce, Level::Draining) => "Announced, and asking for no traffic,",
-        (StatusMode::DryRun, Level::Normal) => "Would be announced",
-        (StatusMode::DryRun, Level::Degraded) => "Would be announced, asking for less traffic,",
-        (StatusMode::DryRun, Level::LastResort) => "Would be announced as a last resort",
-        (StatusMode::DryRun, Level::Draining) => "Would be announced, asking for no traffic,",
+/// Why a level is no more than a decision.
+fn lack(prefix: &PrefixStatus) -> Option<&'static str> {
+    prefix.effect.and_then(Effect::lack)
+}
+
+/// What neighbours make of the prefix, which is not what was decided as long as they do not know that.
+fn verdict(prefix: &PrefixStatus, mode: StatusMode) -> String {
+    let level = prefix.level;
+    if let Some(lack) = lack(prefix) {
+        let why = if mode == StatusMode::DryRun { ", in a dry run" } else { "" };
+        return format!("Decided: {level}, but {lack}{why};");
     }
+    match level {
+        Level::Withdrawn => "Not announced;",
+        Level::Normal => "Announced;",
+        Level::Degraded => "Announced, and asking for less traffic;",
+        Level::LastResort => "Announced as a last resort;",
+        Level::Draining => "Announced, and asking for no traffic;",
+    }
+    .to_owned()
 }
 
 const fn class_of_level(level: Level) -> &'static str {

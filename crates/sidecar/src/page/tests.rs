@@ -144,6 +144,82 @@ fn the_title_says_the_worst_first() {
     assert!(html(&status, Refresh::ByHand).contains("tells no neighbour anything"));
 }
 
+/// The card of a prefix: its class, and what a reader sees of it.
+fn card(page: &str, prefix: &str) -> (String, String) {
+    let mut cards = page.split("<article class=\"card ").filter(|card| card.contains("class=\"verdict\""));
+    let card = cards.find(|card| card.contains(&format!("<span class=\"exact\">{prefix}</span>"))).unwrap();
+    let (class, rest) = card.split_once('"').unwrap();
+    (class.to_owned(), shown(&format!("<body>{rest}")))
+}
+
+#[test]
+fn a_level_that_nobody_is_told_is_called_decided_and_is_marked_as_bad() {
+    use pharos_policy::explain::Effect;
+    let mut status = troubled();
+    let (class, text) = card(&html(&status, Refresh::ByHand), "198.51.0.0/16");
+    assert_eq!(class, "good");
+    assert!(text.contains("Announced; normal for 2d 04h, since"), "{text}");
+
+    status.prefixes[3].effect = Some(Effect::NobodyTold);
+    let page = html(&status, Refresh::ByHand);
+    let (class, text) = card(&page, "198.51.0.0/16");
+    assert_eq!(class, "bad");
+    assert!(text.contains("Decided: normal, but nobody is told; normal for 2d 04h, since"), "{text}");
+    assert_eq!(
+        parts::standing(&status),
+        "1 of 4 prefixes told to nobody, 1 withdrawn, 1 draining, 1 degraded"
+    );
+    assert!(page.contains("<h1 class=\"bad\">"), "{page}");
+
+    status.prefixes[0].effect = Some(Effect::StillThere);
+    status.prefixes[1].effect = Some(Effect::NotKnown);
+    let page = html(&status, Refresh::ByHand);
+    let (class, text) = card(&page, "192.0.2.0/24");
+    assert_eq!(class, "bad");
+    assert!(text.contains("Decided: withdrawn, but somebody still has the route;"), "{text}");
+    let (class, text) = card(&page, "2001:db8:53::/48");
+    assert_eq!(class, "bad");
+    assert!(text.contains("Decided: degraded, but who has the route is not known;"), "{text}");
+    assert_eq!(
+        parts::standing(&status),
+        "1 of 4 prefixes told to nobody, 1 not gone everywhere, 1 perhaps not as decided, 1 draining"
+    );
+    let text = status.to_string();
+    for lack in ["nobody is told", "somebody still has the route", "who has the route is not known"] {
+        assert!(text.contains(&format!("    that is decided only: {lack}\n")), "{lack}: {text}");
+    }
+}
+
+#[test]
+fn in_a_dry_run_nothing_is_called_announced() {
+    use pharos_policy::explain::Effect;
+    let mut status = troubled();
+    status.mode = crate::status::StatusMode::DryRun;
+    for prefix in status.prefixes.iter_mut().skip(1) {
+        prefix.effect = Some(Effect::NobodyTold);
+    }
+    assert_eq!(
+        parts::standing(&status),
+        "Dry run, nobody is told: 1 of 4 prefixes withdrawn, 1 draining, 1 degraded"
+    );
+    let page = html(&status, Refresh::ByHand);
+    let (class, text) = card(&page, "2001:db8:53::/48");
+    assert_eq!(class, "bad");
+    assert!(text.contains("Decided: degraded, but nobody is told, in a dry run;"), "{text}");
+    assert!(!shown(&page).contains("Announced"), "{page}");
+}
+
+#[test]
+fn a_sidecar_that_says_nothing_of_it_is_taken_at_its_level() {
+    let mut status = troubled();
+    for prefix in &mut status.prefixes {
+        prefix.effect = None;
+    }
+    assert_eq!(parts::standing(&status), "1 of 4 prefixes withdrawn, 1 draining, 1 degraded");
+    let (_, text) = card(&html(&status, Refresh::ByHand), "198.51.0.0/16");
+    assert!(text.contains("Announced; normal for"), "{text}");
+}
+
 #[test]
 fn a_node_of_which_nothing_is_known_yet_says_so() {
     let mut status = troubled();

@@ -15,8 +15,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pharos_sidecar::{
-    Community, Config, Degrade, DrainTime, Fall, GroupConfig, Handle, HoldDown, LevelMap, Mode,
-    NeighbourConfig, OnExpiry, OnOverload, ProbeConfig, Rise, Role, Rules, Sidecar, StatusConfig,
+    Community, Config, Degrade, DrainTime, Estate, Fall, GroupConfig, Handle, HoldDown, LevelMap, Mode,
+    NeighbourConfig, OnExpiry, OnOverload, Predecessor, ProbeConfig, Rise, Role, Rules, Sidecar,
+    StatusConfig,
 };
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
@@ -119,6 +120,16 @@ pub(crate) fn active(router: SocketAddr) -> NeighbourConfig {
     }
 }
 
+/// What the process after another gets: the text, and descriptors of its own.
+pub(crate) fn legacy(estate: &Estate) -> Predecessor {
+    let sockets = estate.sockets().map(|socket| socket.try_clone_to_owned().unwrap()).collect();
+    Predecessor::read(&estate.text().unwrap(), sockets).unwrap()
+}
+
+pub(crate) fn block<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
 /// A running sidecar that is stopped when the test ends.
 pub(crate) struct Running(pub(crate) Handle);
 
@@ -152,6 +163,15 @@ impl Running {
     pub(crate) fn reasons(&self, prefix: &str) -> String {
         let reasons = self.0.why(prefix).unwrap().reasons;
         reasons.iter().map(|reason| format!("{}: {}\n", reason.asks, reason.text)).collect()
+    }
+
+    /// What Prometheus would scrape.
+    pub(crate) fn metrics(&self) -> String {
+        let registry = prometheus::Registry::new();
+        self.0.register(&registry).unwrap();
+        let mut text = Vec::new();
+        prometheus::Encoder::encode(&prometheus::TextEncoder::new(), &registry.gather(), &mut text).unwrap();
+        String::from_utf8(text).unwrap()
     }
 
     /// The alarms in force as `subject: text`.

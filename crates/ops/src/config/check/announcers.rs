@@ -10,18 +10,38 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
+/// What a node announces.
+struct Announced {
+    of_groups: Vec<Prefix>,
+    anchors: Vec<Prefix>,
+}
+
+impl Announced {
+    fn of(pharos: &PharosFile) -> Self {
+        let groups = pharos.sidecar.iter().flat_map(|sidecar| &sidecar.groups);
+        let anchors = pharos.sidecar.iter().flat_map(|sidecar| &sidecar.anchors);
+        Self {
+            of_groups: groups.flat_map(|group| group.prefixes.iter().copied()).collect(),
+            anchors: anchors.map(|anchor| anchor.prefix).collect(),
+        }
+    }
+
+    /// Each prefix with what it is called.
+    fn all(&self) -> impl Iterator<Item = (&'static str, Prefix)> {
+        let of_groups = self.of_groups.iter().map(|prefix| ("prefix", *prefix));
+        of_groups.chain(self.anchors.iter().map(|prefix| ("anchor", *prefix)))
+    }
+}
+
 impl Checker<'_> {
     pub(super) fn announcers(&mut self, pharos: &PharosFile, site: &SiteFile) {
         let Some(announcers) = &site.announcers else { return };
-        let prefixes: Vec<Prefix> = (pharos.sidecar.iter())
-            .flat_map(|sidecar| &sidecar.groups)
-            .flat_map(|group| group.prefixes.iter().copied())
-            .collect();
+        let announced = Announced::of(pharos);
         if let Some(bird) = &announcers.bird {
-            self.bird(bird, announcers.lease.as_ref(), &prefixes);
+            self.bird(bird, announcers.lease.as_ref(), &announced);
         }
         if let Some(lease) = &announcers.lease {
-            self.lease(lease, &prefixes, pharos);
+            self.lease(lease, &announced, pharos);
         }
         let mut names = HashSet::new();
         for (index, exec) in announcers.exec.iter().enumerate() {
@@ -44,7 +64,7 @@ impl Checker<'_> {
         self.short(&within("interval"), "interval", observe.interval);
     }
 
-    fn bird(&mut self, bird: &BirdSection, lease: Option<&LeaseSection>, prefixes: &[Prefix]) {
+    fn bird(&mut self, bird: &BirdSection, lease: Option<&LeaseSection>, announced: &Announced) {
         let at = |key| [Key("announcers"), Key("bird"), Key(key)];
         for (key, path) in [("control", &bird.control), ("include", &bird.include)] {
             if !path.is_absolute() {
@@ -60,9 +80,9 @@ impl Checker<'_> {
             self.error(In::Site, &at("undo-timeout"), what, "write 2s to 10m, or 0s for none");
         }
         let has_marker =
-            |prefix: &&Prefix| lease.is_some_and(|it| it.markers.iter().any(|it| it.prefix == **prefix));
+            |prefix: Prefix| lease.is_some_and(|it| it.markers.iter().any(|it| it.prefix == prefix));
         if bird.death == Death::Lease
-            && let Some(free) = prefixes.iter().find(|prefix| !has_marker(prefix))
+            && let Some((_, free)) = announced.all().find(|(_, prefix)| !has_marker(*prefix))
         {
             self.error(
                 In::Site,
@@ -77,7 +97,7 @@ impl Checker<'_> {
         }
     }
 
-    fn lease(&mut self, lease: &LeaseSection, prefixes: &[Prefix], pharos: &PharosFile) {
+    fn lease(&mut self, lease: &LeaseSection, announced: &Announced, pharos: &PharosFile) {
         let at = |key| [Key("announcers"), Key("lease"), Key(key)];
         let lifetime = lease.lifetime;
         let whole = lifetime.0.subsec_nanos() == 0 && (2..=60).contains(&lifetime.0.as_secs());
@@ -95,11 +115,13 @@ impl Checker<'_> {
         let listen: Vec<_> = listen.collect();
         for (index, MarkerSection { prefix, address: marker, levels }) in lease.markers.iter().enumerate() {
             let within = |key| [at("markers").as_slice(), &[Item(index), Key(key)]].concat();
-            if !prefixes.contains(prefix) {
-                let what = format!("no group announces {prefix}");
-                self.error(In::Site, &within("prefix"), what, "write a prefix of a group in pharos.yaml");
+            if announced.all().all(|(_, other)| other != *prefix) {
+                let what = format!("{prefix} is neither a group's prefix nor an anchor");
+                let remedy = "write a prefix of a group in pharos.yaml, or an anchor";
+                self.error(In::Site, &within("prefix"), what, remedy);
             }
-            let is_service = prefixes.iter().any(|prefix| prefix.contains(marker.address));
+            // Addresses below an anchor alone are nobody's of the service.
+            let is_service = announced.of_groups.iter().any(|prefix| prefix.contains(marker.address));
             if is_service || listen.contains(&marker.address) {
                 self.error(
                     In::Site,
@@ -121,8 +143,9 @@ impl Checker<'_> {
                 self.error(In::Site, &within("address"), what, "give each its own address");
             }
         }
-        for prefix in prefixes.iter().filter(|prefix| lease.markers.iter().all(|it| it.prefix != **prefix)) {
-            let what = format!("prefix {prefix} has no marker");
+        let has_none = |prefix: Prefix| lease.markers.iter().all(|it| it.prefix != prefix);
+        for (what, prefix) in announced.all().filter(|(_, prefix)| has_none(*prefix)) {
+            let what = format!("{what} {prefix} has no marker, so that no daemon would announce it");
             self.error(In::Site, &at("markers"), what, "add one with an address of its own");
         }
     }

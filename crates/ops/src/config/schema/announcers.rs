@@ -73,7 +73,7 @@ section! {
         /// How long they last when nobody renews them.
         #[serde(default = "lifetime")]
         lifetime: Period, write "duration, 2s to 1m, whole seconds", Value("3s");
-        /// The markers; each prefix needs one.
+        /// The markers; each prefix needs one, and so does each anchor.
         markers: Vec<MarkerSection>, write "list of sections", Required;
         /// Whether markers are set: dry-run shows what would be.
         #[serde(default = "acting")]
@@ -84,7 +84,7 @@ section! {
 section! {
     /// One marker address.
     MarkerSection at "site.announcers.lease.markers[]" {
-        /// The prefix that it stands for.
+        /// The prefix that it stands for: one of a group, or an anchor.
         prefix: Prefix, write "PREFIX/LENGTH", Required;
         /// The address, and the length of its network, which has room for a next hop; never an address of the service.
         address: Marker, write "ADDRESS/LENGTH", Required;

@@ -30,13 +30,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use pharos_policy::{Level, Prefix};
+use pharos_policy::{Level, Prefix, explain};
 
 use super::include::{self, Settings, Shown, Sight};
 use super::reply::{Code, Reply};
 use crate::announcer::drift::{Gap, Kind};
 use crate::announcer::reconcile::{self, Reconciler, Seen, Standing, Urgency};
 use crate::config::Reload;
+use crate::keeper::Observed;
 
 /// BIRD answers within milliseconds; a check of a large configuration takes seconds. Longer, and it hangs.
 const COMMAND_BOUND: Duration = Duration::from_secs(10);
@@ -638,8 +639,24 @@ impl Machine {
     }
 
     /// What is observed of each prefix.
-    pub(super) fn observed(&self) -> Vec<(Prefix, String)> {
-        self.kept.iter().enumerate().map(|(at, kept)| (kept.prefix, self.observed_of(at, kept))).collect()
+    pub(super) fn observed(&self) -> Vec<Observed> {
+        let observed = |(at, kept): (usize, &Kept)| Observed {
+            prefix: kept.prefix,
+            text: self.observed_of(at, kept),
+            route: self.route_of(at),
+        };
+        self.kept.iter().enumerate().map(observed).collect()
+    }
+
+    /// Whether BIRD has a route of the prefix, as far as it says so.
+    fn route_of(&self, at: usize) -> explain::Route {
+        match &self.link {
+            Link::Up(up) if up.looked == Looked::Once => match up.sights.get(at) {
+                Some(Sight::Route(_)) => explain::Route::There,
+                None | Some(Sight::Missing | Sight::Closed | Sight::Idle) => explain::Route::Absent,
+            },
+            Link::Up(_) | Link::Connecting | Link::Down { .. } => explain::Route::Unknown,
+        }
     }
 
     fn observed_of(&self, at: usize, kept: &Kept) -> String {

@@ -154,7 +154,7 @@ impl World {
     }
 
     fn observed(&self) -> String {
-        self.machine.observed()[0].1.clone()
+        self.machine.observed()[0].text.clone()
     }
 }
 
@@ -329,6 +329,21 @@ fn a_bird_that_restarts_is_asked_and_told_anew() {
     world.pass(S(3));
     assert_eq!(world.observed(), "degraded");
     assert_eq!(world.machine.failing(), None);
+}
+
+#[test]
+fn a_route_is_there_while_bird_shows_it_and_of_a_bird_that_is_gone_nobody_knows() {
+    let mut world = World::new(Some(S(10)));
+    let route = |world: &World| world.machine.observed()[0].route;
+    assert_eq!(route(&world), explain::Route::Absent);
+    world.want(Level::Normal);
+    assert_eq!(route(&world), explain::Route::There);
+    world.is_up = false;
+    world.run(Input::Lost("BIRD closed the connection".to_owned()));
+    assert_eq!(route(&world), explain::Route::Unknown);
+    world.is_up = true;
+    world.pass(S(3));
+    assert_eq!(route(&world), explain::Route::There);
 }
 
 #[test]
