@@ -11,7 +11,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -81,35 +81,37 @@ impl Channel {
         String::from_utf8(octets).map(Some).map_err(|error| wrong(&error.to_string()))
     }
 
-    /// Sends a parcel; the descriptors stay open here too. The bound is on each of its messages.
+    /// Sends a parcel; the descriptors stay open here too. The bound is on all of it.
     pub fn send_parcel(
         &self,
         octets: &[u8],
         descriptors: &[BorrowedFd<'_>],
         within: Duration,
     ) -> io::Result<()> {
+        let bound = Bound::new(within);
         self.say(&format!("parcel {} {}", octets.len(), descriptors.len()), within)?;
         for chunk in octets.chunks(MESSAGE_OCTETS) {
-            self.send(chunk, &[], within)?;
+            self.send(chunk, &[], bound.left()?)?;
         }
         for some in descriptors.chunks(MESSAGE_DESCRIPTORS) {
             // Control messages travel with at least one octet.
-            self.send(b"d", some, within)?;
+            self.send(b"d", some, bound.left()?)?;
         }
         Ok(())
     }
 
-    /// Waits for a parcel; `None` when the other end is closed before it begins.
+    /// Waits for a parcel; `None` when the other end is closed before it begins. The bound is on all of it.
     pub fn receive_parcel(&self, within: Duration) -> io::Result<Option<Parcel>> {
+        let bound = Bound::new(within);
         let Some(words) = self.hear(within)? else { return Ok(None) };
         let (octets, descriptors) = sizes(&words).ok_or_else(|| wrong(&format!("{words:?}")))?;
         let mut parcel = Parcel::default();
         while parcel.octets.len() < octets {
-            let (chunk, _) = self.receive(within)?.ok_or_else(cut_off)?;
+            let (chunk, _) = self.receive(bound.left()?)?.ok_or_else(cut_off)?;
             parcel.octets.extend_from_slice(&chunk);
         }
         while parcel.descriptors.len() < descriptors {
-            let (_, some) = self.receive(within)?.ok_or_else(cut_off)?;
+            let (_, some) = self.receive(bound.left()?)?.ok_or_else(cut_off)?;
             if some.is_empty() {
                 return Err(wrong("a message without the descriptors that it should have"));
             }
@@ -148,6 +150,28 @@ impl Channel {
         octets.truncate(received.bytes);
         // No message of ours is empty, and so this is the end.
         Ok((received.bytes > 0).then_some((octets, descriptors)))
+    }
+}
+
+/// How long all of something may take.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    begun: Instant,
+    within: Duration,
+}
+
+impl Bound {
+    fn new(within: Duration) -> Self {
+        Self { begun: Instant::now(), within }
+    }
+
+    /// What is left of it for the next part.
+    fn left(self) -> io::Result<Duration> {
+        let left = self.within.checked_sub(self.begun.elapsed()).filter(|left| !left.is_zero());
+        left.ok_or_else(|| {
+            let why = format!("the other process took longer than {:?} for all of it", self.within);
+            io::Error::new(io::ErrorKind::TimedOut, why)
+        })
     }
 }
 
@@ -230,6 +254,31 @@ mod tests {
             drop(ours);
             assert!(theirs.receive_parcel(LONG).is_err(), "{words}");
         }
+    }
+
+    #[test]
+    fn who_sends_a_parcel_octet_by_octet_does_not_get_the_whole_bound_for_each() {
+        let (ours, theirs) = both();
+        let sender = std::thread::spawn(move || {
+            ours.say(&format!("parcel {PARCEL_OCTETS} 0"), LONG).unwrap();
+            // Until nobody listens any more.
+            while ours.send(b"x", &[], LONG).is_ok() {}
+        });
+        let error = theirs.receive_parcel(Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(theirs);
+        sender.join().unwrap();
+    }
+
+    #[test]
+    fn who_takes_a_parcel_message_by_message_does_not_get_the_whole_bound_for_each() {
+        let (ours, theirs) = both();
+        let taker = std::thread::spawn(move || while let Ok(Some(_)) = theirs.receive(LONG) {});
+        // No machine moves so much in this time; each message alone would fit.
+        let error = ours.send_parcel(&vec![0; 128 << 20], &[], Duration::from_millis(2)).unwrap_err();
+        assert!(matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock), "{error}");
+        drop(ours);
+        taker.join().unwrap();
     }
 
     #[test]

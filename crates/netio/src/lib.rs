@@ -14,6 +14,7 @@
 //! - the sidecar's `lease` announcer: [`markers`] sets addresses that end by themselves;
 //! - the sidecar's `exec` announcer: [`process`] ends a program with all that it started;
 //! - the sidecar's planned restart: [`handover`], by which its sockets reach the next process;
+//! - the sidecar's keeper: [`precedence`], a mutex by which nobody urgent waits for somebody who does not run;
 //! - its BFD thread: [`bfd`] (RFC 5881: TTL 255, source ports) and [`urgency`], which asks for precedence;
 //! - whoever starts: [`lock`] refuses a second instance, which SO_REUSEPORT would let join in silence;
 //!   [`descriptors`] raises what the process may open; [`own_addresses`] tells probes of this host from strangers.
@@ -71,6 +72,7 @@ pub mod markers;
 pub mod memory;
 mod peer;
 pub mod poll;
+pub mod precedence;
 pub mod process;
 mod report;
 mod rhythm;

@@ -288,7 +288,7 @@ fn shortened(text: &str) -> String {
 pub enum Reply {
     /// It was done; the result is the command's own.
     Done(Value),
-    /// It was not done, nothing changed.
+    /// It was not done and nothing changed, or it was done only in part and the reason says what holds.
     Refused {
         /// Why not.
         error: String,

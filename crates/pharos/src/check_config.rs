@@ -10,6 +10,7 @@ use pharos_ops::config::schema::{
 use pharos_ops::config::{Loaded, Need};
 use std::fmt::{Display, Write as _};
 
+mod ports;
 mod vrps;
 
 pub(crate) fn run(args: &cli::CheckConfig) -> Result<(), Failure> {
@@ -22,6 +23,9 @@ pub(crate) fn run(args: &cli::CheckConfig) -> Result<(), Failure> {
         map::md5_keys_of_files(&loaded, &mut config, |path| std::fs::read_to_string(path))?;
     }
     for warning in &loaded.warnings {
+        remark(&format!("{warning}\n\n"));
+    }
+    for warning in ports::check(&loaded) {
         remark(&format!("{warning}\n\n"));
     }
     say(&describe(&loaded));

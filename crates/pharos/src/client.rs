@@ -149,9 +149,24 @@ pub(crate) async fn drain(args: &cli::Drain) -> Result<(), Failure> {
         lasts: args.lasts.map(|time| time.0),
         order: args.order.clone().into(),
     };
-    let result = ask(Process::Sidecar, &args.socket, &request, WAIT).await?;
-    tell(&args.socket, &result, "draining: `pharos status` shows how far it is, `pharos undrain` ends it");
-    if args.wait { may_stop(&args.socket).await } else { Ok(()) }
+    match ask(Process::Sidecar, &args.socket, &request, WAIT).await {
+        Ok(result) => {
+            let words = "draining: `pharos status` shows how far it is, `pharos undrain` ends it";
+            tell(&args.socket, &result, words);
+            if args.wait { may_stop(&args.socket).await } else { Ok(()) }
+        }
+        // A full disk keeps no drain from holding, and whoever is about to stop the node has to wait for it all the same.
+        Err(error) if args.wait && is_drained(&args.socket).await => {
+            may_stop(&args.socket).await.and(Err(error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the sidecar says that a drain is in force.
+async fn is_drained(socket: &cli::Socket) -> bool {
+    let status = ask(Process::Sidecar, socket, &Request::Status, WAIT).await;
+    status.is_ok_and(|status| status.get("drain").is_some_and(|drain| !drain.is_null()))
 }
 
 /// Between two looks at a drain: short beside the seconds that each of its steps takes.

@@ -11,7 +11,9 @@ use pharos_ops::http::{self, Page, Readiness, Routes};
 use pharos_ops::logging;
 use pharos_responder::{Handle as ResponderHandle, Responder, StatusFilter};
 use pharos_sidecar::page::{self, Refresh};
-use pharos_sidecar::{Estate, Handle as SidecarHandle, Level, Predecessor, Prepared, Sidecar, WordError};
+use pharos_sidecar::{
+    Estate, Handle as SidecarHandle, Level, Predecessor, Prepared, Sidecar, UnkeptError, WordError,
+};
 use prometheus::Registry;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -438,15 +440,16 @@ async fn answer_for_sidecar(handle: SidecarHandle, request: Request) -> Reply {
             }
         },
         Request::Drain { within, lasts, order } => {
-            taken(handle.drain(&order.text, &order.author, within, lasts), || json!({"draining": true}))
+            let outcome = handle.drain(&order.text, &order.author, within, lasts);
+            taken(&handle, outcome, || json!({"draining": true})).await
         }
         Request::Undrain(order) => {
             handle.undrain(&order.text, &order.author);
-            Reply::done(&json!({"draining": false}))
+            taken(&handle, Ok(()), || json!({"draining": false})).await
         }
         Request::Hold { target, lasts, order } => {
             let outcome = handle.hold(&target, lasts, &order.text, &order.author);
-            taken(outcome, || json!({"held": target}))
+            taken(&handle, outcome, || json!({"held": target})).await
         }
         Request::Force { target, level, lasts, order } => {
             let Some(level) = Level::ALL.into_iter().find(|known| known.name() == level) else {
@@ -454,11 +457,11 @@ async fn answer_for_sidecar(handle: SidecarHandle, request: Request) -> Reply {
                 return Reply::refused("there is no such level", format!("the levels are {levels}"));
             };
             let outcome = handle.force(&target, level, lasts, &order.text, &order.author);
-            taken(outcome, || json!({"forced": target, "level": level}))
+            taken(&handle, outcome, || json!({"forced": target, "level": level})).await
         }
         Request::Release { target, order } => {
             let outcome = handle.release(&target, &order.text, &order.author);
-            taken(outcome, || json!({"released": target}))
+            taken(&handle, outcome, || json!({"released": target})).await
         }
         Request::Reload => Reply::refused(
             "this is the sidecar; zones are the responder's",
@@ -492,17 +495,37 @@ async fn at_gate(handle: SidecarHandle, gate: Gate, wishes: mpsc::Sender<Wish>, 
     }
 }
 
-/// The reply to an operator's word.
-fn taken(outcome: Result<(), WordError>, done: impl FnOnce() -> serde_json::Value) -> Reply {
-    let remedy = match &outcome {
-        Ok(()) => return Reply::done(&done()),
-        Err(WordError::Syntax(_) | WordError::NotConfigured { .. }) => {
+/// The reply to an operator's word: yes when it holds and is on the disk.
+async fn taken(
+    handle: &SidecarHandle,
+    outcome: Result<(), WordError>,
+    done: impl FnOnce() -> serde_json::Value,
+) -> Reply {
+    match outcome {
+        Ok(()) => match handle.words_kept().await {
+            Ok(()) => Reply::done(&done()),
+            Err(error) => not_kept(&error),
+        },
+        Err(error) => Reply::refused(error.to_string(), remedy(&error)),
+    }
+}
+
+/// A word that holds, and that a restart would forget, is none to rely on.
+fn not_kept(error: &UnkeptError) -> Reply {
+    Reply::refused(
+        error.to_string(),
+        "mend what is named: the sidecar writes it as soon as it can, and the alarm words-not-saved ends then",
+    )
+}
+
+fn remedy(error: &WordError) -> &'static str {
+    match error {
+        WordError::Syntax(_) | WordError::NotConfigured { .. } => {
             "name `all`, a configured group or a configured prefix; `pharos status` lists them"
         }
-        Err(WordError::TooLong { .. }) => {
+        WordError::TooLong { .. } => {
             "name a shorter time; what should last longer belongs into the configuration"
         }
-        Err(WordError::NothingToRelease { .. }) => "`pharos status` lists what is in force",
-    };
-    Reply::refused(outcome.err().map(|error| error.to_string()).unwrap_or_default(), remedy)
+        WordError::NothingToRelease { .. } => "`pharos status` lists what is in force",
+    }
 }

@@ -97,6 +97,29 @@ fn the_next_process_answers_at_the_same_places_with_the_operators_words() {
 }
 
 #[test]
+fn a_drain_that_the_disk_refuses_holds_and_the_command_says_both() {
+    let mut announcing = Announcing::start("hand-over-full");
+    let socket = announcing.scratch.0.join("sidecar.sock");
+    let in_the_way = announcing.scratch.0.join("words.new");
+    std::fs::create_dir_all(&in_the_way).unwrap();
+    let drain =
+        |text| run(["drain", "--text", text, "--author", "ada", "--control", socket.to_str().unwrap()]);
+    let refused = drain("new disks");
+    assert_eq!(refused.status.code(), Some(1));
+    let said = stderr(&refused);
+    assert!(said.contains("what was said holds from now on, but it is not on the disk"), "{said}");
+    assert!(said.contains("words.json") && said.contains("words-not-saved"), "{said}");
+    assert_eq!(announcing.status().unwrap()["drain"]["words"]["text"], "new disks");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    let taken = drain("new disks at last");
+    assert!(taken.status.success(), "{}", stderr(&taken));
+    let kept = std::fs::read_to_string(announcing.scratch.0.join("words.json")).unwrap();
+    assert!(kept.contains("new disks at last"), "{kept}");
+    announcing.first.signal("TERM");
+    assert!(announcing.first.end().success());
+}
+
+#[test]
 fn a_configuration_that_is_refused_changes_nothing_and_is_told_with_its_place() {
     let mut announcing = Announcing::start("hand-over-refused");
     announcing.scratch.write("site.yaml", &Announcing::site(0));

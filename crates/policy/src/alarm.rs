@@ -78,13 +78,18 @@ pub enum AlarmId {
     },
     /// The operator's words could not be written down: a restart would forget them.
     WordsNotSaved,
+    /// The operator's words of before this process could not be read: the node is drained until somebody says more.
+    WordsUnreadable,
+    /// Falls and returns could not be written down or read: what delays the returns of a node that flaps does not
+    /// survive a restart.
+    FlapsNotKept,
     /// Signals are not being recorded.
     NotRecording,
 }
 
 impl AlarmId {
     /// All kinds, for whoever counts them.
-    pub const KINDS: [&'static str; 22] = [
+    pub const KINDS: [&'static str; 24] = [
         "zone-refused",
         "status-unreachable",
         "neighbour-down",
@@ -94,6 +99,8 @@ impl AlarmId {
         "preference-ignored",
         "word-in-force",
         "words-not-saved",
+        "words-unreadable",
+        "flaps-not-kept",
         "not-recording",
         "drift",
         "announcer-failing",
@@ -124,6 +131,8 @@ impl AlarmId {
             Self::PreferenceIgnored { .. } => "preference-ignored",
             Self::WordInForce { .. } => "word-in-force",
             Self::WordsNotSaved => "words-not-saved",
+            Self::WordsUnreadable => "words-unreadable",
+            Self::FlapsNotKept => "flaps-not-kept",
             Self::NotRecording => "not-recording",
         }
     }
@@ -153,6 +162,8 @@ impl fmt::Display for AlarmId {
             Self::PreferenceIgnored { prefix } => write!(f, "traffic of {prefix} does not follow"),
             Self::WordInForce { target } => write!(f, "operator's word on {target}"),
             Self::WordsNotSaved => write!(f, "operator's words not saved"),
+            Self::WordsUnreadable => write!(f, "operator's words unreadable"),
+            Self::FlapsNotKept => write!(f, "falls and returns not kept"),
             Self::NotRecording => write!(f, "signals not recorded"),
         }
     }

@@ -75,5 +75,6 @@ pub use kind::{Kind, SignalId, Transport, Watch};
 pub use level::Level;
 pub use operator::{DrainPhase, Saved, Target, Words};
 pub use policy::{DrainView, Input, Memory, Output, Policy, WordView};
+pub use preference::{End, SavedEarning, SavedFlaps};
 pub use prefix::{Family, Prefix, PrefixError};
 pub use signal::{Fall, Health, Observation, Rise, Timing};

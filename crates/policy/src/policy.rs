@@ -42,6 +42,7 @@ use crate::trace::Standing;
 
 mod asks;
 mod command;
+mod flaps;
 mod memory;
 mod why;
 

@@ -34,6 +34,8 @@
 //! | at least L, for the hold-down, L better than earned | earned = L, the best such L |
 //! | the same, and the hold-down of a still better level ends within the grace | that is waited for |
 //!
+//! A restart forgets neither falls nor returns: `preference/flaps.rs`.
+//!
 //! The hold-down is `first` until the first fall, then `base`, doubled by each fall after a return up to
 //! `max`, and `base` again after `forget` without one. Getting still worse after a fall is the same fall.
 //! Everything else changes nothing, time going backwards included.
@@ -46,6 +48,10 @@ use serde::{Deserialize, Serialize};
 use crate::config::{HoldDown, ReturnCap};
 use crate::explain::Transition;
 use crate::level::Level;
+
+mod flaps;
+
+pub use flaps::{End, SavedEarning, SavedFlaps};
 
 /// Transitions that are remembered for each prefix; enough for a night, small enough to print.
 pub const HISTORY: usize = 50;
@@ -363,20 +369,26 @@ impl Earning {
 
     fn fall(&mut self, to: Level) {
         if self.course == Course::Risen {
-            let HoldDown { base, max, forget, .. } = self.pace.hold_down;
+            let forget = self.pace.hold_down.forget;
             let calm = self.last_fall.map(|at| self.clock.saturating_sub(at));
             if calm.is_none_or(|calm| calm >= forget) {
                 self.falls = 0;
             }
             self.falls = self.falls.saturating_add(1);
             self.last_fall = Some(self.clock);
-            let doubled = 2u32.saturating_pow(self.falls - 1);
-            // A cap below the base would shorten the wait of a prefix that flaps.
-            self.hold = base.saturating_mul(doubled).min(max.max(base));
+            self.hold = self.hold_after_falls();
         }
         self.course = Course::Fallen;
         self.earned = to;
         self.worse = None;
+    }
+
+    /// The hold-down that so many falls come to.
+    fn hold_after_falls(&self) -> Duration {
+        let HoldDown { base, max, .. } = self.pace.hold_down;
+        let doubled = 2u32.saturating_pow(self.falls.saturating_sub(1));
+        // A cap below the base would shorten the wait of a prefix that flaps.
+        base.saturating_mul(doubled).min(max.max(base))
     }
 
     fn rise(&mut self, to: Level) {

@@ -267,6 +267,73 @@ fn a_session_that_another_process_takes_over_stays_up_at_the_neighbour() {
     assert_eq!(pair.ends[0].discriminator().get(), 7);
 }
 
+/// What the first end's next process sends at once, and that process.
+fn taken_over(pair: &Pair, interval: Duration) -> (Session, Packet) {
+    let snapshot = pair.ends[0].snapshot(pair.now);
+    let text = serde_json::to_string(&snapshot).unwrap();
+    let read = serde_json::from_str(&text).unwrap();
+    assert_eq!(snapshot, read);
+    let mut session = Session::resume(SessionConfig { interval, ..config(7) }, &read, pair.now).unwrap();
+    let mut out = Vec::new();
+    session.step(pair.now, Input::Tick, &mut out);
+    let [Output::Send(packet)] = out[..] else { panic!("{out:?}") };
+    (session, packet)
+}
+
+#[test]
+fn a_process_that_takes_over_with_a_longer_interval_sends_at_the_shorter_until_the_neighbour_has_confirmed_it()
+ {
+    let pair = Pair::up();
+    let (mut session, packet) = taken_over(&pair, SECOND);
+    assert_eq!((packet.sequence, packet.desired_min_tx), (Sequence::Poll, SECOND));
+    assert_eq!(packet.required_min_rx, SECOND);
+    assert_eq!((session.send_interval(), session.detection_time()), (300 * MS, 3 * SECOND));
+    let answer = pair.sent[1].last().unwrap().1;
+    session.step(pair.now, Input::Received(&answer), &mut Vec::new());
+    assert_eq!(session.send_interval(), 300 * MS, "an ordinary packet confirms nothing");
+    let answer = Packet { sequence: Sequence::Final, ..answer };
+    session.step(pair.now, Input::Received(&answer), &mut Vec::new());
+    assert_eq!((session.send_interval(), session.detection_time()), (SECOND, 3 * SECOND));
+}
+
+#[test]
+fn a_process_that_takes_over_with_a_shorter_interval_waits_by_the_longer_until_the_neighbour_has_confirmed_it()
+ {
+    let quick = SessionConfig { interval: 50 * MS, ..config(9) };
+    let mut pair = Pair::new(config(7), quick);
+    pair.run(5 * SECOND);
+    let (mut session, packet) = taken_over(&pair, 50 * MS);
+    assert_eq!((packet.sequence, packet.desired_min_tx), (Sequence::Poll, 50 * MS));
+    assert_eq!((session.send_interval(), session.detection_time()), (50 * MS, 900 * MS));
+    let answer = Packet { sequence: Sequence::Final, ..pair.sent[1].last().unwrap().1 };
+    session.step(pair.now, Input::Received(&answer), &mut Vec::new());
+    assert_eq!((session.send_interval(), session.detection_time()), (50 * MS, 150 * MS));
+}
+
+#[test]
+fn intervals_that_change_from_process_to_process_before_the_neighbour_answers_are_all_remembered() {
+    let mut pair = Pair::up();
+    pair.changes = Default::default();
+    pair.link = Link::Down;
+    for interval in [SECOND, 100 * MS, 500 * MS] {
+        (pair.ends[0], _) = taken_over(&pair, interval);
+    }
+    assert_eq!(pair.ends[0].send_interval(), 300 * MS, "the neighbour takes no more");
+    assert_eq!(pair.ends[0].detection_time(), 3 * SECOND);
+    pair.link = Link::Up;
+    pair.run(30 * SECOND);
+    assert_eq!(pair.states(), [State::Up; 2]);
+    assert_eq!(pair.changes, <[Vec<_>; 2]>::default());
+    assert_eq!(pair.ends[0].send_interval(), 500 * MS);
+    assert_eq!(pair.ends[1].detection_time(), 1500 * MS, "the neighbour has heard it");
+}
+
+#[test]
+fn a_process_that_takes_over_with_the_same_interval_asks_for_nothing() {
+    let (_, packet) = taken_over(&Pair::up(), 300 * MS);
+    assert_eq!(packet.sequence, Sequence::None);
+}
+
 #[test]
 fn signs_of_life_keep_the_neighbour_while_the_process_changes_and_it_can_be_taken_back() {
     let mut pair = Pair::up();

@@ -553,6 +553,30 @@ fn what_is_wrong_with_routes_that_nobody_uses_is_counted_and_ends_nothing() {
 }
 
 #[test]
+fn of_a_full_table_that_nobody_uses_a_hundred_updates_a_second_are_read() {
+    let mut pair = Pair::new(node_config(), router_config());
+    pair.start();
+    let broken = common::message(2, &[0, 0, 0, 4, 0x40, 1, 1, 9, 24, 192, 0, 2]);
+    let flood = broken.repeat(1000);
+    pair.inject(Side::Node, &flood);
+    let counters = pair.node.session.counters();
+    assert_eq!((counters.updates_malformed, counters.updates_unread), (100, 900));
+    let tolerated = pair.node.events.iter().filter(|event| matches!(event, Event::Tolerated(_))).count();
+    assert_eq!(tolerated, 100);
+    pair.now += SECOND;
+    pair.inject(Side::Node, &broken);
+    assert_eq!(pair.node.session.counters().updates_malformed, 101, "a second later they are read again");
+    pair.inject(Side::Node, &flood);
+    assert_eq!(pair.states(), (State::Established, State::Established));
+    // Lengths that exceed the message are looked at all the same.
+    pair.inject(Side::Node, &common::message(2, &[0, 9, 0, 0]));
+    assert_eq!(
+        pair.node.notification_sent().unwrap().0.to_string(),
+        "UPDATE Message Error/Malformed Attribute List (3/1)"
+    );
+}
+
+#[test]
 fn a_neighbour_that_takes_nothing_for_the_send_hold_time_is_given_up() {
     let mut pair = Pair::established();
     let keep_alive = common::message(4, &[]);

@@ -32,6 +32,7 @@ mod lease;
 mod link;
 mod listen;
 mod null;
+mod ration;
 mod reconcile;
 mod report;
 mod routes;

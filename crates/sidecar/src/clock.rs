@@ -1,9 +1,13 @@
 //! Where the sidecar's machines get their time from.
 //!
-//! Monotonic time since the start of the sidecar: it never jumps with the wall clock, so that neither a
+//! Monotonic time: it never jumps with the wall clock, so that neither a
 //! hold-down nor a hold timer depends on NTP. Wall time is taken only for words to people.
 
 use std::time::{Duration, Instant};
+
+/// How long before its start a process has the origin of its time: what it remembers of the processes before has an age,
+/// and hold-downs of an hour are forgotten after 64 of them.
+const BEFORE: Duration = Duration::from_secs(4 * 86_400);
 
 /// Monotonic time since an origin; copies share the origin. A process that takes another's place goes on with its time.
 #[derive(Clone, Copy, Debug)]
@@ -14,9 +18,14 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock whose origin is now.
+    /// A clock that begins with this process, its origin well before that.
     pub(crate) fn start() -> Self {
-        Self { origin: Instant::now(), began: Duration::ZERO }
+        let now = Instant::now();
+        match now.checked_sub(BEFORE) {
+            Some(origin) => Self { origin, began: BEFORE },
+            // What is remembered then seems younger than it is, and nothing else.
+            None => Self { origin: now, began: Duration::ZERO },
+        }
     }
 
     /// The clock of another process, which read `time` when it was `moment` by the clock that all processes share.
@@ -51,6 +60,13 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_has_time_before_its_start_and_no_uptime() {
+        let clock = Clock::start();
+        assert!(clock.now() >= BEFORE);
+        assert!(clock.uptime() <= clock.now().saturating_sub(BEFORE));
+    }
 
     #[test]
     fn the_time_of_one_process_goes_on_in_the_next_and_its_uptime_begins_anew() {

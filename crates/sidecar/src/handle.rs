@@ -17,6 +17,7 @@ use crate::announcer::drift::Drift;
 use crate::clock::Clock;
 use crate::config::{Config, Mode, StartError};
 use crate::event::Event;
+use crate::flaps::Tally;
 use crate::handover::{Ending, Estate, HandoverError, Holder, Order, Predecessor};
 use crate::keeper::{self, Keeper, Neighbour, Notified, Observed, Served, State, View};
 use crate::metrics::Scraped;
@@ -27,8 +28,8 @@ use crate::status::{
 };
 use crate::threads::{Stage, Threads, Turn};
 use crate::traffic::Traffic;
-use crate::words::{self, Book};
-use crate::{announcer, host, probe, record, responder, told, watchdog};
+use crate::words::{self, Book, UnkeptError};
+use crate::{announcer, flaps, host, kept, probe, record, responder, told, watchdog, way_out};
 
 /// The start of a sidecar; what runs is reached by its [`Handle`].
 #[derive(Debug)]
@@ -116,7 +117,7 @@ impl Prepared {
 }
 
 /// The threads that write files.
-const WRITERS: [&str; 2] = ["pharos-words", "pharos-record"];
+const WRITERS: [&str; 3] = ["pharos-words", "pharos-flaps", "pharos-record"];
 
 impl Sidecar {
     /// Starts probing, deciding and announcing. Everything begins withdrawn. Spawns its own threads; the
@@ -137,11 +138,15 @@ impl Sidecar {
             Mode::Announce => Some(pharos_routing::bgp::State::Idle),
             Mode::DryRun => None,
         };
+        let clock = match &before {
+            None => Clock::start(),
+            Some(before) => Clock::resume(before.now, before.moment),
+        };
         let neighbour = |neighbour: &crate::NeighbourConfig| Neighbour {
             name: neighbour.name(),
             remote_as: neighbour.remote_as,
             state,
-            since: Duration::ZERO,
+            since: clock.now(),
             agreed: None,
             flaps: 0,
             last_down: None,
@@ -154,31 +159,31 @@ impl Sidecar {
         let recording = config.record.clone().map(|settings| record::pair(settings, config.nsid.clone()));
         let (recorder, tape) = recording.unzip();
         let mut outputs = Vec::new();
-        let (clock, policy) = match &before {
-            None => {
-                let clock = Clock::start();
-                (clock, Policy::new(clock.now(), config.policy())?)
-            }
+        let policy = match &before {
+            None => Policy::new(clock.now(), config.policy())?,
             Some(before) => {
                 for left in before.neighbours.iter().cloned() {
                     if let Some(neighbour) = neighbours.iter_mut().find(|known| known.name == left.name) {
                         neighbour.resume(left);
                     }
                 }
-                let clock = Clock::resume(before.now, before.moment);
                 let memory = before.policy.clone();
                 let keeps = |alarm: &AlarmId| keeps(&config, alarm);
-                (clock, Policy::resume(clock.now(), config.policy(), memory, keeps, &mut outputs)?)
+                Policy::resume(clock.now(), config.policy(), memory, keeps, &mut outputs)?
             }
         };
         let views = announcer::views(&config);
         let traffic = Traffic::new(config.rules.quiet, config.rules.patience);
         let keeper = Arc::new(Keeper::new(clock, policy, neighbours, views, recorder, traffic));
         let book = config.state.as_deref().map(Book::in_directory);
-        match (&before, &book) {
-            (Some(before), _) => keeper.resume(before.transitions.clone(), outputs),
-            (None, Some(book)) => book.recall(&keeper),
-            (None, None) => {}
+        let mut tally = config.state.as_deref().map(Tally::in_directory);
+        match &before {
+            Some(before) => keeper.resume(before.transitions.clone(), outputs),
+            None => {
+                // Falls and returns first: they change no level.
+                tally.iter_mut().for_each(|tally| tally.recall(&keeper));
+                book.iter().for_each(|book| book.recall(&keeper));
+            }
         }
         let first = if before.is_some() { Stage::Driving } else { Stage::Alone };
         let announcers = announcer::open(&config, &keeper, &mut before)?;
@@ -219,9 +224,16 @@ impl Sidecar {
         threads.spawn("pharos-probe", Stage::Driving, Turn::First, threads.stopping().or(probing))?;
         let watching = watchdog::run(Arc::clone(&keeper));
         threads.spawn("pharos-watch", Stage::Driving, Turn::First, threads.stopping().or(watching))?;
+        let way_out = way_out::run(Arc::clone(&keeper));
+        threads.spawn("pharos-host", Stage::Driving, Turn::Ordinary, threads.stopping().or(way_out))?;
         if let Some(book) = book {
             let keeping = words::keep(Arc::clone(&keeper), book, threads.writing());
             threads.spawn("pharos-words", Stage::Alone, Turn::Ordinary, keeping)?;
+        }
+        if let Some(tally) = tally {
+            let (stopping, finishing) = (threads.stopping(), threads.writing());
+            let keeping = flaps::keep(Arc::clone(&keeper), tally, stopping, finishing);
+            threads.spawn("pharos-flaps", Stage::Alone, Turn::Ordinary, keeping)?;
         }
         if let Some(tape) = tape {
             let recording = record::run(Arc::clone(&keeper), tape, threads.writing());
@@ -235,8 +247,7 @@ impl Sidecar {
 impl Handle {
     /// Everything at a glance.
     pub fn status(&self) -> Status {
-        let state = self.keeper.state();
-        let now = self.keeper.clock.now();
+        let (now, state) = self.keeper.copy();
         let ago = |at: Duration| now.saturating_sub(at).as_secs_f64();
         let mut signals = state.policy.signals(now);
         signals.sort_by_key(|signal| signal.health.severity());
@@ -249,7 +260,7 @@ impl Handle {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             mode: status_mode(self.config.mode),
-            taken_unix: words::since_1970().as_secs_f64(),
+            taken_unix: kept::since_1970().as_secs_f64(),
             uptime_seconds: self.keeper.clock.uptime().as_secs_f64(),
             prefixes: state.policy.levels().filter_map(explain).map(prefix_status).collect(),
             drain: state.policy.drain_view(now),
@@ -283,8 +294,8 @@ impl Handle {
     /// Why a prefix, given as `ADDRESS/LENGTH`, has its level.
     pub fn why(&self, prefix: &str) -> Result<Explanation, WhyError> {
         let prefix: Prefix = prefix.parse()?;
-        let state = self.keeper.state();
-        explain(&state, prefix, self.keeper.clock.now()).ok_or_else(|| {
+        let (now, state) = self.keeper.copy();
+        explain(&state, prefix, now).ok_or_else(|| {
             let configured: Vec<_> = state.policy.levels().map(|(prefix, _)| prefix.to_string()).collect();
             WhyError::NotConfigured { prefix, configured: configured.join(", ") }
         })
@@ -293,11 +304,11 @@ impl Handle {
     /// The same with what each neighbour was told of it, and why its sessions ended.
     pub fn why_in_full(&self, prefix: &str) -> Result<WhyStatus, WhyError> {
         let explanation = self.why(prefix)?;
-        let now = self.keeper.clock.now();
+        let (now, state) = self.keeper.copy();
         // As the lines begin that say what a neighbour was told.
         let route = format!("{} ", explanation.prefix);
         let mut neighbours: Vec<NeighbourStatus> =
-            self.keeper.state().neighbours.iter().map(|neighbour| neighbour_status(neighbour, now)).collect();
+            state.neighbours.iter().map(|neighbour| neighbour_status(neighbour, now)).collect();
         for neighbour in &mut neighbours {
             neighbour.told.retain(|line| line.starts_with(&route));
             neighbour.drift.retain(|drift| drift.prefix == explanation.prefix);
@@ -326,6 +337,15 @@ impl Handle {
     /// Ends a drain; prefixes return at once to what their signals have earned meanwhile.
     pub fn undrain(&self, text: &str, author: &str) {
         self.keeper.take(Input::Undrain { text: text.to_owned(), author: author.to_owned() });
+    }
+
+    /// Waits until every word that was said so far is on the disk, or says why it is not. It holds in any case; one that
+    /// is not on the disk is unknown to a restart. Without a state directory there is nothing to wait for.
+    pub async fn words_kept(&self) -> Result<(), UnkeptError> {
+        match self.config.state {
+            Some(_) => self.keeper.ledger().kept().await,
+            None => Ok(()),
+        }
     }
 
     /// Keeps the levels in force, of `all`, a group or a prefix, for as long as `lasts`: neither better nor
@@ -358,9 +378,9 @@ impl Handle {
     pub fn release(&self, target: &str, text: &str, author: &str) -> Result<(), WordError> {
         let target = self.known(target)?;
         {
-            let state = self.keeper.state();
+            let (now, state) = self.keeper.copy();
             if !state.policy.would_release(&target) {
-                let views = state.policy.word_views(self.keeper.clock.now());
+                let views = state.policy.word_views(now);
                 let in_force: Vec<_> = views.iter().map(|view| view.target.to_string()).collect();
                 let in_force = if in_force.is_empty() { "none".to_owned() } else { in_force.join(", ") };
                 return Err(WordError::NothingToRelease { target, in_force });
@@ -372,12 +392,12 @@ impl Handle {
 
     fn known(&self, target: &str) -> Result<Target, WordError> {
         let target: Target = target.parse()?;
-        if self.keeper.state().policy.knows(&target) {
+        let (_, state) = self.keeper.copy();
+        if state.policy.knows(&target) {
             return Ok(target);
         }
         let groups = self.config.groups.iter().map(|group| group.name.clone());
-        let prefixes =
-            self.keeper.state().policy.levels().map(|(prefix, _)| prefix.to_string()).collect::<Vec<_>>();
+        let prefixes = state.policy.levels().map(|(prefix, _)| prefix.to_string());
         let all = std::iter::once("all".to_owned()).chain(groups).chain(prefixes);
         Err(WordError::NotConfigured { target, configured: all.collect::<Vec<_>>().join(", ") })
     }
@@ -414,8 +434,7 @@ impl Handle {
     /// For `/readyz`: an error, in words, until every probe has a verdict, good or bad.
     pub fn ready(&self) -> Result<(), String> {
         self.live()?;
-        let state = self.keeper.state();
-        match state.policy.needed().filter(|(_, health)| *health == Health::Unknown).count() {
+        match self.keeper.state().policy.needed().filter(|(_, health)| *health == Health::Unknown).count() {
             0 => Ok(()),
             unknown => Err(format!("{unknown} probes have no verdict yet")),
         }

@@ -5,19 +5,22 @@
 //! the announcer, events to watchers, counters to metrics, one line to the log. A task of its own, the
 //! [`ticker`], steps the policy when time alone may change something.
 //!
-//! The lock is never held while anything waits: not for a socket, not for the log.
+//! The lock is never held while anything waits: not for a socket, not for the log. Threads on which routes depend take it
+//! and ordinary ones do, so it lends the precedence of the former to the latter ([`InheritingMutex`]). Whoever only wants to
+//! tell people takes a copy ([`Keeper::copy`]) and finds his words after that.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use pharos_netio::precedence::{Guard, InheritingMutex};
 use pharos_policy::alarm::Alarm;
 use pharos_policy::explain::{Explanation, Route, Verdict};
 use pharos_policy::policy::{Input, Output, Policy};
 use pharos_policy::preference::HISTORY;
 use pharos_policy::trace::Standing;
-use pharos_policy::{Level, Memory, Prefix, Saved};
+use pharos_policy::{AlarmId, End, Level, Memory, Prefix, Saved, SavedFlaps};
 use pharos_routing::bgp::{Notification, State as SessionState};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, broadcast, watch};
@@ -32,6 +35,7 @@ use crate::metrics::Metrics;
 use crate::record::Recorder;
 use crate::status::{Direction, ZoneStatus};
 use crate::traffic::Traffic;
+use crate::words::Ledger;
 
 /// Events that a slow watcher may lag behind before it misses some; a night of flapping fits.
 const EVENTS: usize = 1024;
@@ -176,16 +180,31 @@ pub(crate) struct State {
     recorder: Option<Recorder>,
 }
 
+impl State {
+    /// The same for who reads.
+    fn copy(&self) -> Self {
+        Self {
+            policy: self.policy.clone(),
+            neighbours: self.neighbours.clone(),
+            announcers: self.announcers.clone(),
+            served: self.served.clone(),
+            transitions: self.transitions.clone(),
+            traffic: self.traffic.clone(),
+            recorder: None,
+        }
+    }
+}
+
 /// The one owner of the policy.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
-    state: Mutex<State>,
+    state: InheritingMutex<State>,
     events: broadcast::Sender<Event>,
     levels: watch::Sender<Levels>,
     stepped: Notify,
-    words: Notify,
+    words: Ledger,
     /// The order to let go of every session, while it stands.
     handover: watch::Sender<Option<Order>>,
     /// When the ticker last ran, in milliseconds of the clock.
@@ -206,7 +225,7 @@ impl Keeper {
         Self {
             clock,
             metrics: Metrics::new(),
-            state: Mutex::new(State {
+            state: InheritingMutex::new(State {
                 policy,
                 neighbours,
                 announcers,
@@ -218,7 +237,7 @@ impl Keeper {
             events: broadcast::Sender::new(EVENTS),
             levels: watch::Sender::new(levels),
             stepped: Notify::new(),
-            words: Notify::new(),
+            words: Ledger::new(),
             handover: watch::Sender::new(None),
             ticked_ms: AtomicU64::new(milliseconds(clock.now())),
         }
@@ -229,7 +248,7 @@ impl Keeper {
     pub(crate) fn resume(&self, transitions: Vec<Past>, outputs: Vec<Output>) {
         self.state().transitions = transitions.into();
         self.step(|_, _, out| out.extend(outputs));
-        self.words.notify_one();
+        self.words.changed();
     }
 
     /// What the next process goes on with, all of one moment: the time, the policy, the transitions, the neighbours.
@@ -258,8 +277,14 @@ impl Keeper {
 
     /// The state at this moment. A panic elsewhere leaves a state that was whole between two steps' parts;
     /// it is better read than lost.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn state(&self) -> Guard<'_, State> {
+        self.state.lock()
+    }
+
+    /// The state of one moment for who takes the time to put it into words, and the moment.
+    pub(crate) fn copy(&self) -> (Duration, State) {
+        let state = self.state();
+        (self.clock.now(), state.copy())
     }
 
     /// Takes an observation or a command, and publishes what came of it.
@@ -274,8 +299,7 @@ impl Keeper {
 
     /// How the policy stands, and when that was; `unix` is the wall clock.
     pub(crate) fn standing(&self, unix: Duration) -> (Duration, Standing) {
-        let state = self.state();
-        let now = self.clock.now();
+        let (now, state) = self.copy();
         (now, state.policy.standing_now(now, unix))
     }
 
@@ -301,9 +325,24 @@ impl Keeper {
         self.state().policy.saved(self.clock.now(), unix)
     }
 
-    /// Waits until the operator's words are others than when it last returned.
-    pub(crate) async fn words_changed(&self) {
-        self.words.notified().await;
+    /// How far these have come onto the disk.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.words
+    }
+
+    /// Falls and returns, to be written down.
+    pub(crate) fn flaps(&self) -> Vec<SavedFlaps> {
+        self.state().policy.flaps(self.clock.now())
+    }
+
+    /// Takes back falls and returns that a process before has written down `elapsed` ago. For the start.
+    pub(crate) fn remember(&self, elapsed: Duration, end: End, saved: &[SavedFlaps]) {
+        self.state().policy.remember(elapsed, end, saved);
+    }
+
+    /// Whether an alarm is in force.
+    pub(crate) fn has_alarm(&self, alarm: &AlarmId) -> bool {
+        self.state().policy.alarms().any(|in_force| in_force.id == *alarm)
     }
 
     fn step(&self, step: impl FnOnce(&mut State, Duration, &mut Vec<Output>)) {
@@ -351,7 +390,7 @@ impl Keeper {
                 Event::AlarmCleared { kind: id.kind().to_owned(), subject: id.to_string() }
             }
             Output::WordsChanged => {
-                self.words.notify_one();
+                self.words.changed();
                 return None;
             }
         };
@@ -399,8 +438,7 @@ impl Keeper {
 
     /// Why a prefix has its level; `None` if it is not configured.
     pub(crate) fn explain(&self, prefix: Prefix) -> Option<Explanation> {
-        let state = self.state();
-        let now = self.clock.now();
+        let (now, state) = self.copy();
         let mut explanation = state.policy.explain(prefix, now)?;
         explanation.traffic = state.traffic.view(now, prefix);
         Some(explanation)

@@ -20,6 +20,7 @@
 //! * the keeper: owns the policy and the clock, and publishes what changes;
 //! * the recorder: everything that the policy hears goes into a bounded pair of files, for replays;
 //! * the words: what the operator said is written down and survives a restart;
+//! * the flaps: falls and returns are written down, so that a process that dies again and again earns its returns, too;
 //! * the status, and the page that shows it to people;
 //! * the [handover]: at a planned restart another process goes on with the sessions, and no neighbour hears of it;
 //! * the announcers: each reconciles what it observes with what was decided, and reports drift. Our own BGP
@@ -32,8 +33,9 @@
 //! Probing, BGP, each kind of other announcer, and keeping time have a thread with a runtime of their own, so
 //! that neither a busy management endpoint nor each other can make a hold timer or a probe late; BFD has one without a
 //! runtime. A last one ends the process, and
-//! with it the sessions, when the keeper no longer runs: nobody else would withdraw what is announced. Two more
-//! write files, so that a disk that hangs makes nothing late. On a host with several CPUs there is one on each, from
+//! with it the sessions, when the keeper no longer runs: nobody else would withdraw what is announced. Three more
+//! write files, so that a disk that hangs makes nothing late, and one reads the kernel's tables of routes, which may be
+//! long: these are ordinary threads. On a host with several CPUs there is one on each, from
 //! which probes are sent.
 //! [`Sidecar::start`] makes the
 //! threads and returns; it needs no runtime of the caller's, and [`Handle`] works from anywhere.
@@ -44,10 +46,12 @@ mod bfd;
 mod clock;
 pub mod config;
 pub mod event;
+mod flaps;
 mod handle;
 pub mod handover;
 mod host;
 mod keeper;
+mod kept;
 mod metrics;
 pub mod page;
 mod probe;
@@ -59,6 +63,7 @@ mod threads;
 mod told;
 mod traffic;
 mod watchdog;
+mod way_out;
 mod words;
 
 pub use config::{
@@ -77,6 +82,7 @@ pub use pharos_policy::{
 pub use pharos_routing::bgp::{Peering, PeeringCheck};
 pub use pharos_routing::{Community, Families, LargeCommunity};
 pub use status::{Status, WhyStatus};
+pub use words::UnkeptError;
 
 /// What was recorded, and how to replay it.
 pub mod trace {

@@ -282,8 +282,7 @@ pub(crate) struct Scraped(pub(crate) Arc<Keeper>);
 impl Scraped {
     fn read_gauges(&self) {
         let metrics = &self.0.metrics;
-        let state = self.0.state();
-        let now = self.0.clock.now();
+        let (now, state) = self.0.copy();
         for (prefix, level) in state.policy.levels() {
             let text = prefix.to_string();
             let group = state.policy.group(prefix).unwrap_or_default();

@@ -21,8 +21,8 @@ use tokio::sync::mpsc;
 
 use crate::config::RecordConfig;
 use crate::keeper::Keeper;
+use crate::kept::since_1970;
 use crate::threads::Stopping;
-use crate::words::since_1970;
 
 /// Inputs that may wait for the disk: seconds of a busy node, and bounded in memory.
 const WAITING: usize = 16 * 1024;

@@ -31,7 +31,7 @@ const MOVED: f64 = 0.5;
 const MEAN_SECONDS: f64 = 3.0;
 
 /// The traffic of all prefixes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Traffic {
     /// Fewer queries a second are next to none.
     quiet: f64,

@@ -1,23 +1,32 @@
 //! The operator's words over a restart: a small file that is written when they change and read at the start.
 //!
 //! A node that was drained for new disks must not announce itself when it boots. So what
-//! [`Policy::saved`](pharos_policy::Policy::saved) gives is written to a file of its own, beside it first and
-//! then renamed over it, by a thread that does nothing else: a disk that hangs delays neither a probe nor a
-//! withdrawal. A disk that is full is an alarm, and tried again until it is not.
+//! [`Policy::saved`](pharos_policy::Policy::saved) gives is written to a file of its own by a thread that does nothing
+//! else: a disk that hangs delays neither a probe nor a withdrawal. A word counts from the moment that it is said; whoever
+//! said it is told that it was when it is on the disk as well ([`Ledger::kept`]), or why it is not.
 //!
-//! What cannot be read at the start is left where it is and said loudly: the node then starts without words,
-//! and who wrote them should know.
+//! | the disk | the word | who said it | alarm |
+//! |---|---|---|---|
+//! | has it | holds | hears yes | |
+//! | refuses, or does not answer in time | holds, and is tried again until it is there | hears that it holds, and that a restart would forget it | `words-not-saved` |
+//!
+//! | the file at the start | then | alarm |
+//! |---|---|---|
+//! | is not there | nothing was ever said | |
+//! | can be read | what it says is obeyed | |
+//! | cannot be read | nobody knows whether this node may announce: it is drained, as by a person, until one says `pharos undrain` | `words-unreadable` |
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use pharos_policy::policy::Input;
 use pharos_policy::{AlarmId, Saved};
+use thiserror::Error;
+use tokio::sync::watch;
 
 use crate::keeper::Keeper;
+use crate::kept::{KeptFile, since_1970};
 use crate::threads::Stopping;
 
 /// The file's name in the state directory.
@@ -26,89 +35,167 @@ const FILE: &str = "words.json";
 /// From one attempt to write to the next: soon enough to be done before a planned restart.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Where words are kept.
-#[derive(Clone, Debug)]
-pub(crate) struct Book {
-    path: PathBuf,
+/// How long a disk may take before the person who waits for it hears that it does.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who drains a node whose words cannot be read. A person who drains it takes its place.
+const AUTHOR: &str = "the sidecar itself";
+
+/// A word holds, and is not on the disk.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "what was said holds from now on, but it is not on the disk, and a restart of the sidecar would not know of it: {why}"
+)]
+pub struct UnkeptError {
+    /// What the disk says.
+    why: String,
 }
 
-impl Book {
-    /// The book in a state directory, which need not exist yet.
-    pub(crate) fn in_directory(directory: &Path) -> Self {
-        Self { path: directory.join(FILE) }
+/// How far the words have come onto the disk.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    /// How often the words have changed.
+    said: watch::Sender<u64>,
+    tried: watch::Sender<Tried>,
+}
+
+/// The last attempt to write.
+#[derive(Clone, Debug, Default)]
+struct Tried {
+    /// With all changes up to this one.
+    change: u64,
+    /// Why it failed, if it did.
+    failure: Option<String>,
+}
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        Self { said: watch::Sender::new(0), tried: watch::Sender::new(Tried::default()) }
     }
 
-    /// What was written last; nothing if nothing ever was.
-    fn read(&self) -> io::Result<Saved> {
-        match fs::read(&self.path) {
-            Ok(octets) => serde_json::from_slice(&octets).map_err(io::Error::other),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Saved::default()),
-            Err(error) => Err(error),
-        }
+    /// The words are others than before.
+    pub(crate) fn changed(&self) {
+        self.said.send_modify(|change| *change += 1);
     }
 
-    fn write(&self, saved: &Saved) -> io::Result<()> {
-        let directory = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(directory)?;
-        let fresh = self.path.with_extension("new");
-        let mut file = File::create(&fresh)?;
-        serde_json::to_writer_pretty(&mut file, saved)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&fresh, &self.path)?;
-        // Only then has the rename come through a power cut.
-        File::open(directory)?.sync_all()
+    fn change(&self) -> u64 {
+        *self.said.borrow()
     }
 
-    /// Takes the words of before into the policy.
-    pub(crate) fn recall(&self, keeper: &Keeper) {
-        match self.read() {
-            Ok(saved) if saved == Saved::default() => {}
-            Ok(saved) => keeper.restore(since_1970(), saved),
-            Err(error) => {
-                let text = format!(
-                    "{} cannot be read, so what it says is not obeyed: {error}; say it again",
-                    self.path.display()
-                );
-                keeper.take(Input::Raise { alarm: AlarmId::WordsNotSaved, text });
+    /// Waits for a change after this one.
+    async fn beyond(&self, change: u64) {
+        // The sender is our own.
+        let _ = self.said.subscribe().wait_for(|now| *now > change).await;
+    }
+
+    fn tried(&self, change: u64, failure: Option<String>) {
+        self.tried.send_replace(Tried { change, failure });
+    }
+
+    /// Waits until all that has been said is on the disk, or is known not to be.
+    pub(crate) async fn kept(&self) -> Result<(), UnkeptError> {
+        let change = self.change();
+        let mut tried = self.tried.subscribe();
+        match tokio::time::timeout(PATIENCE, tried.wait_for(|tried| tried.change >= change)).await {
+            Ok(Ok(tried)) => match &tried.failure {
+                None => Ok(()),
+                Some(why) => Err(UnkeptError { why: why.clone() }),
+            },
+            Ok(Err(_)) | Err(_) => {
+                Err(UnkeptError { why: format!("the disk has not answered within {PATIENCE:?}") })
             }
         }
     }
 }
 
+/// Where words are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Book(KeptFile);
+
+impl Book {
+    /// The book in a state directory, which need not exist yet.
+    pub(crate) fn in_directory(directory: &Path) -> Self {
+        Self(KeptFile::in_directory(directory, FILE))
+    }
+
+    /// Takes the words of before into the policy.
+    pub(crate) fn recall(&self, keeper: &Keeper) {
+        match self.0.read::<Saved>() {
+            Ok(None) => {}
+            Ok(Some(saved)) => {
+                let unknown = doubt(&saved).map(str::to_owned);
+                keeper.restore(since_1970(), saved);
+                if let Some(text) = unknown {
+                    keeper.take(Input::Raise { alarm: AlarmId::WordsUnreadable, text });
+                }
+            }
+            Err(error) => {
+                let path = self.0.path().display();
+                let aside = match self.0.set_aside() {
+                    Ok(aside) => format!("; what it was is kept as {}", aside.display()),
+                    Err(_) => String::new(),
+                };
+                let text = format!(
+                    "{path} cannot be read, so nobody knows whether this node was drained, held or forced, and it does \
+                     not announce: {error}; if it may, say `pharos undrain`, and say other words again{aside}"
+                );
+                tracing::error!("{text}");
+                let (author, within) = (AUTHOR.to_owned(), Some(Duration::ZERO));
+                keeper.take(Input::Drain { text: text.clone(), author, within, expires: None });
+                keeper.take(Input::Raise { alarm: AlarmId::WordsUnreadable, text });
+            }
+        }
+    }
+}
+
+/// The text of a drain that nobody wanted but this program.
+fn doubt(saved: &Saved) -> Option<&str> {
+    let words = &saved.drain.as_ref()?.words;
+    (words.author == AUTHOR).then_some(words.text.as_str())
+}
+
 /// Writes the words whenever they change, and once more at the order to stop.
 pub(crate) async fn keep(keeper: Arc<Keeper>, book: Book, mut stopping: Stopping) {
-    let mut written = None;
+    let ledger = keeper.ledger();
+    let (mut done, mut written) = (0, None);
     loop {
         tokio::select! {
-            () = keeper.words_changed() => {}
+            () = ledger.beyond(done) => {}
             _ = stopping.ordered() => {
-                let last = keeper.saved(since_1970());
-                if written.is_some() && written.as_ref() != Some(&last) {
-                    // Nobody is left to be told of an error.
-                    let _ = book.write(&last);
+                let (change, last) = (ledger.change(), keeper.saved(since_1970()));
+                if written.is_some() && written.as_ref() != Some(&last) || change > done {
+                    // Nobody is left to be told of an error but who has just said something.
+                    ledger.tried(change, book.0.write(&last).err().map(|error| error.to_string()));
                 }
                 return;
             }
         }
         loop {
+            // Counted before they are taken, so that what is counted is in them.
+            let change = ledger.change();
             let saved = keeper.saved(since_1970());
-            let Err(error) = book.write(&saved) else {
-                written = Some(saved);
+            let alarm = AlarmId::WordsUnreadable;
+            keeper.take(match doubt(&saved).map(str::to_owned) {
+                Some(text) => Input::Raise { alarm, text },
+                None => Input::Clear { alarm },
+            });
+            let Err(error) = book.0.write(&saved) else {
+                keeper.take(Input::Clear { alarm: AlarmId::WordsNotSaved });
+                ledger.tried(change, None);
+                (done, written) = (change, Some(saved));
                 break;
             };
-            let text = format!("{}: {error}; a restart would forget them", book.path.display());
+            // The alarm first, so that whoever hears of it finds it.
+            let why = format!("{}: {error}", book.0.path().display());
+            let text = format!("{why}; a restart would forget them");
             keeper.take(Input::Raise { alarm: AlarmId::WordsNotSaved, text });
+            ledger.tried(change, Some(why));
             tokio::select! {
                 () = tokio::time::sleep(AGAIN) => {}
+                // Whoever says more waits for what becomes of it.
+                () = ledger.beyond(change) => {}
                 _ = stopping.ordered() => return,
             }
         }
-        keeper.take(Input::Clear { alarm: AlarmId::WordsNotSaved });
     }
-}
-
-/// The wall clock.
-pub(crate) fn since_1970() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{FakeResponder, LOCALHOST, Running, V4, config, until};
 use pharos_sidecar::trace::{Line, Replay, older};
-use pharos_sidecar::{Config, Level, Mode, RecordConfig, WordError};
+use pharos_sidecar::{Config, HoldDown, Level, Mode, RecordConfig, WordError};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -99,25 +99,150 @@ fn words_on_what_is_not_there_are_refused_by_name() {
     assert_eq!(kept(&scratch), "");
 }
 
+/// Waits as somebody does who has said a word.
+fn kept_words(sidecar: &Running) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(sidecar.0.words_kept()).map_err(|error| error.to_string())
+}
+
 #[test]
-fn words_that_cannot_be_written_are_an_alarm_until_they_can() {
+fn a_word_is_on_the_disk_when_it_is_said_to_be() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let scratch = Scratch::new("kept");
+    let sidecar = Running::start(settings(responder.address, &scratch.0));
+    kept_words(&sidecar).unwrap();
+    for word in ["one", "two", "three"] {
+        sidecar.0.drain(word, "ada", None, None).unwrap();
+        kept_words(&sidecar).unwrap();
+        assert!(kept(&scratch).contains(word), "{}", kept(&scratch));
+    }
+    sidecar.0.undrain("", "ada");
+    kept_words(&sidecar).unwrap();
+    assert!(!kept(&scratch).contains("three"));
+}
+
+#[test]
+fn words_that_cannot_be_written_hold_and_are_an_alarm_until_they_can() {
     let responder = FakeResponder::start(LOCALHOST).unwrap();
     let scratch = Scratch::new("unwritten");
-    // A file where the directory should be.
-    fs::write(&scratch.0, "").unwrap();
+    // A directory where the file should begin.
+    let in_the_way = scratch.0.join("words.new");
+    fs::create_dir_all(&in_the_way).unwrap();
     let sidecar = Running::start(settings(responder.address, &scratch.0));
     sidecar.until_level(V4, "normal");
-    let before = sidecar.alarms();
-    assert!(before.iter().any(|alarm| alarm.starts_with("operator's words not saved")), "{before:?}");
     sidecar.0.hold("all", HOUR, "quiet", "ada").unwrap();
-    until("an alarm says so", || {
-        sidecar.alarms().iter().any(|alarm| alarm.contains("a restart would forget them")).then_some(())
-    });
-    fs::remove_file(&scratch.0).unwrap();
+    let error = kept_words(&sidecar).unwrap_err();
+    assert!(error.starts_with("what was said holds from now on, but it is not on the disk"), "{error}");
+    assert!(error.contains("words.json: "), "{error}");
+    assert_eq!(sidecar.0.status().words[0].what, "held");
+    assert!(sidecar.alarms().iter().any(|alarm| alarm.contains("a restart would forget them")));
+    fs::remove_dir(&in_the_way).unwrap();
+    // Another word is written at once, and with it the one before.
+    sidecar.0.force(V4, Level::Normal, HOUR, "", "bob").unwrap();
+    kept_words(&sidecar).unwrap();
     until("it is written after all", || {
         let silent = sidecar.alarms().iter().all(|alarm| !alarm.starts_with("operator's words not saved"));
         (silent && kept(&scratch).contains("quiet")).then_some(())
     });
+}
+
+#[test]
+fn a_node_whose_words_cannot_be_read_announces_nothing_until_a_person_says_so() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let scratch = Scratch::new("unreadable");
+    fs::create_dir_all(&scratch.0).unwrap();
+    let garbage = "{\"drain\": {\"words\": {\"author\": \"a";
+    fs::write(scratch.0.join("words.json"), garbage).unwrap();
+    let unreadable = |sidecar: &Running| {
+        let alarms = sidecar.alarms();
+        let alarm = alarms.into_iter().find(|alarm| alarm.starts_with("operator's words unreadable: "))?;
+        assert!(alarm.contains("words.json cannot be read") && alarm.contains("`pharos undrain`"), "{alarm}");
+        Some(())
+    };
+    let sidecar = Running::start(settings(responder.address, &scratch.0));
+    unreadable(&sidecar).expect("an alarm from the start");
+    until("every probe is good", || sidecar.0.ready().ok());
+    let status = sidecar.0.status();
+    assert_eq!(status.drain.unwrap().words.author, "the sidecar itself");
+    assert!(sidecar.0.why(V4).unwrap().history.is_empty(), "it was withdrawn all the time");
+    until("the drain is written down", || kept(&scratch).contains("the sidecar itself").then_some(()));
+    assert_eq!(fs::read_to_string(scratch.0.join("words.json.unreadable")).unwrap(), garbage);
+    drop(sidecar);
+
+    // It is no secret that a restart keeps.
+    let sidecar = Running::start(settings(responder.address, &scratch.0));
+    unreadable(&sidecar).expect("the alarm stands still");
+    sidecar.0.undrain("it may", "ada");
+    sidecar.until_level(V4, "normal");
+    until("the alarm ends with the doubt", || unreadable(&sidecar).is_none().then_some(()));
+    until("what is written is the truth", || kept(&scratch).contains("\"drain\": null").then_some(()));
+}
+
+/// A hold-down that doubles from 50 ms, and that no slow machine forgets.
+fn with_patience(mut settings: Config) -> Config {
+    let quick = Duration::from_millis(50);
+    settings.hold_down = HoldDown { first: quick, base: quick, max: quick * 16, forget: HOUR };
+    settings
+}
+
+#[test]
+fn a_sidecar_that_dies_whenever_it_has_announced_waits_longer_each_time_and_one_that_is_stopped_does_not() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let scratch = Scratch::new("flaps");
+    let file = scratch.0.join("flaps.json");
+    let settings = || with_patience(settings(responder.address, &scratch.0));
+    let mut waits = Vec::new();
+    let mut returns = Vec::new();
+    for _ in 0..4 {
+        let sidecar = Running::start(settings());
+        let why = sidecar.0.why(V4).unwrap();
+        waits.push(why.hold_down.as_millis());
+        returns.push(why.returns.counted);
+        sidecar.until_level(V4, "normal");
+        let dead = until("the return is written down", || {
+            let text = fs::read_to_string(&file).ok()?;
+            text.contains("\"level\": \"normal\"").then_some(text)
+        });
+        assert!(dead.contains("\"end\": \"broken\""), "{dead}");
+        drop(sidecar);
+        let ordered = fs::read_to_string(&file).unwrap();
+        assert!(ordered.contains("\"end\": \"ordered\""), "{ordered}");
+        // As a process leaves it that nobody has told to end.
+        fs::write(&file, dead).unwrap();
+    }
+    assert_eq!((waits, returns), (vec![50, 50, 100, 200], vec![0, 1, 2, 3]));
+    for returns in [4, 5] {
+        let sidecar = Running::start(settings());
+        let why = sidecar.0.why(V4).unwrap();
+        assert_eq!((why.hold_down.as_millis(), why.returns.counted), (400, returns));
+        sidecar.until_level(V4, "normal");
+    }
+}
+
+#[test]
+fn falls_and_returns_that_cannot_be_read_begin_anew_with_an_alarm_until_they_are_written() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let scratch = Scratch::new("no-flaps");
+    fs::create_dir_all(&scratch.0).unwrap();
+    let file = scratch.0.join("flaps.json");
+    fs::write(&file, "[1, 2").unwrap();
+    let mut settings = settings(responder.address, &scratch.0);
+    // Nothing is written before a level changes.
+    settings.hold_down = HoldDown::new(HOUR);
+    let alarm = |sidecar: &Running| {
+        sidecar.alarms().into_iter().find(|alarm| alarm.starts_with("falls and returns not kept: "))
+    };
+    let sidecar = Running::start(settings.clone());
+    let text = alarm(&sidecar).expect("an alarm from the start");
+    assert!(text.contains("flaps.json cannot be read") && text.contains("begin anew"), "{text}");
+    drop(sidecar);
+
+    fs::write(&file, "[1, 2").unwrap();
+    settings.hold_down = HoldDown::new(Duration::from_millis(50));
+    let sidecar = Running::start(settings);
+    sidecar.until_level(V4, "normal");
+    until("the alarm is over", || alarm(&sidecar).is_none().then_some(()));
+    assert!(fs::read_to_string(&file).unwrap().contains("\"end\": \"broken\""));
 }
 
 /// What a replay of these files through `settings` does, as levels.

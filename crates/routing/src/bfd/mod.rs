@@ -36,7 +36,8 @@
 //!
 //! Intervals. In any state but Up at least one second is sent (§6.8.3); in Up the greater of our interval and what the
 //! neighbour takes (§6.8.2). Detection takes the neighbour's multiplier times the greater of what we take and what it
-//! says it sends (§6.8.4). A neighbour that takes none, or asks for demand mode while both are up, gets nothing but
+//! says it sends (§6.8.4). A process that takes a session over with another interval says so with Poll; until the Final it
+//! sends at the shorter of both and waits by the longer (§6.8.3). A neighbour that takes none, or asks for demand mode while both are up, gets nothing but
 //! answers.
 //!
 //! What a session going down means for routing is the caller's: [`Event::Changed`] says whether the neighbour's
@@ -48,7 +49,7 @@ mod session;
 
 pub use config::{ConfigError, SessionConfig};
 pub use packet::{Demand, Diagnostic, Malformed, PACKET_OCTETS, Packet, Sequence, State};
-pub use session::{Cause, Counters, Event, Input, Output, Session, Snapshot};
+pub use session::{Cause, Counters, Event, Input, Output, Poll, Session, Snapshot, Span};
 
 /// The UDP port of single-hop BFD, RFC 5881 §4.
 pub const PORT: u16 = 3784;

@@ -35,6 +35,8 @@ pub struct Session {
     /// The interval drawn for the next.
     drawn: Duration,
     poll: Poll,
+    /// Intervals of before this one that the neighbour may still go by.
+    unconfirmed: Option<Span>,
 }
 
 /// What the neighbour said last; RFC 5880 §6.8.1.
@@ -61,10 +63,32 @@ impl Neighbour {
 }
 
 /// Whether a change of ours waits for the neighbour's Final, RFC 5880 §6.5.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Poll {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Poll {
+    /// There is none, or it was confirmed.
+    #[default]
     Idle,
+    /// It waits.
     Running,
+}
+
+/// Intervals of ours that the neighbour has been told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// The shortest.
+    pub least: Duration,
+    /// The longest.
+    pub greatest: Duration,
+}
+
+impl Span {
+    fn of(interval: Duration) -> Self {
+        Self { least: interval, greatest: interval }
+    }
+
+    fn with(self, interval: Duration) -> Self {
+        Self { least: self.least.min(interval), greatest: self.greatest.max(interval) }
+    }
 }
 
 /// What goes in.
@@ -169,6 +193,15 @@ pub struct Snapshot {
     pub neighbour_min_rx: Duration,
     /// For how long the state has lasted.
     pub age: Duration,
+    /// Our own interval, of which the neighbour was told last.
+    #[serde(default)]
+    pub interval: Option<Duration>,
+    /// Whether that waits for its Final.
+    #[serde(default)]
+    pub poll: Poll,
+    /// Those of before, if it does.
+    #[serde(default)]
+    pub unconfirmed: Option<Span>,
 }
 
 impl Session {
@@ -188,11 +221,12 @@ impl Session {
             sent_at: None,
             drawn: Duration::ZERO,
             poll: Poll::Idle,
+            unconfirmed: None,
         })
     }
 
     /// A session that another process has held until now. The neighbour gets its full detection time anew, since
-    /// what it sent meanwhile may be lost.
+    /// what it sent meanwhile may be lost. Another interval is agreed on with it first: RFC 5880 §6.8.3.
     pub fn resume(config: SessionConfig, snapshot: &Snapshot, now: Duration) -> Result<Self, ConfigError> {
         let config = SessionConfig { discriminator: snapshot.discriminator, ..config };
         let mut session = Self::new(config, now)?;
@@ -207,6 +241,16 @@ impl Session {
             required_min_rx: snapshot.neighbour_min_rx,
         };
         session.since = now.saturating_sub(snapshot.age);
+        if snapshot.state == State::Up {
+            let (said, wanted) =
+                (snapshot.interval.unwrap_or(session.config.interval), session.config.interval);
+            session.poll = if said == wanted { snapshot.poll } else { Poll::Running };
+            session.unconfirmed = match snapshot.unconfirmed {
+                Some(span) => Some(span.with(said)),
+                None if said == wanted => None,
+                None => Some(Span::of(said)),
+            };
+        }
         session.detect_at = session.neighbour.discriminator.map(|_| now + session.detection_time());
         Ok(session)
     }
@@ -223,6 +267,9 @@ impl Session {
             neighbour_min_tx: self.neighbour.desired_min_tx,
             neighbour_min_rx: self.neighbour.required_min_rx,
             age: now.saturating_sub(self.since),
+            interval: Some(self.config.interval),
+            poll: self.poll,
+            unconfirmed: self.unconfirmed,
         }
     }
 
@@ -249,6 +296,7 @@ impl Session {
             Input::Tick => {}
             Input::Stop => {
                 self.diagnostic = Diagnostic::ADMINISTRATIVELY_DOWN;
+                self.confirmed();
                 self.enter(State::AdminDown, Cause::Stopped, out);
             }
         }
@@ -280,16 +328,22 @@ impl Session {
         self.config.discriminator
     }
 
-    /// How long the neighbour may be silent, RFC 5880 §6.8.4.
+    /// How long the neighbour may be silent, RFC 5880 §6.8.4; while it may still go by a longer interval of ours, by that
+    /// (§6.8.3).
     pub fn detection_time(&self) -> Duration {
         let Neighbour { multiplier, desired_min_tx, .. } = self.neighbour;
+        let ours =
+            self.unconfirmed.map_or(self.config.interval, |span| span.with(self.config.interval).greatest);
         // A neighbour may ask for hours; a session of ours then is only slow to go down.
-        self.config.interval.max(desired_min_tx).saturating_mul(u32::from(multiplier))
+        ours.max(desired_min_tx).saturating_mul(u32::from(multiplier))
     }
 
-    /// The interval at which packets go out, before jitter: RFC 5880 §6.8.2, §6.8.3.
+    /// The interval at which packets go out, before jitter: RFC 5880 §6.8.2. A longer one waits until the neighbour has
+    /// confirmed it, which goes by the shorter one so long (§6.8.3).
     pub fn send_interval(&self) -> Duration {
-        self.desired_min_tx().max(self.neighbour.required_min_rx)
+        let ours =
+            self.unconfirmed.map_or(self.desired_min_tx(), |span| span.least.min(self.desired_min_tx()));
+        ours.max(self.neighbour.required_min_rx)
     }
 
     /// What was counted so far.
@@ -323,7 +377,7 @@ impl Session {
             return;
         }
         if packet.sequence == Sequence::Final {
-            self.poll = Poll::Idle;
+            self.confirmed();
         }
         self.detect_at = Some(self.now + self.detection_time());
         match (self.state, packet.state) {
@@ -365,8 +419,14 @@ impl Session {
 
     fn fall(&mut self, diagnostic: Diagnostic, cause: Cause, out: &mut Vec<Output>) {
         self.diagnostic = diagnostic;
-        self.poll = Poll::Idle;
+        self.confirmed();
         self.enter(State::Down, cause, out);
+    }
+
+    /// Nothing that was said waits for the neighbour any more.
+    fn confirmed(&mut self) {
+        self.poll = Poll::Idle;
+        self.unconfirmed = None;
     }
 
     fn enter(&mut self, to: State, cause: Cause, out: &mut Vec<Output>) {

@@ -369,8 +369,11 @@ pub struct Counters {
     pub updates_received: u64,
     /// UPDATEs sent, End-of-RIB included.
     pub updates_sent: u64,
-    /// UPDATEs with faults that RFC 7606 tolerates.
+    /// UPDATEs with faults that RFC 7606 tolerates, among those that were read.
     pub updates_malformed: u64,
+    /// UPDATEs that were not read beyond their lengths: many came at once, and nobody uses their routes.
+    #[serde(default)]
+    pub updates_unread: u64,
     /// Inputs that had no meaning in the state they came in.
     pub inputs_ignored: u64,
     /// Times that the session became Established.

@@ -44,7 +44,7 @@
 //! | OpenSent | open-time has passed | refuse 4/0 | pause |
 //! | OpenConfirm | KEEPALIVE | send all wanted routes, End-of-RIB | Established |
 //! | Established | KEEPALIVE | restart the hold timer | Established |
-//! | Established | UPDATE | restart the hold timer; discard or report | Established |
+//! | Established | UPDATE | restart the hold timer; discard or report; of those that are discarded a hundred a second are read | Established |
 //! | Established | UPDATE that cannot be taken apart; where routes are reported, one in which prefixes cannot be found | refuse 3/x | pause |
 //! | Established | ROUTE-REFRESH | send that family's routes again, between BoRR and EoRR if both speak RFC 7313 | Established |
 //! | Established | ROUTE-REFRESH of a wrong length | refuse 7/1 or 1/2 | pause |

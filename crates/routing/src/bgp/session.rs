@@ -22,6 +22,10 @@ pub use snapshot::{Farewell, Snapshot};
 /// lost SYN comes after one second and must have a chance.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
+/// UPDATEs that are read within a second where nobody uses their routes. A neighbour that sends a full table by mistake
+/// keeps the thread busy on which all sessions depend; what is wrong with its routes shows in the first of them.
+const READ_IN_A_SECOND: u32 = 100;
+
 /// One BGP session with one neighbour, over one connection at a time.
 #[derive(Debug)]
 pub struct Session {
@@ -40,6 +44,27 @@ pub struct Session {
     blocked_since: Option<Duration>,
     /// Families that the neighbour wants to hear again.
     refresh: Families,
+    sample: Sample,
+}
+
+/// What of the UPDATEs that nobody uses is read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sample {
+    /// When the present second began, and how many were read in it.
+    since: Duration,
+    read: u32,
+}
+
+impl Sample {
+    /// Whether one more may be read.
+    fn takes(&mut self, now: Duration) -> bool {
+        const SECOND: Duration = Duration::from_secs(1);
+        if now.saturating_sub(self.since) >= SECOND {
+            *self = Self { since: now, read: 0 };
+        }
+        self.read = self.read.saturating_add(1);
+        self.read <= READ_IN_A_SECOND
+    }
 }
 
 /// The state together with what only it has.
@@ -79,6 +104,7 @@ impl Session {
             since: now,
             blocked_since: None,
             refresh: Families::NONE,
+            sample: Sample::default(),
         })
     }
 
@@ -459,6 +485,13 @@ impl Session {
     }
 
     fn update(&mut self, body: &[u8], negotiated: Negotiated, out: &mut Vec<Output>) {
+        if self.config.received == Received::Discard && !self.sample.takes(self.now) {
+            // RFC 4271 §6.3: lengths that do not fit are an error whoever uses what they enclose.
+            return match read::update::split(body) {
+                Ok(_) => self.counters.updates_unread += 1,
+                Err(refusal) => self.refuse(refusal, out),
+            };
+        }
         let mut speaker = self.speaker(negotiated);
         if self.config.received == Received::Discard {
             // That our own AS stands in a path is no fault of a route that nobody uses. AS 0 stands in none.

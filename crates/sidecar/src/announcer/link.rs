@@ -22,6 +22,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Read at most so much at once; a session is heard again soon enough.
 const CHUNK: usize = 16 * 1024;
 
+/// The longest message (RFC 4271 §4): who has taken so many octets has taken the whole of one at least.
+const MESSAGE_OCTETS: usize = 4096;
+
 type Connecting = Pin<Box<dyn Future<Output = Result<TcpStream, String>> + Send>>;
 
 /// What there is of a connection.
@@ -35,6 +38,25 @@ pub(super) enum Link {
 pub(super) struct Connection {
     stream: TcpStream,
     unsent: Vec<u8>,
+    taken: Taken,
+}
+
+/// What the kernel has taken of octets that wait, since it was last said.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken(usize);
+
+impl Taken {
+    /// What so many more come to, while others wait still.
+    fn more(&mut self, count: usize) -> Sent {
+        self.0 = self.0.saturating_add(count);
+        match self.0 >= MESSAGE_OCTETS {
+            true => {
+                self.0 = 0;
+                Sent::Some
+            }
+            false => Sent::None,
+        }
+    }
 }
 
 /// What a link has to say.
@@ -56,9 +78,9 @@ pub(super) enum Read {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     All,
-    /// Some were taken, some wait.
+    /// A whole message was taken at least, and others wait.
     Some,
-    /// None were taken.
+    /// Not even that: a neighbour that takes single octets for ever has stopped reading, RFC 9687.
     None,
 }
 
@@ -109,7 +131,7 @@ impl Connection {
     pub(super) fn new(stream: TcpStream) -> Self {
         // Keepalives and withdrawals must not wait for one another; a socket that refuses is slower, not wrong.
         let _ = stream.set_nodelay(true);
-        Self { stream, unsent: Vec::new() }
+        Self { stream, unsent: Vec::new(), taken: Taken::default() }
     }
 
     /// A connection that another process has held, with what it had left to send.
@@ -150,11 +172,16 @@ impl Connection {
             }
         }
         self.unsent.drain(..taken);
-        match (self.unsent.is_empty(), taken) {
-            (true, _) => Sent::All,
-            (false, 0) => Sent::None,
-            (false, _) => Sent::Some,
+        if self.unsent.is_empty() {
+            self.taken = Taken::default();
+            return Sent::All;
         }
+        self.taken.more(taken)
+    }
+
+    /// Whether octets wait for the kernel to take them.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.unsent.is_empty()
     }
 
     /// Reads what is there.
@@ -189,5 +216,19 @@ fn in_words(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionReset => "the neighbour reset the connection".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_single_octets_has_taken_something_only_when_they_come_to_a_message() {
+        let mut taken = Taken::default();
+        let told: Vec<_> = (0..2 * MESSAGE_OCTETS).filter(|_| taken.more(1) == Sent::Some).collect();
+        assert_eq!(told, [MESSAGE_OCTETS - 1, 2 * MESSAGE_OCTETS - 1]);
+        assert_eq!(taken.more(0), Sent::None);
+        assert_eq!(taken.more(10 * MESSAGE_OCTETS), Sent::Some);
     }
 }

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use super::drift::Kind;
 use super::link::{Connection, Link, News, Read, Sent};
+use super::ration::Ration;
 use super::report::Reporter;
 use super::routes::{self, Impossible};
 use crate::bfd::View as BfdView;
@@ -40,6 +41,10 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(10);
 /// either ever be missed, a session is this much late and not stuck.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
+/// Connections that end at one time, each for a second at most; more end without a word. A session of our own needs one,
+/// so only a neighbour that connects again and again comes to it.
+const MOST_FAREWELLS: usize = 8;
+
 /// One session and everything under it.
 pub(super) struct Driver {
     index: usize,
@@ -54,6 +59,9 @@ pub(super) struct Driver {
     local: Option<IpAddr>,
     farewells: JoinSet<()>,
     buffer: Vec<u8>,
+    /// What the neighbour does that is odd, and connections of its that are refused.
+    oddities: Ration,
+    refusals: Ration,
     /// Why a route cannot be sent at all.
     impossible: Vec<Impossible>,
     reporter: Reporter,
@@ -116,6 +124,8 @@ impl Driver {
             local: None,
             farewells: JoinSet::new(),
             buffer: Vec::new(),
+            oddities: Ration::default(),
+            refusals: Ration::default(),
             impossible: Vec::new(),
             reporter,
             standing: Standing::Down,
@@ -364,10 +374,16 @@ impl Driver {
             (true, Some(why)) => why,
             (false, _) => format!("the session is {}", self.session.state()),
         };
-        tracing::info!(
-            neighbour = self.name,
-            "a connection of the neighbour was refused with Cease/Connection Rejected (6/5): {why}"
-        );
+        if let Some(unsaid) = self.refusals.ask(self.keeper.clock.now()) {
+            tracing::info!(
+                neighbour = self.name,
+                unsaid,
+                "a connection of the neighbour was refused with Cease/Connection Rejected (6/5): {why}"
+            );
+        }
+        if self.farewells.len() >= MOST_FAREWELLS {
+            return;
+        }
         let mut refused = Connection::new(stream);
         refused.send(&Session::rejection());
         let mut link = Link::Up(refused);
@@ -386,10 +402,8 @@ impl Driver {
     /// Moves octets both ways.
     fn transfer(&mut self) {
         let Link::Up(connection) = &mut self.link else { return };
-        match connection.flush() {
-            Sent::All | Sent::Some => self.step(Input::SendProgress),
-            Sent::None => {}
-        }
+        let sent = connection.flush();
+        self.sent(sent);
         let Link::Up(connection) = &mut self.link else { return };
         let mut buffer = std::mem::take(&mut self.buffer);
         match connection.read(&mut buffer) {
@@ -439,7 +453,19 @@ impl Driver {
 
     fn send(&mut self, octets: &[u8]) {
         let Link::Up(connection) = &mut self.link else { return };
-        if connection.send(octets) != Sent::All {
+        let waited = connection.is_waiting();
+        let sent = connection.send(octets);
+        if waited || sent != Sent::All {
+            self.sent(sent);
+        }
+    }
+
+    /// Has the send hold timer (RFC 9687) run exactly while something waits, and begin anew with each message taken.
+    fn sent(&mut self, sent: Sent) {
+        if sent != Sent::None {
+            self.step(Input::SendProgress);
+        }
+        if sent != Sent::All {
             self.step(Input::SendBlocked);
         }
     }
@@ -448,19 +474,30 @@ impl Driver {
         match event {
             bgp::Event::Established(negotiated) => self.up(&negotiated),
             bgp::Event::Down(cause) => self.down(cause),
-            bgp::Event::Tolerated(fault) => tracing::warn!(neighbour = self.name, %fault, "BGP"),
+            bgp::Event::Tolerated(fault) => {
+                if let Some(unsaid) = self.oddities.ask(self.keeper.clock.now()) {
+                    tracing::warn!(neighbour = self.name, %fault, unsaid, "BGP");
+                }
+            }
             bgp::Event::StateChanged { from, to } => {
                 tracing::debug!(neighbour = self.name, %from, %to, "BGP");
             }
             bgp::Event::RefreshRequested(family) => {
-                tracing::info!(neighbour = self.name, %family, "the neighbour asked for our routes again");
+                if let Some(unsaid) = self.oddities.ask(self.keeper.clock.now()) {
+                    tracing::info!(
+                        neighbour = self.name,
+                        %family,
+                        unsaid,
+                        "the neighbour asked for our routes again"
+                    );
+                }
             }
             // Said in the log, with the same words, by the event that the session is down.
             bgp::Event::NotificationReceived(message) => self.notified(Direction::Received, message, None),
             bgp::Event::NotificationSent { notification, detail } => {
                 self.notified(Direction::Sent, notification, Some(detail));
             }
-            // Received routes are discarded unread, so there is nothing to report.
+            // Received routes are discarded, so there is nothing to report.
             bgp::Event::Route(_) | bgp::Event::EndOfRib(_) => {}
         }
     }

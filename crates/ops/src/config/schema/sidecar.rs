@@ -53,8 +53,8 @@ section! {
         /// the sidecar lives, so that a fault common to all nodes leaves no address unreachable. Recommended.
         #[serde(default)]
         anchors: Vec<AnchorSection>, write "list of sections", Described("none");
-        /// The directory in which the sidecar keeps what has to survive its restart: the operator's words, and the
-        /// recorded signals.
+        /// The directory in which the sidecar keeps what has to survive its restart: the operator's words, the
+        /// falls and returns of prefixes, and the recorded signals.
         #[serde(default)]
         state: Option<PathBuf>, write "path",
             Described("/var/lib/pharos if the control socket is in /run, else the control socket's directory");

@@ -160,3 +160,37 @@ fn settings_that_make_no_policy_are_refused_as_at_the_start() {
     let resumed = Policy::resume(bench.now, config, bench.policy.memory(), |_| true, &mut Vec::new());
     assert!(resumed.is_err());
 }
+
+#[test]
+fn a_process_that_begins_anew_knows_the_falls_of_those_before_and_changes_nothing_for_it() {
+    let mut bench = Bench::announced(Degrade::Allowed);
+    for holds in [HOLD, HOLD * 2] {
+        let saved = bench.policy.flaps(bench.now);
+        assert_eq!(saved.iter().map(|it| it.level).collect::<Vec<_>>(), [Level::Normal; 2]);
+        bench = Bench::new(Degrade::Allowed);
+        bench.policy.remember(Duration::from_secs(1), crate::End::Broken, &saved);
+        assert_eq!(bench.levels(), [Level::Withdrawn; 2]);
+        assert_eq!(bench.why(V4).hold_down, holds);
+        while bench.levels() != [Level::Normal; 2] {
+            assert!(bench.now < holds + Duration::from_secs(5), "the hold-down is no longer than it says");
+            bench.round();
+        }
+        assert!(bench.now >= holds);
+    }
+}
+
+#[test]
+fn of_falls_and_returns_only_those_of_prefixes_that_can_fall_count() {
+    let saved = Bench::announced(Degrade::Allowed).policy.flaps(Duration::from_secs(60));
+    let mut config = settings(Degrade::Allowed);
+    config.groups[0].prefixes = vec![V6.parse().unwrap()];
+    config.anchors = vec![crate::AnchorConfig { prefix: V4.parse().unwrap(), drain: AnchorDrain::Stays }];
+    let mut policy = Policy::new(Duration::ZERO, config).unwrap();
+    policy.remember(Duration::ZERO, crate::End::Broken, &saved);
+    assert_eq!(policy.level(V4.parse().unwrap()), Some(Level::Normal), "an anchor has nothing to earn");
+    let left = policy.flaps(Duration::ZERO);
+    assert_eq!(
+        left.iter().map(|it| (it.prefix, it.all.falls)).collect::<Vec<_>>(),
+        [(V6.parse().unwrap(), 1)]
+    );
+}
