@@ -2,7 +2,7 @@
 //!
 //! Only what was there and is gone counts. An address that no interface ever had may be local by a route (AnyIP), or
 //! be the loopback's; a host that never had a default route may know every route in the world. Of those nothing is
-//! observed, and the probes judge without it.
+//! observed, and the probes judge without it. What a process before has seen was there, at a hand-over.
 //!
 //! The tables are read every quarter of a second, which takes some ten microseconds.
 
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pharos_policy::policy::Input;
-use pharos_policy::{Family, Observation, SignalId};
+use pharos_policy::{Family, Health, Observation, Policy, SignalId};
 use tokio::time::sleep;
 
 use crate::keeper::Keeper;
@@ -29,6 +29,12 @@ const REFUSES: u32 = 0x200;
 struct Seen(BTreeSet<SignalId>);
 
 impl Seen {
+    /// What has a verdict has been there.
+    fn before(policy: &Policy, watched: &[SignalId]) -> Self {
+        let known = |id: &&SignalId| policy.health(id).is_some_and(|health| health != Health::Unknown);
+        Self(watched.iter().filter(known).cloned().collect())
+    }
+
     /// What is to be said of something that is there now, or is not.
     fn observe(&mut self, signal: &SignalId, there: bool) -> Option<Observation> {
         if there {
@@ -41,12 +47,12 @@ impl Seen {
 
 /// Looks until it is dropped.
 pub(crate) async fn run(keeper: Arc<Keeper>) {
-    let mut seen = Seen::default();
     let watched: Vec<_> = keeper.state().policy.observed().cloned().collect();
     let watched: Vec<_> = watched
         .into_iter()
         .filter(|id| matches!(id, SignalId::Address { .. } | SignalId::DefaultRoute { .. }))
         .collect();
+    let mut seen = Seen::before(&keeper.state().policy, &watched);
     loop {
         // A table that cannot be read says nothing.
         let addresses = pharos_netio::own_addresses().ok();
@@ -104,6 +110,21 @@ mod tests {
         assert_eq!(seen.observe(&signal, false), None);
         assert!(matches!(seen.observe(&signal, true), Some(Observation::Pass(_))));
         assert!(matches!(seen.observe(&signal, false), Some(Observation::Fail(_))));
+    }
+
+    #[test]
+    fn what_the_process_before_has_seen_was_there() {
+        let settings = crate::config::sample::config().policy();
+        let mut policy = Policy::new(Duration::ZERO, settings).unwrap();
+        let of_address = |id: &&SignalId| matches!(id, SignalId::Address { .. });
+        let signal = policy.observed().find(of_address).unwrap().clone();
+        let watched = [signal.clone()];
+        assert_eq!(Seen::before(&policy, &watched).observe(&signal, false), None);
+        let observation = Observation::Pass("is there".to_owned());
+        let input = Input::Observe { signal: signal.clone(), observation };
+        policy.step(Duration::ZERO, input, &mut Vec::new());
+        let gone = Seen::before(&policy, &watched).observe(&signal, false);
+        assert!(matches!(gone, Some(Observation::Fail(_))));
     }
 
     #[test]
