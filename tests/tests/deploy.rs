@@ -114,7 +114,8 @@ fn names<'a>(text: &'a str, beginning: &'a str) -> impl Iterator<Item = &'a str>
 /// Every source file below a directory, as one text.
 fn sources(directory: &Path) -> String {
     let mut text = String::new();
-    for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let entry = entry.path();
         match entry.is_dir() {
             true => text += &sources(&entry),
             false => text += &fs::read_to_string(&entry).unwrap_or_default(),

@@ -197,8 +197,9 @@ async fn may_stop(socket: &cli::Socket) -> Result<(), Failure> {
             Failure::failed("the drain was ended before the node could stop")
                 .help("somebody has undrained it, or its time was over; `pharos status` shows what holds now")
         })?;
-        if last != Some(drain.phase) {
-            last = Some(drain.phase);
+        let step = (drain.phase, drain.remaining);
+        if last != Some(step) {
+            last = Some(step);
             if !socket.json {
                 say(&format!("{}\n", step_of(&drain)));
             }
@@ -213,6 +214,7 @@ async fn may_stop(socket: &cli::Socket) -> Result<(), Failure> {
 /// One step of a drain, for a person who waits.
 fn step_of(drain: &DrainView) -> String {
     let seconds = |left: Option<f64>| left.unwrap_or_default().ceil();
+    let remark = drain.remaining.remark();
     match drain.phase {
         DrainPhase::Draining => {
             let left = seconds(drain.withdraw_after_seconds);
@@ -220,11 +222,11 @@ fn step_of(drain: &DrainView) -> String {
         }
         DrainPhase::Lingering => {
             let left = seconds(drain.linger_left_seconds);
-            format!("withdrawn; answering for {left} s more")
+            format!("withdrawn; answering for {left} s more at least{remark}")
         }
-        DrainPhase::Done => {
-            "withdrawn, and the time for those who have not heard is over: this node may stop".to_owned()
-        }
+        DrainPhase::Done => format!(
+            "withdrawn, and the time for those who have not heard is over: this node may stop{remark}"
+        ),
     }
 }
 
@@ -363,20 +365,26 @@ fn this_person() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pharos_sidecar::Remaining;
 
     #[test]
     fn whoever_waits_for_a_drain_hears_each_step_with_the_time_that_is_left() {
-        let view = |phase| DrainView {
+        let view = |phase, remaining| DrainView {
             phase,
             words: serde_json::from_value(json!({"author": "ada", "text": "new disks"})).unwrap(),
             age_seconds: 1.0,
             withdraw_after_seconds: Some(8.2),
             linger_left_seconds: Some(119.5),
+            remaining,
             expires_after_seconds: None,
         };
-        assert!(step_of(&view(DrainPhase::Draining)).contains("withdrawn in 9 s"));
-        assert!(step_of(&view(DrainPhase::Lingering)).contains("for 120 s more"));
-        assert!(step_of(&view(DrainPhase::Done)).ends_with("this node may stop"));
+        let said = |phase, remaining| step_of(&view(phase, remaining));
+        assert!(said(DrainPhase::Draining, Remaining::Some).ends_with("withdrawn in 9 s at the latest"));
+        assert!(said(DrainPhase::Lingering, Remaining::NextToNone).ends_with("for 120 s more at least"));
+        assert!(said(DrainPhase::Lingering, Remaining::Some).ends_with("; queries still come"));
+        assert!(said(DrainPhase::Done, Remaining::NextToNone).ends_with("this node may stop"));
+        let unknown = said(DrainPhase::Done, Remaining::NotKnown);
+        assert!(unknown.ends_with("; whether queries still come is not known"), "{unknown}");
     }
 
     #[test]

@@ -182,8 +182,8 @@ impl Default for ReturnCap {
     }
 }
 
-/// How long a drained node has to go on answering after its routes are gone, at least; and while real queries
-/// still come.
+/// How long a drained node has to go on answering after its routes are gone, at least; twice as long where nobody knows
+/// whether real queries still come; and while they do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Linger(pub Duration);
 

@@ -34,6 +34,9 @@ pub struct Explanation {
     /// What is left of the hold-down when the level is better than the one in force and only waits.
     #[serde(rename = "hold_down_left_seconds", with = "optional_seconds")]
     pub hold_down_left: Option<Duration>,
+    /// Whether that is the hold-down, or a return that is not allowed yet.
+    #[serde(default)]
+    pub waits_for: Option<WaitsFor>,
     /// What is left of the grace when the level will be worse but still announced.
     #[serde(rename = "grace_left_seconds", with = "optional_seconds")]
     pub grace_left: Option<Duration>,
@@ -171,6 +174,16 @@ impl fmt::Display for TrafficView {
             Some(Followed::No) => ": they have not followed it",
         })
     }
+}
+
+/// What a better level waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitsFor {
+    /// That it stays good for the hold-down.
+    HoldDown,
+    /// That one more return is allowed.
+    Returns,
 }
 
 /// The cap on returns as it stands.
@@ -327,13 +340,18 @@ impl fmt::Display for Explanation {
         for change in &self.next_changes {
             writeln!(f, "  {:<11} {}", change.to, change.condition())?;
         }
+        let capped = self.waits_for == Some(WaitsFor::Returns);
         match self.hold_down_left {
-            Some(left) => writeln!(f, "hold-down {} ({} left)", Age(self.hold_down), Age(left))?,
-            None => writeln!(f, "hold-down {}, none running", Age(self.hold_down))?,
+            Some(left) if !capped => writeln!(f, "hold-down {} ({} left)", Age(self.hold_down), Age(left))?,
+            _ => writeln!(f, "hold-down {}, none running", Age(self.hold_down))?,
         }
         let ReturnsView { counted, most, within_seconds } = self.returns;
         let within = Age(Duration::try_from_secs_f64(within_seconds).unwrap_or_default());
-        writeln!(f, "returns {counted} of {most} within {within}")?;
+        write!(f, "returns {counted} of {most} within {within}")?;
+        match self.hold_down_left {
+            Some(left) if capped => writeln!(f, " (the next in {})", Age(left))?,
+            _ => writeln!(f)?,
+        }
         if let Some(traffic) = &self.traffic {
             writeln!(f, "traffic {traffic}")?;
         }
@@ -478,6 +496,7 @@ mod tests {
                 remark: String::new(),
             }],
             hold_down_left: None,
+            waits_for: None,
             grace_left: None,
             hold_down: Duration::from_secs(10),
             returns: ReturnsView { counted: 1, most: 10, within_seconds: 3600.0 },

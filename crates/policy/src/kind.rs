@@ -14,11 +14,11 @@
 //! | slow | inner probe | degraded, after its grace; alarm | degraded | forgotten |
 //! | wire | wire probe | degraded, after its grace; alarm | degraded | forgotten |
 //! | default-route | host | degraded, after its grace; alarm | degraded | forgotten |
-//! | data-age | responder's status | degraded, after its grace; alarm | degraded | forgotten |
-//! | signatures | responder's status | alarm; degraded; when expired last-resort, or withdrawn by the group's choice | last-resort, or withdrawn by choice | forgotten |
-//! | overload | responder's status | alarm; degraded or withdrawn only by the group's choice | normal, or as chosen | forgotten |
+//! | data-age | responder's status | degraded, after its grace; alarm | degraded | kept, unless good |
+//! | signatures | responder's status | alarm; degraded; when expired last-resort, or withdrawn by the group's choice | last-resort, or withdrawn by choice | kept, unless good |
+//! | overload | responder's status; the host, while a probe is unanswered | alarm; degraded or withdrawn only by the group's choice | normal, or as chosen | forgotten |
 //! | traffic | responder's status | alarm | normal | forgotten |
-//! | clock | host | alarm; data-age and signatures are ignored meanwhile | normal | forgotten |
+//! | clock | host | alarm; data-age and signatures are ignored meanwhile | normal | kept, unless good |
 //! | status | status fetch | alarm | normal | fails |
 //! | ready | responder's status | nothing | normal | fails |
 //!
@@ -210,10 +210,12 @@ impl Kind {
         }
     }
 
-    /// What silence means: failing where we look ourselves, forgetting where somebody else would tell.
+    /// What silence means: failing where we look ourselves, forgetting where somebody else would tell; save that data do
+    /// not get better, nor the clock that they are judged by, because nobody tells of them.
     pub const fn silence(self) -> Silence {
         match self {
             Self::Probe | Self::Zone | Self::Status | Self::Ready => Silence::Fails,
+            Self::DataAge | Self::Signatures | Self::Clock => Silence::Kept,
             _ => Silence::Forgotten,
         }
     }

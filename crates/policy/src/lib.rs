@@ -29,10 +29,10 @@
 //! | an anycast address is not on the host | *withdrawn*, at once | queries would not be ours to answer |
 //! | a worker stuck beyond the bound at which the responder ends itself | *withdrawn*, at once | its share goes unanswered |
 //! | answers slow, wire probe failing, no default route | an alarm, *degraded* after a grace | answers may still arrive |
-//! | served data too old | an alarm, *degraded* after a long grace | old answers are better than none |
+//! | served data too old | an alarm, *degraded* after a long grace, also when nobody tells it any more | old answers are better than none |
 //! | signatures near their expiry | an alarm, *degraded* in the last day | they still validate |
-//! | signatures expired | *last-resort*, or *withdrawn* by the group's choice | bogus to some, good to most |
-//! | drops rise while every worker runs | an alarm; more only by the group's choice | a flood that moves on takes the next node |
+//! | signatures expired | *last-resort*, or *withdrawn* by the group's choice, also when nobody tells it any more | bogus to some, good to most |
+//! | drops rise while every worker runs and somebody is answered | an alarm; more only by the group's choice | a flood that moves on takes the next node |
 //! | next to no real traffic although announced | an alarm | no evidence against this node |
 //! | clock wrong | an alarm; data age and signatures are ignored | their verdicts mean nothing |
 //! | a zone push refused | an alarm | the last good data keep answering, and all POPs may refuse at once |
@@ -73,7 +73,7 @@ pub use config::{
 pub use explain::Explanation;
 pub use kind::{Kind, SignalId, Transport, Watch};
 pub use level::Level;
-pub use operator::{DrainPhase, Saved, Target, Words};
+pub use operator::{DrainPhase, Remaining, Saved, Target, Words};
 pub use policy::{DrainView, Input, Memory, Output, Policy, WordView};
 pub use preference::{End, SavedEarning, SavedFlaps};
 pub use prefix::{Family, Prefix, PrefixError};

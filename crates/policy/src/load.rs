@@ -5,16 +5,18 @@
 //! the next one; a worker that is stuck answers nobody of its share, and stays so. What tells them apart is
 //! whether those who empty the queues still run.
 //!
-//! Called by whoever reads the responder's status, once for each reading. It sees the counters by the names
+//! A [`Meter`] is fed by whoever reads the responder's status, once for each reading. It sees the counters by the names
 //! that the responder gives them, and gives two observations: one for [`SignalId::Heartbeats`] and one for
-//! [`SignalId::Overload`].
+//! [`SignalId::Overload`]. [`HostCounts`] are what the host itself counts, which needs no answer from a responder that has
+//! no time to give one: they say whether a probe that goes unanswered meets with a flood.
 //!
 //! # Transition table
 //!
 //! | heartbeats | drops since the last reading | heartbeats observed | overload observed |
 //! |---|---|---|---|
 //! | all fresh | none | pass | pass |
-//! | all fresh | some | pass | fail |
+//! | all fresh | some, and somebody was answered lately | pass | fail |
+//! | all fresh | some, and nobody has been answered for as long as makes one late | warn: the same as late | pass: who answers nobody is not crowded |
 //! | one late | any | warn: overload then explains no unanswered probe | pass: the drops may be the late one's |
 //! | one stuck beyond its bound | any | fail | pass: the drops are the stuck one's |
 //! | none told | any | nothing | nothing: who empties the queues is not known |
@@ -22,7 +24,8 @@
 //! *Late* is far sooner than stuck: a worker that has not run for a second answers nobody meanwhile, and whether it
 //! ever will is not known, so whoever is unanswered is no longer taken for crowded out.
 //!
-//! A first reading, and one whose counters are smaller than the last (a new process), has no drops.
+//! A first reading, and one whose counters are smaller than the last (a new process), has no drops. A responder that
+//! does not count its answers is believed to answer.
 //!
 //! Where the device drops, or the kernel's queue behind it, nothing reaches a socket or a ring that could count it, so
 //! interfaces count too. But they count as dropped whatever the host has no use for: a switch's spanning tree and LLDP
@@ -55,6 +58,8 @@ pub struct Reading {
     pub interfaces: BTreeMap<String, Intake>,
     /// Everybody who empties queues.
     pub heartbeats: Vec<Heartbeat>,
+    /// Messages by UDP whose replies were sent; `None` where nobody counts them.
+    pub answered: Option<u64>,
 }
 
 /// The counts of an interface.
@@ -94,6 +99,8 @@ pub struct Meter {
     late: Duration,
     stuck: Duration,
     last: Option<Counts>,
+    /// The count of answers, and when it was first seen to be so great.
+    answered: Option<(u64, Duration)>,
 }
 
 /// The counters of a reading.
@@ -108,25 +115,33 @@ impl Meter {
     /// stuck worker. That bound should be above the one at which the responder ends itself: this is for a
     /// responder that failed to.
     pub fn new(late: Duration, stuck: Duration) -> Self {
-        Self { late: late.min(stuck), stuck, last: None }
+        Self { late: late.min(stuck), stuck, last: None, answered: None }
+    }
+
+    /// For how long nobody has been answered, as far as readings tell.
+    fn unanswering(&mut self, now: Duration, answered: Option<u64>) -> Duration {
+        let Some(count) = answered else { return Duration::ZERO };
+        let since = match self.answered {
+            Some((before, at)) if before == count => at,
+            _ => now,
+        };
+        self.answered = Some((count, since));
+        now.saturating_sub(since)
     }
 
     /// Takes a reading; `None` if it does not tell who empties the queues.
-    pub fn read(&mut self, reading: Reading) -> Option<Verdict> {
-        let Reading { drops, interfaces, heartbeats } = reading;
-        let now = Counts { drops, interfaces };
-        let last = self.last.replace(now.clone()).unwrap_or_else(|| now.clone());
+    pub fn read(&mut self, now: Duration, reading: Reading) -> Option<Verdict> {
+        let Reading { drops, interfaces, heartbeats, answered } = reading;
+        let unanswering = self.unanswering(now, answered);
+        let counts = Counts { drops, interfaces };
+        let last = self.last.replace(counts.clone()).unwrap_or_else(|| counts.clone());
         // A counter that was not there before has no past to compare with.
         let rise = |(name, count): (&String, &u64)| {
             let more = count.saturating_sub(*last.drops.get(name)?);
             (more > 0).then(|| format!("{more} {name}"))
         };
-        let lost = |(name, intake): (&String, &Intake)| {
-            let dropped = intake.lost_since(*last.interfaces.get(name)?)?;
-            Some(format!("{dropped} packets dropped at {name}"))
-        };
-        let risen: Vec<_> =
-            now.drops.iter().filter_map(rise).chain(now.interfaces.iter().filter_map(lost)).collect();
+        let lost = lost_since(&last.interfaces, &counts.interfaces);
+        let risen: Vec<_> = counts.drops.iter().filter_map(rise).chain(lost).collect();
         let oldest = heartbeats.iter().max_by_key(|heartbeat| heartbeat.age)?;
         let beyond = |bound: Duration| {
             let others =
@@ -153,17 +168,81 @@ impl Meter {
             });
         }
         let running = format!("all {} run", heartbeats.len());
-        let overload = match risen.as_slice() {
-            [] => Observation::Pass("no drops".to_owned()),
-            risen => Observation::Fail(format!("{} while {running}", risen.join(", "))),
-        };
+        if risen.is_empty() {
+            let overload = Observation::Pass("no drops".to_owned());
+            return Some(Verdict { heartbeats: Observation::Pass(running), overload });
+        }
+        if unanswering > self.late {
+            let late = self.late.as_secs_f64();
+            let text = format!("{running}, and have answered nobody for more than {late} s");
+            let spared = "drops explain nothing while nobody is answered".to_owned();
+            return Some(Verdict {
+                heartbeats: Observation::Warn(text),
+                overload: Observation::Pass(spared),
+            });
+        }
+        let overload = Observation::Fail(format!("{} while {running}", risen.join(", ")));
         Some(Verdict { heartbeats: Observation::Pass(running), overload })
+    }
+}
+
+/// What was dropped at each of these since the counts before, in words.
+fn lost_since(
+    last: &BTreeMap<String, Intake>,
+    now: &BTreeMap<String, Intake>,
+) -> impl Iterator<Item = String> {
+    now.iter().filter_map(|(name, intake)| {
+        // A counter that was not there before has no past to compare with.
+        let dropped = intake.lost_since(*last.get(name)?)?;
+        Some(format!("{dropped} packets dropped at {name}"))
+    })
+}
+
+/// What the host itself counts, at one moment: for whoever cannot wait for the responder's word.
+///
+/// Drops of other programs' sockets are among them, so the same bounds hold as for an interface's own chatter. And a
+/// responder that is frozen leaves its queue to run over as well: what tells it from a flood is that nothing is taken out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostCounts {
+    /// What came to interfaces and to the sockets of a protocol, and was dropped there, by their names.
+    pub intakes: BTreeMap<String, Intake>,
+    /// Datagrams that programs took from their sockets.
+    pub taken: u64,
+}
+
+/// Whether programs take datagrams from their sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takers {
+    /// As many as only somebody takes who is flooded.
+    Many,
+    /// None, or no more than what a host says to itself.
+    Few,
+}
+
+/// Datagrams that are taken in a round of probes or more, by a responder in a flood: far fewer than any takes, and more than
+/// other programs have to read.
+const LEAST_TAKEN: u64 = 64;
+
+impl HostCounts {
+    /// Whether many datagrams were taken since `before`.
+    pub fn takers_since(&self, before: &Self) -> Takers {
+        let taken = self.taken.saturating_sub(before.taken);
+        if taken >= LEAST_TAKEN { Takers::Many } else { Takers::Few }
+    }
+
+    /// What was dropped since `before`, in words, if anything was while many were taken.
+    pub fn crowded_since(&self, before: &Self) -> Option<String> {
+        let dropped: Vec<_> = lost_since(&before.intakes, &self.intakes).collect();
+        let crowded = !dropped.is_empty() && self.takers_since(before) == Takers::Many;
+        crowded.then(|| dropped.join(", "))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const S: Duration = Duration::from_secs(1);
 
     fn reading(drops: u64, ages_ms: &[u64]) -> Reading {
         let heartbeat = |(index, age): (usize, &u64)| Heartbeat {
@@ -172,8 +251,8 @@ mod tests {
         };
         Reading {
             drops: [("socket drops".to_owned(), drops)].into(),
-            interfaces: BTreeMap::new(),
             heartbeats: ages_ms.iter().enumerate().map(heartbeat).collect(),
+            ..Reading::default()
         }
     }
 
@@ -191,21 +270,78 @@ mod tests {
     #[test]
     fn drops_that_rise_while_all_run_are_overload() {
         let mut meter = meter();
-        let first = meter.read(reading(7, &[1, 2])).unwrap();
+        let first = meter.read(S, reading(7, &[1, 2])).unwrap();
         assert_eq!(first.overload, Observation::Pass("no drops".into()), "what was before is not known");
-        let second = meter.read(reading(12, &[1, 2])).unwrap();
+        let second = meter.read(S, reading(12, &[1, 2])).unwrap();
         assert_eq!(second.overload, Observation::Fail("5 socket drops while all 2 run".into()));
         assert_eq!(second.heartbeats, Observation::Pass("all 2 run".into()));
+    }
+
+    /// A reading whose drops rise with the count of answers as told.
+    fn answering(drops: u64, answered: u64) -> Reading {
+        Reading { answered: Some(answered), ..reading(drops, &[1, 2]) }
+    }
+
+    #[test]
+    fn whoever_drops_queries_and_answers_nobody_is_not_crowded_but_as_good_as_late() {
+        let mut meter = meter();
+        let fails = |verdict: Option<Verdict>| matches!(verdict.unwrap().overload, Observation::Fail(_));
+        meter.read(S, answering(0, 500));
+        assert!(fails(meter.read(2 * S, answering(9, 700))));
+        assert!(
+            fails(meter.read(3 * S, answering(18, 700))),
+            "who was answered a second ago was answered lately"
+        );
+        let silent = meter.read(4 * S, answering(27, 700)).unwrap();
+        let said = "all 2 run, and have answered nobody for more than 1 s";
+        assert_eq!(silent.heartbeats, Observation::Warn(said.into()));
+        assert!(matches!(silent.overload, Observation::Pass(_)));
+        assert!(fails(meter.read(5 * S, answering(36, 701))));
+        let idle = meter.read(9 * S, answering(36, 701)).unwrap();
+        assert_eq!(
+            idle.heartbeats,
+            Observation::Pass("all 2 run".into()),
+            "nobody asks, and nothing is dropped"
+        );
+    }
+
+    #[test]
+    fn a_responder_that_does_not_count_its_answers_is_believed_to_answer() {
+        let mut meter = meter();
+        for second in 1..9 {
+            let verdict = meter.read(second * S, reading(second.into(), &[1])).unwrap();
+            assert_eq!(verdict.heartbeats, Observation::Pass("all 1 run".into()));
+        }
+    }
+
+    fn host(taken: u64, dropped: u64) -> HostCounts {
+        let intake = Intake { packets: taken + dropped, dropped };
+        HostCounts { intakes: [("UDP sockets".to_owned(), intake)].into(), taken }
+    }
+
+    #[test]
+    fn a_host_whose_sockets_run_over_while_they_are_read_is_crowded() {
+        let said = Some("900 packets dropped at UDP sockets".to_owned());
+        assert_eq!(host(5_000, 1_900).crowded_since(&host(1_000, 1_000)), said);
+        assert_eq!(host(5_000, 1_020).crowded_since(&host(1_000, 1_000)), None, "so few are somebody else's");
+        assert_eq!(host(500_000, 1_900).crowded_since(&host(1_000, 1_000)), None, "and so few of so many");
+    }
+
+    #[test]
+    fn a_socket_that_runs_over_because_nobody_reads_it_is_no_sign_of_a_flood() {
+        assert_eq!(host(1_010, 90_000).crowded_since(&host(1_000, 1_000)), None);
+        assert_eq!(host(1_010, 90_000).takers_since(&host(1_000, 1_000)), Takers::Few);
+        assert_eq!(host(10, 10).crowded_since(&host(1_000, 1_000)), None, "counts that began anew");
     }
 
     #[test]
     fn a_flood_that_an_interface_drops_is_overload_although_no_socket_dropped_anything() {
         let mut meter = meter();
-        meter.read(interfaces(&[("eth0", 1_000_000, 5_000)]));
-        let verdict = meter.read(interfaces(&[("eth0", 1_100_000, 55_000)])).unwrap();
+        meter.read(S, interfaces(&[("eth0", 1_000_000, 5_000)]));
+        let verdict = meter.read(S, interfaces(&[("eth0", 1_100_000, 55_000)])).unwrap();
         let said = "50000 packets dropped at eth0 while all 2 run";
         assert_eq!(verdict.overload, Observation::Fail(said.into()));
-        let after = meter.read(interfaces(&[("eth0", 1_100_100, 55_000)])).unwrap();
+        let after = meter.read(S, interfaces(&[("eth0", 1_100_100, 55_000)])).unwrap();
         assert_eq!(after.overload, Observation::Pass("no drops".into()));
     }
 
@@ -214,7 +350,7 @@ mod tests {
         let mut meter = meter();
         for second in 0..3600 {
             // A bridge's greeting every other second, a neighbour's advertisement, some multicast: nothing else comes.
-            let verdict = meter.read(interfaces(&[("eth0", 4 * second, 2 * second)])).unwrap();
+            let verdict = meter.read(S, interfaces(&[("eth0", 4 * second, 2 * second)])).unwrap();
             assert_eq!(verdict.overload, Observation::Pass("no drops".into()));
         }
     }
@@ -222,26 +358,26 @@ mod tests {
     #[test]
     fn fewer_drops_than_a_hundredth_of_what_came_explain_nothing() {
         let mut meter = meter();
-        meter.read(interfaces(&[("eth0", 0, 0)]));
-        let few = meter.read(interfaces(&[("eth0", 400_000, 3_999)])).unwrap();
+        meter.read(S, interfaces(&[("eth0", 0, 0)]));
+        let few = meter.read(S, interfaces(&[("eth0", 400_000, 3_999)])).unwrap();
         assert!(matches!(few.overload, Observation::Pass(_)));
-        let many = meter.read(interfaces(&[("eth0", 800_000, 7_999)])).unwrap();
+        let many = meter.read(S, interfaces(&[("eth0", 800_000, 7_999)])).unwrap();
         assert!(matches!(many.overload, Observation::Fail(_)));
     }
 
     #[test]
     fn an_interface_that_has_just_come_has_no_past_and_one_that_counts_anew_has_none_either() {
         let mut meter = meter();
-        meter.read(interfaces(&[("eth0", 900, 900)]));
-        let verdict = meter.read(interfaces(&[("eth0", 500, 500), ("eth1", 9_000, 9_000)])).unwrap();
+        meter.read(S, interfaces(&[("eth0", 900, 900)]));
+        let verdict = meter.read(S, interfaces(&[("eth0", 500, 500), ("eth1", 9_000, 9_000)])).unwrap();
         assert_eq!(verdict.overload, Observation::Pass("no drops".into()));
     }
 
     #[test]
     fn drops_of_a_stuck_worker_are_its_own_and_no_overload() {
         let mut meter = meter();
-        meter.read(reading(7, &[1, 2]));
-        let verdict = meter.read(reading(9, &[1, 12_001])).unwrap();
+        meter.read(S, reading(7, &[1, 2]));
+        let verdict = meter.read(S, reading(9, &[1, 12_001])).unwrap();
         assert!(matches!(verdict.overload, Observation::Pass(_)));
         let said = "worker 1 has not run for more than 12 s, with 0 others of 2";
         assert_eq!(verdict.heartbeats, Observation::Fail(said.into()));
@@ -250,8 +386,8 @@ mod tests {
     #[test]
     fn a_worker_that_is_late_lends_no_excuse_and_is_not_yet_stuck() {
         let mut meter = meter();
-        meter.read(reading(7, &[1, 2]));
-        let verdict = meter.read(reading(9, &[1_001, 1_002])).unwrap();
+        meter.read(S, reading(7, &[1, 2]));
+        let verdict = meter.read(S, reading(9, &[1_001, 1_002])).unwrap();
         assert!(matches!(verdict.overload, Observation::Pass(_)));
         let said = "worker 1 has not run for more than 1 s, with 1 others of 2";
         assert_eq!(verdict.heartbeats, Observation::Warn(said.into()));
@@ -260,12 +396,12 @@ mod tests {
     #[test]
     fn counters_of_a_new_process_start_over() {
         let mut meter = meter();
-        meter.read(reading(700, &[1]));
-        assert!(matches!(meter.read(reading(3, &[1])).unwrap().overload, Observation::Pass(_)));
+        meter.read(S, reading(700, &[1]));
+        assert!(matches!(meter.read(S, reading(3, &[1])).unwrap().overload, Observation::Pass(_)));
     }
 
     #[test]
     fn without_heartbeats_nothing_is_said() {
-        assert_eq!(meter().read(reading(700, &[])), None);
+        assert_eq!(meter().read(S, reading(700, &[])), None);
     }
 }

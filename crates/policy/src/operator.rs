@@ -13,14 +13,16 @@
 //! | draining | a prefix has next to no real traffic any more | that prefix withdrawn, or not back if a fault withdrew it; the others have their time |
 //! | draining | end of the drain time | every prefix withdrawn; an alarm for each that still has traffic |
 //! | draining | all withdrawn, for whatever reason | lingering: none is announced before the undrain |
-//! | lingering | linger over, and no prefix has real traffic | done: the node may stop |
+//! | lingering | linger over, and every prefix is known to have next to no real traffic | done: the node may stop |
+//! | lingering | twice the linger over, and of some prefix the traffic is not known, of none that there is any | done, and it is said what is not known |
+//! | done | real traffic comes for a prefix again | lingering |
 //! | any | drain | author, text, end and, while draining, the drain time are replaced; it began when it began |
 //! | any | undrain, or its end | none; prefixes are where health has them |
 //!
 //! | word on a target | input | then |
 //! |---|---|---|
 //! | any | hold | the levels in force are held |
-//! | any | force | the level is forced |
+//! | any | force | the level is forced; one that is better than what is in force waits for nothing |
 //! | some | release of the target, or of all that holds it; or its end | none |
 //!
 //! An anchor obeys a drain, and words on all, only if its [`AnchorDrain`](crate::config::AnchorDrain) says so;
@@ -129,6 +131,30 @@ impl DrainPhase {
     }
 }
 
+/// What is known of the real queries that still come for the prefixes of a drained node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Remaining {
+    /// Next to none, for any prefix.
+    NextToNone,
+    /// Some come for a prefix.
+    Some,
+    /// Nobody counts them for a prefix, or nobody tells; for none they are known to come.
+    #[default]
+    NotKnown,
+}
+
+impl Remaining {
+    /// What a person has to hear beside the phase of the drain; may be empty.
+    pub const fn remark(self) -> &'static str {
+        match self {
+            Self::NextToNone => "",
+            Self::Some => "; queries still come",
+            Self::NotKnown => "; whether queries still come is not known",
+        }
+    }
+}
+
 /// A word's age, over restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Said {
@@ -157,7 +183,7 @@ pub(crate) struct Drain {
     pub(crate) withdraw_at: Duration,
     /// When all that obeys was withdrawn.
     pub(crate) left: Option<Duration>,
-    /// When the node could stop.
+    /// Since when the node may stop.
     pub(crate) done: Option<Duration>,
 }
 

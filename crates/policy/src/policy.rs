@@ -349,7 +349,7 @@ impl Policy {
     fn feed(&mut self, index: usize, input: signal::Input, outputs: &mut Vec<Output>) {
         let lost = matches!(input, signal::Input::Lost(_));
         let Some(signal::Change { from, to }) = self.signals[index].step(self.clock, input) else { return };
-        let (id, why) = (self.ids[index].clone(), self.signals[index].why().to_owned());
+        let (id, why) = (self.ids[index].clone(), self.signals[index].why().into_owned());
         // A thousand zones that go with their address, or are good from the start, are no thousand events.
         let at_first = from == Health::Unknown && to == Health::Good;
         if !(lost || at_first && id.kind() == Kind::Zone) {
@@ -379,7 +379,7 @@ impl Policy {
             if let SignalId::Probe { address, transport } = self.ids[index]
                 && bad
             {
-                let why = self.signals[index].why().to_owned();
+                let why = self.signals[index].why().into_owned();
                 self.lose_zones(address, transport, &why, outputs);
             }
         }
@@ -485,7 +485,7 @@ impl Policy {
     pub(crate) fn verdicts(&self) -> Vec<(SignalId, Health, String)> {
         let all = self.ids.iter().zip(&self.signals);
         let known = all.filter(|(_, signal)| signal.health() != Health::Unknown);
-        known.map(|(id, signal)| (id.clone(), signal.health(), signal.why().to_owned())).collect()
+        known.map(|(id, signal)| (id.clone(), signal.health(), signal.why_then().to_owned())).collect()
     }
 
     /// Takes over how another policy stood, in place of a start: for replays that begin in the middle. What
@@ -579,6 +579,11 @@ impl Policy {
     /// The verdict on one signal; `None` if it is not configured.
     pub fn health(&self, signal: &SignalId) -> Option<Health> {
         self.index.get(signal).map(|&index| self.signals[index].health())
+    }
+
+    /// Since when a signal has been bad, if it is.
+    pub fn ill_since(&self, signal: &SignalId) -> Option<Duration> {
+        self.index.get(signal).and_then(|&index| self.signals[index].ill_since())
     }
 
     /// Alarms in force.

@@ -11,6 +11,10 @@
 //! "cannot answer". Words take effect and go at once, because an intent does not flap, while both machines go
 //! on judging underneath.
 //!
+//! A level that is forced waits for nothing either: at that word both machines have at once what they only waited for,
+//! be it the end of a hold-down or a return that is allowed again. That is said once: what falls after it waits like
+//! everything else.
+//!
 //! | standing | able | level in force |
 //! |---|---|---|
 //! | none | any | the worse of earned and cap |
@@ -30,9 +34,14 @@
 //! | worse but announced, for the grace | earned = wanted |
 //! | equal | nothing |
 //! | better, for less than the hold-down | nothing; next deadline is the end of the hold-down |
-//! | better, returns used up | nothing; next deadline is when the oldest of them is no longer counted |
+//! | better, and so often got better of late from where it is | nothing; next deadline is when the oldest of them is no longer counted |
+//! | better, at the word that forces a better level | earned = wanted |
 //! | at least L, for the hold-down, L better than earned | earned = L, the best such L |
 //! | the same, and the hold-down of a still better level ends within the grace | that is waited for |
+//!
+//! What is withdrawn comes *back*, what is announced gets *better*, and the cap counts these apart: ten nights on which one
+//! transport failed must not keep away a prefix that was withdrawn once. No more than the cap of each happen within its
+//! time, words aside.
 //!
 //! A restart forgets neither falls nor returns: `preference/flaps.rs`.
 //!
@@ -46,7 +55,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{HoldDown, ReturnCap};
-use crate::explain::Transition;
+use crate::explain::{Transition, WaitsFor};
 use crate::level::Level;
 
 mod flaps;
@@ -186,6 +195,13 @@ impl Preference {
             && self.level == self.in_force()
     }
 
+    /// A better level was forced: what only waits for time has what it waits for, at this word and no longer.
+    pub(crate) fn wait_no_longer(&mut self, now: Duration, wish: Wish) {
+        self.clock = self.clock.max(now);
+        self.all.wait_no_longer(self.clock, wish.all);
+        self.able.wait_no_longer(self.clock, wish.able);
+    }
+
     /// When a hold-down, a grace or the wait for a return ends.
     pub fn next_deadline(&self) -> Option<Duration> {
         [self.all.next_deadline(), self.able.next_deadline()].into_iter().flatten().min()
@@ -235,17 +251,24 @@ impl Preference {
         self.ruling().hold
     }
 
-    /// Returns that are counted at present.
+    /// Returns that are counted at present: from withdrawn, or, while it waits at a level that is announced, from there.
     pub fn returns(&self, now: Duration) -> usize {
         let now = self.clock.max(now);
         let ruling = self.ruling();
-        ruling.rises.iter().filter(|at| at.saturating_add(ruling.pace.returns.within) > now).count()
+        let waits = ruling.earned.is_announced() && ruling.upcoming().is_some();
+        let counted = if waits { &ruling.betters } else { &ruling.rises };
+        counted.iter().filter(|at| at.saturating_add(ruling.pace.returns.within) > now).count()
     }
 
     /// The better level that only waits, and how much longer.
     pub fn hold_down_left(&self, now: Duration) -> Option<(Level, Duration)> {
         let (level, end) = self.ruling().upcoming()?;
         Some((self.as_standing(level), end.saturating_sub(self.clock.max(now))))
+    }
+
+    /// What the better level waits for, if one does.
+    pub fn waits_for(&self) -> Option<WaitsFor> {
+        self.ruling().waits_for()
     }
 
     /// The worse level that only waits, and how much longer.
@@ -297,8 +320,11 @@ struct Earning {
     worse: Option<Duration>,
     /// By rank of a level: since when the wish has been at least that good.
     at_least: [Option<Duration>; Level::ALL.len()],
-    /// The last times that it got better, oldest first; as many as may be counted.
+    /// The last times that it came back from withdrawn, oldest first; as many as may be counted.
     rises: VecDeque<Duration>,
+    /// The last times that it got better while it was announced.
+    #[serde(default)]
+    betters: VecDeque<Duration>,
     clock: Duration,
 }
 
@@ -323,7 +349,15 @@ impl Earning {
             worse: None,
             at_least: Level::ALL.map(since),
             rises: VecDeque::new(),
+            betters: VecDeque::new(),
             clock: now,
+        }
+    }
+
+    fn wait_no_longer(&mut self, clock: Duration, wanted: Level) {
+        self.step(clock, wanted);
+        if wanted < self.earned {
+            self.rise(wanted);
         }
     }
 
@@ -349,7 +383,9 @@ impl Earning {
         let age = |at: Duration, most: Duration| self.clock.saturating_sub(at).min(most);
         let longest = first.max(base).max(max);
         let within = self.pace.returns.within;
-        let counted = self.rises.iter().map(|at| age(*at, within)).filter(|age| *age < within);
+        let counted = |rises: &VecDeque<Duration>| {
+            rises.iter().map(|at| age(*at, within)).filter(|age| *age < within).collect::<Vec<_>>()
+        };
         let calm = self.last_fall.map(|at| age(at, forget)).filter(|calm| *calm < forget);
         (
             (self.wanted, self.earned, self.hold, self.course),
@@ -357,7 +393,7 @@ impl Earning {
             calm.map(|calm| (calm, self.falls.min(16))),
             self.worse.map(|at| age(at, self.pace.grace)),
             self.at_least.map(|since| since.map(|at| age(at, longest))),
-            counted.collect::<Vec<_>>(),
+            (counted(&self.rises), counted(&self.betters)),
         )
     }
 
@@ -392,24 +428,25 @@ impl Earning {
     }
 
     fn rise(&mut self, to: Level) {
+        let most = self.most();
+        let rises = if self.earned.is_announced() { &mut self.betters } else { &mut self.rises };
+        if rises.len() >= most {
+            rises.pop_front();
+        }
+        rises.push_back(self.clock);
         self.earned = to;
         self.course = Course::Risen;
-        if self.rises.len() >= self.most() {
-            self.rises.pop_front();
-        }
-        self.rises.push_back(self.clock);
     }
 
     fn most(&self) -> usize {
         usize::try_from(self.pace.returns.most.get()).unwrap_or(usize::MAX)
     }
 
-    /// When it may get better again: once the oldest of as many returns as may be is no longer counted.
+    /// When it may get better again: once the oldest of as many as may be, from where it is, is no longer counted.
     fn may_rise(&self) -> Duration {
-        match self.rises.front() {
-            Some(oldest) if self.rises.len() >= self.most() => {
-                oldest.saturating_add(self.pace.returns.within)
-            }
+        let rises = if self.earned.is_announced() { &self.betters } else { &self.rises };
+        match rises.front() {
+            Some(oldest) if rises.len() >= self.most() => oldest.saturating_add(self.pace.returns.within),
             _ => Duration::ZERO,
         }
     }
@@ -419,6 +456,14 @@ impl Earning {
     fn upcoming(&self) -> Option<(Level, Duration)> {
         let first = self.waiting().map(|(_, end)| end).min()?;
         self.waiting().find(|(_, end)| *end <= first.saturating_add(self.pace.grace))
+    }
+
+    /// What the better level that comes next waits for: the cap, if without it the hold-down would end sooner.
+    fn waits_for(&self) -> Option<WaitsFor> {
+        let (level, end) = self.upcoming()?;
+        let good_since = self.at_least[level.rank()]?;
+        let capped = end > good_since.saturating_add(self.hold);
+        Some(if capped { WaitsFor::Returns } else { WaitsFor::HoldDown })
     }
 
     /// Levels better than the earned one that the wish reaches, best first, each with the end of its wait.

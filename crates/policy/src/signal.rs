@@ -7,7 +7,9 @@
 //!
 //! What silence means depends on who is silent. A prober that died has nothing good to report, so the silence
 //! of a probe [counts as failing](Silence::Fails). What somebody else tells (the responder's status, the
-//! kernel's tables) is [forgotten](Silence::Forgotten): the probes go on judging without it.
+//! kernel's tables) is [forgotten](Silence::Forgotten): the probes go on judging without it. What was told of data, and
+//! of the clock that they are judged by, is [forgotten only where it was good](Silence::Kept): signatures that have
+//! expired do not become valid because a status page hangs.
 //!
 //! # Transition table
 //!
@@ -18,12 +20,15 @@
 //! | warned, bad, expired | `rise` in a row at most at a better grade | the verdict of that grade |
 //! | unknown, good, warned | silent for `stale`, silence fails | bad |
 //! | any but unknown | silent for `stale`, silence is forgotten | unknown |
+//! | good | silent for `stale`, silence is kept | unknown |
+//! | warned, bad, expired | silent for `stale`, silence is kept | the same; the reason says that it is the last known |
 //! | any but bad | lost | bad |
 //! | any | silent for `stale`, or lost | runs so far are forgotten |
 //! | any | excused | silence counts from now on, nothing else |
 //!
 //! Everything else changes nothing, time going backwards included: `now` is read as the latest ever given.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -90,6 +95,8 @@ pub enum Silence {
     Fails,
     /// The verdict is forgotten: somebody else would have to tell, and nothing can be made of that.
     Forgotten,
+    /// A good verdict is forgotten, a worse one is kept: that nobody tells it again makes nothing better.
+    Kept,
 }
 
 /// The verdict on a signal.
@@ -317,8 +324,14 @@ impl Signal {
                 }
             }
             Silence::Forgotten if self.health != Health::Unknown => self.become_(Health::Unknown, why()),
-            Silence::Forgotten => {}
+            Silence::Kept if self.health == Health::Good => self.become_(Health::Unknown, why()),
+            Silence::Forgotten | Silence::Kept => {}
         }
+    }
+
+    /// Whether the verdict stands although nobody has told it for so long that a good one would be forgotten.
+    fn is_last_known(&self) -> bool {
+        self.silence == Silence::Kept && self.ear == Ear::Counted && self.health != Health::Unknown
     }
 
     fn observe(&mut self, observation: Observation) {
@@ -410,7 +423,16 @@ impl Signal {
     }
 
     /// Why the verdict is what it is; never empty.
-    pub fn why(&self) -> &str {
+    pub fn why(&self) -> Cow<'_, str> {
+        if self.is_last_known() {
+            let silence = self.timing.stale.as_secs_f64();
+            return Cow::Owned(format!("{} (last known: nothing seen for {silence} s)", self.why));
+        }
+        Cow::Borrowed(&self.why)
+    }
+
+    /// The same as it was when the verdict was made, whatever silence came after.
+    pub(crate) fn why_then(&self) -> &str {
         &self.why
     }
 
@@ -450,7 +472,7 @@ impl Signal {
             last: last.map(|(_, observation)| observation.text().to_owned()).unwrap_or_default(),
             last_age: last.map(|(at, _)| now.saturating_sub(*at)),
             progress,
-            remark: String::new(),
+            remark: if self.is_last_known() { "last known".to_owned() } else { String::new() },
         }
     }
 }

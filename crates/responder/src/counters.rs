@@ -275,15 +275,19 @@ impl Counters {
     }
 
     pub(crate) fn drops(&self) -> u64 {
-        let others = [
-            &self.send_no_room,
-            &self.send_forbidden,
-            &self.send_unreachable,
-            &self.send_other,
-            &self.socket_drops,
-        ];
+        self.unanswered().saturating_add(self.socket_drops.get())
+    }
+
+    /// Messages whose replies were sent.
+    pub(crate) fn answered(&self) -> u64 {
+        self.queries().saturating_sub(self.unanswered())
+    }
+
+    /// Messages that were received and to which nothing was sent, for whatever reason.
+    fn unanswered(&self) -> u64 {
+        let unsent = [&self.send_no_room, &self.send_forbidden, &self.send_unreachable, &self.send_other];
         let unanswered = self.tallies.iter().flat_map(|tally| &tally.unanswered);
-        unanswered.chain(others).map(Count::get).sum()
+        unanswered.chain(unsent).map(Count::get).sum()
     }
 }
 

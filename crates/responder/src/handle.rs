@@ -426,6 +426,7 @@ impl Shared {
             cpu: cpu.map(CpuId::number),
             heartbeat_age_ms: beat_age_ms(counters, self.started),
             queries: counters.queries(),
+            answered: counters.answered(),
             socket_drops: counters.socket_drops.get(),
         }
     }

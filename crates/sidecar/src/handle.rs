@@ -539,6 +539,7 @@ fn prefix_status(explanation: Explanation) -> PrefixStatus {
         effect: explanation.effect,
         reasons: explanation.reasons,
         hold_down_left_seconds: explanation.hold_down_left.map(|left| left.as_secs_f64()),
+        waits_for: explanation.waits_for,
         hold_down_seconds: explanation.hold_down.as_secs_f64(),
         grace_left_seconds: explanation.grace_left.map(|left| left.as_secs_f64()),
         returns: explanation.returns,

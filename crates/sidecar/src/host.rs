@@ -1,7 +1,8 @@
 //! What the host's own table says: whether the anycast addresses are still there.
 //!
 //! Only what was there and is gone counts. An address that no interface ever had may be local by a route (AnyIP), or
-//! be the loopback's. Of those nothing is observed, and the probes judge without it.
+//! be the loopback's. Of those nothing is observed, and the probes judge without it. What a process before has seen was
+//! there, at a hand-over.
 //!
 //! The table is read every quarter of a second, which takes some ten microseconds. Those of routes may be long, and are
 //! read elsewhere: [`way_out`](crate::way_out).
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pharos_policy::policy::Input;
-use pharos_policy::{Observation, SignalId};
+use pharos_policy::{Health, Observation, Policy, SignalId};
 use tokio::time::sleep;
 
 use crate::keeper::Keeper;
@@ -25,6 +26,12 @@ pub(crate) const LOOK: Duration = Duration::from_millis(250);
 pub(crate) struct Seen(BTreeSet<SignalId>);
 
 impl Seen {
+    /// What has a verdict has been there.
+    pub(crate) fn before<'a>(policy: &Policy, watched: impl IntoIterator<Item = &'a SignalId>) -> Self {
+        let known = |id: &&SignalId| policy.health(id).is_some_and(|health| health != Health::Unknown);
+        Self(watched.into_iter().filter(known).cloned().collect())
+    }
+
     /// What is to be said of something that is there now, or is not.
     pub(crate) fn observe(&mut self, signal: &SignalId, there: bool) -> Option<Observation> {
         if there {
@@ -37,9 +44,9 @@ impl Seen {
 
 /// Looks until it is dropped.
 pub(crate) async fn run(keeper: Arc<Keeper>) {
-    let mut seen = Seen::default();
     let is_address = |id: &&SignalId| matches!(id, SignalId::Address { .. });
     let watched: Vec<_> = keeper.state().policy.observed().filter(is_address).cloned().collect();
+    let mut seen = Seen::before(&keeper.state().policy, &watched);
     loop {
         // A table that cannot be read says nothing.
         let addresses = pharos_netio::own_addresses().ok();
@@ -71,5 +78,20 @@ mod tests {
         assert_eq!(seen.observe(&signal, false), None);
         assert!(matches!(seen.observe(&signal, true), Some(Observation::Pass(_))));
         assert!(matches!(seen.observe(&signal, false), Some(Observation::Fail(_))));
+    }
+
+    #[test]
+    fn what_the_process_before_has_seen_was_there() {
+        let settings = crate::config::sample::config().policy();
+        let mut policy = Policy::new(Duration::ZERO, settings).unwrap();
+        let of_address = |id: &&SignalId| matches!(id, SignalId::Address { .. });
+        let signal = policy.observed().find(of_address).unwrap().clone();
+        let watched = [signal.clone()];
+        assert_eq!(Seen::before(&policy, &watched).observe(&signal, false), None);
+        let observation = Observation::Pass("is there".to_owned());
+        let input = Input::Observe { signal: signal.clone(), observation };
+        policy.step(Duration::ZERO, input, &mut Vec::new());
+        let gone = Seen::before(&policy, &watched).observe(&signal, false);
+        assert!(matches!(gone, Some(Observation::Fail(_))));
     }
 }

@@ -16,7 +16,7 @@
 //! * the wire probe ([`WireConfig`]): the same query out of the interface and back by way of the router;
 //! * the responder's `/status`: real queries by address, expected serials, alarms for refused zones, heartbeats and drops, the age of the data,
 //!   the end of their signatures;
-//! * the host: addresses, default routes, the clock;
+//! * the host: addresses, default routes, the clock, what its sockets and interfaces drop;
 //! * the keeper: owns the policy and the clock, and publishes what changes;
 //! * the recorder: everything that the policy hears goes into a bounded pair of files, for replays;
 //! * the words: what the operator said is written down and survives a restart;
@@ -45,6 +45,7 @@ mod announcer;
 mod bfd;
 mod clock;
 pub mod config;
+mod counts;
 pub mod event;
 mod flaps;
 mod handle;
@@ -77,7 +78,7 @@ pub use handover::{Estate, HandoverError, Predecessor};
 pub use pharos_netio::bgp::{Gtsm, Md5Key};
 pub use pharos_policy::{
     AnchorConfig, AnchorDrain, Degrade, DrainPhase, DrainTime, DrainView, Explanation, Fall, Family,
-    GroupConfig, HoldDown, Level, Linger, OnExpiry, OnOverload, Prefix, ReturnCap, Rise, Target,
+    GroupConfig, HoldDown, Level, Linger, OnExpiry, OnOverload, Prefix, Remaining, ReturnCap, Rise, Target,
 };
 pub use pharos_routing::bgp::{Peering, PeeringCheck};
 pub use pharos_routing::{Community, Families, LargeCommunity};

@@ -9,10 +9,11 @@
 //! A single lost answer among others is the zone's matter; only a round without any answer speaks against the
 //! address. So one lost packet never counts more than once.
 //!
-//! A round that nobody answered in time is told as such, since overload may explain it, and the responder's status
-//! is fetched at once, which says whether queries are dropped and whether its threads run. So is a zone that goes
-//! unanswered among others. What is answered within a second, though late, is answered; unless so many rounds have gone
-//! unanswered meanwhile that the address counts as bad, which the defaults say after 0.45 s.
+//! A round that nobody answered in time is told as such, since overload may explain it; before that is told, this host and
+//! the responder's status are asked whether queries are dropped and whether its threads run (`probe/doubt.rs`). The same
+//! holds of a zone that goes unanswered among others. What is answered within a second, though late, is answered; unless so
+//! many rounds have gone unanswered meanwhile that the address counts as bad, which the defaults say after 0.45 s, or after
+//! 0.65 s where the status does not come.
 //!
 //! A mismatch of serials is judged only against a status that was fetched after the answer came, because a
 //! reload may fall between the two; the serial that the status named when the query was sent is good as well, because it
@@ -41,12 +42,14 @@ use crate::keeper::Keeper;
 use crate::metrics::ProbeResult;
 use crate::responder::{Expected, Serials};
 
+mod doubt;
 mod exchange;
 mod pace;
 pub(crate) mod reply;
 mod seats;
 pub(crate) mod wire;
 
+use doubt::Doubt;
 use exchange::{Late, Miss};
 use pace::Pace;
 use reply::{Asking, Reply};
@@ -74,8 +77,10 @@ struct Loop {
     seats: Seats,
     /// Where the next round is sent from.
     cpu: usize,
-    /// Rounds in a row that nobody answered in time.
-    unanswered: u32,
+    /// Of rounds that nobody answered in time.
+    silence: Doubt,
+    /// Of rounds in which some zone was not answered for in time.
+    gaps: Doubt,
 }
 
 /// What makes observations of answers. Each late answer has one of its own.
@@ -121,7 +126,8 @@ pub(crate) async fn run(
             Judge { keeper, nsid, address, transport, serials, slow: config.slow, pace: Arc::default() };
         // Loops begin at different CPUs, so that together they are sooner through.
         let (seats, cpu) = (seats.clone(), loops.len());
-        loops.spawn(Loop { config, judge, zones, turn: 0, seats, cpu, unanswered: 0 }.run());
+        let (silence, gaps) = (Doubt::default(), Doubt::default());
+        loops.spawn(Loop { config, judge, zones, turn: 0, seats, cpu, silence, gaps }.run());
     }
     // They end only with the runtime; a panic of one is the end of all, which the thread's owner reports.
     while let Some(ended) = loops.join_next().await {
@@ -237,15 +243,19 @@ impl Loop {
                 }
             }
         }
-        let Some(took) = ours else { return self.unheard(silent) };
-        self.unanswered = 0;
+        let Some(took) = ours else { return self.unheard(silent).await };
+        self.silence.end();
         // Whoever is not answered stays, so that a worker that is stuck fails often enough in a row.
         self.cpu = self.cpu.wrapping_add(1);
         self.judge.pace(took);
         self.judge.probe(Observation::Pass(format!("answered in {:.1} ms", took.as_secs_f64() * 1e3)));
         if unanswered {
-            // Whether queries are dropped tells a lost one from a zone that is not answered for.
+            // Whether queries are dropped tells a lost one from a zone that is not answered for; and among many zones the
+            // next round is of others.
             self.judge.serials.refresh();
+            self.gaps.go_on(self.config.fall, &self.judge.keeper, &mut self.judge.serials).await;
+        } else {
+            self.gaps.end();
         }
         for (zone, observation) in zones {
             self.judge.zone(&zone, observation);
@@ -253,14 +263,10 @@ impl Loop {
     }
 
     /// A round that this node did not answer.
-    fn unheard(&mut self, silent: Option<Silent>) {
+    async fn unheard(&mut self, silent: Option<Silent>) {
         match silent {
             Some(Silent::Unanswered(why)) => {
-                // Before it is believed, the responder shall say whether it drops queries or is stuck.
-                if self.unanswered < self.config.fall.count() {
-                    self.judge.serials.refresh();
-                }
-                self.unanswered = self.unanswered.saturating_add(1);
+                self.silence.go_on(self.config.fall, &self.judge.keeper, &mut self.judge.serials).await;
                 self.judge.probe(Observation::Unanswered(why));
             }
             Some(Silent::Refused(why)) => self.judge.probe(Observation::Fail(why)),

@@ -3,8 +3,9 @@
 //! `/status` is fetched over HTTP once an interval, and at once when a probe found another serial than
 //! expected or was not answered. What it says about readiness is information, what it says about refused data is an
 //! alarm, and when it cannot be read an alarm says so, serials go uncompared, and everything else that it tells is
-//! forgotten. What it counts of queries by address is the traffic of the prefixes. What it tells of the threads that answer, of queries that were dropped, and of the data becomes
-//! observations of the signals that are named after it. The view of the JSON is `responder/view.rs`.
+//! forgotten, save what was wrong with data. What it counts of queries by address is the traffic of the prefixes. What it
+//! tells of the threads that answer, of queries that were dropped, and of the data becomes observations of the signals that
+//! are named after it. The view of the JSON is `responder/view.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use pharos_policy::load::{Meter, Verdict};
+use pharos_policy::load::{Meter, Takers, Verdict};
 use pharos_policy::policy::Input;
 use pharos_policy::{AlarmId, GroupConfig, Observation, Prefix, SignalId};
 use tokio::net::TcpStream;
@@ -23,6 +24,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::{Quiet, StatusConfig, zone_name};
+use crate::counts;
 use crate::keeper::Keeper;
 use crate::probe::reply::{Told, Wanted};
 
@@ -115,6 +117,14 @@ impl Serials {
         self.refresh.notify_one();
     }
 
+    /// Waits until a fetch has ended, well or not, that began after `moment`; no longer than `most`.
+    pub(crate) async fn heard_after(&mut self, moment: Duration, most: Duration) {
+        self.refresh();
+        let fresh = self.latest.wait_for(|snapshot| snapshot.asked > moment);
+        // Whoever hears nothing has waited long enough.
+        let _ = tokio::time::timeout(most.min(self.patience), fresh).await;
+    }
+
     /// What a fetch says that began after `moment`.
     pub(crate) async fn expected_after(&mut self, zone: &Name, moment: Duration) -> Expected {
         self.refresh();
@@ -181,6 +191,7 @@ pub(crate) fn client(
     let required: BTreeSet<_> = groups.iter().flat_map(|group| group.zones.iter().cloned()).collect();
     let required = required.into_iter().collect();
     let (alarmed, meter) = (BTreeSet::new(), Meter::new(LATE, STUCK));
+    let wall = Wall::doubted_since(keeper.state().policy.ill_since(&SignalId::Clock));
     (
         Client {
             keeper,
@@ -191,7 +202,7 @@ pub(crate) fn client(
             alarmed,
             meter,
             pid: 0,
-            wall: Wall::default(),
+            wall,
             groups,
             answers,
             loads: Loads::new(prefixes, quiet.0, config.map_or(Duration::ZERO, |config| config.interval)),
@@ -208,15 +219,25 @@ impl Client {
         loop {
             let began = Instant::now();
             let asked = self.keeper.clock.now();
+            let before = counts::taken();
             match tokio::time::timeout(config.timeout, self.fetch(config)).await {
                 Ok(Ok(view)) => self.learn(asked, view),
-                Ok(Err(why)) => self.fail(asked, format!("http://{}/status: {why}", config.address)),
+                Ok(Err(why)) => {
+                    self.fail(asked, Observation::Fail(format!("http://{}/status: {why}", config.address)));
+                }
                 Err(_) => {
                     let why = format!(
                         "no answer within {:?} from http://{}/status",
                         config.timeout, config.address
                     );
-                    self.fail(asked, why);
+                    // That it is late is a flood's doing only where somebody still takes in what comes.
+                    self.fail(
+                        asked,
+                        match counts::taken().takers_since(&before) {
+                            Takers::Many => Observation::Unanswered(why),
+                            Takers::Few => Observation::Fail(why),
+                        },
+                    );
                 }
             }
             tokio::select! {
@@ -281,7 +302,9 @@ impl Client {
         if self.pid != view.pid {
             (self.pid, self.meter) = (view.pid, Meter::new(LATE, STUCK));
         }
-        if let Some(Verdict { heartbeats, overload }) = self.meter.read(view.reading()) {
+        if let Some(Verdict { heartbeats, overload }) =
+            self.meter.read(self.keeper.clock.now(), view.reading())
+        {
             self.observe(SignalId::Heartbeats, heartbeats);
             self.observe(SignalId::Overload, overload);
         }
@@ -338,9 +361,10 @@ impl Client {
         }
     }
 
-    fn fail(&self, asked: Duration, why: String) {
+    /// The verdict first: whoever waits for the end of a fetch goes by it.
+    fn fail(&self, asked: Duration, seen: Observation) {
+        self.observe(SignalId::Status, seen);
         self.latest.send_replace(Arc::new(Snapshot { asked, serials: HashMap::new() }));
-        self.observe(SignalId::Status, Observation::Fail(why));
     }
 
     fn observe(&self, signal: SignalId, observation: Observation) {

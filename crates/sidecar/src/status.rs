@@ -7,7 +7,7 @@
 use std::fmt;
 
 use pharos_policy::explain::{
-    Age, Explanation, NextChange, Reason, ReturnsView, SignalView, Told, TrafficView,
+    Age, Explanation, NextChange, Reason, ReturnsView, SignalView, Told, TrafficView, WaitsFor,
 };
 pub use pharos_policy::explain::{Effect, Route};
 use pharos_policy::{DrainPhase, DrainView, Level, Prefix, WordView};
@@ -96,6 +96,9 @@ pub struct PrefixStatus {
     pub reasons: Vec<Reason>,
     /// What is left of the hold-down.
     pub hold_down_left_seconds: Option<f64>,
+    /// Whether that is the hold-down, or a return that is not allowed yet.
+    #[serde(default)]
+    pub waits_for: Option<WaitsFor>,
     /// How long a return waits at present.
     #[serde(default)]
     pub hold_down_seconds: f64,
@@ -415,8 +418,19 @@ impl fmt::Display for Status {
             if let Some(traffic) = &prefix.traffic {
                 writeln!(f, "    traffic {traffic}")?;
             }
-            if let Some(left) = prefix.hold_down_left_seconds {
-                writeln!(f, "    hold-down {} ({} left)", age(prefix.hold_down_seconds), age(left))?;
+            match (prefix.hold_down_left_seconds.map(age), prefix.waits_for) {
+                (None, _) => {}
+                (Some(left), Some(WaitsFor::Returns)) => {
+                    let ReturnsView { counted, most, within_seconds } = prefix.returns;
+                    let within = age(within_seconds);
+                    writeln!(
+                        f,
+                        "    returns used up, {counted} of {most} within {within} (the next in {left})"
+                    )?;
+                }
+                (Some(left), _) => {
+                    writeln!(f, "    hold-down {} ({left} left)", age(prefix.hold_down_seconds))?;
+                }
             }
             for change in &prefix.next_changes {
                 writeln!(f, "    would become {change}")?;
@@ -543,9 +557,15 @@ impl Status {
                 }
                 DrainPhase::Lingering => {
                     let left = age(drain.linger_left_seconds.unwrap_or_default());
-                    writeln!(f, "; withdrawn, keep answering for {left} at least")?;
+                    writeln!(
+                        f,
+                        "; withdrawn, keep answering for {left} at least{}",
+                        drain.remaining.remark()
+                    )?;
                 }
-                DrainPhase::Done => writeln!(f, "; withdrawn, this node may stop")?,
+                DrainPhase::Done => {
+                    writeln!(f, "; withdrawn, this node may stop{}", drain.remaining.remark())?;
+                }
             }
             if let Some(left) = drain.expires_after_seconds {
                 writeln!(f, "    ends by itself in {}", age(left))?;

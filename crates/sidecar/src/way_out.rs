@@ -1,7 +1,7 @@
 //! What the host's own tables of routes say: whether replies have a way out by a default route.
 //!
 //! Only what was there and is gone counts: a host that never had a default route may know every route in the world, and of
-//! it nothing is observed.
+//! it nothing is observed. What a process before has seen was there, at a hand-over.
 //!
 //! Such a table has a hundred megabytes as text. So it is read on a thread of ordinary precedence, which may ask no more of
 //! a route than level degraded and that after a grace; up to the line that is looked for, which is the first of IPv4; and
@@ -31,13 +31,13 @@ const REFUSES: u32 = 0x200;
 
 /// Looks until it is dropped.
 pub(crate) async fn run(keeper: Arc<Keeper>) {
-    let mut seen = Seen::default();
     let watched: Vec<_> = (keeper.state().policy.observed())
         .filter_map(|id| match id {
             SignalId::DefaultRoute { family } => Some((id.clone(), *family)),
             _ => None,
         })
         .collect();
+    let mut seen = Seen::before(&keeper.state().policy, watched.iter().map(|(id, _)| id));
     loop {
         let begun = Instant::now();
         for (signal, family) in &watched {

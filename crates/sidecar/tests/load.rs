@@ -3,12 +3,18 @@
 
 mod common;
 
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use common::responder::Fault;
-use common::{Collector, FakeResponder, LOCALHOST, Running, V4, active, config, status, until};
+use common::{
+    Collector, FakeResponder, LOCALHOST, Running, V4, active, config, in_namespace, ip, status, until,
+};
 use pharos_policy::explain::Verdict;
-use pharos_sidecar::{Config, Rise};
+use pharos_sidecar::{Config, Rise, StatusConfig};
 
 /// Settings by which an unanswered probe is soon known for one.
 fn impatient(responder: &FakeResponder, router: &Collector) -> Config {
@@ -64,6 +70,123 @@ fn what_a_flood_leaves_unanswered_withdraws_nothing_while_the_worker_runs() {
     until_health(&sidecar, "load", Verdict::Good);
     assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
     sidecar.until_level(V4, "normal");
+}
+
+/// An announced node whose status is read as seldom as usual, and has told that all threads run.
+fn calm(responder: &FakeResponder, router: &Collector) -> Running {
+    responder.change(|manner| manner.tell_worker(3, "0"));
+    let mut settings = impatient(responder, router);
+    settings.status = Some(StatusConfig::new(responder.status));
+    let sidecar = Running::start(settings);
+    router.until_known(V4);
+    until_health(&sidecar, "heartbeats", Verdict::Good);
+    sidecar
+}
+
+#[test]
+fn a_flood_that_begins_in_the_same_moment_as_the_silence_withdraws_nothing_though_the_status_takes_its_time()
+{
+    // As quick as ever; and later than the second round without an answer is over.
+    for ponders in [0, 350].map(Duration::from_millis) {
+        let responder = FakeResponder::start(LOCALHOST).unwrap();
+        let router = Collector::passive();
+        let sidecar = calm(&responder, &router);
+        responder.change(|manner| {
+            manner.ponders = ponders;
+            manner.tell_worker(3, "$FETCHES");
+            manner.fault = Fault::Mute;
+        });
+        until_health(&sidecar, "UDP probe", Verdict::Bad);
+        until_health(&sidecar, "TCP probe", Verdict::Bad);
+        assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
+        until("socket drops are told", || {
+            signal(&sidecar, "load").1.contains("socket drops while all 1 run").then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_worker_that_turns_and_answers_nobody_has_no_excuse_for_what_is_dropped() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let sidecar = flooded(&responder, &router);
+    responder.change(|manner| manner.tell_answered("$FETCHES"));
+    let fetches = responder.fetches();
+    until("the status was read many times more", || (responder.fetches() > fetches + 30).then_some(()));
+    assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
+    responder.change(|manner| {
+        manner.tell_worker(3, "$FETCHES");
+        manner.tell_answered("7");
+    });
+    router.until_gone(V4);
+    let (_, last) = signal(&sidecar, "heartbeats");
+    assert_eq!(last, "all 1 run, and have answered nobody for more than 1 s");
+}
+
+/// What the host counts in a flood, until it is dropped: datagrams that are taken, and others that nobody has time for.
+struct Swamp {
+    stop: Arc<AtomicBool>,
+    sender: Option<JoinHandle<()>>,
+}
+
+impl Swamp {
+    fn flood() -> Self {
+        let [crowded, taken, sender] = [(); 3].map(|()| UdpSocket::bind((LOCALHOST, 0)).unwrap());
+        let to = [&crowded, &taken].map(|socket| socket.local_addr().unwrap());
+        taken.set_nonblocking(true).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let sender = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                for _ in 0..50 {
+                    to.iter().for_each(|to| drop(sender.send_to(&[0; 64], to)));
+                    let _ = taken.recv(&mut [0; 64]);
+                }
+                // Neither the sidecar nor its responder shall want for processor.
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            drop(crowded);
+        });
+        Self { stop, sender: Some(sender) }
+    }
+}
+
+impl Drop for Swamp {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(sender) = self.sender.take() {
+            let _ = sender.join();
+        }
+    }
+}
+
+#[test]
+fn a_flood_is_seen_by_what_the_host_counts_although_the_status_does_not_come() {
+    in_namespace("inside_the_host_counts_a_flood");
+}
+
+#[test]
+#[ignore = "another test runs it in a namespace"]
+fn inside_the_host_counts_a_flood() {
+    ip("link set lo up");
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let sidecar = calm(&responder, &router);
+    let swamp = Swamp::flood();
+    responder.change(|manner| {
+        manner.ponders = Duration::from_secs(60);
+        manner.fault = Fault::Mute;
+    });
+    until_health(&sidecar, "UDP probe", Verdict::Bad);
+    assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
+    let (_, last) = signal(&sidecar, "load");
+    assert!(last.contains(" packets dropped at UDP sockets (IPv4), as this host counts"), "{last}");
+    // It takes two fetches of a second each.
+    until_health(&sidecar, "responder's status", Verdict::Bad);
+    assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
+    drop(swamp);
+    router.until_gone(V4);
+    assert!(sidecar.reasons(V4).contains("UDP probe"), "{}", sidecar.reasons(V4));
 }
 
 #[test]

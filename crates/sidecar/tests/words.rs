@@ -101,7 +101,8 @@ fn words_on_what_is_not_there_are_refused_by_name() {
 
 /// Waits as somebody does who has said a word.
 fn kept_words(sidecar: &Running) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
     runtime.block_on(sidecar.0.words_kept()).map_err(|error| error.to_string())
 }
 

@@ -9,11 +9,23 @@
 //! | overload explains it | UDP and TCP probes, merely unanswered, and the zones that nobody could ask | see below |
 //! | degrade is off for the group | whatever asks for degraded or last-resort | never |
 //!
-//! Overload explains a probe that nobody answers while drops rise, every worker goes round its loop, and the
-//! responder's status tells so: all three are required, freshly. Once the drops have ended, a probe that is
-//! answered again has its time to be believed. If the status falls silent, or a heartbeat
-//! stops, or one probe is refused, the explanation is gone and the prefix is withdrawn in that same step. So a
-//! flood alone empties no POP, and a responder that hangs in a flood is withdrawn once its status has failed.
+//! Overload explains a probe that nobody answers while drops rise, and the responder has told lately that every worker
+//! goes round its loop and that somebody is answered (see [`load`](crate::load)): all are required. Once the drops have
+//! ended, a probe that is answered again has its time to be believed.
+//!
+//! | the responder's status | then heartbeats | and the excuse |
+//! |---|---|---|
+//! | is read | as they are told | stands while they are good |
+//! | does not come in time, while somebody takes in what comes | good until they are forgotten | stands as long: a flood keeps the status waiting, too |
+//! | is refused, or is no status, or does not come and nobody takes in anything | the same | is gone with the verdict on the status |
+//! | nobody asks for it | the same | is gone with the verdict on the status |
+//!
+//! Whenever the explanation goes, and also when one probe is refused, the prefix is withdrawn in that same step. So a
+//! flood alone empties no POP, a responder that dies in one is withdrawn at once, and one that hangs in one once its
+//! heartbeats are forgotten.
+//!
+//! What was told of drops has to be there before the silence of a probe is believed. That is the observer's part: it asks
+//! for the status, and looks at its own host's counters, between the first unanswered probe and the one that counts.
 
 use std::time::Duration;
 
@@ -132,10 +144,14 @@ impl Policy {
         self.signals[index].health() == Health::Good && self.index.get(&probe).is_some_and(excused)
     }
 
-    /// Whether the responder itself says, freshly, that all of it runs.
+    /// Whether the responder itself has said lately that all of it runs, and nothing since speaks against it but that its
+    /// status did not come in time.
     fn is_told_to_run(&self) -> bool {
-        let good = |id: &SignalId| self.health(id) == Some(Health::Good);
-        good(&SignalId::Heartbeats) && good(&SignalId::Status)
+        let reached = self.index.get(&SignalId::Status).is_some_and(|&status| {
+            let status = &self.signals[status];
+            status.health() == Health::Good || status.health().is_bad() && status.is_merely_unanswered()
+        });
+        reached && self.health(&SignalId::Heartbeats) == Some(Health::Good)
     }
 
     fn is_bad(&self, id: &SignalId) -> bool {

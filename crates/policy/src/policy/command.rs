@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Gone, Input, Output, Policy, Role, Route};
 use crate::alarm::AlarmId;
-use crate::config::AnchorDrain;
+use crate::config::{AnchorDrain, Linger};
 use crate::level::Level;
-use crate::operator::{Drain, DrainPhase, Operator, Said, Saved, Stand, Standing, Target, Wall, Words};
+use crate::operator::{
+    Drain, DrainPhase, Operator, Remaining, Said, Saved, Stand, Standing, Target, Wall, Words,
+};
 use crate::preference::Word;
 use crate::signal::Health;
 
@@ -27,6 +29,9 @@ pub struct DrainView {
     pub withdraw_after_seconds: Option<f64>,
     /// Until the node may stop at the earliest, while it lingers.
     pub linger_left_seconds: Option<f64>,
+    /// What is known of the queries that still come.
+    #[serde(default)]
+    pub remaining: Remaining,
     /// Until it ends by itself.
     pub expires_after_seconds: Option<f64>,
 }
@@ -68,6 +73,7 @@ impl Policy {
             Input::Force { target, level, expires, text, author } => {
                 let words = Words { author, text };
                 let cause = format!("forced to {level} {words}");
+                self.wait_no_longer(&target, level);
                 self.stand(target, Standing::Force(level), words, expires, outputs);
                 cause
             }
@@ -142,6 +148,17 @@ impl Policy {
         let said = Said::now(self.clock);
         self.operator.stands.insert(target, Stand { what, words, said, expires });
         outputs.push(Output::WordsChanged);
+    }
+
+    /// What a better level is forced upon waits neither for its hold-down nor for a return: somebody has looked.
+    fn wait_no_longer(&mut self, target: &Target, level: Level) {
+        for index in 0..self.routes.len() {
+            let route = &self.routes[index];
+            if self.is_meant(target, route) && level < route.preference.level() {
+                let wish = self.wish(route);
+                self.routes[index].preference.wait_no_longer(self.clock, wish);
+            }
+        }
     }
 
     fn end_stand(&mut self, target: &Target, outputs: &mut Vec<Output>) {
@@ -248,39 +265,67 @@ impl Policy {
         let obeying = |route: &&Route| self.drain_of(route).is_some();
         let all_left =
             self.routes.iter().filter(obeying).all(|route| route.preference.level() == Level::Withdrawn);
-        let busy: Vec<_> = self
-            .routes
-            .iter()
-            .filter(obeying)
-            .map(|route| (route.prefix, self.traffic(route) == Some(Health::Good)))
+        let each: Vec<_> = (self.routes.iter().filter(obeying))
+            .map(|route| (route.prefix, self.remaining_of(route)))
             .collect();
-        let quiet = busy.iter().all(|(_, busy)| !busy);
-        let (clock, linger) = (self.clock, self.config.linger.0);
+        let (clock, remaining) = (self.clock, self.remaining());
+        let linger = self.linger(remaining);
         if let Some(drain) = &mut self.operator.drain {
             if all_left {
                 drain.left.get_or_insert(clock);
             }
-            if quiet && drain.left.is_some_and(|left| left.saturating_add(linger) <= clock) {
+            if remaining == Remaining::Some {
+                drain.done = None;
+            } else if drain.left.is_some_and(|left| left.saturating_add(linger) <= clock) {
                 drain.done.get_or_insert(clock);
             }
             if drain.phase() != before {
                 outputs.push(Output::WordsChanged);
             }
         }
-        for (prefix, busy) in busy {
+        for (prefix, remaining) in each {
             let alarm = AlarmId::DrainIgnored { prefix };
-            if over && busy {
-                self.raise(&alarm, "real queries still come although the drain time is over", outputs);
-            } else if !busy {
-                self.clear(&alarm, outputs);
+            match remaining {
+                Remaining::Some if over => {
+                    self.raise(&alarm, "real queries still come although the drain time is over", outputs);
+                }
+                // What is not known any more is no end of it.
+                Remaining::Some | Remaining::NotKnown => {}
+                Remaining::NextToNone => self.clear(&alarm, outputs),
             }
         }
+    }
+
+    /// What is known of the real queries of a prefix.
+    pub(super) fn remaining_of(&self, route: &Route) -> Remaining {
+        match self.traffic(route) {
+            Some(Health::Good | Health::Warned) => Remaining::Some,
+            Some(Health::Bad | Health::Expired) => Remaining::NextToNone,
+            Some(Health::Unknown) => Remaining::NotKnown,
+            // An anchor has the queries of the prefixes that it covers.
+            None if matches!(route.role, Role::Anchor(_)) => Remaining::NextToNone,
+            None => Remaining::NotKnown,
+        }
+    }
+
+    /// What is known of the real queries of all that obeys a drain.
+    fn remaining(&self) -> Remaining {
+        let obeying = self.routes.iter().filter(|route| self.drain_of(route).is_some());
+        let all: Vec<_> = obeying.map(|route| self.remaining_of(route)).collect();
+        let worst = [Remaining::Some, Remaining::NotKnown].into_iter().find(|some| all.contains(some));
+        worst.unwrap_or(Remaining::NextToNone)
+    }
+
+    /// How long a node lingers: twice as long where nobody knows whether queries still come.
+    fn linger(&self, remaining: Remaining) -> Duration {
+        let Linger(linger) = self.config.linger;
+        if remaining == Remaining::NotKnown { linger.saturating_mul(2) } else { linger }
     }
 
     /// When time alone moves a drain on.
     pub(super) fn drain_deadline(&self) -> Option<Duration> {
         let drain = self.operator.drain.as_ref()?;
-        let linger = drain.left.map(|left| left.saturating_add(self.config.linger.0));
+        let linger = drain.left.map(|left| left.saturating_add(self.linger(self.remaining())));
         let ends = [Some(drain.withdraw_at), linger.filter(|_| drain.done.is_none())];
         ends.into_iter().flatten().filter(|at| *at > self.clock).min()
     }
@@ -291,9 +336,11 @@ impl Policy {
         let drain = self.operator.drain.as_ref()?;
         let until = |at: Duration| at.saturating_sub(now).as_secs_f64();
         let phase = drain.phase();
-        let linger = drain.left.map(|left| until(left.saturating_add(self.config.linger.0)));
+        let remaining = self.remaining();
+        let linger = drain.left.map(|left| until(left.saturating_add(self.linger(remaining))));
         Some(DrainView {
             phase,
+            remaining,
             words: drain.words.clone(),
             age_seconds: drain.said.age(now).as_secs_f64(),
             withdraw_after_seconds: (phase == DrainPhase::Draining).then(|| until(drain.withdraw_at)),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::asks::{Ask, Spared};
 use super::{Gone, Policy, Role, Route};
 use crate::config::{AnchorDrain, Degrade};
-use crate::explain::{Age, Explanation, NextChange, Reason, ReturnsView};
+use crate::explain::{Age, Explanation, NextChange, Reason, ReturnsView, WaitsFor};
 use crate::kind::{SignalId, Transport};
 use crate::level::Level;
 use crate::operator::DrainPhase;
@@ -35,6 +35,7 @@ impl Policy {
             reasons: self.reasons(route, now),
             signals: concerned.chain(route.traffic).map(|index| self.signal_view(index, now)).collect(),
             hold_down_left: preference.hold_down_left(now).map(|(_, left)| left),
+            waits_for: preference.waits_for(),
             grace_left: preference.grace_left(now).map(|(_, left)| left),
             hold_down: preference.hold_down(),
             returns: ReturnsView {
@@ -76,7 +77,10 @@ impl Policy {
             _ => {
                 let hold = Age(preference.hold_down());
                 let good = self.good_part(route, wish.all);
-                format!("{good}, hold-down of {hold} is over")
+                match preference.waits_for() {
+                    Some(WaitsFor::Returns) => format!("{good}, and a return is allowed again"),
+                    _ => format!("{good}, hold-down of {hold} is over"),
+                }
             }
         }
     }
@@ -139,13 +143,13 @@ impl Policy {
         let mut reasons = Vec::new();
         if let Some(drain) = self.drain_of(route) {
             let age = Age(drain.said.age(now));
-            let phase = match drain.phase() {
-                DrainPhase::Draining => String::new(),
-                further => format!(" ({})", further.name()),
+            let (phase, unknown) = match drain.phase() {
+                DrainPhase::Draining => (String::new(), ""),
+                further => (format!(" ({})", further.name()), self.remaining_of(route).remark()),
             };
             let early = route.gone == Gone::Yes && self.clock < drain.withdraw_at;
             let gone = if early { "; next to no traffic comes any more" } else { "" };
-            let text = format!("drained{phase} {age} ago {}{gone}", drain.words);
+            let text = format!("drained{phase} {age} ago {}{gone}{unknown}", drain.words);
             reasons.push(Reason { asks: self.cap(route), text });
         }
         if let Some((target, stand, level)) = self.standing(route) {
@@ -155,7 +159,17 @@ impl Policy {
         }
         self.signal_reasons(route, now, &mut reasons);
         if let Some((better, left)) = route.preference.hold_down_left(now) {
-            let text = format!("hold-down: good enough to be {better}, which has to last {} more", Age(left));
+            let (left, most) = (Age(left), self.config.returns.most);
+            let text = match route.preference.waits_for() {
+                Some(WaitsFor::Returns) => {
+                    let (counted, within) = (route.preference.returns(now), Age(self.config.returns.within));
+                    format!(
+                        "returns used up, {counted} of {most} within {within}: good enough to be {better}, which has to \
+                         wait {left} more, or for the operator to force it"
+                    )
+                }
+                _ => format!("hold-down: good enough to be {better}, which has to last {left} more"),
+            };
             reasons.push(Reason { asks: self.waits_at(route), text });
         }
         reasons.sort_by_key(|reason| std::cmp::Reverse(reason.asks));
@@ -279,7 +293,7 @@ impl Policy {
         }
         let unless = if drained { ", and the operator undrains" } else { "" };
         if let Some((better, left)) = preference.hold_down_left(now) {
-            let used_up = preference.returns(now) >= self.returns_most();
+            let used_up = preference.waits_for() == Some(WaitsFor::Returns);
             let what = if used_up { "a return is allowed again" } else { "the hold-down ends" };
             change(better, Some(left), format!("{what}, if all that it needs stays good{unless}"));
         } else if preference.wanted() != Level::Normal && preference.wanted() == preference.earned() {
@@ -289,10 +303,6 @@ impl Policy {
             change(Level::Normal, None, what);
         }
         changes
-    }
-
-    fn returns_most(&self) -> usize {
-        usize::try_from(self.config.returns.most.get()).unwrap_or(usize::MAX)
     }
 
     /// The first grace of a signal to end, and what it would then ask for.

@@ -13,6 +13,7 @@
 //! What is older than the rules remember is left out, and what lies before the origin of the policy's time counts from
 //! that origin: younger than it is, so that a return may only be later for it. Callers: [`Policy`](crate::Policy).
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -54,8 +55,11 @@ pub struct SavedEarning {
     pub falls: u32,
     /// How long ago the last one was.
     pub fell_ago_ms: Option<u64>,
-    /// How long ago it got better, the longest first.
+    /// How long ago it came back, the longest first.
     pub rises_ago_ms: Vec<u64>,
+    /// How long ago it got better while it was announced.
+    #[serde(default)]
+    pub betters_ago_ms: Vec<u64>,
 }
 
 impl Preference {
@@ -82,30 +86,38 @@ impl Preference {
 impl Earning {
     fn saved(&self, now: Duration) -> SavedEarning {
         let ago = |at: Duration| milliseconds(now.saturating_sub(at));
-        let passed_over = self.rises.len().saturating_sub(MOST_RISES);
+        let youngest = |times: &VecDeque<Duration>| {
+            let passed_over = times.len().saturating_sub(MOST_RISES);
+            times.iter().skip(passed_over).copied().map(ago).collect()
+        };
         SavedEarning {
             falls: self.falls,
             fell_ago_ms: self.last_fall.map(ago),
-            rises_ago_ms: self.rises.iter().skip(passed_over).copied().map(ago).collect(),
+            rises_ago_ms: youngest(&self.rises),
+            betters_ago_ms: youngest(&self.betters),
         }
     }
 
     fn remember(&mut self, elapsed: Duration, saved: &SavedEarning) {
         let age = |ago_ms: u64| Duration::from_millis(ago_ms).saturating_add(elapsed);
         let at = |age: Duration| self.clock.saturating_sub(age);
-        let within = self.pace.returns.within;
-        let mut rises: Vec<_> = saved.rises_ago_ms.iter().map(|ago| age(*ago)).collect();
-        rises.retain(|age| *age < within);
-        // The longest ago first, whoever wrote it.
-        rises.sort_unstable_by(|one, other| other.cmp(one));
-        let passed_over = rises.len().saturating_sub(self.most());
-        self.rises = rises.into_iter().skip(passed_over).map(at).collect();
+        let (within, most) = (self.pace.returns.within, self.most());
+        let counted = |ago_ms: &[u64]| {
+            let mut ages: Vec<_> = ago_ms.iter().map(|ago| age(*ago)).collect();
+            ages.retain(|age| *age < within);
+            // The longest ago first, whoever wrote it.
+            ages.sort_unstable_by(|one, other| other.cmp(one));
+            let passed_over = ages.len().saturating_sub(most);
+            ages.into_iter().skip(passed_over).map(at).collect()
+        };
+        let (rises, betters) = (counted(&saved.rises_ago_ms), counted(&saved.betters_ago_ms));
         let fell = saved.fell_ago_ms.map(age).filter(|age| *age < self.pace.hold_down.forget);
         if let Some(fell) = fell.filter(|_| saved.falls > 0) {
             self.falls = saved.falls;
             self.last_fall = Some(at(fell));
             self.hold = self.hold_after_falls();
         }
+        (self.rises, self.betters) = (rises, betters);
     }
 }
 
@@ -217,6 +229,7 @@ mod tests {
             falls: u32::MAX,
             fell_ago_ms: Some(0),
             rises_ago_ms: (0..100_000).chain([u64::MAX]).collect(),
+            betters_ago_ms: vec![u64::MAX; 100],
         };
         let strange = begun(S(0), End::Broken, &left);
         assert_eq!((strange.returns(START), strange.hold_down()), (10, S(160)));

@@ -177,6 +177,54 @@ fn returns_used_up_wait_until_the_oldest_is_no_longer_counted_and_leaving_never_
     assert_eq!(wish(&mut prefix, 20, Level::Withdrawn), Level::Withdrawn);
     wish(&mut prefix, 21, Level::Normal);
     assert_eq!(prefix.next_deadline(), Some(S(101)));
+    assert_eq!(prefix.waits_for(), Some(WaitsFor::Returns), "the hold-down is over at 22");
     assert_eq!(wish(&mut prefix, 100, Level::Normal), Level::Withdrawn);
     assert_eq!(wish(&mut prefix, 101, Level::Normal), Level::Normal);
+    assert_eq!(prefix.waits_for(), None);
+}
+
+/// A prefix that got better from degraded twice, as often as it may within 100 s.
+fn degraded_twice() -> Preference {
+    let returns = ReturnCap { most: NonZeroU32::new(2).unwrap(), within: S(100) };
+    let hold_down = HoldDown { first: S(1), base: S(1), max: S(1), forget: S(1) };
+    let mut prefix = Preference::new(S(0), Pace { hold_down, returns, grace: S(0) });
+    wish(&mut prefix, 0, Level::Normal);
+    wish(&mut prefix, 1, Level::Normal);
+    for start in [10, 20] {
+        assert_eq!(wish(&mut prefix, start, Level::Degraded), Level::Degraded);
+        wish(&mut prefix, start + 1, Level::Normal);
+        assert_eq!(wish(&mut prefix, start + 2, Level::Normal), Level::Normal);
+    }
+    prefix
+}
+
+#[test]
+fn how_often_it_got_better_while_announced_keeps_nothing_away_that_was_withdrawn() {
+    let mut prefix = degraded_twice();
+    assert_eq!(prefix.returns(S(25)), 1, "the first announcement came from withdrawn");
+    assert_eq!(wish(&mut prefix, 30, Level::Withdrawn), Level::Withdrawn);
+    wish(&mut prefix, 31, Level::Normal);
+    assert_eq!(prefix.waits_for(), Some(WaitsFor::HoldDown));
+    assert_eq!(wish(&mut prefix, 32, Level::Normal), Level::Normal);
+    assert_eq!(wish(&mut prefix, 40, Level::Degraded), Level::Degraded);
+    wish(&mut prefix, 41, Level::Normal);
+    assert_eq!((prefix.waits_for(), prefix.returns(S(42))), (Some(WaitsFor::Returns), 2));
+    assert_eq!(wish(&mut prefix, 111, Level::Normal), Level::Degraded, "which is announced, and may wait");
+    assert_eq!(wish(&mut prefix, 112, Level::Normal), Level::Normal);
+}
+
+#[test]
+fn a_forced_level_ends_the_waits_of_its_moment_and_no_later_one() {
+    let mut prefix = degraded_twice();
+    wish(&mut prefix, 30, Level::Withdrawn);
+    let forced = Word { cap: Level::Normal, standing: Some(Level::Normal) };
+    prefix.wait_no_longer(S(30), wants(Level::Withdrawn));
+    assert_eq!(under(&mut prefix, 30, Level::Withdrawn, forced), Level::Withdrawn, "it cannot answer");
+    assert_eq!(under(&mut prefix, 31, Level::Normal, forced), Level::Withdrawn);
+    assert_eq!(prefix.waits_for(), Some(WaitsFor::HoldDown));
+    prefix.wait_no_longer(S(31), wants(Level::Normal));
+    assert_eq!(under(&mut prefix, 31, Level::Normal, forced), Level::Normal);
+    assert_eq!(prefix.earned(), Level::Normal, "the end of the word will not withdraw it");
+    assert_eq!(under(&mut prefix, 33, Level::Withdrawn, forced), Level::Withdrawn);
+    assert_eq!(under(&mut prefix, 34, Level::Normal, forced), Level::Withdrawn, "what falls after it waits");
 }

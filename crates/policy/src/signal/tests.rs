@@ -119,6 +119,39 @@ fn what_is_only_told_is_forgotten_when_its_teller_falls_silent() {
 }
 
 #[test]
+fn what_was_told_to_be_bad_is_kept_as_the_last_known_and_what_was_good_is_forgotten() {
+    type Says = fn(String) -> Observation;
+    let told = |observation: Says| {
+        let mut signal = Signal::new(MS(0), TIMING, Silence::Kept);
+        for at in [1, 2, 3] {
+            seen(&mut signal, at, observation);
+        }
+        signal
+    };
+    let cases: [(Says, Health); 3] = [
+        (Observation::Warn, Health::Warned),
+        (Observation::Fail, Health::Bad),
+        (Observation::Expired, Health::Expired),
+    ];
+    for (observation, health) in cases {
+        let mut signal = told(observation);
+        assert_eq!(signal.why(), "seen");
+        assert_eq!(signal.step(MS(3) + STALE, Input::Tick), None);
+        assert_eq!((signal.health(), signal.next_deadline()), (health, None));
+        assert_eq!(signal.why(), "seen (last known: nothing seen for 3 s)");
+        assert_eq!(signal.why_then(), "seen");
+        for at in [10_000, 10_001] {
+            assert_eq!(seen(&mut signal, at, Observation::Pass), health, "what is better is earned anew");
+        }
+        assert_eq!(signal.why(), "seen", "somebody tells again");
+        assert_eq!(seen(&mut signal, 10_002, Observation::Pass), Health::Good);
+    }
+    let mut good = told(Observation::Pass);
+    let change = good.step(MS(3) + STALE, Input::Tick);
+    assert_eq!(change, Some(Change { from: Health::Good, to: Health::Unknown }));
+}
+
+#[test]
 fn only_what_was_good_and_then_met_nothing_but_silence_on_the_line_is_merely_unanswered() {
     let mut signal = good();
     seen(&mut signal, 4, Observation::Unanswered);

@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use pharos_policy::explain::{Age, Effect, ReturnsView, SignalView, Verdict};
+use pharos_policy::explain::{Age, Effect, ReturnsView, SignalView, Verdict, WaitsFor};
 use pharos_policy::{DrainPhase, Level};
 
 use super::Refresh;
@@ -129,12 +129,16 @@ fn one_prefix(page: &mut Html, status: &Status, prefix: &PrefixStatus) {
     );
     list(page, "<dt>Would become</dt>\n", prefix.next_changes.iter());
     page.raw("<dt>Hold-down</dt>\n<dd>").text(age(prefix.hold_down_seconds));
+    let capped = prefix.waits_for == Some(WaitsFor::Returns);
     match prefix.hold_down_left_seconds {
-        Some(left) => page.within(", <strong>", age(left), " left</strong>"),
-        None => page.raw(", none running"),
+        Some(left) if !capped => page.within(", <strong>", age(left), " left</strong>"),
+        _ => page.raw(", none running"),
     };
     let ReturnsView { counted, most, within_seconds } = prefix.returns;
     page.raw("; ").text(counted).raw(" of ").text(most).raw(" returns within ").text(age(within_seconds));
+    if let Some(left) = prefix.hold_down_left_seconds.filter(|_| capped) {
+        page.within(", <strong>the next in ", age(left), "</strong>");
+    }
     page.raw("</dd>\n");
     if let Some(left) = prefix.grace_left_seconds {
         page.within("<dt>Grace</dt>\n<dd>", age(left), " left</dd>\n");
@@ -191,9 +195,10 @@ pub(super) fn orders(page: &mut Html, status: &Status) {
                 page.within("Withdrawn in ", left(drain.withdraw_after_seconds), " at the latest")
             }
             DrainPhase::Lingering => {
-                page.within("Withdrawn; keep answering for ", left(drain.linger_left_seconds), " at least")
+                page.within("Withdrawn; keep answering for ", left(drain.linger_left_seconds), " at least");
+                page.text(drain.remaining.remark())
             }
-            DrainPhase::Done => page.raw("Withdrawn; this node may stop"),
+            DrainPhase::Done => page.raw("Withdrawn; this node may stop").text(drain.remaining.remark()),
         };
         match drain.expires_after_seconds {
             Some(left) => page.within(". Ends by itself in ", age(left), ".</p></li>\n"),

@@ -111,6 +111,9 @@ struct ThreadView {
     heartbeat_age_ms: u64,
     #[serde(default)]
     socket_drops: u64,
+    /// Of workers: messages to which a reply was sent.
+    #[serde(default)]
+    answered: Option<u64>,
 }
 
 /// An interface that is used by AF_XDP.
@@ -179,7 +182,10 @@ impl View {
         let drops = BTreeMap::from([("socket drops".to_owned(), dropped), ("ring drops".to_owned(), lost)]);
         let intake =
             |it: &IntakeView| (it.interface.clone(), Intake { packets: it.packets, dropped: it.dropped });
-        Reading { drops, interfaces: self.interfaces.iter().map(intake).collect(), heartbeats }
+        let interfaces = self.interfaces.iter().map(intake).collect();
+        // What TCP answers shows nothing of those who ask by UDP, whom a flood keeps out.
+        let answered = self.workers.iter().filter_map(|it| it.answered).reduce(u64::saturating_add);
+        Reading { drops, interfaces, heartbeats, answered }
     }
 }
 
@@ -205,13 +211,14 @@ mod tests {
 
     #[test]
     fn threads_and_attached_queues_are_read_with_what_they_dropped() {
-        let text = r#"{"workers":[{"id":0,"cpu":0,"heartbeat_age_ms":3,"queries":9,"socket_drops":7}],
+        let text = r#"{"workers":[{"id":0,"cpu":0,"heartbeat_age_ms":3,"queries":9,"answered":8,"socket_drops":7}],
             "tcp_threads":[{"id":0,"heartbeat_age_ms":5}],
             "xdp":[{"interface":"eth0","state":"attached","queues":[{"queue":1,"heartbeat_age_ms":4,"lost":2}]},
                    {"interface":"eth1","state":"down","queues":[{"queue":0,"heartbeat_age_ms":99999}]}],
             "interfaces":[{"interface":"eth0","packets":90,"dropped":8}]}"#;
         let view: View = serde_json::from_str(text).unwrap();
-        let Reading { drops, interfaces, heartbeats } = view.reading();
+        let Reading { drops, interfaces, heartbeats, answered } = view.reading();
+        assert_eq!(answered, Some(8));
         assert_eq!(interfaces, [("eth0".to_owned(), Intake { packets: 90, dropped: 8 })].into());
         assert_eq!(drops, [("socket drops".to_owned(), 7), ("ring drops".to_owned(), 2)].into());
         let names: Vec<_> = heartbeats.iter().map(|it| it.name.as_str()).collect();
@@ -221,6 +228,7 @@ mod tests {
     #[test]
     fn a_status_that_tells_of_no_thread_tells_of_no_heartbeat() {
         let view: View = serde_json::from_str("{}").unwrap();
-        assert_eq!(view.reading().heartbeats, []);
+        let Reading { heartbeats, answered, .. } = view.reading();
+        assert_eq!((heartbeats, answered), (Vec::new(), None));
     }
 }

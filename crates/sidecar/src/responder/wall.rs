@@ -1,7 +1,8 @@
 //! Whether the wall clock can be believed: ages and ends of signatures are judged by it.
 //!
 //! It is doubted when it is before this version was made, when it stepped against the monotonic clock, until it
-//! has run steadily for ten minutes, and when the responder, who sees signatures made in its future, says so.
+//! has run steadily for ten minutes, and when the responder, who sees signatures made in its future, says so. A process that
+//! takes over from one that doubted it cannot know why, and doubts it for as long as after a step.
 
 use std::time::Duration;
 
@@ -19,9 +20,16 @@ const STEADY: Duration = Duration::from_secs(600);
 pub(super) struct Wall {
     last: Option<(Duration, Duration)>,
     stepped: Option<Duration>,
+    /// Since when the process before has doubted it.
+    doubted: Option<Duration>,
 }
 
 impl Wall {
+    /// The clock of which the process before has been in doubt since then, if it was.
+    pub(super) fn doubted_since(doubted: Option<Duration>) -> Self {
+        Self { doubted, ..Self::default() }
+    }
+
     /// Takes a look: `now` by the monotonic clock, `wall` since 1970, and what the responder doubts.
     pub(super) fn look(&mut self, now: Duration, wall: Duration, doubt: Option<&str>) -> Observation {
         if let Some((then, shown)) = self.last.replace((now, wall))
@@ -34,6 +42,9 @@ impl Wall {
         }
         if self.stepped.is_some_and(|at| now < at + STEADY) {
             return Observation::Fail("the clock has stepped within the last 10 minutes".to_owned());
+        }
+        if doubt.is_none() && self.doubted.is_some_and(|at| now < at + STEADY) {
+            return Observation::Fail("the process before doubted it within the last 10 minutes".to_owned());
         }
         match doubt {
             Some(doubt) => Observation::Fail(format!("the responder doubts it: {doubt}")),
@@ -60,6 +71,15 @@ mod tests {
         assert!(matches!(wall.look(s(620), start + s(4229), None), Observation::Fail(_)));
         assert!(matches!(wall.look(s(621), start + s(4230), None), Observation::Pass(_)));
         assert!(matches!(wall.look(s(622), start, None), Observation::Fail(_)), "backwards as well");
+    }
+
+    #[test]
+    fn who_takes_over_from_one_that_doubted_the_clock_doubts_it_as_long() {
+        let mut wall = Wall::doubted_since(Some(s(100)));
+        let start = MADE + s(1000);
+        assert!(matches!(wall.look(s(400), start, None), Observation::Fail(_)));
+        assert!(matches!(wall.look(s(699), start + s(299), None), Observation::Fail(_)));
+        assert!(matches!(wall.look(s(700), start + s(300), None), Observation::Pass(_)));
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(crate) struct Manner {
     pub(crate) fault: Fault,
     /// The body of `/status`, in which `$FETCHES` is their number so far; `None` closes the connection.
     pub(crate) status: Option<String>,
+    /// How long it takes to come.
+    pub(crate) ponders: Duration,
 }
 
 impl Manner {
@@ -32,6 +34,12 @@ impl Manner {
             r#"{{"workers":[{{"id":0,"heartbeat_age_ms":{heartbeat_age_ms},"socket_drops":{socket_drops}}}],"#
         );
         self.status = Some(status_of("live", self.serial, None).replacen('{', &workers, 1));
+    }
+
+    /// Adds a count of messages that the worker has answered.
+    pub(crate) fn tell_answered(&mut self, count: &str) {
+        let answered = format!(r#"{{"id":0,"answered":{count},"#);
+        self.status = self.status.take().map(|status| status.replacen(r#"{"id":0,"#, &answered, 1));
     }
 
     /// A status with one worker that turns and drops nothing, and an interface that dropped so many packets.
@@ -56,7 +64,8 @@ pub(crate) enum Fault {
 
 impl Default for Manner {
     fn default() -> Self {
-        Self { serial: 7, nsid: "a.ams", fault: Fault::None, status: Some(status_of("live", 7, None)) }
+        let status = Some(status_of("live", 7, None));
+        Self { serial: 7, nsid: "a.ams", fault: Fault::None, status, ponders: Duration::ZERO }
     }
 }
 
@@ -222,7 +231,9 @@ fn serve_http(listener: TcpListener, manner: Arc<Mutex<Manner>>, fetches: Arc<At
             request.extend(octet);
         }
         let count = fetches.fetch_add(1, Ordering::Relaxed).to_string();
-        let body = manner.lock().unwrap().status.clone()?.replace("$FETCHES", &count);
+        let Manner { status, ponders, .. } = manner.lock().unwrap().clone();
+        std::thread::sleep(ponders);
+        let body = status?.replace("$FETCHES", &count);
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
         stream.write_all((head + &body).as_bytes()).ok()
     })

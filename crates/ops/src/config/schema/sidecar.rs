@@ -30,7 +30,8 @@ section! {
         #[serde(default = "drain_time")]
         drain_time: Period, write "duration, at most 24h", Value("10s");
         /// How long a drained node has to go on answering after its routes are gone, at least: those who have not
-        /// heard still ask. `pharos status` then says that it may stop, once no real queries come any more.
+        /// heard still ask. `pharos status` then says that it may stop, once no real queries come any more; after twice as
+        /// long where that is not known.
         #[serde(default = "linger")]
         linger: Period, write "duration, at most 24h", Value("2m");
         /// Fewer queries a second from other hosts than this are next to none: a drained prefix is then withdrawn
@@ -46,7 +47,8 @@ section! {
         /// not wait. Longer than a push takes to reach the last node.
         #[serde(default = "data_grace")]
         data_grace: Period, write "duration, at most 24h", Value("15m");
-        /// How often a prefix may return or get better within an hour. Leaving is never bounded.
+        /// How often a prefix may return within an hour after it was withdrawn, and how often it may get better while it is
+        /// announced; the two are counted apart. Leaving is never bounded, and an operator who forces a level does not wait.
         #[serde(default = "returns_per_hour")]
         returns_per_hour: u16, write "1 to 1000", Value("10");
         /// Less-specific prefixes that cover those of the groups and that health never gates: announced as long as

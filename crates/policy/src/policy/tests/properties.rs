@@ -171,14 +171,16 @@ fn cannot_answer(policy: &Policy, prefix: Prefix) -> bool {
     let good = |id: &SignalId| policy.health(id) == Some(Health::Good);
     let fine = |id: &SignalId| matches!(policy.health(id), Some(Health::Good | Health::Warned));
     let bad = |id: &SignalId| policy.health(id).is_some_and(Health::is_bad);
-    let excusable = good(&SignalId::Heartbeats) && good(&SignalId::Status);
+    let reached = good(&SignalId::Status) || bad(&SignalId::Status);
+    let told_to_run = good(&SignalId::Heartbeats) && reached;
+    // Drops rise, or they did until it was answered again. The rest of the excuse is judged by tests of its own.
+    let excused = |id: &SignalId| {
+        bad(id) && told_to_run && (bad(&SignalId::Overload) || policy.excused.contains(&policy.index[id]))
+    };
     policy.observed().any(|id| match id {
-        // What overload may excuse is judged by tests of its own.
-        SignalId::Probe { address, transport: Transport::Udp } => {
-            prefix.contains(address.ip()) && !fine(id) && !excusable
-        }
-        SignalId::Zone { address, transport: Transport::Udp, .. } => {
-            prefix.contains(address.ip()) && !fine(id) && !(bad(id) && excusable)
+        SignalId::Probe { address, transport: Transport::Udp }
+        | SignalId::Zone { address, transport: Transport::Udp, .. } => {
+            prefix.contains(address.ip()) && !fine(id) && !excused(id)
         }
         SignalId::Address { ip } => prefix.contains(*ip) && bad(id),
         SignalId::Heartbeats => bad(id),
@@ -320,24 +322,28 @@ proptest! {
     }
 
     #[test]
-    fn returns_within_any_such_time_are_bounded(steps in observations(), most in 1u32..4) {
+    fn returns_and_betterments_within_any_such_time_are_bounded_apart(
+        steps in observations(),
+        most in 1u32..4,
+    ) {
         let within = Duration::from_secs(5);
         let mut config = usual();
         config.returns = ReturnCap { most: NonZeroU32::new(most).unwrap(), within };
         let mut bench = bench(config);
-        let mut returns: [Vec<Duration>; 2] = [Vec::new(), Vec::new()];
+        let mut rises: [Vec<Duration>; 4] = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
         for (pause, step) in steps {
             take(&mut bench, pause, &step);
             for output in bench.outputs.drain(..) {
                 if let Output::Level { prefix, from, to, .. } = output
                     && to < from
                 {
-                    returns[usize::from(prefix.family() == Family::Ipv6)].push(bench.now);
+                    let family = usize::from(prefix.family() == Family::Ipv6);
+                    rises[2 * family + usize::from(from.is_announced())].push(bench.now);
                 }
             }
         }
-        for returns in returns {
-            for window in returns.windows(usize::try_from(most).unwrap() + 1) {
+        for rises in rises {
+            for window in rises.windows(usize::try_from(most).unwrap() + 1) {
                 prop_assert!(*window.last().unwrap() - window[0] >= within);
             }
         }

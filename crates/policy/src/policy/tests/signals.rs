@@ -164,17 +164,54 @@ fn a_missing_address_and_a_stuck_worker_withdraw_at_once() {
 }
 
 #[test]
-fn a_status_that_falls_silent_withdraws_nobody_and_forgets_what_it_told() {
+fn a_status_that_falls_silent_withdraws_nobody_and_forgets_what_it_told_of_threads() {
     let mut bench = usual();
-    bench.rounds(10, &[(SignalId::DataAge { group: group() }, fail())]);
-    assert_eq!(bench.levels(), [Level::Degraded; 2]);
+    bench.rounds(5, &[(SignalId::Overload, fail())]);
     for _ in 0..40 {
         bench.round();
     }
     assert_eq!(bench.levels(), [Level::Normal; 2]);
     let alarms: Vec<_> = bench.policy.alarms().map(|alarm| alarm.id.clone()).collect();
     assert_eq!(alarms, [AlarmId::StatusUnreachable]);
-    assert_eq!(bench.policy.health(&SignalId::Heartbeats), Some(Health::Unknown));
+    for signal in [SignalId::Heartbeats, SignalId::Overload] {
+        assert_eq!(bench.policy.health(&signal), Some(Health::Unknown), "{signal}");
+    }
+}
+
+#[test]
+fn what_was_told_to_be_wrong_with_data_counts_on_when_the_status_falls_silent() {
+    let signatures = SignalId::Signatures { group: group() };
+    let expired = [(signatures.clone(), Observation::Expired("have expired".into()))];
+    for (choice, level) in [(OnExpiry::LastResort, Level::LastResort), (OnExpiry::Withdraw, Level::Withdrawn)]
+    {
+        let mut bench = announced(wide(Degrade::Allowed, choice, OnOverload::default()));
+        bench.rounds(10, &expired);
+        assert_eq!(bench.levels(), [level; 2]);
+        for _ in 0..60 {
+            bench.round();
+        }
+        assert_eq!(bench.levels(), [level; 2], "a status page that hangs makes no signature valid");
+        assert!(
+            bench.reasons().contains("have expired (last known: nothing seen for 12 s)"),
+            "{}",
+            bench.reasons()
+        );
+        assert!(bench.alarmed(&signatures));
+        bench.rounds(20, &[]);
+        assert_eq!(bench.levels(), [Level::Normal; 2], "a status that says otherwise does");
+    }
+}
+
+#[test]
+fn a_clock_that_could_not_be_believed_spares_data_on_when_the_status_falls_silent() {
+    let mut bench = usual();
+    let wrong = [(SignalId::Clock, fail()), (SignalId::DataAge { group: group() }, fail())];
+    bench.rounds(10, &wrong);
+    for _ in 0..60 {
+        bench.round();
+        assert_eq!(bench.levels(), [Level::Normal; 2]);
+    }
+    assert!(bench.reasons().contains("ignored while this host's clock is wrong"), "{}", bench.reasons());
 }
 
 #[test]
@@ -267,6 +304,49 @@ fn a_hang_in_a_flood_withdraws_as_soon_as_a_heartbeat_or_the_status_says_so() {
             "readiness is earned anew"
         );
     }
+}
+
+/// One round in which the flood swallows every probe, and the status with them.
+fn swallowed_with_the_status(bench: &mut Bench) {
+    bench.now += Duration::from_secs(1);
+    let late = || Observation::Unanswered("no answer within 1s".into());
+    bench.input(Input::Observe { signal: SignalId::Status, observation: late() });
+    bench.fail(SignalId::Overload);
+    let probes: Vec<_> =
+        bench.policy.needed().map(|(id, _)| id.clone()).filter(|id| id.kind() == Kind::Probe).collect();
+    for signal in probes {
+        bench.input(Input::Observe { signal, observation: late() });
+    }
+}
+
+#[test]
+fn a_status_that_comes_too_late_in_a_flood_withdraws_nobody_until_heartbeats_are_forgotten() {
+    let mut bench = usual();
+    for _ in 0..5 {
+        swallowed(&mut bench, &[(SignalId::Overload, fail())]);
+    }
+    let forgotten = (STALE * 4).as_secs();
+    for _ in 1..forgotten {
+        swallowed_with_the_status(&mut bench);
+        assert_eq!(bench.levels(), [Level::Normal; 2]);
+    }
+    assert!(bench.policy.health(&SignalId::Status).is_some_and(Health::is_bad));
+    swallowed_with_the_status(&mut bench);
+    assert_eq!(bench.levels(), [Level::Withdrawn; 2], "who has not been heard for so long may hang");
+}
+
+#[test]
+fn a_responder_that_answers_nobody_has_no_excuse_although_it_drops_queries() {
+    let flood = [(SignalId::Overload, fail())];
+    let mut bench = usual();
+    for _ in 0..5 {
+        swallowed(&mut bench, &flood);
+    }
+    let silent = [(SignalId::Heartbeats, Observation::Warn("all 2 run, and have answered nobody".into()))];
+    for _ in 0..2 {
+        swallowed(&mut bench, &silent);
+    }
+    assert_eq!(bench.levels(), [Level::Withdrawn; 2]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::alarm::AlarmId;
+use crate::operator::Remaining;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const UNIX: Duration = Duration::from_secs(1_795_000_000);
@@ -158,6 +159,94 @@ fn a_drained_prefix_leaves_when_its_traffic_has_gone_and_the_node_may_stop_after
 }
 
 #[test]
+fn who_does_not_know_whether_queries_still_come_says_so_and_waits_twice_as_long() {
+    let mut bench = with_traffic();
+    bench.input(drain("new disks", "ada"));
+    for _ in 0..3 {
+        bench.fail(traffic(V6));
+    }
+    // Nobody counts the queries of one prefix any more, which takes a minute to be forgotten.
+    let view = |bench: &Bench| bench.policy.drain_view(bench.now).unwrap();
+    while view(&bench).remaining == Remaining::Some {
+        bench.round();
+        bench.fail(traffic(V6));
+    }
+    assert_eq!((view(&bench).phase, view(&bench).remaining), (DrainPhase::Done, Remaining::NotKnown));
+
+    let mut bench = Bench::announced(Degrade::Allowed);
+    bench.input(drain("new disks", "ada"));
+    bench.now += DRAIN;
+    bench.input(Input::Tick);
+    assert_eq!(view(&bench).linger_left_seconds, Some(2.0 * LINGER.as_secs_f64()));
+    while bench.now < Duration::from_secs(13) + DRAIN + LINGER * 2 {
+        assert_eq!(view(&bench).phase, DrainPhase::Lingering, "nobody counts queries here");
+        bench.round();
+    }
+    assert_eq!((view(&bench).phase, view(&bench).remaining), (DrainPhase::Done, Remaining::NotKnown));
+    let said = bench.why(V4).reasons[0].text.clone();
+    assert!(said.ends_with("by ada: new disks; whether queries still come is not known"), "{said}");
+}
+
+#[test]
+fn queries_that_come_again_take_back_that_the_node_may_stop() {
+    let mut bench = with_traffic();
+    bench.input(drain("new disks", "ada"));
+    bench.now += DRAIN;
+    let phase = |bench: &Bench| bench.policy.drain_view(bench.now).unwrap().phase;
+    for _ in 0..25 {
+        bench.round();
+        for prefix in [V4, V6] {
+            bench.fail(traffic(prefix));
+        }
+    }
+    assert_eq!(phase(&bench), DrainPhase::Done);
+    bench.outputs.clear();
+    for _ in 0..2 {
+        bench.pass(traffic(V4));
+    }
+    assert_eq!(phase(&bench), DrainPhase::Lingering);
+    assert!(bench.outputs.contains(&Output::WordsChanged), "which a restart shall know");
+    assert!(bench.why(V4).reasons[0].text.ends_with("; queries still come"), "{}", bench.why(V4));
+    assert_eq!(bench.levels(), [Level::Withdrawn; 2]);
+    for _ in 0..3 {
+        bench.fail(traffic(V4));
+    }
+    assert_eq!(phase(&bench), DrainPhase::Done);
+}
+
+#[test]
+fn a_forced_level_does_not_wait_for_a_return_that_is_not_allowed_yet() {
+    let mut config = settings(Degrade::Allowed);
+    config.returns = ReturnCap { most: NonZeroU32::MIN, within: HOUR };
+    let policy = Policy::new(Duration::ZERO, config).unwrap();
+    let mut bench = Bench { policy, now: Duration::ZERO, outputs: Vec::new() };
+    for _ in 0..13 {
+        bench.round();
+    }
+    for _ in 0..2 {
+        bench.fail(probe(V4, Transport::Udp));
+    }
+    for _ in 0..30 {
+        bench.round();
+    }
+    assert_eq!(bench.levels(), [Level::Withdrawn, Level::Normal], "it came back once within the hour");
+    let why = bench.why(V4);
+    let said = &why.reasons[0].text;
+    assert!(said.starts_with("returns used up, 1 of 1 within 1h 00m: good enough to be normal, "), "{said}");
+    assert!(said.ends_with("or for the operator to force it"), "{said}");
+    assert_eq!(why.waits_for, Some(crate::explain::WaitsFor::Returns));
+    let next = why.next_changes.iter().find(|next| next.to == Level::Normal).unwrap();
+    assert!(next.when.starts_with("a return is allowed again"), "{why}");
+    assert!(why.to_string().contains("returns 1 of 1 within 1h 00m (the next in "), "{why}");
+    let word = force(&bench, only(V4), Level::Normal);
+    bench.input(word);
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+    assert_eq!(bench.why(V4).history[0].cause, "forced to normal by bob: congestion");
+    bench.input(release(only(V4)));
+    assert_eq!(bench.levels(), [Level::Normal; 2], "and the end of the word withdraws nothing");
+}
+
+#[test]
 fn a_prefix_that_was_quiet_before_asks_for_no_traffic_before_it_leaves() {
     let mut bench = with_traffic();
     for _ in 0..5 {
@@ -253,16 +342,16 @@ fn words_survive_a_restart_with_what_they_have_left() {
     let later = UNIX + Duration::from_secs(60);
     let saved = serde_json::from_str(&text).unwrap();
     anew.policy.restore(Duration::ZERO, later, saved, &mut anew.outputs);
-    for _ in 0..20 {
+    for _ in 0..40 {
         anew.round();
         assert_eq!(anew.levels(), [Level::Withdrawn; 2], "drained is drained");
     }
     let view = anew.policy.drain_view(anew.now).unwrap();
-    assert_eq!((view.phase, view.age_seconds), (DrainPhase::Done, 85.0));
+    assert_eq!((view.phase, view.age_seconds), (DrainPhase::Done, 105.0));
     anew.input(Input::Undrain { text: "done".into(), author: "ada".into() });
     assert_eq!(anew.levels(), [Level::Normal; 2]);
     let left = anew.policy.word_views(anew.now)[0].expires_after_seconds;
-    assert_eq!(left, 3600.0 - 5.0 - 60.0 - 20.0);
+    assert_eq!(left, 3600.0 - 5.0 - 60.0 - 40.0);
     anew.round_but(&[probe(V6, Transport::Tcp)]);
     for _ in 0..5 {
         anew.round_but(&[probe(V6, Transport::Tcp)]);

@@ -6,7 +6,7 @@
 //!
 //! 1. One POP is a [`Policy`] together with its facts: does it run, how old are its data and signatures, is it
 //!    flooded. Each event changes facts; then a second passes, in which everything is observed as the facts
-//!    have it. Starting from a new policy, every state that any sequence of events reaches is visited; two
+//!    have it: in each second the status before the answers, or in each the answers before the status. Starting from a new policy, every state that any sequence of events reaches is visited; two
 //!    states are one if their [shape](Signal::shape) is, which holds all that their future depends on.
 //! 2. States of a POP that no sequence of events can tell apart, by whether it runs and whether it announces,
 //!    are merged (Moore's partition refinement). This loses nothing, and leaves few.
@@ -102,18 +102,28 @@ impl Facts {
     }
 }
 
+/// What is looked at first in each second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// The status, so that a flood is told before the first answer is missed.
+    StatusFirst,
+    /// The answers: a flood begins behind the back of the status.
+    AnswersFirst,
+}
+
 /// One POP.
 #[derive(Clone)]
 struct Pop {
     policy: Policy,
+    order: Order,
     now: Duration,
     facts: Facts,
 }
 
 impl Pop {
-    fn new(config: PolicyConfig) -> Self {
+    fn new(config: PolicyConfig, order: Order) -> Self {
         let facts = Facts { responder: Runs::Yes, flood: Runs::No, data: Age::Fresh, signatures: Age::Fresh };
-        Self { policy: Policy::new(Duration::ZERO, config).unwrap(), now: Duration::ZERO, facts }
+        Self { policy: Policy::new(Duration::ZERO, config).unwrap(), order, now: Duration::ZERO, facts }
     }
 
     fn see(&mut self, signal: SignalId, observation: Observation) {
@@ -136,11 +146,24 @@ impl Pop {
         next
     }
 
-    /// Every observer looks once: first at the status, then at the answers.
+    /// Every observer looks once.
     fn look(&mut self) {
-        let Facts { responder, data, signatures, .. } = self.facts;
         // A flood comes by the route.
         let flood = if self.announces() { self.facts.flood } else { Runs::No };
+        match self.order {
+            Order::StatusFirst => {
+                self.look_at_status(flood);
+                self.look_at_answers(flood);
+            }
+            Order::AnswersFirst => {
+                self.look_at_answers(flood);
+                self.look_at_status(flood);
+            }
+        }
+    }
+
+    fn look_at_status(&mut self, flood: Runs) {
+        let Facts { responder, data, signatures, .. } = self.facts;
         let (good, bad) = (|| Observation::Pass("good".into()), || Observation::Fail("bad".into()));
         let group: Arc<str> = Arc::from("main");
         if responder == Runs::Yes {
@@ -162,6 +185,11 @@ impl Pop {
         } else {
             self.see(SignalId::Status, bad());
         }
+    }
+
+    fn look_at_answers(&mut self, flood: Runs) {
+        let responder = self.facts.responder;
+        let (good, bad) = (|| Observation::Pass("good".into()), || Observation::Fail("bad".into()));
         for transport in Transport::ALL {
             let seen = match (responder, flood) {
                 (Runs::No, _) => bad(),
@@ -220,6 +248,15 @@ fn small() -> PolicyConfig {
     config
 }
 
+/// The same for each order, as the observers have it: where answers come first, the first that is missed is not believed,
+/// and the status is heard before the second is.
+fn orders() -> [(Order, PolicyConfig); 2] {
+    let mut twice = small();
+    twice.probe.fall = Fall::new(2);
+    twice.zone.fall = Fall::new(2);
+    [(Order::StatusFirst, small()), (Order::AnswersFirst, twice)]
+}
+
 /// All states of a POP: where each event leads, whether it runs, whether it announces.
 #[derive(Debug)]
 struct Graph {
@@ -230,11 +267,11 @@ struct Graph {
 
 impl Graph {
     /// Every state that any sequence of these events reaches.
-    fn of(config: &PolicyConfig, events: &[Event]) -> Self {
+    fn of(config: &PolicyConfig, order: Order, events: &[Event]) -> Self {
         let mut graph = Self { next: Vec::new(), runs: Vec::new(), announces: Vec::new() };
         let mut known = BTreeMap::new();
         let mut waiting = VecDeque::new();
-        graph.number(Pop::new(config.clone()), &mut known, &mut waiting);
+        graph.number(Pop::new(config.clone(), order), &mut known, &mut waiting);
         while let Some((index, pop)) = waiting.pop_front() {
             for &event in events {
                 let next = graph.number(pop.after(event), &mut known, &mut waiting);
@@ -391,34 +428,39 @@ const HARMLESS: [Event; 8] = [
 
 #[test]
 fn no_order_of_pushes_data_faults_and_overloads_withdraws_any_of_three_pops() {
-    let graph = Graph::of(&small(), &HARMLESS).merged();
-    let withdrawn = |world: &World| world.iter().any(|&state| !graph.announces[state]);
-    let (story, worlds) = search(&graph, &HARMLESS, withdrawn);
-    println!("{} states of a POP, {worlds} worlds", graph.next.len());
-    assert_eq!(story.as_ref().map(told), None);
+    for (order, config) in orders() {
+        let graph = Graph::of(&config, order, &HARMLESS).merged();
+        let withdrawn = |world: &World| world.iter().any(|&state| !graph.announces[state]);
+        let (story, worlds) = search(&graph, &HARMLESS, withdrawn);
+        println!("{order:?}: {} states of a POP, {worlds} worlds", graph.next.len());
+        assert_eq!(story.as_ref().map(told), None, "{order:?}");
+    }
 }
 
 /// Deaths included. A POP that can answer serves in the end, whatever happened to it: so in no world, whatever
 /// happened to the others, does everything stay withdrawn while one can answer.
 #[test]
 fn whatever_happens_a_pop_that_can_answer_serves_in_the_end() {
-    let graph = Graph::of(&small(), &Event::ALL);
-    println!("{} states of a POP", graph.next.len());
-    assert!(graph.next.len() > 100, "the search went somewhere");
-    for state in (0..graph.next.len()).filter(|&state| graph.runs[state]) {
-        let end = graph.in_the_end(state);
-        assert!(end.iter().all(|&at| graph.runs[at] && graph.announces[at]), "from state {state}");
+    for (order, config) in orders() {
+        let graph = Graph::of(&config, order, &Event::ALL);
+        println!("{order:?}: {} states of a POP", graph.next.len());
+        assert!(graph.next.len() > 100, "the search went somewhere");
+        for state in (0..graph.next.len()).filter(|&state| graph.runs[state]) {
+            let end = graph.in_the_end(state);
+            assert!(end.iter().all(|&at| graph.runs[at] && graph.announces[at]), "from state {state}");
+        }
     }
 }
 
 /// The search must find what is wrong with these settings, and tell the shortest story of it.
 #[test]
 fn settings_that_empty_the_world_are_found_and_told() {
-    let empty_of = |config: &PolicyConfig| {
-        let graph = Graph::of(config, &HARMLESS).merged();
+    let empty_by = |config: &PolicyConfig, order: Order| {
+        let graph = Graph::of(config, order, &HARMLESS).merged();
         let empty = |world: &World| world.iter().all(|&state| graph.runs[state] && !graph.announces[state]);
         search(&graph, &HARMLESS, empty).0.as_ref().map(told)
     };
+    let empty_of = |config: &PolicyConfig| empty_by(config, Order::StatusFirst);
     let mut config = small();
     config.groups[0].expired = OnExpiry::Withdraw;
     let story = empty_of(&config).expect("signatures that expire everywhere empty the world");
@@ -436,5 +478,11 @@ fn settings_that_empty_the_world_are_found_and_told() {
     config.watched.remove(&Kind::Heartbeats);
     let story = empty_of(&config).expect("a flood looks like death without heartbeats");
     println!("without heartbeats\n{story}");
+    assert_eq!(story, "Flood at all POPs\n");
+
+    // Whoever believes the first silence believes it before the status can say anything.
+    let story =
+        empty_by(&small(), Order::AnswersFirst).expect("a flood looks like death while nobody was asked");
+    println!("with a silence that is believed at once\n{story}");
     assert_eq!(story, "Flood at all POPs\n");
 }

@@ -1,0 +1,128 @@
+//! What this host itself counts of packets that came, were taken and were dropped, so that a flood is seen although it
+//! keeps the responder's status away.
+//!
+//! The kernel counts by protocol what programs took from their sockets and what those had no room for (`InDatagrams` and
+//! `RcvbufErrors` of UDP, in `/proc/self/net/snmp` and `snmp6`), and by interface what came and what the interface and the
+//! kernel's own queue dropped (`/proc/self/net/dev`, the third and fourth number of what was received; loopback is left
+//! out). Responder and sidecar of one host share these counts, as long as they share the network namespace. Where they do
+//! not, or where a file cannot be read, nothing is seen here, and the responder's status alone tells of drops; so it does
+//! of AF_XDP, whose queries no socket takes.
+//!
+//! Read by probes that nobody answered, before that is told (`probe/doubt.rs`), and around each fetch of the status. What
+//! the counts mean is said in [`pharos_policy::load`].
+
+use std::collections::BTreeMap;
+
+use pharos_policy::load::{HostCounts, Intake};
+
+/// All counts that can be read.
+pub(crate) fn all() -> HostCounts {
+    let HostCounts { mut intakes, taken } = taken();
+    intakes.extend(interfaces(&read("dev")));
+    HostCounts { intakes, taken }
+}
+
+/// Those of sockets alone.
+pub(crate) fn taken() -> HostCounts {
+    let sockets =
+        [("UDP sockets (IPv4)", udp_ipv4(&read("snmp"))), ("UDP sockets (IPv6)", udp_ipv6(&read("snmp6")))];
+    let mut counts = HostCounts::default();
+    for (name, intake) in sockets {
+        let Some(intake) = intake else { continue };
+        counts.taken = counts.taken.saturating_add(intake.packets.saturating_sub(intake.dropped));
+        counts.intakes.insert(name.to_owned(), intake);
+    }
+    counts
+}
+
+/// One of this process's tables: a service may have no other part of `/proc`.
+fn read(name: &str) -> String {
+    std::fs::read_to_string(format!("/proc/self/net/{name}")).unwrap_or_default()
+}
+
+/// Two lines of this protocol: the names of its counts, and the counts.
+fn udp_ipv4(text: &str) -> Option<Intake> {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, counts) = (lines.next()?.split_ascii_whitespace(), lines.next()?.split_ascii_whitespace());
+    sockets(names.zip(counts), ["InDatagrams", "RcvbufErrors"])
+}
+
+/// A line for each count: its name, and how much it is.
+fn udp_ipv6(text: &str) -> Option<Intake> {
+    let counts = text.lines().filter_map(|line| line.split_once(char::is_whitespace));
+    sockets(counts, ["Udp6InDatagrams", "Udp6RcvbufErrors"])
+}
+
+fn sockets<'a>(counts: impl Iterator<Item = (&'a str, &'a str)>, wanted: [&str; 2]) -> Option<Intake> {
+    let counts: BTreeMap<_, _> = counts.filter(|(name, _)| wanted.contains(name)).collect();
+    let [received, dropped] = wanted.map(|name| counts.get(name)?.trim().parse::<u64>().ok());
+    let dropped = dropped?;
+    Some(Intake { packets: received?.saturating_add(dropped), dropped })
+}
+
+/// Two lines of headings, then a line for each interface: its name, a colon, and eight numbers of what was received
+/// (octets, packets, errors, drops, overruns of the device's queue, and three others).
+fn interfaces(text: &str) -> impl Iterator<Item = (String, Intake)> {
+    let of = |line: &str| {
+        let (name, counts) = line.split_once(':')?;
+        let mut counts = counts.split_ascii_whitespace().map(str::parse::<u64>);
+        let (packets, dropped) = (counts.nth(1)?.ok()?, counts.nth(1)?.ok()?);
+        let overruns = counts.next()?.ok()?;
+        Some((name.trim().to_owned(), Intake { packets, dropped: dropped.saturating_add(overruns) }))
+    };
+    text.lines().filter_map(of).filter(|(name, _)| name != "lo")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SNMP: &str = "\
+Tcp: RtoAlgorithm RtoMin InErrs
+Tcp: 1 200 3
+Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors
+Udp: 406 23 44 412 41 0
+UdpLite: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors
+UdpLite: 1 2 3 4 5 6
+";
+    const SNMP6: &str = "\
+Ip6InReceives                   \t3530377
+Udp6InDatagrams                 \t191
+Udp6InErrors                    \t22
+Udp6RcvbufErrors                \t9
+UdpLite6RcvbufErrors            \t7
+";
+    const DEV: &str = "\
+Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo: 2776770   11307    0  999    0     0          0         0  2776770   11307    0    0    0     0       0          0
+  eth0:1215645    2751    3   17    2     1          0         0  1782404    4324    5    7    0   427       0          0
+ short: 12 1
+";
+
+    #[test]
+    fn what_sockets_and_interfaces_dropped_is_found_in_the_kernels_tables() {
+        assert_eq!(udp_ipv4(SNMP), Some(Intake { packets: 447, dropped: 41 }));
+        assert_eq!(udp_ipv6(SNMP6), Some(Intake { packets: 200, dropped: 9 }));
+        let all: Vec<_> = interfaces(DEV).collect();
+        assert_eq!(all, [("eth0".to_owned(), Intake { packets: 2751, dropped: 19 })]);
+    }
+
+    #[test]
+    fn a_table_that_is_hidden_or_of_another_form_tells_nothing() {
+        for text in
+            ["", "Udp: InDatagrams\n", "Udp: InDatagrams RcvbufErrors\nUdp: 1 x\n", "Udp6RcvbufErrors 1"]
+        {
+            assert_eq!((udp_ipv4(text), udp_ipv6(text)), (None, None), "{text}");
+            assert_eq!(interfaces(text).count(), 0);
+        }
+    }
+
+    #[test]
+    fn this_host_counts_what_comes_to_its_sockets() {
+        let HostCounts { intakes, taken } = all();
+        let came: u64 =
+            intakes.iter().filter(|(name, _)| name.starts_with("UDP")).map(|(_, it)| it.packets).sum();
+        assert!(intakes.contains_key("UDP sockets (IPv4)") && taken <= came, "{intakes:?}");
+    }
+}

@@ -1,0 +1,78 @@
+//! Silence is doubted before it is told: a flood that has just begun sounds like the end of the responder.
+//!
+//! Overload explains what goes unanswered, but only once it is known. So between the first query in a row that nobody
+//! answers and the one that would be believed, the responder's status is asked for and awaited: until a fetch that began
+//! after the first has ended, well or not, and not for long, since one that hangs tells nothing more by being waited for.
+//! And since a flood may keep the status away as well, this host's own counters are looked at: if they have risen from one
+//! unanswered query to the next as they do in a flood, and in no other case (`counts.rs`), that is told as overload. Their
+//! counts from before the first say nothing: a responder that is frozen has been busy until then.
+//!
+//! What was refused is certain, and does not come here.
+//!
+//! | unanswered in a row | before it is told |
+//! |---|---|
+//! | the first | the status is asked for |
+//! | fewer than `fall` | the same, and the counters are compared with those of the one before |
+//! | `fall` | the status is awaited, then the counters are compared |
+//! | more | the counters are compared |
+//!
+//! Called by the loops of probes, once for rounds without any answer and once for those in which some zone had none.
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use pharos_policy::load::HostCounts;
+use pharos_policy::policy::Input;
+use pharos_policy::{Fall, Observation, SignalId};
+
+use crate::counts;
+use crate::keeper::Keeper;
+use crate::responder::Serials;
+
+/// So long after the first unanswered query the status is awaited. By the defaults the first is known 0.46 s after a
+/// responder has stopped, at the latest: so its route goes within a second all the same.
+const HEARING: Duration = Duration::from_millis(450);
+/// And no longer than that from the one that counts, however soon it came.
+const MOST: Duration = Duration::from_millis(300);
+
+/// What went unanswered without a break.
+#[derive(Debug, Default)]
+pub(super) struct Doubt {
+    rounds: u32,
+    /// When the first of them was over, in the keeper's time.
+    since: Duration,
+    /// What the host had counted when the last of them was over.
+    counts: HostCounts,
+}
+
+impl Doubt {
+    /// There was an answer.
+    pub(super) fn end(&mut self) {
+        self.rounds = 0;
+    }
+
+    /// One more went unanswered; returns when it may be told.
+    pub(super) async fn go_on(&mut self, fall: Fall, keeper: &Keeper, serials: &mut Serials) {
+        let now = keeper.clock.now();
+        if self.rounds == 0 {
+            self.since = now;
+        }
+        self.rounds = self.rounds.saturating_add(1);
+        match self.rounds.cmp(&fall.count()) {
+            Ordering::Less => serials.refresh(),
+            Ordering::Equal => {
+                let most = self.since.saturating_add(HEARING).saturating_sub(now).min(MOST);
+                serials.heard_after(self.since, most).await;
+            }
+            Ordering::Greater => {}
+        }
+        let before = std::mem::replace(&mut self.counts, counts::all());
+        if self.rounds > 1
+            && let Some(dropped) = self.counts.crowded_since(&before)
+        {
+            let observation =
+                Observation::Fail(format!("{dropped}, as this host counts, while others are taken"));
+            keeper.take(Input::Observe { signal: SignalId::Overload, observation });
+        }
+    }
+}
