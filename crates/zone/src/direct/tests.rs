@@ -67,10 +67,12 @@ fn found(image: &ZoneImage, wire: &[u8]) -> String {
 fn same(text: &str, names: &[String]) {
     let (Some(short), Some(long)) = (direct(text), by_tree(text)) else { return };
     assert_eq!(
-        (short.records(), short.serial(), short.negative_ttl(), short.octets()),
-        (long.records(), long.serial(), long.negative_ttl(), long.octets()),
+        (short.records(), short.serial(), short.negative_ttl()),
+        (long.records(), long.serial(), long.negative_ttl()),
         "{text}"
     );
+    // A table that was made for a few names more than there are is kept, if it is not a quarter too large.
+    assert!((long.octets()..=long.octets() * 5 / 4).contains(&short.octets()), "{text}");
     for name in names {
         for name in [name.clone(), format!("x.{name}"), format!("x.y.{name}")] {
             let wire = Name::from_text(&format!("{name}.example.")).unwrap();
