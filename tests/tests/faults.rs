@@ -14,7 +14,7 @@
 
 use pharos_tests::faults::report::{Found, Record, page, publish, table};
 use pharos_tests::faults::{Company, Repetition, Scenario, all, left_out, run};
-use pharos_tests::lab::{machine, source_root};
+use pharos_tests::lab::{commit, machine, source_root};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -94,6 +94,7 @@ fn play(wanted: &Wanted, begun: Instant) -> Vec<Found> {
     let repetitions = number("PHAROS_LAB_REPEAT").unwrap_or(1);
     let latest = number("PHAROS_LAB_SECONDS")
         .map(|seconds| begun + Duration::from_secs(u64::try_from(seconds).expect("seconds")));
+    let commit = commit();
     let found = Mutex::new(Vec::new());
     let numbered = || wanted.scenarios.iter().enumerate();
     let (social, alone): (Vec<_>, Vec<_>) =
@@ -104,7 +105,7 @@ fn play(wanted: &Wanted, begun: Instant) -> Vec<Found> {
             for _ in 0..side_by_side {
                 scope.spawn(|| {
                     while let Some((place, scenario)) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        if let Some(one) = repeat(scenario, repetitions, latest) {
+                        if let Some(one) = repeat(scenario, &commit, repetitions, latest) {
                             found.lock().expect("no thread panics with it").push((*place, one));
                         }
                     }
@@ -118,13 +119,13 @@ fn play(wanted: &Wanted, begun: Instant) -> Vec<Found> {
 }
 
 /// Plays what is missing of a scenario's repetitions; `None` if there was no time for all of it.
-fn repeat(scenario: &Scenario, repetitions: usize, latest: Option<Instant>) -> Option<Found> {
+fn repeat(scenario: &Scenario, commit: &str, repetitions: usize, latest: Option<Instant>) -> Option<Found> {
     let begun = Instant::now();
     let directory = directory();
     let mut found = directory
         .as_ref()
-        .and_then(|directory| Found::read(directory, scenario))
-        .unwrap_or_else(|| Found::new(scenario));
+        .and_then(|directory| Found::read(directory, scenario, commit, repetitions))
+        .unwrap_or_else(|| Found::new(scenario, commit));
     let before = found.repetitions.len();
     while found.repetitions.len() < repetitions {
         if latest.is_some_and(|latest| Instant::now() > latest) {

@@ -249,9 +249,11 @@ fn judge_hearing(result: &mut Repetition, step: &Step, lab: &FaultLab, before: u
 
 /// What must not be logged was not.
 fn judge_silence(result: &mut Repetition, scenario: &Scenario, lab: &FaultLab, since: Instant) {
+    let is_false_alarm =
+        |event: &NodeEvent| event.message == "alarm" && scenario.never_alarms.contains(&event.text("kind"));
     for node in lab.nodes() {
         for event in node.events(since) {
-            if scenario.never.contains(&event.message.as_str()) {
+            if scenario.never.contains(&event.message.as_str()) || is_false_alarm(&event) {
                 result.failures.push(format!("{} says: {}", node.nsid(), event.fields));
             }
         }

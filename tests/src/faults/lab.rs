@@ -63,7 +63,7 @@ impl FaultLab {
         let mut nodes = topology.make_nodes(&topology.ams);
         nodes.extend(topology.make_nodes(&topology.fra));
         let names: Vec<_> = nodes.iter().map(|node| node.nsid().to_owned()).collect();
-        let traffic = Traffic::start(&topology.client_namespace, &names);
+        let traffic = Traffic::start(&topology.client_namespace, &names, topology.plan.tcp);
         let mut lab = Self {
             struck: Instant::now(),
             traffic,

@@ -28,12 +28,14 @@ pub use expect::Expect;
 pub use lab::{FaultLab, Who};
 pub use scenarios::{all, left_out, plan_with_bfd};
 
-use crate::lab::Plan;
+use crate::lab::{Plan, TcpLoad};
 use std::time::Duration;
 
 /// A fault and what must come of it.
 #[derive(Debug, Clone)]
 pub struct Scenario {
+    /// Under which heading it stands in the record.
+    pub section: &'static str,
     /// Its name on the command line and in the table.
     pub name: &'static str,
     /// What is broken, for people.
@@ -54,6 +56,8 @@ pub struct Scenario {
     pub tolerates: Vec<&'static str>,
     /// Messages that no sidecar may log from the fault to the end.
     pub never: Vec<&'static str>,
+    /// Kinds of alarms that no sidecar may raise from the fault to the end.
+    pub never_alarms: Vec<&'static str>,
     /// Whether other labs may run at the same time.
     pub company: Company,
 }
@@ -128,6 +132,7 @@ impl Scenario {
     /// A scenario in the plain lab, without steps yet.
     pub fn new(name: &'static str, fault: &'static str, reaction: &'static str) -> Self {
         Self {
+            section: "",
             name,
             fault,
             reaction,
@@ -138,6 +143,7 @@ impl Scenario {
             loss: Loss::UntilConverged,
             tolerates: Vec::new(),
             never: Vec::new(),
+            never_alarms: Vec::new(),
             company: Company::Welcome,
         }
     }
@@ -213,6 +219,20 @@ impl Scenario {
     #[must_use]
     pub fn never(mut self, message: &'static str) -> Self {
         self.never.push(message);
+        self
+    }
+
+    /// No sidecar raises an alarm of this kind.
+    #[must_use]
+    pub fn never_alarm(mut self, kind: &'static str) -> Self {
+        self.never_alarms.push(kind);
+        self
+    }
+
+    /// Clients ask as much over TCP as over UDP.
+    #[must_use]
+    pub fn asked_by_streams(mut self) -> Self {
+        self.plan.tcp = TcpLoad::Streams;
         self
     }
 

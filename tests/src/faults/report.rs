@@ -1,12 +1,15 @@
 //! What repetitions found, kept as JSON for each scenario, and the closing table made of it.
 //!
 //! A scenario's file is written after each repetition, so a record run that was interrupted goes on where it ended. One
-//! with a failure is played anew as a whole, and says how often that has happened. `docs/faults.md` is the introduction that people wrote, followed by what [`page`] makes of the
-//! committed record.
+//! with a failure is played anew as a whole, and says how often that has happened. All repetitions of a scenario are of one
+//! commit: what was begun at another one and is not whole is played anew too, and of which commits a record is made stands
+//! on the page. `docs/faults.md` is the introduction that people wrote, followed by what [`page`] makes of the committed
+//! record.
 
 use super::{Loss, Repetition, Scenario};
 use crate::lab::source_root;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +17,8 @@ use std::path::{Path, PathBuf};
 /// All repetitions of one scenario, with what they are held against.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Found {
+    /// Under which heading it stands.
+    pub section: String,
     /// The scenario's name.
     pub name: String,
     /// What was broken.
@@ -26,6 +31,8 @@ pub struct Found {
     pub because: String,
     /// Whether clients had to lose nothing at all.
     pub lossless: bool,
+    /// What was played: [`commit`](crate::lab::commit).
+    pub commit: String,
     /// Repetitions that failed in earlier runs, which were played again.
     #[serde(default)]
     pub failed_earlier: usize,
@@ -42,27 +49,39 @@ pub struct Record {
     pub scenarios: Vec<Found>,
 }
 
-/// Least, middle and most of some times in milliseconds.
+/// Some times in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
-    /// The least.
-    pub min: f64,
     /// Half are at most this.
     pub median: f64,
+    /// Of a hundred, 99 are at most this; of fewer it is the worst.
+    pub p99: f64,
     /// The most.
-    pub max: f64,
+    pub worst: f64,
+}
+
+impl Spread {
+    /// By the nearest rank; `None` of nothing.
+    fn of(mut times: Vec<f64>) -> Option<Self> {
+        times.sort_by(f64::total_cmp);
+        let rank = |percent: usize| (times.len() * percent).div_ceil(100).checked_sub(1);
+        let at = |percent| rank(percent).and_then(|rank| times.get(rank).copied());
+        Some(Self { median: at(50)?, p99: at(99)?, worst: at(100)? })
+    }
 }
 
 impl Found {
-    /// Nothing found yet.
-    pub fn new(scenario: &Scenario) -> Self {
+    /// Nothing found yet at this commit.
+    pub fn new(scenario: &Scenario, commit: &str) -> Self {
         Self {
+            section: scenario.section.to_owned(),
             name: scenario.name.to_owned(),
             fault: scenario.fault.to_owned(),
             reaction: scenario.reaction.to_owned(),
             bound_ms: scenario.bound.within.map(|within| within.as_secs_f64() * 1e3),
             because: scenario.bound.because.to_owned(),
             lossless: scenario.loss == Loss::Nothing,
+            commit: commit.to_owned(),
             failed_earlier: 0,
             repetitions: Vec::new(),
         }
@@ -75,10 +94,7 @@ impl Found {
 
     /// One of the measured times over all repetitions.
     pub fn spread(&self, of: impl Fn(&Repetition) -> Option<f64>) -> Option<Spread> {
-        let mut times: Vec<f64> = self.repetitions.iter().filter_map(of).collect();
-        times.sort_by(f64::total_cmp);
-        let (min, max) = (*times.first()?, *times.last()?);
-        Some(Spread { min, median: *times.get(times.len() / 2)?, max })
+        Spread::of(self.repetitions.iter().filter_map(of).collect())
     }
 
     /// What the bound is held against: the neighbour's change, or the decision where no route changes.
@@ -88,7 +104,7 @@ impl Found {
 
     /// Whether the slowest repetition was within the bound; `None` without a bound or a time.
     pub fn within(&self) -> Option<bool> {
-        Some(self.judged()?.max <= self.bound_ms?)
+        Some(self.judged()?.worst <= self.bound_ms?)
     }
 
     /// Writes it into `directory`.
@@ -101,18 +117,21 @@ impl Found {
     }
 
     /// Reads what an earlier run has left of this scenario, if it is still the same in words and bound. If a repetition
-    /// failed, only that is left.
-    pub fn read(directory: &Path, scenario: &Scenario) -> Option<Self> {
+    /// failed, only that is left; so it is if fewer than `wanted` are of another commit than this.
+    pub fn read(directory: &Path, scenario: &Scenario, commit: &str, wanted: usize) -> Option<Self> {
         let text = fs::read_to_string(file(directory, scenario.name)).ok()?;
         let mut found: Self = serde_json::from_str(&text).ok()?;
-        let fresh = Self::new(scenario);
+        let fresh = Self::new(scenario, commit);
         let same = (&found.fault, &found.reaction, found.bound_ms, found.lossless)
             == (&fresh.fault, &fresh.reaction, fresh.bound_ms, fresh.lossless);
         let failed = found.repetitions.iter().filter(|one| !one.failures.is_empty()).count();
-        if failed > 0 {
-            found.failed_earlier += failed;
+        found.failed_earlier += failed;
+        if failed > 0 || found.commit != commit && found.repetitions.len() < wanted {
             found.repetitions.clear();
+            found.commit = fresh.commit;
         }
+        found.section = fresh.section;
+        found.because = fresh.because;
         same.then_some(found)
     }
 }
@@ -121,46 +140,50 @@ fn file(directory: &Path, name: &str) -> PathBuf {
     directory.join(format!("{name}.json"))
 }
 
-/// The closing table.
+const HEAD: &str = "| Scenario | Fault | Expected | Bound | Detection | Convergence | Clients settled | Lost |\n\
+                    |---|---|---|---|---|---|---|---|\n";
+
+/// The closing table, a part of it for each section.
 pub fn table(scenarios: &[Found]) -> String {
-    let mut text =
-        "| Scenario | Fault | Expected | Bound | Detection | Convergence | Clients settled | Lost |\n\
-                    |---|---|---|---|---|---|---|---|\n"
-            .to_owned();
-    for found in scenarios {
-        let bound = match (found.bound_ms, found.within()) {
-            (None, _) => "none".to_owned(),
-            (Some(bound), None) => format!("{} ({})", milliseconds(bound), found.because),
-            (Some(bound), Some(true)) => format!("{}, kept ({})", milliseconds(bound), found.because),
-            (Some(bound), Some(false)) => format!("{}, **missed** ({})", milliseconds(bound), found.because),
-        };
-        let times = [
-            found.spread(|one| one.detection_ms),
-            found.spread(|one| one.convergence_ms),
-            found.spread(|one| one.clients_ms),
-        ]
-        .map(cell);
-        writeln!(
-            text,
-            "| {} | {} | {} | {bound} | {} | {} |",
-            found.name,
-            found.fault,
-            found.reaction,
-            times.join(" | "),
-            losses(found)
-        )
-        .expect("a string takes it");
+    let mut text = String::new();
+    for part in scenarios.chunk_by(|one, next| one.section == next.section) {
+        let section = part.first().map_or("", |found| found.section.as_str());
+        write!(text, "\n### {section}\n\n{HEAD}").expect("a string takes it");
+        part.iter().for_each(|found| text += &line(found));
     }
     text
 }
 
-/// The least, middle and greatest time, or one time where there was one repetition.
+fn line(found: &Found) -> String {
+    let bound = match (found.bound_ms, found.within()) {
+        (None, _) => "none".to_owned(),
+        (Some(bound), None) => format!("{} ({})", milliseconds(bound), found.because),
+        (Some(bound), Some(true)) => format!("{}, kept ({})", milliseconds(bound), found.because),
+        (Some(bound), Some(false)) => format!("{}, **missed** ({})", milliseconds(bound), found.because),
+    };
+    let times = [
+        found.spread(|one| one.detection_ms),
+        found.spread(|one| one.convergence_ms),
+        found.spread(|one| one.clients_ms),
+    ]
+    .map(cell);
+    format!(
+        "| {} | {} | {} | {bound} | {} | {} |\n",
+        found.name,
+        found.fault,
+        found.reaction,
+        times.join(" | "),
+        losses(found)
+    )
+}
+
+/// The median, p99 and worst of times, or one time where they are the same.
 fn cell(spread: Option<Spread>) -> String {
     match spread {
         None => "–".to_owned(),
-        Some(Spread { min, max, .. }) if min.total_cmp(&max).is_eq() => milliseconds(min),
-        Some(Spread { min, median, max }) => {
-            format!("{} / {} / {}", milliseconds(min), milliseconds(median), milliseconds(max))
+        Some(Spread { median, worst, .. }) if median.total_cmp(&worst).is_eq() => milliseconds(worst),
+        Some(Spread { median, p99, worst }) => {
+            format!("{} / {} / {}", milliseconds(median), milliseconds(p99), milliseconds(worst))
         }
     }
 }
@@ -173,23 +196,90 @@ fn milliseconds(value: f64) -> String {
     }
 }
 
-/// The middle of what was lost, and of how many.
+/// The median and the most of what was lost, and of about how many.
 fn losses(found: &Found) -> String {
-    let middle = |of: fn(&Repetition) -> u64| {
+    let counts = |of: fn(&Repetition) -> u64| {
         let mut counts: Vec<u64> = found.repetitions.iter().map(of).collect();
         counts.sort_unstable();
-        counts.get(counts.len() / 2).copied().unwrap_or(0)
+        let middle = counts.len().div_ceil(2).saturating_sub(1);
+        (counts.get(middle).copied().unwrap_or(0), counts.last().copied().unwrap_or(0))
     };
-    let most =
-        found.repetitions.iter().map(|one| one.udp[1] + one.tcp[1] + one.lost_later).max().unwrap_or(0);
-    if most == 0 {
+    let lost = |what: &str, (middle, most): (u64, u64), of: String| match most {
+        0 => format!("{what} 0{of}"),
+        _ if middle == most => format!("{what} {most}{of}"),
+        _ => format!("{what} {middle} / {most}{of}"),
+    };
+    let (udp, tcp) = (counts(|one| one.udp[1]), counts(|one| one.tcp[1]));
+    let later = counts(|one| one.lost_later);
+    if (udp.1, tcp.1, later.1) == (0, 0, 0) {
         let all: u64 = found.repetitions.iter().map(|one| one.udp[0] + one.tcp[0]).sum();
         return format!("0 of {all}");
     }
-    let (udp, tcp, later) =
-        (middle(|one| one.udp[1]), middle(|one| one.tcp[1]), middle(|one| one.lost_later));
-    let returning = if later > 0 { format!(", {later} while mending") } else { String::new() };
-    format!("UDP {udp} of {}, TCP {tcp} of {}{returning}", middle(|one| one.udp[0]), middle(|one| one.tcp[0]))
+    let of = |of: fn(&Repetition) -> u64| format!(" of {}", counts(of).0);
+    let mut parts = vec![lost("UDP", udp, of(|one| one.udp[0])), lost("TCP", tcp, of(|one| one.tcp[0]))];
+    if later.1 > 0 {
+        parts.push(lost("while mending", later, String::new()));
+    }
+    parts.join(", ")
+}
+
+/// What was promised of single scenarios, beside their own bounds.
+const PROMISES: [(&str, &str, Promise); 9] = [
+    (
+        "The responder is killed: its route is gone at the neighbour",
+        "responder-killed",
+        Promise::Within(1000.0),
+    ),
+    ("The same with the fast profile", "responder-killed-fast-profile", Promise::Within(350.0)),
+    ("The sidecar is killed", "sidecar-killed", Promise::Within(50.0)),
+    ("A host that hangs, with BFD", "node-frozen-bfd", Promise::Within(1000.0)),
+    ("Drain, with a network that honours GRACEFUL_SHUTDOWN", "drain", Promise::NothingLost),
+    ("Drain, with one that strips every community", "drain-stripped", Promise::NothingLost),
+    ("Rolling upgrade of all POPs", "rolling-upgrade", Promise::NothingLost),
+    ("Planned restart of the sidecar, and no UPDATE", "sidecar-handed-over", Promise::NothingLost),
+    ("The same with BFD", "sidecar-handed-over-bfd", Promise::NothingLost),
+];
+
+#[derive(Debug, Clone, Copy)]
+enum Promise {
+    /// Milliseconds to the neighbour's change, in 99 of a hundred.
+    Within(f64),
+    /// No query, in any repetition.
+    NothingLost,
+}
+
+/// The promises and what became of them.
+fn promises(scenarios: &[Found]) -> String {
+    let mut text = "| Promised | Scenario | At most | Measured | Kept |\n|---|---|---|---|---|\n".to_owned();
+    for (what, name, promise) in PROMISES {
+        let Some(found) = scenarios.iter().find(|found| found.name == name) else { continue };
+        let (most, measured, kept) = match promise {
+            Promise::Within(most) => {
+                let spread = found.spread(|one| one.convergence_ms);
+                (milliseconds(most), cell(spread), spread.is_some_and(|spread| spread.p99 <= most))
+            }
+            Promise::NothingLost => {
+                let lost = |one: &Repetition| one.udp[1] + one.tcp[1] + one.lost_later;
+                let kept =
+                    found.failures().is_empty() && found.repetitions.iter().map(lost).sum::<u64>() == 0;
+                ("0 lost".to_owned(), losses(found), kept)
+            }
+        };
+        let kept = if kept { "yes" } else { "**no**" };
+        writeln!(text, "| {what} | {name} | {most} | {measured} | {kept} |").expect("a string takes it");
+    }
+    text
+}
+
+/// Which commits were played, and what of them, if they are several.
+fn commits(scenarios: &[Found]) -> String {
+    let mut of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    scenarios.iter().for_each(|found| of.entry(&found.commit).or_default().push(&found.name));
+    let mut of: Vec<_> = of.into_iter().collect();
+    of.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
+    let Some(((first, _), others)) = of.split_first() else { return String::new() };
+    let others = others.iter().map(|(commit, names)| format!("; of {commit}: {}", names.join(", ")));
+    format!("Played at commit {first}{}.", others.collect::<String>())
 }
 
 /// Prints `docs/faults.md` anew from what is committed: the introduction, the record of scenarios, and the hour's. Without
@@ -214,9 +304,10 @@ pub fn page(introduction: &str, record: &Record) -> String {
     let failed = record.scenarios.iter().filter(|found| !found.failures().is_empty()).count();
     let earlier: usize = record.scenarios.iter().map(|found| found.failed_earlier).sum();
     let mut text = format!(
-        "{introduction}\n## The record\n\n{}. {} scenarios, {repetitions} repetitions; {failed} scenarios with a wrong \
+        "{introduction}\n## The record\n\n{}. {} {} scenarios, {repetitions} repetitions; {failed} scenarios with a wrong \
          reaction, {} with a time over its bound.{}\n\n",
         record.machine,
+        commits(&record.scenarios),
         record.scenarios.len(),
         missed.len(),
         if earlier == 0 {
@@ -225,6 +316,7 @@ pub fn page(introduction: &str, record: &Record) -> String {
             format!(" Of the runs that led to it, {earlier} repetitions failed and were played again.")
         },
     );
+    text += &promises(&record.scenarios);
     text += &table(&record.scenarios);
     text
 }
@@ -238,25 +330,72 @@ mod tests {
         Scenario::new("nothing", "nothing is broken", "nothing comes of it")
     }
 
+    fn found(commit: &str, repetitions: usize) -> Found {
+        let mut found = Found::new(&scenario(), commit);
+        found.repetitions = vec![Repetition { udp: [5200, 3], ..Repetition::default() }; repetitions];
+        found
+    }
+
     #[test]
     fn what_was_found_is_found_again_unless_the_scenario_has_changed() {
         let workspace = Workspace::new("report");
-        let mut found = Found::new(&scenario());
-        found.repetitions.push(Repetition { udp: [5200, 3], ..Repetition::default() });
+        let found = found("abc", 1);
         found.write(workspace.path());
-        assert_eq!(Found::read(workspace.path(), &scenario()), Some(found));
+        assert_eq!(Found::read(workspace.path(), &scenario(), "abc", 10), Some(found));
         let other = Scenario { fault: "something else is broken", ..scenario() };
-        assert_eq!(Found::read(workspace.path(), &other), None);
+        assert_eq!(Found::read(workspace.path(), &other, "abc", 10), None);
     }
 
     #[test]
     fn a_failure_is_counted_and_all_repetitions_are_played_again() {
         let workspace = Workspace::new("report");
-        let mut found = Found::new(&scenario());
+        let mut found = found("abc", 1);
         let failed = Repetition { failures: vec!["lost".to_owned()], ..Repetition::default() };
-        found.repetitions = vec![Repetition::default(), failed];
+        found.repetitions.push(failed);
         found.write(workspace.path());
-        let again = Found::read(workspace.path(), &scenario()).unwrap();
+        let again = Found::read(workspace.path(), &scenario(), "abc", 2).unwrap();
         assert_eq!((again.failed_earlier, again.repetitions.len()), (1, 0));
+    }
+
+    #[test]
+    fn no_scenario_has_repetitions_of_two_commits_and_the_page_names_those_of_the_record() {
+        let workspace = Workspace::new("report");
+        found("abc", 9).write(workspace.path());
+        let begun = Found::read(workspace.path(), &scenario(), "def", 10).unwrap();
+        assert_eq!((begun.commit.as_str(), begun.repetitions.len()), ("def", 0));
+        let whole = Found::read(workspace.path(), &scenario(), "def", 9).unwrap();
+        assert_eq!((whole.commit.as_str(), whole.repetitions.len()), ("abc", 9));
+        let other = Found { name: "other".to_owned(), ..found("def", 9) };
+        assert_eq!(commits(&[whole.clone()]), "Played at commit abc.");
+        assert_eq!(commits(&[whole.clone(), whole, other]), "Played at commit abc; of def: other.");
+    }
+
+    #[test]
+    fn ranks_are_the_nearest_ones() {
+        let of = |count: u32| Spread::of((1..=count).map(f64::from).collect());
+        assert_eq!(of(0), None);
+        assert_eq!(of(1), Some(Spread { median: 1.0, p99: 1.0, worst: 1.0 }));
+        assert_eq!(of(10), Some(Spread { median: 5.0, p99: 10.0, worst: 10.0 }));
+        assert_eq!(of(200), Some(Spread { median: 100.0, p99: 198.0, worst: 200.0 }));
+    }
+
+    #[test]
+    fn the_page_tells_of_promises_and_of_losses() {
+        let mut found = found("abc", 3);
+        found.name = "sidecar-killed".to_owned();
+        found
+            .repetitions
+            .iter_mut()
+            .zip([10.0, 20.0, 51.0])
+            .for_each(|(one, ms)| one.convergence_ms = Some(ms));
+        found.repetitions[0].udp[1] = 7;
+        let page = page("# Faults", &Record { machine: "A machine".to_owned(), scenarios: vec![found] });
+        assert!(
+            page.contains(
+                "| The sidecar is killed | sidecar-killed | 50.0 ms | 20.0 ms / 51.0 ms / 51.0 ms | **no** |"
+            ),
+            "{page}"
+        );
+        assert!(page.contains("| UDP 3 / 7 of 5200, TCP 0 of 0 |"), "{page}");
     }
 }

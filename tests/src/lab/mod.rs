@@ -61,14 +61,14 @@ pub use neighbour::{Heard, Misbehaver, message, update_body};
 pub use netns::Namespace;
 pub use node::{Event as NodeEvent, HandOver, Node, RESPONDER_HTTP, SIDECAR_HTTP};
 pub use plan::{
-    Backbone, ClockKind, Disk, Edit, Plan, RouterKind, Speaker, TransitHelp, TransitPolicy, edited,
+    Backbone, ClockKind, Disk, Edit, Plan, RouterKind, Speaker, TcpLoad, TransitHelp, TransitPolicy, edited,
 };
 pub use process::{Daemon, Journal, Line};
 pub use queue::break_queue;
 pub use routes::{RouteMonitor, RouteNews};
 pub use signing::{sign_until, unix_seconds};
 pub use standstill::{STANDSTILL, Standstills, Watcher};
-pub use thread::freeze_thread;
+pub use thread::{freeze_thread, stutter_threads};
 pub use topology::{Pop, Router, Topology};
 pub use traffic::{Silence, Tallies, Tally, Traffic};
 
@@ -156,6 +156,20 @@ pub fn machine() -> String {
         String::from_utf8_lossy(&said).trim().to_owned()
     });
     format!("Linux {}, {cores} cores, {}", kernel.trim(), bird.unwrap_or_default())
+}
+
+/// What is played, in words for records: the commit of the source tree, and whether it has been changed since.
+pub fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(source_root()).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "of no commit".to_owned() };
+    let parts = ["Cargo.toml", "Cargo.lock", "crates", "deploy", "tests/src", "zones"];
+    match git(&[&["status", "--porcelain", "--"], &parts[..]].concat()) {
+        Some(changes) if changes.is_empty() => commit,
+        _ => format!("{commit} with changes"),
+    }
 }
 
 /// The root of the source tree, where `deploy/` and `zones/` are.

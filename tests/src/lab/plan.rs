@@ -63,6 +63,15 @@ pub enum Disk {
     Small,
 }
 
+/// What clients ask over TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TcpLoad {
+    /// Forty connections a second, each with one query.
+    Connections,
+    /// The same, and 5,200 queries a second over connections that stay open.
+    Streams,
+}
+
 /// A lab before it is built.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -90,6 +99,8 @@ pub struct Plan {
     pub bird: Vec<Edit>,
     /// Whether the processes of ams run with a clock that the lab can move.
     pub clock: ClockKind,
+    /// What clients ask over TCP, beside 5,200 queries a second over UDP.
+    pub tcp: TcpLoad,
 }
 
 /// Which wall clock the processes of ams see.
@@ -116,6 +127,7 @@ impl Default for Plan {
             site: Vec::new(),
             bird: Vec::new(),
             clock: ClockKind::Real,
+            tcp: TcpLoad::Connections,
         }
     }
 }

@@ -6,11 +6,14 @@
 //! no answer is lost. An answer that is not an authoritative SOA is *wrong*, and no scenario forgives one.
 //!
 //! UDP goes out of [`FLOWS`] sockets for each family, so that routers which spread flows over nodes have some to
-//! spread. TCP opens a connection for each query.
+//! spread. TCP opens a connection for each query, [`TCP_PACE`] a second; where a plan wants it, as much as over UDP is
+//! asked over connections that stay open, too ([`TcpLoad::Streams`]).
 //!
 //! Who asks for hours forgets what it has counted ([`Traffic::forget`]), or five thousand queries a second fill memory.
 
-use super::{ANYCAST4, ANYCAST6, Namespace, wait_until};
+mod streams;
+
+use super::{ANYCAST4, ANYCAST6, Namespace, TcpLoad, wait_until};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
@@ -36,7 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Over {
     Udp,
+    /// A connection for each query.
     Tcp,
+    /// One connection for many.
+    Stream,
 }
 
 /// Who answered a query.
@@ -58,7 +64,7 @@ struct Sample {
     fate: Fate,
 }
 
-/// One socket, or one family's connections.
+/// One socket, one family's connections, or one connection that stays.
 #[derive(Debug)]
 struct Lane {
     over: Over,
@@ -121,16 +127,18 @@ pub struct Silence {
 
 impl Traffic {
     /// Begins inside `namespace`; `names` are those that nodes may give in NSID.
-    pub fn start(namespace: &Namespace, names: &[String]) -> Self {
+    pub fn start(namespace: &Namespace, names: &[String], tcp: TcpLoad) -> Self {
         let servers = [ANYCAST4, ANYCAST6]
             .map(|address| SocketAddr::new(address.parse::<IpAddr>().expect("the lab's own addresses"), 53));
         let lane = |over, server| Lane { over, server, samples: Mutex::default() };
         let udp = servers.iter().flat_map(|server| (0..FLOWS).map(|_| lane(Over::Udp, *server)));
-        let tcp = servers.iter().map(|server| lane(Over::Tcp, *server));
+        let connections = servers.iter().map(|server| lane(Over::Tcp, *server));
+        let streams = if tcp == TcpLoad::Streams { streams::EACH } else { 0 };
+        let streams = servers.iter().flat_map(|server| (0..streams).map(|_| lane(Over::Stream, *server)));
         let shared = Arc::new(Shared {
             origin: Instant::now(),
             names: names.to_vec(),
-            lanes: udp.chain(tcp).collect(),
+            lanes: udp.chain(connections).chain(streams).collect(),
             stop: AtomicBool::new(false),
             unsent: AtomicU64::new(0),
         });
@@ -150,7 +158,7 @@ impl Traffic {
         self.each(from, until, |over, sample| {
             let tally = match over {
                 Over::Udp => &mut tallies.udp,
-                Over::Tcp => &mut tallies.tcp,
+                Over::Tcp | Over::Stream => &mut tallies.tcp,
             };
             tally.sent += 1;
             tally.lost += u64::from(matches!(sample.fate, Fate::Open | Fate::Failed));
@@ -320,6 +328,13 @@ impl Lane {
         }
     }
 
+    /// What has not been answered yet will not be.
+    fn fail_open(&self) {
+        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = samples.kept.iter_mut().filter(|sample| sample.fate == Fate::Open);
+        open.for_each(|sample| sample.fate = Fate::Failed);
+    }
+
     /// Looks at the queries sent from `from` on and before `until`, in the order of their sending.
     fn within(&self, from: Duration, until: Duration, look: impl FnMut(&Sample)) {
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
@@ -346,22 +361,39 @@ fn query(number: usize) -> Vec<u8> {
     octets
 }
 
+/// The same as TCP carries it (RFC 1035 §4.2.2).
+fn framed(number: usize) -> Vec<u8> {
+    let query = query(number);
+    let length = u16::try_from(query.len()).expect("a query is short").to_be_bytes();
+    [&length, query.as_slice()].concat()
+}
+
 fn start_threads(shared: &Arc<Shared>) -> Vec<JoinHandle<()>> {
     let mut threads = Vec::new();
-    let mut sockets = Vec::new();
+    let (mut sockets, mut streams) = (Vec::new(), Vec::new());
     for (place, lane) in shared.lanes.iter().enumerate() {
-        if lane.over == Over::Tcp {
-            let shared = Arc::clone(shared);
-            threads.push(std::thread::spawn(move || connect_at_pace(&shared, place)));
-            continue;
+        match lane.over {
+            Over::Udp => {
+                let socket = udp_socket(lane.server).expect("a client can have a UDP socket");
+                let listening = socket.try_clone().expect("a socket can be doubled");
+                let shared = Arc::clone(shared);
+                threads.push(std::thread::spawn(move || listen(&shared, place, &listening)));
+                sockets.push((place, socket));
+            }
+            Over::Tcp => {
+                let shared = Arc::clone(shared);
+                threads.push(std::thread::spawn(move || connect_at_pace(&shared, place)));
+            }
+            Over::Stream => streams.push(place),
         }
-        let socket = udp_socket(lane.server).expect("a client can have a UDP socket");
-        let (shared, listening) = (Arc::clone(shared), socket.try_clone().expect("a socket can be doubled"));
-        threads.push(std::thread::spawn(move || listen(&shared, place, &listening)));
-        sockets.push((place, socket));
+    }
+    if !streams.is_empty() {
+        threads.extend(streams::start(shared, streams));
     }
     let shared = Arc::clone(shared);
-    threads.push(std::thread::spawn(move || send_at_pace(&shared, &sockets)));
+    threads.push(std::thread::spawn(move || {
+        at_pace(&shared, 2 * UDP_PACE, |turn| send(&shared, &sockets, turn));
+    }));
     threads
 }
 
@@ -373,26 +405,32 @@ fn udp_socket(server: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Sends what is due and sleeps a millisecond, over and over.
-fn send_at_pace(shared: &Shared, sockets: &[(usize, UdpSocket)]) {
+/// Calls `send` with the number of each query that is due, `pace` of them a second, and sleeps a millisecond, over and over.
+fn at_pace(shared: &Shared, pace: u64, mut send: impl FnMut(u64)) {
     let start = Instant::now();
     let mut sent = 0_u64;
     while !shared.stopped() {
-        let due = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX) * 2 * UDP_PACE / 1_000_000;
-        for turn in sent..due {
-            let place = usize::try_from(turn).unwrap_or_default() % sockets.len();
-            let Some((lane, socket)) = sockets.get(place) else { return };
-            let Some(lane) = shared.lanes.get(*lane) else { return };
-            let number = shared.sending(lane);
-            let query = query(number);
-            // A connected socket first tells of an error that an earlier query met; then it sends.
-            if socket.send(&query).is_err() && socket.send(&query).is_err() {
-                shared.unsent.fetch_add(1, Ordering::Relaxed);
-                lane.settle(number, Fate::Failed);
-            }
-        }
+        let due = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX) * pace / 1_000_000;
+        (sent..due).for_each(&mut send);
         sent = due.max(sent);
         std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Which of so many has the turn.
+fn place(turn: u64, of: usize) -> usize {
+    usize::try_from(turn).unwrap_or_default() % of
+}
+
+fn send(shared: &Shared, sockets: &[(usize, UdpSocket)], turn: u64) {
+    let Some((lane, socket)) = sockets.get(place(turn, sockets.len())) else { return };
+    let Some(lane) = shared.lanes.get(*lane) else { return };
+    let number = shared.sending(lane);
+    let query = query(number);
+    // A connected socket first tells of an error that an earlier query met; then it sends.
+    if socket.send(&query).is_err() && socket.send(&query).is_err() {
+        shared.unsent.fetch_add(1, Ordering::Relaxed);
+        lane.settle(number, Fate::Failed);
     }
 }
 
@@ -443,9 +481,7 @@ fn connect_at_pace(shared: &Arc<Shared>, place: usize) {
 fn ask_once(server: SocketAddr, number: usize) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE / 2)?;
     stream.set_read_timeout(Some(PATIENCE / 2))?;
-    let query = query(number);
-    let length = u16::try_from(query.len()).expect("a query is short").to_be_bytes();
-    stream.write_all(&[&length, query.as_slice()].concat())?;
+    stream.write_all(&framed(number))?;
     let mut length = [0; 2];
     stream.read_exact(&mut length)?;
     let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];

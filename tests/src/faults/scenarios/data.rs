@@ -11,10 +11,10 @@ use std::time::{Duration, Instant, SystemTime};
 const STATUS: &str = "the status is fetched once a second, twice";
 const GRACED: Duration = Duration::from_secs(14);
 const GRACED_WHY: &str = "the status is fetched once a second, twice, and a grace of ten seconds";
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 /// So long a lab has to be lit before the moment that its scenario waits for.
 const TO_BE_LIT: Duration = Duration::from_secs(30);
-const ZONE: &str = "example.com.zone";
+pub(super) const ZONE: &str = "example.com.zone";
 
 pub(super) fn all() -> Vec<Scenario> {
     [age(), signatures()].concat()
@@ -271,6 +271,13 @@ fn push_serial(lab: &mut FaultLab, who: Who, serial: u64) {
     lab.node(who).push_zone(ZONE, &sample().replace("2026112101", &serial.to_string()));
 }
 
+/// The sample with the time as its serial, signed for a month.
+pub(super) fn push_fresh_signed(lab: &mut FaultLab, who: Who) {
+    let text = sample().replace("2026112101", &unix_seconds().to_string());
+    let signed = sign_until(&lab.topology.workspace, &text, SystemTime::now() + 30 * DAY);
+    lab.node(who).push_zone(ZONE, &signed);
+}
+
 fn push_fresh(lab: &mut FaultLab, who: Who) {
     push_serial(lab, who, unix_seconds() + 3600);
     lab.pharos(who, &["reload"]);
@@ -281,13 +288,13 @@ fn sample() -> String {
 }
 
 /// Pushes the sample with this number in its serial, signed until then.
-fn push_signed(lab: &mut FaultLab, who: Who, number: u32, end: SystemTime) {
+pub(super) fn push_signed(lab: &mut FaultLab, who: Who, number: u32, end: SystemTime) {
     let text = sample().replace("2026112101", &format!("20261121{number:02}"));
     let signed = sign_until(&lab.topology.workspace, &text, end);
     lab.node(who).push_zone(ZONE, &signed);
 }
 
-fn push_ending(lab: &mut FaultLab, who: Who) {
+pub(super) fn push_ending(lab: &mut FaultLab, who: Who) {
     let end = lab.set_due(TO_BE_LIT);
     push_signed(lab, who, 1, end);
 }
@@ -300,13 +307,13 @@ fn reload_signed(lab: &mut FaultLab, number: u32, end: SystemTime) {
     }
 }
 
-fn push_good(lab: &mut FaultLab, who: Who) {
+pub(super) fn push_good(lab: &mut FaultLab, who: Who) {
     push_signed(lab, who, 2, SystemTime::now() + 30 * DAY);
     lab.pharos(who, &["reload"]);
 }
 
 /// Starts the first node of ams, waits until its last day has made it degraded, and then for the end.
-fn start_and_wait(lab: &mut FaultLab) {
+pub(super) fn start_and_wait(lab: &mut FaultLab) {
     let since = Instant::now();
     lab.node(Who::A).start_responder();
     lab.node(Who::A).start_sidecar();

@@ -13,16 +13,17 @@ use std::time::Duration;
 const PAST_HOLD: Duration = Duration::from_secs(12);
 
 pub(super) fn all() -> Vec<Scenario> {
-    [taken_over(), in_vain()].concat()
+    [taken_over(), under_words(), in_vain()].concat()
 }
 
 fn taken_over() -> Vec<Scenario> {
     vec![
         Scenario::new(
             "sidecar-handed-over",
-            "a planned restart of the sidecar under load: `pharos hand-over`, then SIGHUP",
+            "a planned restart of the sidecar under load by UDP and by TCP: `pharos hand-over`, then SIGHUP",
             "no UPDATE, no session ends, no query is lost; the next version tells what changes in the same sessions",
         )
+        .asked_by_streams()
         .loses(Loss::Nothing)
         .never("session down")
         .never("session up")
@@ -85,6 +86,40 @@ fn taken_over() -> Vec<Scenario> {
         .step("undrain", |lab| {
             lab.pharos(Who::A, &["undrain"]);
         }, returns()),
+    ]
+}
+
+fn under_words() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "sidecar-handed-over-while-held-and-forced",
+            "a planned restart of the sidecar of a node one of whose prefixes is forced to be degraded, the other held",
+            "the operator's words go over; no router hears of it, and a release ends both",
+        )
+        .loses(Loss::Nothing)
+        .step("force IPv4, hold IPv6", |lab| {
+            lab.pharos(Who::A, &["force", PREFIX4, "degraded", "--text", "lab"]);
+            lab.pharos(Who::A, &["hold", PREFIX6, "--text", "lab"]);
+        }, vec![
+            Expect::Level { who: Who::A, prefix: PREFIX4, level: "degraded", because: "lab" },
+            Expect::Preference(PREFIX4, 80),
+            Expect::Preference(PREFIX6, 100),
+        ])
+        .step("`pharos hand-over`", |lab| lab.node(Who::A).hand_over(HandOver::ByCommand), vec![
+            Expect::Preference(PREFIX4, 80),
+            Expect::Preference(PREFIX6, 100),
+            Expect::Why(Who::A, PREFIX4, "forced to degraded"),
+            Expect::Why(Who::A, PREFIX6, "held"),
+            Expect::Answered(&["a.ams"]),
+        ])
+        .unheard()
+        .calm(Duration::from_secs(3))
+        .step("`pharos release`", release, vec![
+            Expect::Level { who: Who::A, prefix: PREFIX4, level: "normal", because: "" },
+            Expect::Preference(PREFIX4, 100),
+            Expect::AlarmOver(Who::A, "word-in-force"),
+            Expect::Answered(&["a.ams"]),
+        ]),
     ]
 }
 

@@ -2,7 +2,8 @@
 
 use super::super::expect::{decided, preferred, returns, stays};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
-use crate::lab::{Backbone, ClockKind, PREFIX4, PREFIX6, Plan};
+use super::data::{ZONE, push_fresh_signed};
+use crate::lab::{Backbone, ClockKind, Edit, PREFIX4, PREFIX6, Plan};
 use std::time::Duration;
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -41,23 +42,21 @@ pub(super) fn all() -> Vec<Scenario> {
         ),
         Scenario::new(
             "clock-jumps",
-            "the wall clock of both processes of a node jumps a year ahead, then five back",
-            "no route moves, no answer changes; the clocks that decide are steady ones",
+            "the wall clock of both processes of a node jumps a year ahead, then six back, and then to the truth; the zone is \
+             signed, `data-age` is an hour, and new data are pushed each time",
+            "an alarm that the clock is not believed, and nothing else: no level changes, nothing is said of ages and \
+             signatures, and each push answers",
         )
-        .plan(Plan { clock: ClockKind::Shifted, ..Plan::default() })
+        .plan(Plan { clock: ClockKind::Shifted, pharos: vec![AN_HOUR, AT_ONCE], ..Plan::default() })
+        .prepared(push_fresh_everywhere)
+        .within(Duration::from_secs(2), "the status is fetched once a second")
         .loses(Loss::Nothing)
-        .step("a year ahead", |lab| lab.node(Who::A).clock().set(YEAR), stays())
-        .calm(Duration::from_secs(4))
-        .step("five years back", |lab| lab.node(Who::A).clock().set(-5 * YEAR), stays())
-        .calm(Duration::from_secs(4))
-        .step(
-            "a reload meanwhile",
-            |lab| {
-                lab.pharos(Who::A, &["reload"]);
-            },
-            stays(),
-        )
-        .calm(Duration::from_secs(2)),
+        .never_alarm("data-age")
+        .never_alarm("signatures")
+        .never_alarm("zone-refused")
+        .jumps("a year ahead", |lab| lab.node(Who::A).clock().set(YEAR), "has stepped")
+        .jumps("six years back", |lab| lab.node(Who::A).clock().set(-5 * YEAR), "before this version was made")
+        .jumps("five years ahead", |lab| lab.node(Who::A).clock().set(0), "has stepped"),
         Scenario::new(
             "clock-wrong-at-start",
             "a node starts with a clock that is six years behind, as after a power cut without a battery",
@@ -168,6 +167,39 @@ pub(super) fn all() -> Vec<Scenario> {
 
 /// Seconds.
 const YEAR: i64 = 365 * 86_400;
+const AN_HOUR: Edit = ("degrade: allowed", "degrade: allowed\n      data-age: 1h");
+/// What is too old asks for less at once.
+const AT_ONCE: Edit = ("drain-time: 10s", "drain-time: 10s\n  data-grace: 1s");
+
+impl Scenario {
+    /// The clock jumps, and is not believed for these words; then there is a push.
+    fn jumps(self, what: &'static str, act: fn(&mut FaultLab), because: &'static str) -> Self {
+        let doubted = vec![Expect::Alarm(Who::A, "clock", because)];
+        self.step(what, act, [doubted, stays()].concat())
+            .calm(Duration::from_secs(6))
+            .step("a push meanwhile", push_fresh, {
+                [vec![Expect::That("the new data answer", new_data_answer)], stays()].concat()
+            })
+            .calm(Duration::from_secs(3))
+    }
+}
+
+fn push_fresh_everywhere(lab: &mut FaultLab) {
+    push_fresh_signed(lab, Who::Fra);
+    push_fresh_signed(lab, Who::A);
+}
+
+fn push_fresh(lab: &mut FaultLab) {
+    push_fresh_signed(lab, Who::A);
+    lab.pharos(Who::A, &["reload"]);
+}
+
+/// Whether the serial that answers is that of the file.
+fn new_data_answer(lab: &mut FaultLab) -> bool {
+    let zone = lab.node(Who::A).zone_status("example.com.").unwrap_or_default();
+    let serial = zone.get("serial").and_then(serde_json::Value::as_u64);
+    serial.is_some_and(|serial| lab.node(Who::A).zone_text(ZONE).contains(&serial.to_string()))
+}
 
 /// Starts a process beside the one that runs, which must refuse and say why.
 fn second(lab: &mut FaultLab, command: &str) {

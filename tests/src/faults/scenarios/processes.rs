@@ -2,9 +2,9 @@
 
 use super::super::expect::{DEAD, at_fra, decided, gone, leaves, returns, wakes};
 use super::super::{Expect, Loss, Scenario, Who};
-use crate::lab::{PREFIX4, PREFIX6, Plan};
+use crate::lab::{Edit, PREFIX4, PREFIX6, Plan};
 use rustix::process::Signal;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Two failures in a row, 250 ms and a tenth of jitter from one probe to the next, refused at once.
 const PROBES: &str = "two probes 250 ms apart, refused at once";
@@ -12,6 +12,10 @@ const PROBES: &str = "two probes 250 ms apart, refused at once";
 const SILENT_PROBES: &str = "two probes 250 ms apart, 200 ms each without an answer";
 /// The hold time that both sides of the shipped session agree on.
 const HOLD: Duration = Duration::from_secs(9);
+
+/// `probe: {interval: 100ms, timeout: 80ms}`.
+pub(super) const FAST: [Edit; 2] =
+    [("interval: 250ms", "interval: 100ms"), ("timeout: 200ms", "timeout: 80ms")];
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![
@@ -29,10 +33,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "kill -9 of the responder, with `probe: {interval: 100ms, timeout: 80ms}`",
             "both families withdrawn, in less than half of the time",
         )
-        .plan(Plan {
-            pharos: vec![("interval: 250ms", "interval: 100ms"), ("timeout: 200ms", "timeout: 80ms")],
-            ..Plan::default()
-        })
+        .plan(Plan { pharos: FAST.to_vec(), ..Plan::default() })
         .within(Duration::from_millis(350), "two probes 100 ms apart, refused at once")
         .step("kill -9", |lab| lab.kill_responder(Who::A), leaves(DEAD))
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
@@ -162,22 +163,6 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .calm(Duration::from_secs(5))
         .step("start the responder", |lab| lab.node(Who::A).start_responder(), returns()),
-        Scenario::new(
-            "responder-dies-while-drained",
-            "kill -9 of the responder while the node is drained",
-            "withdrawn at once, not at the drain's deadline",
-        )
-        .within(Duration::from_secs(1), PROBES)
-        .step(
-            "drain, then kill -9",
-            |lab| {
-                let since = Instant::now();
-                lab.pharos(Who::A, &["drain", "--text", "lab"]);
-                lab.wait_for_level(since, "draining", 0);
-                lab.kill_responder(Who::A);
-            },
-            leaves(DEAD),
-        ),
     ]
 }
 

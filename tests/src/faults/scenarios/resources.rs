@@ -3,7 +3,8 @@
 use super::super::expect::{decided, leaves, normal_again, preferred, returns, stays};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use super::bfd;
-use crate::lab::{ANYCAST4, Backbone, Disk, PREFIX4, PREFIX6, Plan, Sender, flood};
+use super::processes::FAST;
+use crate::lab::{ANYCAST4, Backbone, Disk, PREFIX4, PREFIX6, Plan, Sender, flood, stutter_threads};
 use rustix::process::Signal;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -122,8 +123,29 @@ fn load() -> Vec<Scenario> {
         .plan(bfd::plan())
         .flooded(),
         Scenario::new(
+            "flood-with-the-fast-profile",
+            "the same, without BFD, and `probe: {interval: 100ms, timeout: 80ms}`: probes are lost sooner and more often",
+            "the same: what is merely unanswered is put down to the overload",
+        )
+        .plan(Plan { pharos: FAST.to_vec(), ..Plan::default() })
+        .flooded(),
+        Scenario::new(
+            "flood-with-a-slow-status",
+            "the same with the shipped probes, and the responder's status takes nearly half a second: its threads that tell \
+             of it stop for 400 ms, and run for 100 ms, by turns",
+            "the same: the status is waited for before silence is believed",
+        )
+        .flooded_by(|lab| {
+            let process = lab.node(Who::A).responder().pid();
+            let times = [400, 100].map(Duration::from_millis);
+            let slow = stutter_threads(&lab.topology.workspace, process, "pharos-desk", times);
+            lab.helpers.push(slow);
+            lab.strike();
+            begin_flood(lab);
+        }),
+        Scenario::new(
             "flood-degrade",
-            "the same, without BFD, and the group says `overload: degrade`",
+            "the same with the shipped probes, and the group says `overload: degrade`",
             "degraded after a minute, one step and no more; normal again when the flood is over",
         )
         .plan(Plan {
@@ -173,9 +195,10 @@ fn load() -> Vec<Scenario> {
         .step("they end", |lab| lab.helpers.clear(), vec![Expect::Answered(&["a.ams"])]),
         Scenario::new(
             "reloads-under-load",
-            "a zone of 100,000 names is pushed and loaded, three times in a row, under load",
+            "a zone of 100,000 names is pushed and loaded, three times in a row, under load by UDP and by TCP",
             "nothing: no query waits for it, and no probe fails",
         )
+        .asked_by_streams()
         .loses(Loss::Nothing)
         .never("session down")
         .step(
@@ -261,15 +284,15 @@ fn begin_flood(lab: &mut FaultLab) {
 impl Scenario {
     /// A flood that the node absorbs, and its end.
     fn flooded(self) -> Self {
+        self.flooded_by(begin_flood)
+    }
+
+    fn flooded_by(self, begin: fn(&mut FaultLab)) -> Self {
         self.alone()
             .within(Duration::from_secs(4), "the status is fetched once a second")
             .loses(Loss::Any)
             .never("session down")
-            .step(
-                "two threads that send what they can",
-                begin_flood,
-                vec![Expect::Alarm(Who::A, "overload", "")],
-            )
+            .step("two threads that send what they can", begin, vec![Expect::Alarm(Who::A, "overload", "")])
             .calm(Duration::from_secs(10))
             .step(
                 "the flood ends",

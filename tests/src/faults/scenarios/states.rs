@@ -1,4 +1,4 @@
-//! The same deaths in other states: withdrawn, degraded, draining, drained, held, and before the first announcement.
+//! The same deaths in other states: degraded, withdrawn, in hold-down, and before the first announcement.
 
 use super::super::expect::{DEAD, decided, gone, leaves, normal_again, preferred, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
@@ -61,21 +61,6 @@ fn responder() -> Vec<Scenario> {
             returns(),
         ),
         Scenario::new(
-            "responder-frozen-while-draining",
-            "the responder hangs (SIGSTOP) while the node is being drained",
-            "withdrawn at once, not at the drain's deadline",
-        )
-        .within(Duration::from_secs(1), SILENT_PROBES)
-        .step(
-            "drain, then SIGSTOP",
-            |lab| {
-                drain(lab);
-                lab.strike();
-                lab.node(Who::A).responder().signal(Signal::STOP);
-            },
-            leaves("no answer within"),
-        ),
-        Scenario::new(
             "responder-killed-in-hold-down",
             "kill -9 of the responder again, while its first return still waits for the hold-down",
             "nothing is announced in between; the next hold-down is no shorter",
@@ -85,9 +70,7 @@ fn responder() -> Vec<Scenario> {
         .step(
             "start again, and kill when its probes are good",
             |lab| {
-                let since = Instant::now();
-                lab.node(Who::A).start_responder();
-                lab.wait_for_signal(Who::A, since, "UDP probe of 192.0.2.53:53", "good");
+                start_until_good(lab);
                 lab.kill_responder(Who::A);
             },
             vec![
@@ -99,6 +82,29 @@ fn responder() -> Vec<Scenario> {
         )
         .calm(Duration::from_secs(3))
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
+        Scenario::new(
+            "responder-frozen-in-hold-down",
+            "the responder dies, comes back, and hangs (SIGSTOP) while its return still waits for the hold-down",
+            "nothing is announced in between; earned back once it runs again",
+        )
+        .within(Duration::from_secs(1), PROBES)
+        .step("kill -9", |lab| lab.kill_responder(Who::A), leaves(DEAD))
+        .step(
+            "start again, and SIGSTOP when its probes are good",
+            |lab| {
+                start_until_good(lab);
+                lab.strike();
+                lab.node(Who::A).responder().signal(Signal::STOP);
+            },
+            vec![
+                Expect::Logged(Who::A, "signal", "no answer within"),
+                Expect::Gone(PREFIX4),
+                Expect::Gone(PREFIX6),
+                Expect::Answered(&["a.fra"]),
+            ],
+        )
+        .calm(Duration::from_secs(3))
+        .step("SIGCONT", |lab| lab.node(Who::A).responder().signal(Signal::CONT), returns()),
         Scenario::new(
             "responder-killed-before-the-first-announcement",
             "kill -9 of the responder of a node that has just started and is not announced yet",
@@ -120,21 +126,6 @@ fn responder() -> Vec<Scenario> {
             ],
         )
         .calm(Duration::from_secs(4))
-        .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
-        Scenario::new(
-            "responder-killed-while-held",
-            "kill -9 of the responder while the operator holds all levels",
-            "withdrawn all the same: a hold does not make a node answer",
-        )
-        .within(Duration::from_secs(1), PROBES)
-        .step(
-            "`pharos hold all`, then kill -9",
-            |lab| {
-                lab.pharos(Who::A, &["hold", "all", "--text", "lab"]);
-                lab.kill_responder(Who::A);
-            },
-            leaves(DEAD),
-        )
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
     ]
 }
@@ -196,48 +187,58 @@ fn sidecar() -> Vec<Scenario> {
         .calm(Duration::from_secs(2))
         .step("mend TCP", |lab| lab.unfilter(Who::A), normal_again()),
         Scenario::new(
-            "sidecar-killed-while-draining",
-            "kill -9 of the sidecar of a node that is being drained, and a start",
-            "the routes go at once; it remembers, and announces nothing until somebody undrains it",
+            "sidecar-killed-in-hold-down",
+            "kill -9 of the sidecar, and a start, while a return still waits for the hold-down",
+            "nothing is announced in between; earned back as after any start",
         )
-        .within(Duration::from_millis(50), "the kernel closes the session's connection")
+        .step("kill -9 of the responder", |lab| lab.kill_responder(Who::A), leaves(DEAD))
         .step(
-            "drain, then kill -9",
+            "start it again, and kill the sidecar when its probes are good",
             |lab| {
-                drain(lab);
+                start_until_good(lab);
                 lab.kill_sidecar(Who::A);
             },
             gone(),
         )
-        .step("start again", |lab| lab.node(Who::A).start_sidecar(), remembers())
-        .calm(Duration::from_secs(5))
-        .step("undrain", undrain, returns()),
+        .calm(Duration::from_secs(1))
+        .step("start again", |lab| lab.node(Who::A).start_sidecar(), returns()),
         Scenario::new(
-            "sidecar-killed-while-drained",
-            "kill -9 of the sidecar of a drained node, and a start",
-            "it remembers: nothing is announced until somebody undrains it",
+            "sidecar-frozen-in-hold-down",
+            "the sidecar hangs (SIGSTOP), past the hold time, while a return still waits for the hold-down, and goes on",
+            "nothing is announced in between; earned back once it runs again",
         )
+        .step("kill -9 of the responder", |lab| lab.kill_responder(Who::A), leaves(DEAD))
         .step(
-            "drain, and the deadline",
+            "start it again, and SIGSTOP of the sidecar when its probes are good",
             |lab| {
-                lab.pharos(Who::A, &["drain", "--text", "lab"]);
+                start_until_good(lab);
+                lab.strike();
+                lab.node(Who::A).sidecar().signal(Signal::STOP);
             },
-            {
-                let mut list = decided("draining", "");
-                list.extend(leaves(""));
-                list
-            },
+            vec![
+                Expect::That("the router has lost the session", has_lost_the_session),
+                Expect::Answered(&["a.fra"]),
+            ],
         )
+        .step("SIGCONT", |lab| lab.node(Who::A).sidecar().signal(Signal::CONT), returns()),
+        Scenario::new(
+            "sidecar-killed-before-the-first-announcement",
+            "kill -9 of the sidecar of a node that has just started and is not announced yet, and a start",
+            "it never was announced; announced as after any start",
+        )
+        .dark(|_| {})
         .step(
-            "kill -9, and start",
+            "start both, and kill when its probes are good",
             |lab| {
+                let since = Instant::now();
+                start_both(lab);
+                lab.wait_for_signal(Who::A, since, "UDP probe of 192.0.2.53:53", "good");
                 lab.kill_sidecar(Who::A);
-                lab.node(Who::A).start_sidecar();
             },
-            remembers(),
+            gone(),
         )
-        .calm(Duration::from_secs(5))
-        .step("undrain", undrain, returns()),
+        .calm(Duration::from_secs(1))
+        .step("start again", |lab| lab.node(Who::A).start_sidecar(), returns()),
         Scenario::new(
             "sidecar-frozen-while-withdrawn",
             "the sidecar hangs (SIGSTOP) while the responder is dead, past the hold time, and goes on",
@@ -248,9 +249,7 @@ fn sidecar() -> Vec<Scenario> {
             "SIGSTOP of the sidecar",
             |lab| lab.node(Who::A).sidecar().signal(Signal::STOP),
             vec![
-                Expect::That("the router has lost the session", |lab| {
-                    !lab.topology.ams.router().bird().is_some_and(|bird| bird.established("pharos_node"))
-                }),
+                Expect::That("the router has lost the session", has_lost_the_session),
                 Expect::Answered(&["a.fra"]),
             ],
         )
@@ -277,25 +276,15 @@ fn sidecar() -> Vec<Scenario> {
     ]
 }
 
-/// A drained node after a start: it looks, and announces nothing.
-fn remembers() -> Vec<Expect> {
-    let seen = [
-        Expect::Logged(Who::A, "session up", "10.0.0.1"),
-        Expect::Logged(Who::A, "signal", "UDP probe of 192.0.2.53:53"),
-        Expect::Why(Who::A, PREFIX4, "drain"),
-    ];
-    [seen.to_vec(), gone()].concat()
-}
-
-/// The router has heard that the node is being drained.
-fn drain(lab: &mut FaultLab) {
+/// Starts the responder, and waits until its probes are good: then its return waits for the hold-down alone.
+fn start_until_good(lab: &mut FaultLab) {
     let since = Instant::now();
-    lab.pharos(Who::A, &["drain", "--text", "lab"]);
-    lab.wait_for_level(since, "draining", 0);
+    lab.node(Who::A).start_responder();
+    lab.wait_for_signal(Who::A, since, "UDP probe of 192.0.2.53:53", "good");
 }
 
-fn undrain(lab: &mut FaultLab) {
-    lab.pharos(Who::A, &["undrain"]);
+pub(super) fn has_lost_the_session(lab: &mut FaultLab) -> bool {
+    !lab.topology.ams.router().bird().is_some_and(|bird| bird.established("pharos_node"))
 }
 
 fn start_both(lab: &mut FaultLab) {

@@ -81,12 +81,12 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// Until a probe has been sent from each CPU.
-fn turns() -> Duration {
+pub(super) fn turns() -> Duration {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Duration::from_millis(250) * u32::try_from(cpus).unwrap_or(u32::MAX)
 }
 
-fn stop_responder_thread(lab: &mut FaultLab, name: &str) {
+pub(super) fn stop_responder_thread(lab: &mut FaultLab, name: &str) {
     let process = lab.node(Who::A).responder().pid();
     stop_thread(lab, process, name);
 }
@@ -102,7 +102,7 @@ fn stop_thread(lab: &mut FaultLab, process: u32, name: &str) {
 }
 
 /// A process that ended is a process to be started again, as the service manager does.
-fn start_responder(lab: &mut FaultLab) {
+pub(super) fn start_responder(lab: &mut FaultLab) {
     lab.helpers.clear();
     lab.node(Who::A).start_responder();
 }

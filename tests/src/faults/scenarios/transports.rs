@@ -1,4 +1,6 @@
 //! Half of the service: one transport, one family, the address, the answer of somebody else.
+//!
+//! Clients ask as much over TCP as over UDP, and each over both families: 10,400 queries a second.
 
 use super::super::expect::{leaves, normal_again, preferred, returns};
 use super::super::{Expect, Loss, Scenario, Who};
@@ -6,6 +8,10 @@ use crate::lab::{Backbone, PREFIX4, PREFIX6, Plan};
 use std::time::Duration;
 
 pub(super) fn all() -> Vec<Scenario> {
+    halves().into_iter().map(Scenario::asked_by_streams).collect()
+}
+
+fn halves() -> Vec<Scenario> {
     vec![
         Scenario::new(
             "udp-dead",

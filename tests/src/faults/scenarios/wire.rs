@@ -1,33 +1,19 @@
 //! What the probe by way of the router sees and the one over loopback cannot. The POPs are joined by a backbone, so that
 //! a node which asks for less gets less; but for those with two nodes behind one router.
-//!
-//! With AF_XDP they need root: who is root in a user namespace alone may not load a program into the kernel.
 
 use super::super::expect::decided;
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
-use crate::lab::{ANYCAST4, Backbone, Edit, PREFIX4, PREFIX6, Plan, break_queue};
+use crate::lab::{ANYCAST4, Backbone, Edit, PREFIX4, PREFIX6, Plan};
 use std::time::Duration;
 
-const WITHIN: Duration = Duration::from_millis(16_500);
+pub(super) const WITHIN: Duration = Duration::from_millis(16_500);
 const WHY: &str = "five rounds a second apart, the last of which waits half a second, a grace of ten seconds, and the one \
                    before any lower level, 750 ms";
 
 /// The settings, in the place of a sample that the shipped file has.
 const WIRE: Edit = ("# xdp: [{interface: eth0}]", "wire: {interface: eth0}");
-const WIRE_AND_XDP: Edit =
-    ("# xdp: [{interface: eth0}]", "wire: {interface: eth0}\nxdp: [{interface: eth0, ring: 1024}]");
 
 pub(super) fn all() -> Vec<Scenario> {
-    if may_use_xdp() { [by_sockets(), by_xdp()].concat() } else { by_sockets() }
-}
-
-/// Whether this is root of the machine.
-pub(super) fn may_use_xdp() -> bool {
-    let mapped = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    rustix::process::geteuid().is_root() && mapped.split_whitespace().eq(["0", "0", "4294967295"])
-}
-
-fn by_sockets() -> Vec<Scenario> {
     vec![
         lab(
             "wire-path-dead",
@@ -134,58 +120,7 @@ fn another() -> Scenario {
     })
 }
 
-fn by_xdp() -> Vec<Scenario> {
-    vec![
-        lab(
-            "wire-xdp-well",
-            "nothing: the responder takes queries by AF_XDP from two queues, and the wire probe asks",
-            "nothing: it is answered by the very queues, and no level changes",
-        )
-        .plan(Plan { site: vec![WIRE_AND_XDP], backbone: Backbone::Ibgp, ..Plan::default() })
-        .prepared(prepare_queues)
-        .loses(Loss::Nothing)
-        .never("alarm")
-        .step(
-            "wait",
-            |_| {},
-            vec![
-                Expect::That("wire probes are good", |lab| is_healthy(lab, "wire probe", 2)),
-                Expect::That("both queues are used", uses_both_queues),
-                Expect::Answered(&["a.ams"]),
-            ],
-        )
-        .calm(Duration::from_secs(30)),
-        lab(
-            "wire-xdp-queue-wedged",
-            "one of two queues of AF_XDP hands its packets to a socket that is not the responder's; its worker turns",
-            "the heartbeats are good and so is loopback; the wire probe alone sees it: an alarm, then degraded",
-        )
-        .plan(Plan { site: vec![WIRE_AND_XDP], backbone: Backbone::Ibgp, ..Plan::default() })
-        .prepared(prepare_queues)
-        .within(
-            WITHIN + Duration::from_secs(13),
-            "13 rounds until all flows of both addresses have met one queue of two, all but one time in a thousand; then \
-             as above",
-        )
-        .step(
-            "give queue 0 to another socket",
-            |lab| {
-                let process = lab.node(Who::A).responder().pid();
-                let holder = break_queue(&lab.topology.workspace, process, 0);
-                lab.helpers.push(holder);
-            },
-            {
-                let mut list = degraded("no answer by way of eth0");
-                list.push(Expect::That("heartbeats are good", |lab| is_healthy(lab, "heartbeats", 1)));
-                list
-            },
-        )
-        // The kernel then has no socket for the queue, and its packets go to those of the IP stack.
-        .step("end that", |lab| lab.helpers.clear(), well_again()),
-    ]
-}
-
-fn lab(name: &'static str, fault: &'static str, reaction: &'static str) -> Scenario {
+pub(super) fn lab(name: &'static str, fault: &'static str, reaction: &'static str) -> Scenario {
     Scenario::new(name, fault, reaction)
         .plan(Plan { site: vec![WIRE], backbone: Backbone::Ibgp, ..Plan::default() })
         .prepared(accept_local)
@@ -193,20 +128,13 @@ fn lab(name: &'static str, fault: &'static str, reaction: &'static str) -> Scena
 }
 
 /// What docs/operation.md asks of a node whose wire is probed.
-fn accept_local(lab: &mut FaultLab) {
+pub(super) fn accept_local(lab: &mut FaultLab) {
     for node in lab.nodes() {
         node.namespace.sh("echo 1 > /proc/sys/net/ipv4/conf/eth0/accept_local");
     }
 }
 
-/// Two queues at each end of the first node's link, as a card with two has them.
-fn prepare_queues(lab: &mut FaultLab) {
-    accept_local(lab);
-    lab.node(Who::A).namespace.sh("ethtool -L eth0 rx 2 tx 2");
-    router(lab, "ethtool -L node rx 2 tx 2");
-}
-
-fn router(lab: &mut FaultLab, command: &str) {
+pub(super) fn router(lab: &mut FaultLab, command: &str) {
     lab.ams().router().namespace.sh(command);
 }
 
@@ -228,7 +156,7 @@ fn lead_default_routes(lab: &mut FaultLab, v4: &str, v6: &str) {
 }
 
 /// The wire probe alone is bad, both prefixes are less preferred, and clients with the other POP.
-fn degraded(because: &'static str) -> Vec<Expect> {
+pub(super) fn degraded(because: &'static str) -> Vec<Expect> {
     let mut list = decided("degraded", because);
     list.extend([
         Expect::Alarm(Who::A, "wire", because),
@@ -240,7 +168,7 @@ fn degraded(because: &'static str) -> Vec<Expect> {
     list
 }
 
-fn well_again() -> Vec<Expect> {
+pub(super) fn well_again() -> Vec<Expect> {
     let mut list = decided("normal", "");
     list.extend([
         Expect::Preference(PREFIX4, 100),
@@ -260,7 +188,7 @@ fn is_good_inside(lab: &mut FaultLab) -> bool {
 }
 
 /// Whether so many signals of the first node have these words in their names, and all of them are good.
-fn is_healthy(lab: &mut FaultLab, words: &str, count: usize) -> bool {
+pub(super) fn is_healthy(lab: &mut FaultLab, words: &str, count: usize) -> bool {
     let status = lab.node(Who::A).sidecar_status().unwrap_or_default();
     let text = |signal: &serde_json::Value, key: &str| {
         signal.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
@@ -268,14 +196,4 @@ fn is_healthy(lab: &mut FaultLab, words: &str, count: usize) -> bool {
     let signals = status.get("signals").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
     let named: Vec<_> = signals.iter().filter(|signal| text(signal, "name").contains(words)).collect();
     named.len() == count && named.iter().all(|signal| text(signal, "health") == "good")
-}
-
-/// Whether both queues of the first node have had queries.
-fn uses_both_queues(lab: &mut FaultLab) -> bool {
-    let status = lab.node(Who::A).responder_status().unwrap_or_default();
-    let queues = status.pointer("/xdp/0/queues").and_then(serde_json::Value::as_array).cloned();
-    let received = |queue: &serde_json::Value| {
-        queue.pointer("/events/received").and_then(serde_json::Value::as_u64).unwrap_or_default()
-    };
-    queues.is_some_and(|queues| queues.len() == 2 && queues.iter().all(|queue| received(queue) > 0))
 }
