@@ -321,7 +321,9 @@ impl Policy {
             Input::Tick => {}
             Input::Observe { signal, observation } => {
                 if let Some(&index) = self.index.get(&signal) {
-                    self.feed(index, signal::Input::Observed(observation), outputs);
+                    let seen = signal::Input::Observed(observation);
+                    let input = if self.is_blind(&signal) { signal::Input::Excused } else { seen };
+                    self.feed(index, input, outputs);
                 }
             }
             Input::Raise { alarm, text } => self.raise(&alarm, &text, outputs),
