@@ -57,6 +57,7 @@ fn render(template: &str, figures: &Figures, is_drawn: impl Fn(&str) -> bool) ->
             Some("machine") => page.push_str(machine(figures).trim_end()),
             Some("targets") => page.push_str(targets_table(figures).trim_end()),
             Some("sockets") => page.push_str(sockets(figures).trim_end()),
+            Some("connections") => page.push_str(connections(figures).trim_end()),
             Some("xdp") => page.push_str(xdp(figures).trim_end()),
             Some("flood") => page.push_str(flood(figures).trim_end()),
             Some("process") => page.push_str(process(figures).trim_end()),
@@ -143,6 +144,20 @@ fn sockets(figures: &Figures) -> String {
         cells.push(ratio(cpu(&Pharos), cpu(&EchoFirst)));
         cells.push(ratio(cpu(&PharosOrdinary), cpu(&Echo)));
         cells.push(other_load(figures, case, &columns));
+        table.row(&cells);
+    }
+    table.text
+}
+
+/// How many of the connections that were wanted got their answer.
+fn connections(figures: &Figures) -> String {
+    let columns = [&[Pharos][..], &PEERS].concat();
+    let mut table = Table::of("answered, %", &columns, &[]);
+    for case in CASES {
+        let Tool::KxdpgunTcp(wanted) = case.tool else { continue };
+        let part = |load: &LoadFigures| 100.0 * load.per_second / f64::from(wanted);
+        let mut cells = vec![case.title.to_owned()];
+        cells.extend(columns.iter().map(|server| spread(figures.load(case.name, *server, part), 1)));
         table.row(&cells);
     }
     table.text

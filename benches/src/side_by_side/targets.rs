@@ -207,8 +207,13 @@ impl List<'_> {
                 // A query that is never answered waits for ever.
                 let of = |figures: &LatencyFigures| of(figures).unwrap_or(f64::INFINITY);
                 let at = |server| self.figures.latency(case.name, server, of).map(|spread| spread.median);
-                let ratio = divide(at(Pharos), at(Gdnsd));
+                let (ours, theirs) = (at(Pharos), at(Gdnsd));
                 let what = format!("{}: {name} beside gdnsd", case.title);
+                // Both lose more than would leave such a time: nobody is worse.
+                let (what, ratio) = match [ours, theirs].map(|time| time.is_some_and(f64::is_infinite)) {
+                    [true, true] => (format!("{what} (never with both)"), Some(1.0)),
+                    _ => (what, divide(ours, theirs)),
+                };
                 self.ratio_line(6, &what, ratio, Bound::AtMost(1.0));
             }
         }
@@ -242,6 +247,5 @@ impl List<'_> {
 }
 
 fn divide(one: Option<f64>, other: Option<f64>) -> Option<f64> {
-    // Two that both never came cannot be compared.
-    Some(one? / other.filter(|other| *other > 0.0)?).filter(|ratio| !ratio.is_nan())
+    Some(one? / other.filter(|other| *other > 0.0)?)
 }
