@@ -146,7 +146,8 @@ fn a_configuration_without_a_program_that_has_been_told_is_refused_since_nobody_
     let output = announcing.hand_over();
     assert!(output.status.success(), "{}", stderr(&output));
     let next = *announcing.followers.last().unwrap();
-    until("the next process answers", || announcing.pid() == Some(next));
+    let socket = announcing.scratch.0.join("sidecar.sock");
+    until("the next process answers", || announcing.pid() == Some(next) && socket.exists());
     for (left, why) in [
         (Announcing::site(64500), "192.0.2.0/24 by exec x, which is no longer configured"),
         (with.replace("/bin/true", "/bin/true, mode: dry-run"), "192.0.2.0/24 by exec x, which runs dry now"),
