@@ -225,7 +225,7 @@ impl Sidecar {
         let watching = watchdog::run(Arc::clone(&keeper));
         threads.spawn("pharos-watch", Stage::Driving, Turn::First, threads.stopping().or(watching))?;
         let way_out = way_out::run(Arc::clone(&keeper));
-        threads.spawn("pharos-host", Stage::Driving, Turn::Ordinary, threads.stopping().or(way_out))?;
+        threads.spawn("pharos-way-out", Stage::Driving, Turn::Ordinary, threads.stopping().or(way_out))?;
         if let Some(book) = book {
             let keeping = words::keep(Arc::clone(&keeper), book, threads.writing());
             threads.spawn("pharos-words", Stage::Alone, Turn::Ordinary, keeping)?;
