@@ -20,7 +20,7 @@ const SOCKET_MODE: u32 = 0o660;
 /// A client that does not take its reply within this time loses it.
 const WRITE_WAIT: Duration = Duration::from_secs(30);
 
-/// A bound control socket. Its file goes when this is dropped, unless it was left to a successor.
+/// A bound control socket. Its file goes when this is dropped, unless it is a predecessor's still, or a successor's already.
 #[derive(Debug)]
 pub struct ControlServer {
     listener: UnixListener,
@@ -126,7 +126,8 @@ impl ControlServer {
         Self { listener, path: path.to_owned(), inode, left: Arc::default(), places }
     }
 
-    /// Goes on with the socket that a predecessor has bound at this path; must be called inside a tokio runtime.
+    /// Goes on with the socket that a predecessor has bound at this path; must be called inside a tokio runtime. Its file stays
+    /// the predecessor's until this one serves.
     pub fn resume(path: &Path, socket: OwnedFd) -> Result<Self, ControlError> {
         let failed = |source| ControlError::System {
             path: path.to_owned(),
@@ -137,7 +138,9 @@ impl ControlServer {
         listener.set_nonblocking(true).map_err(failed)?;
         let listener = UnixListener::from_std(listener).map_err(failed)?;
         let inode = fs::symlink_metadata(path).map_err(failed)?.ino();
-        Ok(Self::on(listener, path, inode))
+        let resumed = Self::on(listener, path, inode);
+        resumed.left.store(true, Ordering::Relaxed);
+        Ok(resumed)
     }
 
     /// The socket for another process, which may go on with it; it stays open here, too.
@@ -157,6 +160,7 @@ impl ControlServer {
         H: Fn(Request) -> F + Send + Sync + 'static,
         F: Future<Output = Reply> + Send + 'static,
     {
+        self.left.store(false, Ordering::Relaxed);
         let handler = Arc::new(handler);
         let places = Arc::clone(&self.places);
         let mut complained: Option<Instant> = None;

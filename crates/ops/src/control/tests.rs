@@ -234,6 +234,8 @@ async fn another_process_goes_on_with_the_socket_and_with_its_file() {
     let path = scratch.socket();
     let first = ControlServer::bind(&path).unwrap();
     let shared = first.share().unwrap();
+    drop(ControlServer::resume(&path, shared.socket().unwrap()).unwrap());
+    assert!(path.exists(), "who gives up before it serves takes nothing away");
     let second = ControlServer::resume(&path, shared.socket().unwrap()).unwrap();
     shared.leave();
     drop(first);
