@@ -32,6 +32,8 @@ pub(super) struct Figures {
     latencies: BTreeMap<(String, String), Vec<LatencyFigures>>,
     starts: BTreeMap<(String, String), Vec<StartFigures>>,
     reloads: BTreeMap<String, Vec<ReloadFigures>>,
+    /// Which of the runs has measured a case last; that alone counts.
+    measured_by: BTreeMap<String, usize>,
     /// By what grows, the panel and the line: points.
     scale: BTreeMap<[String; 3], Vec<(f64, f64)>>,
 }
@@ -44,9 +46,11 @@ impl Figures {
             match record {
                 Record::Run(run) => figures.runs.push(run),
                 Record::Load { case, server, figures: load, .. } => {
+                    figures.last_of(&case);
                     figures.loads.entry((case, server)).or_default().push(load);
                 }
                 Record::Latency { case, server, figures: latency, .. } => {
+                    figures.last_of(&case);
                     figures.latencies.entry((case, server)).or_default().push(latency);
                 }
                 Record::Start { set, server, figures: start, .. } => {
@@ -61,6 +65,20 @@ impl Figures {
             }
         }
         figures
+    }
+
+    /// A case that is measured anew by a later run counts anew.
+    fn last_of(&mut self, case: &str) {
+        let run = self.runs.len().saturating_sub(1);
+        if self.measured_by.insert(case.to_owned(), run).is_some_and(|before| before != run) {
+            self.loads.retain(|(of, _), _| of != case);
+            self.latencies.retain(|(of, _), _| of != case);
+        }
+    }
+
+    /// Whether what is told of a case was measured by the run of this number.
+    pub(super) fn is_by(&self, case: &str, run: usize) -> bool {
+        self.measured_by.get(case) == Some(&run)
     }
 
     /// A figure of a load.

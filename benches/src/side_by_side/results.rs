@@ -134,6 +134,7 @@ pub(super) struct LatencyFigures {
     /// How late the client itself sent 99 of 100 queries at most; this is within the times above.
     pub(super) client_late_p99_us: f64,
     /// What the host took of the two cores meanwhile, in milliseconds.
+    #[serde(default)]
     pub(super) stolen_ms: f64,
 }
 
