@@ -321,9 +321,7 @@ impl Policy {
             Input::Tick => {}
             Input::Observe { signal, observation } => {
                 if let Some(&index) = self.index.get(&signal) {
-                    let seen = signal::Input::Observed(observation);
-                    let input = if self.is_blind(&signal) { signal::Input::Excused } else { seen };
-                    self.feed(index, input, outputs);
+                    self.feed(index, signal::Input::Observed(observation), outputs);
                 }
             }
             Input::Raise { alarm, text } => self.raise(&alarm, &text, outputs),

@@ -5,7 +5,7 @@
 //! | spared because | which signals | until |
 //! |---|---|---|
 //! | its grace runs | kinds that have one | the grace ends |
-//! | the clock is wrong | data-age, signatures, unless they were bad before | the clock is good again |
+//! | the clock is wrong | data-age, signatures | the clock is good again |
 //! | overload explains it | UDP and TCP probes, merely unanswered, and the zones that nobody could ask | see below |
 //! | degrade is off for the group | whatever asks for degraded or last-resort | never |
 //!
@@ -89,9 +89,6 @@ impl Policy {
         let Role::Service(group) = route.role else { return Ask::NOTHING };
         let (id, group) = (&self.ids[index], &self.config.groups[group]);
         match self.signals[index].health() {
-            Health::Good | Health::Warned | Health::Unknown if self.is_blind(id) => {
-                Ask::spared(Spared::Clock)
-            }
             Health::Good | Health::Warned => Ask::NOTHING,
             Health::Unknown if id.kind().gates() => Ask { level: Level::Withdrawn, spared: None },
             Health::Unknown => Ask::NOTHING,
@@ -100,6 +97,9 @@ impl Policy {
     }
 
     fn bad_asks(&self, group: &GroupConfig, id: &SignalId, index: usize) -> Ask {
+        if id.kind().needs_clock() && self.is_bad(&SignalId::Clock) {
+            return Ask::spared(Spared::Clock);
+        }
         if self.is_excused(index) {
             return Ask::spared(Spared::Overload);
         }
@@ -152,13 +152,6 @@ impl Policy {
             status.health() == Health::Good || status.health().is_bad() && status.is_merely_unanswered()
         });
         reached && self.health(&SignalId::Heartbeats) == Some(Health::Good)
-    }
-
-    /// Whether nothing that is seen of this counts, because it is judged by a clock that is wrong. What was known before
-    /// stays: neither do data become too old by a clock that jumps, nor do signatures that have ended hold again because a
-    /// responder that starts anew cannot tell them from a clock that is ahead.
-    pub(super) fn is_blind(&self, id: &SignalId) -> bool {
-        id.kind().needs_clock() && self.is_bad(&SignalId::Clock)
     }
 
     fn is_bad(&self, id: &SignalId) -> bool {

@@ -11,11 +11,7 @@ pub(super) fn wide(degrade: Degrade, expired: OnExpiry, overload: OnOverload) ->
     config.groups[0].overload = overload;
     let timing = config.probe;
     let watch = |kind: Kind| {
-        let fall = if matches!(kind, Kind::Overload | Kind::Heartbeats | Kind::Clock) {
-            Fall::new(1)
-        } else {
-            timing.fall
-        };
+        let fall = if matches!(kind, Kind::Overload | Kind::Heartbeats) { Fall::new(1) } else { timing.fall };
         // What is only told may be silent for a while.
         let stale = if kind == Kind::Status { STALE } else { STALE * 4 };
         let grace = if kind.asks() && !kind.means_cannot_answer() { GRACE * 2 } else { Duration::ZERO };
@@ -152,27 +148,6 @@ fn a_clock_that_cannot_be_believed_silences_what_is_judged_by_it() {
     assert!(bench.reasons().contains("ignored while this host's clock is wrong"), "{}", bench.reasons());
     bench.rounds(20, &wrong[1..]);
     assert_eq!(bench.levels(), [Level::LastResort; 2], "once the clock is right, they count");
-}
-
-#[test]
-fn by_a_clock_that_cannot_be_believed_no_alarm_of_data_rises_and_what_was_known_before_stays() {
-    let signatures = SignalId::Signatures { group: group() };
-    let age = SignalId::DataAge { group: group() };
-    let expired = (signatures.clone(), Observation::Expired("have expired".into()));
-    let jumped = [(SignalId::Clock, fail()), expired.clone(), (age.clone(), fail())];
-    let mut bench = usual();
-    bench.rounds(20, &jumped);
-    assert!(!bench.alarmed(&signatures) && !bench.alarmed(&age));
-    let mut bench = usual();
-    bench.rounds(20, &[expired]);
-    assert_eq!(bench.levels(), [Level::LastResort; 2]);
-    for of_data in [&jumped[..1], &jumped] {
-        bench.rounds(20, of_data);
-        assert_eq!(bench.levels(), [Level::LastResort; 2], "neither better nor worse");
-        assert!(bench.alarmed(&signatures) && !bench.alarmed(&age));
-    }
-    bench.rounds(20, &[]);
-    assert_eq!(bench.levels(), [Level::Normal; 2]);
 }
 
 #[test]
