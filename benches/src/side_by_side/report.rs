@@ -307,7 +307,7 @@ fn sixteen(figures: &Figures) -> String {
     /// Octets of an answer: an address, with EDNS, and a denial by NSEC3.
     const PLAIN: f64 = 76.0;
     const DENIAL: f64 = 745.0;
-    /// With 42 octets of headers, and 24 of Ethernet between and around frames.
+    // With 42 octets of headers, and 24 of Ethernet between and around frames.
     let link = |octets: f64| 100e9 / 8.0 / (octets + 42.0 + 24.0);
     let cpu = |case, server| figures.load(case, server, LoadFigures::cpu_ns).map(|spread| spread.median);
     let alone = figures.points("depth", "query", "found, names at all depths").first().map(|point| point.1);

@@ -25,7 +25,7 @@
 //!
 //! Other announcers have no sessions: their routes stay as they are, and the next process finds them so, and withdraws them
 //! when it must. What it could not withdraw, because its configuration has that announcer or that prefix no longer, would
-//! stay for good; so it refuses then ([`holder`]), and the process before goes on.
+//! stay for good; so it refuses then (module `holder`), and the process before goes on.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -366,7 +366,7 @@ mod tests {
         let whole = Found::read(workspace.path(), &scenario(), "def", 9).unwrap();
         assert_eq!((whole.commit.as_str(), whole.repetitions.len()), ("abc", 9));
         let other = Found { name: "other".to_owned(), ..found("def", 9) };
-        assert_eq!(commits(&[whole.clone()]), "Played at commit abc.");
+        assert_eq!(commits(std::slice::from_ref(&whole)), "Played at commit abc.");
         assert_eq!(commits(&[whole.clone(), whole, other]), "Played at commit abc; of def: other.");
     }
 
