@@ -150,7 +150,7 @@ struct Run {
     /// Where the results go.
     #[arg(long, default_value = "benches/results/side-by-side.jsonl", value_name = "FILE")]
     results: PathBuf,
-    /// Add to the results that are there.
+    /// Add to the results that are there; of rows that were measured before, these are told.
     #[arg(long)]
     go_on: bool,
     /// The core of the servers.
