@@ -3,7 +3,7 @@
 //! There is one thread for each UDP worker, and the kernel spreads connections over them as it does datagrams over the
 //! workers. A thread waits with epoll; a query then costs one read and one write, and queries that arrive together
 //! share both. Replies are linked in one buffer that all its connections share, since a turn ends with them written;
-//! so an open connection costs its entry in a table, about 150 octets beside the kernel's, and whoever makes us
+//! so an open connection costs its entry in a table, about 120 octets beside the kernel's, and whoever makes us
 //! remember more is bounded (modules `session` and `gate`).
 //!
 //! Threads are not pinned, unlike workers: a flood of datagrams may take the whole of one core, and must not take the

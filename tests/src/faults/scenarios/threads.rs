@@ -7,22 +7,15 @@ use std::time::Duration;
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![
-        Scenario::new(
-            "worker-stuck",
-            "one UDP worker of the responder stops, its siblings answer",
-            "withdrawn once probes from its CPU have failed; the responder ends itself after ten seconds",
-        )
-        .within(
-            turns() + Duration::from_millis(1500),
-            "the turn of the worker's CPU, one of all each 250 ms; then two probes, or, where queries are dropped \
-             meanwhile, the second after which its heart is late, and the next probe",
-        )
-        .step("stop udp-0", |lab| stop_responder_thread(lab, "udp-0"), {
-            let mut list = leaves("no answer within");
-            list.push(Expect::ResponderEnded(Who::A));
-            list
-        })
-        .step("start again", start_responder, returns()),
+        worker_stops(
+            Scenario::new(
+                "worker-stuck",
+                "one UDP worker of the responder stops, its siblings answer",
+                "withdrawn once probes from its CPU have failed; the responder ends itself after ten seconds",
+            ),
+            start_responder,
+            returns(),
+        ),
         Scenario::new(
             "tcp-thread-stuck",
             "one TCP thread of the responder stops, its siblings and UDP answer",
@@ -80,8 +73,24 @@ pub(super) fn all() -> Vec<Scenario> {
     ]
 }
 
+/// The steps of a scenario in which a UDP worker of the first node stops; `start` starts the responder that has ended then.
+pub(super) fn worker_stops(scenario: Scenario, start: fn(&mut FaultLab), back: Vec<Expect>) -> Scenario {
+    scenario
+        .within(
+            turns() + Duration::from_millis(1500),
+            "the turn of the worker's CPU, one of all each 250 ms; then two probes, or, where queries are dropped \
+             meanwhile, the second after which its heart is late, and the next probe",
+        )
+        .step("stop udp-0", |lab| stop_responder_thread(lab, "udp-0"), {
+            let mut list = leaves("no answer within");
+            list.push(Expect::ResponderEnded(Who::A));
+            list
+        })
+        .step("start again", start, back)
+}
+
 /// Until a probe has been sent from each CPU.
-pub(super) fn turns() -> Duration {
+fn turns() -> Duration {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Duration::from_millis(250) * u32::try_from(cpus).unwrap_or(u32::MAX)
 }

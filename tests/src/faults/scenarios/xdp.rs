@@ -5,7 +5,7 @@
 
 use super::super::expect::{DEAD, leaves, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
-use super::threads::{start_responder, stop_responder_thread, turns};
+use super::threads::{start_responder, worker_stops};
 use super::wire::{WITHIN, accept_local, degraded, is_healthy, lab, router, well_again};
 use crate::lab::{Backbone, Edit, Plan, break_queue, wait_until};
 use rustix::process::Signal;
@@ -90,23 +90,16 @@ fn deaths() -> Vec<Scenario> {
         .within(Duration::from_secs(1), "two probes 250 ms apart, 200 ms each without an answer")
         .step("SIGSTOP", |lab| lab.node(Who::A).responder().signal(Signal::STOP), leaves("no answer within"))
         .step("SIGCONT", |lab| lab.node(Who::A).responder().signal(Signal::CONT), queues_are_back()),
-        with_queues(
-            "xdp-worker-stuck",
-            "one of two workers stops, and with it the queue of AF_XDP that it empties; the other answers",
-            "withdrawn once probes from its CPU have failed; the responder ends itself after ten seconds, and its program \
-             leaves the interface with it",
-        )
-        .within(
-            turns() + Duration::from_millis(1500),
-            "the turn of the worker's CPU, one of all each 250 ms; then two probes, or, where queries are dropped \
-             meanwhile, the second after which its heart is late, and the next probe",
-        )
-        .step("stop udp-0", |lab| stop_responder_thread(lab, "udp-0"), {
-            let mut list = leaves("no answer within");
-            list.push(Expect::ResponderEnded(Who::A));
-            list
-        })
-        .step("start again", start_on_a_free_interface, queues_are_back()),
+        worker_stops(
+            with_queues(
+                "xdp-worker-stuck",
+                "one of two workers stops, and with it the queue of AF_XDP that it empties; the other answers",
+                "withdrawn once probes from its CPU have failed; the responder ends itself after ten seconds, and its program \
+                 leaves the interface with it",
+            ),
+            start_on_a_free_interface,
+            queues_are_back(),
+        ),
     ]
 }
 
