@@ -321,7 +321,9 @@ impl Policy {
             Input::Tick => {}
             Input::Observe { signal, observation } => {
                 if let Some(&index) = self.index.get(&signal) {
-                    self.feed(index, signal::Input::Observed(observation), outputs);
+                    let seen = signal::Input::Observed(observation);
+                    let input = if self.is_blind(&signal) { signal::Input::Excused } else { seen };
+                    self.feed(index, input, outputs);
                 }
             }
             Input::Raise { alarm, text } => self.raise(&alarm, &text, outputs),
@@ -354,6 +356,9 @@ impl Policy {
         let at_first = from == Health::Unknown && to == Health::Good;
         if !(lost || at_first && id.kind() == Kind::Zone) {
             outputs.push(Output::Signal { signal: id.clone(), from, to, text: why.clone() });
+        }
+        if id == SignalId::Clock && to.is_bad() {
+            self.forget_what_the_clock_judged(outputs);
         }
         if matches!(id.kind(), Kind::Probe | Kind::Zone) && to.is_bad() {
             // Whether overload excuses it is looked at when all of this step is known.
@@ -392,6 +397,14 @@ impl Policy {
                     self.feed(index, signal::Input::Lost(why.to_owned()), outputs);
                 }
                 _ => {}
+            }
+        }
+    }
+
+    fn forget_what_the_clock_judged(&mut self, outputs: &mut Vec<Output>) {
+        for index in 0..self.ids.len() {
+            if self.ids[index].kind().needs_clock() {
+                self.feed(index, signal::Input::Void("it is judged by a clock that is wrong"), outputs);
             }
         }
     }

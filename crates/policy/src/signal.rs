@@ -9,7 +9,8 @@
 //! of a probe [counts as failing](Silence::Fails). What somebody else tells (the responder's status, the
 //! kernel's tables) is [forgotten](Silence::Forgotten): the probes go on judging without it. What was told of data, and
 //! of the clock that they are judged by, is [forgotten only where it was good](Silence::Kept): signatures that have
-//! expired do not become valid because a status page hangs.
+//! expired do not become valid because a status page hangs. When that clock itself is found wrong, all that was judged
+//! by it is forgotten ([`Input::Void`]): it was perhaps wrong then already.
 //!
 //! # Transition table
 //!
@@ -23,7 +24,8 @@
 //! | good | silent for `stale`, silence is kept | unknown |
 //! | warned, bad, expired | silent for `stale`, silence is kept | the same; the reason says that it is the last known |
 //! | any but bad | lost | bad |
-//! | any | silent for `stale`, or lost | runs so far are forgotten |
+//! | any but unknown | void | unknown |
+//! | any | silent for `stale`, lost, or void | runs so far are forgotten |
 //! | any | excused | silence counts from now on, nothing else |
 //!
 //! Everything else changes nothing, time going backwards included: `now` is read as the latest ever given.
@@ -197,6 +199,8 @@ pub enum Input {
     Lost(String),
     /// It could not be looked at, for a reason that speaks for nothing.
     Excused,
+    /// What was seen before says nothing any more, for the reason given.
+    Void(&'static str),
 }
 
 /// A change of verdict.
@@ -284,6 +288,12 @@ impl Signal {
                     self.become_(Health::Bad, text);
                 }
             }
+            Input::Void(why) => {
+                self.forget_runs();
+                if self.health != Health::Unknown {
+                    self.become_(Health::Unknown, why.to_owned());
+                }
+            }
         }
         (self.health != from).then_some(Change { from, to: self.health })
     }
@@ -300,13 +310,6 @@ impl Signal {
         self.ear = Ear::Waiting;
         self.blame = if health == Health::Good { Blame::UnansweredOnly } else { Blame::Seen };
         self.become_(health, why);
-    }
-
-    /// Forgets its verdict, for a reason that makes what was seen before say nothing any more.
-    pub(crate) fn begin_anew(&mut self, now: Duration, why: &str) {
-        self.clock = self.clock.max(now);
-        self.forget_runs();
-        self.become_(Health::Unknown, why.to_owned());
     }
 
     fn count_silence(&mut self) {

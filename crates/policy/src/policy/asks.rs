@@ -1,6 +1,7 @@
 //! What the signals ask of a prefix, and what spares it.
 //!
-//! One signal asks one level of one prefix. A bad one may be *spared* for a reason that the explanation names:
+//! One signal asks one level of one prefix. One may be *spared* for a reason that the explanation names; all but those that
+//! the clock makes blind would ask for something:
 //!
 //! | spared because | which signals | until |
 //! |---|---|---|
@@ -90,6 +91,7 @@ impl Policy {
         let (id, group) = (&self.ids[index], &self.config.groups[group]);
         match self.signals[index].health() {
             Health::Good | Health::Warned => Ask::NOTHING,
+            Health::Unknown if self.is_blind(id) => Ask::spared(Spared::Clock),
             Health::Unknown if id.kind().gates() => Ask { level: Level::Withdrawn, spared: None },
             Health::Unknown => Ask::NOTHING,
             Health::Bad | Health::Expired => self.bad_asks(group, id, index),
@@ -97,9 +99,6 @@ impl Policy {
     }
 
     fn bad_asks(&self, group: &GroupConfig, id: &SignalId, index: usize) -> Ask {
-        if id.kind().needs_clock() && self.is_bad(&SignalId::Clock) {
-            return Ask::spared(Spared::Clock);
-        }
         if self.is_excused(index) {
             return Ask::spared(Spared::Overload);
         }
@@ -152,6 +151,11 @@ impl Policy {
             status.health() == Health::Good || status.health().is_bad() && status.is_merely_unanswered()
         });
         reached && self.health(&SignalId::Heartbeats) == Some(Health::Good)
+    }
+
+    /// Whether nothing that is seen of this counts, because it is judged by a clock that is wrong.
+    pub(super) fn is_blind(&self, id: &SignalId) -> bool {
+        id.kind().needs_clock() && self.is_bad(&SignalId::Clock)
     }
 
     fn is_bad(&self, id: &SignalId) -> bool {

@@ -14,7 +14,7 @@ use crate::operator::{
     Drain, DrainPhase, Operator, Remaining, Said, Saved, Stand, Standing, Target, Wall, Words,
 };
 use crate::preference::Word;
-use crate::signal::Health;
+use crate::signal::{self, Health};
 
 /// A drain in force, for people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,9 +114,10 @@ impl Policy {
                 self.operator.drain = Some(drain);
                 // That next to nothing came before says nothing of those whom the drain shall move: without this a quiet
                 // prefix would leave at once, and not after it has asked for no traffic.
-                for index in self.routes.iter().filter_map(|route| route.traffic) {
+                for index in 0..self.routes.len() {
+                    let Some(index) = self.routes[index].traffic else { continue };
                     if self.signals[index].health() == Health::Bad {
-                        self.signals[index].begin_anew(self.clock, "a drain began");
+                        self.feed(index, signal::Input::Void("a drain began"), outputs);
                     }
                 }
                 Some(cause)

@@ -54,12 +54,13 @@ fn observation() -> impl Strategy<Value = Step> {
     (any::<usize>(), grade()).prop_map(|(signal, grade)| Step::Saw(signal, grade))
 }
 
+/// Words of people; none ends in the moment in which it is said.
 fn word() -> impl Strategy<Value = Step> {
     prop_oneof![
         Just(Step::Drain),
         Just(Step::Undrain),
-        (any::<usize>(), 0u64..20_000).prop_map(|(target, lasts)| Step::Hold(target, lasts)),
-        (any::<usize>(), any::<usize>(), 0u64..20_000)
+        (any::<usize>(), 1u64..20_000).prop_map(|(target, lasts)| Step::Hold(target, lasts)),
+        (any::<usize>(), any::<usize>(), 1u64..20_000)
             .prop_map(|(target, level, lasts)| Step::Force(target, level, lasts)),
         any::<usize>().prop_map(Step::Release),
     ]

@@ -151,6 +151,23 @@ fn a_clock_that_cannot_be_believed_silences_what_is_judged_by_it() {
 }
 
 #[test]
+fn a_clock_that_cannot_be_believed_raises_no_alarm_of_data_and_ends_those_that_it_may_have_raised() {
+    let signatures = SignalId::Signatures { group: group() };
+    let age = SignalId::DataAge { group: group() };
+    let judged = [(signatures.clone(), Observation::Expired("have expired".into())), (age.clone(), fail())];
+    let doubted = [&[(SignalId::Clock, fail())], &judged[..]].concat();
+    let mut bench = usual();
+    bench.rounds(20, &doubted);
+    assert!(!bench.alarmed(&signatures) && !bench.alarmed(&age));
+    bench.rounds(20, &judged);
+    assert!(bench.alarmed(&signatures) && bench.alarmed(&age), "once the clock is right");
+    bench.rounds(20, &doubted);
+    assert!(!bench.alarmed(&signatures) && !bench.alarmed(&age), "it was perhaps wrong before");
+    bench.rounds(20, &[]);
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+}
+
+#[test]
 fn a_missing_address_and_a_stuck_worker_withdraw_at_once() {
     let mut bench = usual();
     let missing = SignalId::Address { ip: address_of(V4).ip() };
