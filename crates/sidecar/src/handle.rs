@@ -140,7 +140,7 @@ impl Sidecar {
         };
         let clock = match &before {
             None => Clock::start(),
-            Some(before) => Clock::resume(before.now, before.moment),
+            Some(before) => Clock::resume(before.known.now, before.moment),
         };
         let neighbour = |neighbour: &crate::NeighbourConfig| Neighbour {
             name: neighbour.name(),
@@ -162,23 +162,27 @@ impl Sidecar {
         let policy = match &before {
             None => Policy::new(clock.now(), config.policy())?,
             Some(before) => {
-                for left in before.neighbours.iter().cloned() {
+                for left in before.known.neighbours.iter().cloned() {
                     if let Some(neighbour) = neighbours.iter_mut().find(|known| known.name == left.name) {
                         neighbour.resume(left);
                     }
                 }
-                let memory = before.policy.clone();
+                let memory = before.known.policy.clone();
                 let keeps = |alarm: &AlarmId| keeps(&config, alarm);
                 Policy::resume(clock.now(), config.policy(), memory, keeps, &mut outputs)?
             }
         };
         let views = announcer::views(&config);
-        let traffic = Traffic::new(config.rules.quiet, config.rules.patience);
+        let traffic = Traffic::new(
+            config.rules.quiet,
+            config.rules.patience,
+            before.as_ref().map(|before| before.known.traffic.clone()).unwrap_or_default(),
+        );
         let keeper = Arc::new(Keeper::new(clock, policy, neighbours, views, recorder, traffic));
         let book = config.state.as_deref().map(Book::in_directory);
         let mut tally = config.state.as_deref().map(Tally::in_directory);
         match &before {
-            Some(before) => keeper.resume(before.transitions.clone(), outputs),
+            Some(before) => keeper.resume(before.known.transitions.clone(), outputs),
             None => {
                 // Falls and returns first: they change no level.
                 tally.iter_mut().for_each(|tally| tally.recall(&keeper));

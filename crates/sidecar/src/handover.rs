@@ -32,14 +32,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use pharos_netio::handover::moment;
-use pharos_policy::Memory;
 use pharos_routing::{bfd, bgp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{Config, NeighbourConfig, Role};
-use crate::keeper::{Keeper, Left as NeighbourLeft, Past};
+use crate::keeper::{Keeper, Known};
 
 mod ending;
 mod holder;
@@ -84,12 +83,10 @@ pub enum HandoverError {
 #[derive(Debug, Serialize, Deserialize)]
 struct State {
     version: u32,
-    /// The time of the sidecar's clock, and the moment by that of all processes.
-    now: Duration,
+    /// The moment by the clock of all processes.
     moment: Duration,
-    policy: Memory,
-    transitions: Vec<Past>,
-    neighbours: Vec<NeighbourLeft>,
+    #[serde(flatten)]
+    known: Known,
     sessions: Vec<SessionState>,
     bfd: Vec<BfdState>,
     /// Who else may hold routes of ours.
@@ -196,14 +193,11 @@ impl Estate {
         };
         let collected =
             tokio::time::timeout(LETTING_GO, collecting).await.unwrap_or(Err(HandoverError::Stuck))?;
-        let (now, policy, transitions, neighbours) = keeper.left();
+        let known = keeper.left();
         let mut state = State {
             version: VERSION,
-            now,
             moment: moment(),
-            policy,
-            transitions,
-            neighbours,
+            known,
             sessions: Vec::new(),
             bfd: Vec::new(),
             announcers,
@@ -246,11 +240,8 @@ impl Estate {
 /// What the process before leaves, as far as nobody has taken it yet.
 #[derive(Debug)]
 pub struct Predecessor {
-    pub(crate) now: Duration,
     pub(crate) moment: Duration,
-    pub(crate) policy: Memory,
-    pub(crate) transitions: Vec<Past>,
-    pub(crate) neighbours: Vec<NeighbourLeft>,
+    pub(crate) known: Known,
     sessions: Vec<SessionState>,
     bfd: Vec<BfdState>,
     announcers: Vec<Holder>,
@@ -269,15 +260,14 @@ impl Predecessor {
         if version != VERSION {
             return Err(HandoverError::Version { theirs: version });
         }
-        let State {
-            now, moment, policy, transitions, neighbours, sessions, bfd, announcers, sockets, ..
-        } = serde_json::from_slice(text).map_err(wrong)?;
+        let State { moment, known, sessions, bfd, announcers, sockets, .. } =
+            serde_json::from_slice(text).map_err(wrong)?;
         if sockets.len() != descriptors.len() {
             let what = format!("{} sockets with {} names", descriptors.len(), sockets.len());
             return Err(HandoverError::State(what));
         }
         let sockets = sockets.into_iter().zip(descriptors).collect();
-        Ok(Self { now, moment, policy, transitions, neighbours, sessions, bfd, announcers, sockets })
+        Ok(Self { moment, known, sessions, bfd, announcers, sockets })
     }
 
     /// What would stay announced for good, since nobody with this configuration would withdraw it: by whom, and why.

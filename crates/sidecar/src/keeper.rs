@@ -34,7 +34,7 @@ use crate::handover::Order;
 use crate::metrics::Metrics;
 use crate::record::Recorder;
 use crate::status::{Direction, ZoneStatus};
-use crate::traffic::Traffic;
+use crate::traffic::{Flows, Traffic};
 use crate::words::Ledger;
 
 /// Events that a slow watcher may lag behind before it misses some; a night of flapping fits.
@@ -167,6 +167,17 @@ pub(crate) struct Past {
     pub(crate) cause: String,
 }
 
+/// What a keeper knows at one moment, for that of the next process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Known {
+    pub(crate) now: Duration,
+    pub(crate) policy: Memory,
+    pub(crate) transitions: Vec<Past>,
+    pub(crate) neighbours: Vec<Left>,
+    #[serde(default)]
+    pub(crate) traffic: Flows,
+}
+
 /// What the lock guards.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -251,8 +262,8 @@ impl Keeper {
         self.words.changed();
     }
 
-    /// What the next process goes on with, all of one moment: the time, the policy, the transitions, the neighbours.
-    pub(crate) fn left(&self) -> (Duration, Memory, Vec<Past>, Vec<Left>) {
+    /// What the next process goes on with, all of one moment.
+    pub(crate) fn left(&self) -> Known {
         let state = self.state();
         let left = |neighbour: &Neighbour| Left {
             name: neighbour.name.clone(),
@@ -262,7 +273,8 @@ impl Keeper {
         };
         let transitions = state.transitions.iter().cloned().collect();
         let neighbours = state.neighbours.iter().map(left).collect();
-        (self.clock.now(), state.policy.memory(), transitions, neighbours)
+        let (policy, traffic) = (state.policy.memory(), state.traffic.flows());
+        Known { now: self.clock.now(), policy, transitions, neighbours, traffic }
     }
 
     /// The order to let go of every session, as it comes and goes.

@@ -186,7 +186,7 @@ impl Metrics {
             .expect("the name and labels are valid"),
             followed: gauge(
                 "pharos_sidecar_traffic_followed",
-                "Whether real queries followed the last change of level: 1 yes, 0 not yet, -1 no.",
+                "Whether real queries followed the last change of level: 1 yes, 0 not yet, -1 no; absent where there was nothing to follow.",
                 &["prefix"],
             ),
             actions: counter(
@@ -301,11 +301,17 @@ impl Scraped {
             if let Some(traffic) = state.traffic.view(now, prefix) {
                 metrics.traffic.with_label_values(&[text.as_str()]).set(traffic.queries_per_second);
                 let followed = match traffic.followed {
-                    Some(Followed::Yes) | None => 1,
-                    Some(Followed::NotYet) => 0,
-                    Some(Followed::No) => -1,
+                    Some(Followed::Yes) => Some(1),
+                    Some(Followed::NotYet) => Some(0),
+                    Some(Followed::No) => Some(-1),
+                    None => None,
                 };
-                metrics.followed.with_label_values(&[text.as_str()]).set(followed);
+                let label = [text.as_str()];
+                match followed {
+                    Some(followed) => metrics.followed.with_label_values(&label).set(followed),
+                    // There is none yet at the first reading, and that is well.
+                    None => drop(metrics.followed.remove_label_values(&label)),
+                }
             }
         }
         let views = state.policy.signals(now);

@@ -57,7 +57,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::config::sample;
     use crate::keeper::{Keeper, Observed};
-    use crate::traffic::Traffic;
+    use crate::traffic::{Flows, Traffic};
 
     fn prefix() -> Prefix {
         "192.0.2.0/24".parse().unwrap()
@@ -96,7 +96,7 @@ mod tests {
 
     fn effect(neighbours: Vec<Neighbour>, views: Vec<View>) -> Effect {
         let config = sample::config();
-        let traffic = Traffic::new(config.rules.quiet, config.rules.patience);
+        let traffic = Traffic::new(config.rules.quiet, config.rules.patience, Flows::new());
         let clock = Clock::start();
         let policy = Policy::new(clock.now(), config.policy()).unwrap();
         let keeper = Keeper::new(clock, policy, neighbours, views, None, traffic);

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use pharos_policy::explain::{Followed, TrafficView};
 use pharos_policy::{Level, Prefix};
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Patience, Quiet};
 
@@ -36,18 +37,22 @@ pub(crate) struct Traffic {
     /// Fewer queries a second are next to none.
     quiet: f64,
     patience: Duration,
-    flows: BTreeMap<Prefix, Flow>,
+    flows: Flows,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Flow {
+/// What has been counted: the part that outlives a process.
+pub(crate) type Flows = BTreeMap<Prefix, Flow>;
+
+/// The queries of one prefix.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Flow {
     rate: f64,
     at: Duration,
     turn: Option<Turn>,
 }
 
 /// The last change of level.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Turn {
     at: Duration,
     from: Level,
@@ -65,9 +70,14 @@ impl Turn {
 }
 
 impl Traffic {
-    /// Nothing is known yet.
-    pub(crate) fn new(quiet: Quiet, patience: Patience) -> Self {
-        Self { quiet: f64::from(quiet.0), patience: patience.0, flows: BTreeMap::new() }
+    /// Goes on from what the process before has counted, by the same clock; from nothing where there was none.
+    pub(crate) fn new(quiet: Quiet, patience: Patience, flows: Flows) -> Self {
+        Self { quiet: f64::from(quiet.0), patience: patience.0, flows }
+    }
+
+    /// What the next process goes on from.
+    pub(crate) fn flows(&self) -> Flows {
+        self.flows.clone()
     }
 
     /// So many queries a second came since the last time.
@@ -143,7 +153,7 @@ mod tests {
 
     /// A thousand queries a second for a minute, then a change of level.
     fn turned(to: Level) -> Traffic {
-        let mut traffic = Traffic::new(Quiet(1), Patience::default());
+        let mut traffic = Traffic::new(Quiet(1), Patience::default(), Flows::new());
         (0..60).for_each(|at| traffic.measured(S(at), prefix(), 1000.0));
         traffic.moved(S(60), prefix(), Level::Normal, to);
         traffic
@@ -151,6 +161,17 @@ mod tests {
 
     fn followed(traffic: &Traffic, at: u64) -> Option<Followed> {
         traffic.view(S(at), prefix()).unwrap().followed
+    }
+
+    #[test]
+    fn who_takes_over_goes_on_from_what_was_counted() {
+        let mut traffic = turned(Level::Degraded);
+        traffic.measured(S(61), prefix(), 1000.0);
+        let text = serde_json::to_vec(&traffic.flows()).unwrap();
+        let next = Traffic::new(Quiet(1), Patience::default(), serde_json::from_slice(&text).unwrap());
+        let [before, after] = [&traffic, &next].map(|one| one.view(S(62), prefix()).unwrap());
+        assert_eq!(after.followed, Some(Followed::NotYet));
+        assert_eq!(format!("{before:?}"), format!("{after:?}"));
     }
 
     #[test]
@@ -202,7 +223,7 @@ mod tests {
 
     #[test]
     fn where_nobody_ever_asked_a_return_has_nothing_to_wait_for() {
-        let mut traffic = Traffic::new(Quiet(1), Patience::default());
+        let mut traffic = Traffic::new(Quiet(1), Patience::default(), Flows::new());
         traffic.measured(S(0), prefix(), 0.0);
         traffic.moved(S(1), prefix(), Level::Withdrawn, Level::Normal);
         traffic.measured(S(2), prefix(), 0.0);
@@ -227,7 +248,7 @@ mod tests {
 
     #[test]
     fn where_nothing_came_there_is_nothing_to_follow() {
-        let mut traffic = Traffic::new(Quiet(1), Patience::default());
+        let mut traffic = Traffic::new(Quiet(1), Patience::default(), Flows::new());
         traffic.moved(S(0), prefix(), Level::Withdrawn, Level::Normal);
         assert_eq!(traffic.view(S(1), prefix()), None);
         traffic.measured(S(1), prefix(), 0.3);

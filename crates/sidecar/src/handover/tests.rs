@@ -1,5 +1,6 @@
 //! What is handed over and what of it is read: in text, with sockets that stand for sessions.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::num::NonZeroU32;
 
@@ -66,11 +67,14 @@ fn estate_of(config: &Config, names: &[&str], identity: &str) -> Estate {
     let descriptors = sockets.iter().map(|_| a_socket()).collect();
     let state = State {
         version: VERSION,
-        now: Duration::from_secs(5),
         moment: moment(),
-        policy: policy.memory(),
-        transitions: Vec::new(),
-        neighbours: Vec::new(),
+        known: Known {
+            now: Duration::from_secs(5),
+            policy: policy.memory(),
+            transitions: Vec::new(),
+            neighbours: Vec::new(),
+            traffic: BTreeMap::new(),
+        },
         sessions: names.iter().map(|name| session(name, identity)).collect(),
         bfd: names.iter().map(|name| bfd(name)).collect(),
         announcers: Holder::all(config),

@@ -21,7 +21,8 @@
 //! | any | another | clear |
 //!
 //! A warning asks for nothing, so after the hold-down the level is normal, the router sends queries here again, and rounds
-//! are worth something. After [`CALM`] of passes the first wait counts anew. Everything else changes nothing.
+//! are worth something. After [`CALM`] of passes the first wait counts anew; so it does in a process that takes over.
+//! Everything else changes nothing.
 //!
 //! Pure: the loop of [`super::Wire`] calls it, with the time.
 
