@@ -23,6 +23,9 @@ pub struct Repetition {
     pub udp: [u64; 2],
     /// The same over TCP.
     pub tcp: [u64; 2],
+    /// Connections lost in all steps that were open at the moment when a route moved.
+    #[serde(default)]
+    pub cut: u64,
     /// Queries lost later, in the steps that mend.
     pub lost_later: u64,
     /// Answers that were none.
@@ -101,6 +104,7 @@ fn play(scenario: &Scenario) -> Repetition {
         } else {
             result.lost_later += tallies.udp.lost + tallies.tcp.lost;
         }
+        result.cut += lab.traffic.cut(since, end, &lab.moves(since));
         judge_losses(&mut result, scenario, step, &lab, since, &moments, end);
         if let Some(before) = heard {
             judge_hearing(&mut result, step, &lab, before);
@@ -199,7 +203,8 @@ fn judge_losses(
     };
     let tallies = lab.traffic.tally(from, end);
     let (udp, tcp) = (tallies.udp, tallies.tcp);
-    if udp.lost > 0 || scenario.loss != Loss::Connections && tcp.lost > 0 {
+    let cut = lab.traffic.cut(from, end, &lab.moves(since));
+    if udp.lost > 0 || scenario.loss != Loss::Connections && tcp.lost > cut {
         let of = format!("{} of {} over UDP, {} of {} over TCP", udp.lost, udp.sent, tcp.lost, tcp.sent);
         result.failures.push(format!("{}: lost {of}", step.what));
     }

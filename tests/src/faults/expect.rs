@@ -36,6 +36,8 @@ pub enum Expect {
     AlarmOver(Who, &'static str),
     /// The sidecar's log has this message, and these words anywhere in its fields.
     Logged(Who, &'static str, &'static str),
+    /// What this signal saw last has these words.
+    Saw(Who, &'static str, &'static str),
     /// `pharos why` for the prefix has these words.
     Why(Who, &'static str, &'static str),
     /// Every query of every client is answered by one of these.
@@ -172,6 +174,13 @@ impl Expect {
             Self::Logged(who, message, words) => first(lab, *who, since, |event| {
                 event.message.contains(message) && has(&event.fields.to_string(), words)
             }),
+            Self::Saw(who, signal, words) => {
+                let status = lab.node(*who).sidecar_status()?;
+                let signals = status.get("signals")?.as_array()?;
+                let seen =
+                    signals.iter().find(|entry| entry.get("name").is_some_and(|name| name == signal))?;
+                has(seen.get("last")?.as_str()?, words).then(Instant::now)
+            }
             Self::Gone(prefix) => route(lab, prefix, since, 0),
             Self::Back(prefix) => {
                 let nodes = lab.topology.ams.machines.len();

@@ -135,6 +135,14 @@ impl FaultLab {
         self.struck = Instant::now();
     }
 
+    /// When a route of the service changed since then, at the transit network or at a router of ams.
+    pub fn moves(&self, since: Instant) -> Vec<Instant> {
+        let routers = self.topology.ams.routers.iter().map(|router| &router.routes);
+        let monitors = routers.chain([&self.topology.transit_routes]);
+        let news = monitors.flat_map(|monitor| [PREFIX4, PREFIX6].map(|prefix| monitor.news(prefix)));
+        news.flatten().map(|news| news.at).filter(|at| *at >= since).collect()
+    }
+
     /// Waits until a sidecar has said since then that a signal has become so.
     pub fn wait_for_signal(&mut self, who: Who, since: Instant, signal: &str, to: &str) {
         wait_until("a signal is as the scenario needs it", || {

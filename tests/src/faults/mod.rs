@@ -118,7 +118,8 @@ pub struct Bound {
 /// What clients may lose from the fault to the end of the scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
-    /// Nothing at all.
+    /// Nothing at all, but for a connection that is open at the very moment when a route moves: BGP cannot promise it
+    /// anything, and the table tells of it.
     Nothing,
     /// Connections alone; not one query over UDP.
     Connections,

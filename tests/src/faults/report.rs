@@ -220,6 +220,10 @@ fn losses(found: &Found) -> String {
     if later.1 > 0 {
         parts.push(lost("while mending", later, String::new()));
     }
+    let cut: u64 = found.repetitions.iter().map(|one| one.cut).sum();
+    if cut > 0 {
+        parts.push(format!("{cut} connections in all were open as a route moved"));
+    }
     parts.join(", ")
 }
 
@@ -244,7 +248,7 @@ const PROMISES: [(&str, &str, Promise); 9] = [
 enum Promise {
     /// Milliseconds to the neighbour's change, in 99 of a hundred.
     Within(f64),
-    /// No query, in any repetition.
+    /// No query, in any repetition, but for connections that were open as a route moved.
     NothingLost,
 }
 
@@ -259,7 +263,8 @@ fn promises(scenarios: &[Found]) -> String {
                 (milliseconds(most), cell(spread), spread.is_some_and(|spread| spread.p99 <= most))
             }
             Promise::NothingLost => {
-                let lost = |one: &Repetition| one.udp[1] + one.tcp[1] + one.lost_later;
+                let lost =
+                    |one: &Repetition| (one.udp[1] + one.tcp[1] + one.lost_later).saturating_sub(one.cut);
                 let kept =
                     found.failures().is_empty() && found.repetitions.iter().map(lost).sum::<u64>() == 0;
                 ("0 lost".to_owned(), losses(found), kept)

@@ -61,7 +61,15 @@ enum Fate {
 struct Sample {
     /// Since the origin.
     sent: Duration,
+    /// When its fate was known; until then when it was sent.
+    ended: Duration,
     fate: Fate,
+}
+
+impl Sample {
+    fn is_lost(&self) -> bool {
+        matches!(self.fate, Fate::Open | Fate::Failed)
+    }
 }
 
 /// One socket, one family's connections, or one connection that stays.
@@ -161,10 +169,24 @@ impl Traffic {
                 Over::Tcp | Over::Stream => &mut tallies.tcp,
             };
             tally.sent += 1;
-            tally.lost += u64::from(matches!(sample.fate, Fate::Open | Fate::Failed));
+            tally.lost += u64::from(sample.is_lost());
             tally.wrong += u64::from(sample.fate == Fate::Wrong);
         });
         tallies
+    }
+
+    /// How many of the connections lost in that time were open at one of `moves`, when a route changed: the next packet
+    /// reaches a node that does not know them, whatever the nodes do.
+    pub fn cut(&self, from: Instant, until: Instant, moves: &[Instant]) -> u64 {
+        let since_origin = |at: &Instant| at.saturating_duration_since(self.shared.origin);
+        let moves: Vec<_> = moves.iter().map(since_origin).collect();
+        let [from, until] = [from, until].map(|at| since_origin(&at));
+        let mut cut = 0;
+        self.each(from, until, |over, sample| {
+            let open = |at: &Duration| (sample.sent..=sample.ended).contains(at);
+            cut += u64::from(over == Over::Tcp && sample.is_lost() && moves.iter().any(open));
+        });
+        cut
     }
 
     /// The moment from which on every query has been answered by one of `nodes`, over all transports and families,
@@ -239,7 +261,7 @@ impl Traffic {
                 lane.within(from, until, |sample| asked.push(*sample));
             }
             asked.sort_unstable_by_key(|sample| sample.sent);
-            for Sample { sent, fate } in asked {
+            for Sample { sent, fate, .. } in asked {
                 let begun = *since.get_or_insert(sent);
                 *longest = (*longest).max(sent.saturating_sub(begun));
                 if matches!(fate, Fate::By(_) | Fate::Wrong) {
@@ -292,10 +314,15 @@ impl Shared {
         self.stop.load(Ordering::Relaxed)
     }
 
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
     /// Notes a query about to be sent in a lane, and gives its number there.
     fn sending(&self, lane: &Lane) -> usize {
         let mut samples = lane.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        samples.kept.push_back(Sample { sent: self.origin.elapsed(), fate: Fate::Open });
+        let now = self.now();
+        samples.kept.push_back(Sample { sent: now, ended: now, fate: Fate::Open });
         samples.forgotten + samples.kept.len() - 1
     }
 
@@ -318,13 +345,13 @@ impl Shared {
 }
 
 impl Lane {
-    /// The fate of a query, unless it is known.
-    fn settle(&self, number: usize, fate: Fate) {
+    /// The fate of a query, unless it is known, `now` after the origin.
+    fn settle(&self, now: Duration, number: usize, fate: Fate) {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let place = number.checked_sub(samples.forgotten);
         let sample = place.and_then(|place| samples.kept.get_mut(place));
         if let Some(sample) = sample.filter(|sample| sample.fate == Fate::Open) {
-            sample.fate = fate;
+            (sample.ended, sample.fate) = (now, fate);
         }
     }
 
@@ -430,7 +457,7 @@ fn send(shared: &Shared, sockets: &[(usize, UdpSocket)], turn: u64) {
     // A connected socket first tells of an error that an earlier query met; then it sends.
     if socket.send(&query).is_err() && socket.send(&query).is_err() {
         shared.unsent.fetch_add(1, Ordering::Relaxed);
-        lane.settle(number, Fate::Failed);
+        lane.settle(shared.now(), number, Fate::Failed);
     }
 }
 
@@ -443,7 +470,7 @@ fn listen(shared: &Shared, place: usize, socket: &UdpSocket) {
         let answer = buffer.get(..count).unwrap_or_default();
         let [high, low, ..] = answer else { continue };
         if let Some(number) = lane.by_id(u16::from_be_bytes([*high, *low])) {
-            lane.settle(number, shared.fate(answer));
+            lane.settle(shared.now(), number, shared.fate(answer));
         }
     }
 }
@@ -459,7 +486,7 @@ fn connect_at_pace(shared: &Arc<Shared>, place: usize) {
             begun += 1;
             if hanging.len() >= MOST_HANGING {
                 let Some(lane) = shared.lanes.get(place) else { return };
-                lane.settle(shared.sending(lane), Fate::Failed);
+                lane.settle(shared.now(), shared.sending(lane), Fate::Failed);
                 continue;
             }
             let shared = Arc::clone(shared);
@@ -467,7 +494,7 @@ fn connect_at_pace(shared: &Arc<Shared>, place: usize) {
                 let Some(lane) = shared.lanes.get(place) else { return };
                 let number = shared.sending(lane);
                 let fate = ask_once(lane.server, number).map_or(Fate::Failed, |answer| shared.fate(&answer));
-                lane.settle(number, fate);
+                lane.settle(shared.now(), number, fate);
             }));
         }
         hanging.retain(|thread| !thread.is_finished());
@@ -494,7 +521,11 @@ mod tests {
     use super::*;
 
     fn lane(sent_ms: impl Iterator<Item = u64>, fate: impl Fn(u64) -> Fate) -> Lane {
-        let kept = sent_ms.map(|ms| Sample { sent: Duration::from_millis(ms), fate: fate(ms) }).collect();
+        let sample = |ms| {
+            let sent = Duration::from_millis(ms);
+            Sample { sent, ended: sent, fate: fate(ms) }
+        };
+        let kept = sent_ms.map(sample).collect();
         let server = SocketAddr::from(([127, 0, 0, 1], 53));
         Lane { over: Over::Udp, server, samples: Mutex::new(Samples { forgotten: 0, kept }) }
     }
@@ -522,9 +553,28 @@ mod tests {
         traffic.forget(origin + Duration::from_millis(400));
         let lane = &traffic.shared.lanes[0];
         assert_eq!(lane.by_id(999), Some(999));
-        lane.settle(999, Fate::By(0));
-        lane.settle(3, Fate::By(0));
+        lane.settle(Duration::ZERO, 999, Fate::By(0));
+        lane.settle(Duration::ZERO, 3, Fate::By(0));
         assert_eq!(traffic.open(Duration::ZERO, whole), 599);
+    }
+
+    #[test]
+    fn a_connection_is_cut_by_what_moved_while_it_was_open() {
+        let mut lane = lane((0..10).map(|second| second * 1000), |_| Fate::Open);
+        lane.over = Over::Tcp;
+        for (number, (ended, fate)) in
+            [(500, Fate::By(0)), (1500, Fate::Failed), (2500, Fate::Failed)].into_iter().enumerate()
+        {
+            lane.settle(Duration::from_millis(ended), number, fate);
+        }
+        let traffic = traffic(vec![lane]);
+        let at = |ms| traffic.shared.origin + Duration::from_millis(ms);
+        assert_eq!(traffic.cut(at(0), at(3000), &[at(200), at(1200), at(2600)]), 1);
+        assert_eq!(
+            traffic.cut(at(0), at(3000), &[at(200), at(1600)]),
+            0,
+            "one was answered, and two were over"
+        );
     }
 
     #[test]

@@ -7,6 +7,9 @@ use crate::lab::PREFIX4;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
+/// In the log: the probe that is looked for afterwards is the one that has to have failed.
+const UNANSWERED: &str = "UDP probe of 192.0.2.53:53\",\"text\":\"no answer within";
+
 pub(super) fn all() -> Vec<Scenario> {
     [draining(), drained()].concat()
 }
@@ -111,7 +114,7 @@ fn drained() -> Vec<Scenario> {
         .step(
             "SIGSTOP",
             |lab| lab.node(Who::A).responder().signal(Signal::STOP),
-            [vec![Expect::Logged(Who::A, "signal", "no answer within")], still_drained()].concat(),
+            [vec![Expect::Logged(Who::A, "signal", UNANSWERED)], still_drained()].concat(),
         )
         .step(
             "SIGCONT",

@@ -174,7 +174,12 @@ const AT_ONCE: Edit = ("drain-time: 10s", "drain-time: 10s\n  data-grace: 1s");
 impl Scenario {
     /// The clock jumps, and is not believed for these words; then there is a push.
     fn jumps(self, what: &'static str, act: fn(&mut FaultLab), because: &'static str) -> Self {
-        let doubted = vec![Expect::Alarm(Who::A, "clock", because)];
+        let doubted = vec![
+            Expect::Saw(Who::A, "clock of this host", because),
+            Expect::That("there is an alarm of the clock", |lab| {
+                lab.node(Who::A).alarms().iter().any(|kind| kind == "clock")
+            }),
+        ];
         self.step(what, act, [doubted, stays()].concat())
             .calm(Duration::from_secs(6))
             .step("a push meanwhile", push_fresh, {

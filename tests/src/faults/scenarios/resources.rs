@@ -4,11 +4,14 @@ use super::super::expect::{decided, leaves, normal_again, preferred, returns, st
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use super::bfd;
 use super::processes::FAST;
-use crate::lab::{ANYCAST4, Backbone, Disk, PREFIX4, PREFIX6, Plan, Sender, flood, stutter_threads};
+use crate::lab::{ANYCAST4, Backbone, Disk, Edit, PREFIX4, PREFIX6, Plan, Sender, flood, stutter_threads};
 use rustix::process::Signal;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
+
+/// Nobody is called slow.
+const PATIENT: Edit = ("    rise: 3", "    rise: 3\n    slow: 10s");
 
 pub(super) fn all() -> Vec<Scenario> {
     [what_runs_out(), load()].concat()
@@ -149,7 +152,8 @@ fn load() -> Vec<Scenario> {
             "degraded after a minute, one step and no more; normal again when the flood is over",
         )
         .plan(Plan {
-            pharos: vec![("degrade: allowed", "degrade: allowed\n      overload: degrade")],
+            // Here the flood takes the cores of the other POP as well, which would be slow for longer than half a minute.
+            pharos: vec![("degrade: allowed", "degrade: allowed\n      overload: degrade"), PATIENT],
             ..Plan::default()
         })
         .alone()

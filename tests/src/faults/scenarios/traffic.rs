@@ -8,8 +8,12 @@ use super::handover::{force_degraded, release};
 use crate::lab::{Backbone, Edit, PREFIX4, PREFIX6, Plan};
 use std::time::Duration;
 
-/// A router whose policy prefers its own nodes, whatever they say of themselves.
-pub(super) const DEAF: Edit = ("pharos_level();", "bgp_local_pref = 150;");
+/// A router whose policy prefers its own nodes, whatever they say of themselves: neither their communities nor what they
+/// prepend counts.
+pub(super) const DEAF: Edit = (
+    "pharos_level();",
+    "bgp_local_pref = 150; bgp_path.delete(PHAROS_NODE_AS); bgp_path.prepend(PHAROS_NODE_AS);",
+);
 
 const PATIENCE: Edit = ("drain-time: 10s", "drain-time: 10s\n  patience: 10s");
 
@@ -31,7 +35,7 @@ pub(super) fn all() -> Vec<Scenario> {
                 vec![
                     Expect::Community(PREFIX4, "64512:101"),
                     Expect::Alarm(Who::A, "preference-ignored", "as if nobody had been told"),
-                    Expect::Why(Who::A, PREFIX4, "they did not follow"),
+                    Expect::Why(Who::A, PREFIX4, "they have not followed it"),
                 ],
             ]
             .concat(),

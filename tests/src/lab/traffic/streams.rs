@@ -47,7 +47,7 @@ fn ask(shared: &Shared, ways: &[(usize, Way)], turn: u64) {
     let mut way = way.lock().unwrap_or_else(PoisonError::into_inner);
     let number = shared.sending(lane);
     if way.as_mut().is_none_or(|stream| stream.write_all(&framed(number)).is_err()) {
-        lane.settle(number, Fate::Failed);
+        lane.settle(shared.now(), number, Fate::Failed);
     }
 }
 
@@ -97,7 +97,7 @@ fn read_replies(shared: &Shared, lane: &Lane, mut stream: TcpStream) {
             read += 2 + reply.len();
             let [high, low, ..] = reply else { continue };
             if let Some(number) = lane.by_id(u16::from_be_bytes([*high, *low])) {
-                lane.settle(number, shared.fate(reply));
+                lane.settle(shared.now(), number, shared.fate(reply));
             }
         }
         octets.drain(..read);
