@@ -66,7 +66,7 @@ pub enum AlarmId {
         /// The prefix in question.
         prefix: Prefix,
     },
-    /// Real queries come for a prefix as before although its level has been worse for minutes.
+    /// Real queries come for a prefix as before although its level has been worse for longer than `patience`.
     PreferenceIgnored {
         /// The prefix in question.
         prefix: Prefix,
