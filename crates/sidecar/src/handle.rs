@@ -207,16 +207,17 @@ impl Sidecar {
         );
 
         let threads = Arc::new(Threads::default());
-        let host = Arc::clone(&keeper);
         let ticking = keeper::ticker(Arc::clone(&keeper));
         threads.spawn(
             "pharos-keeper",
             Stage::Driving,
             Turn::First,
             threads.stopping().or(async {
-                tokio::join!(ticking, responder.run(), host::run(host));
+                tokio::join!(ticking, responder.run());
             }),
         )?;
+        let addresses = host::run(Arc::clone(&keeper));
+        threads.spawn("pharos-addresses", Stage::Driving, Turn::First, threads.stopping().or(addresses))?;
         for announcer in announcers {
             let (name, from, turn) = (announcer.thread(), announcer.stage(), announcer.turn());
             threads.spawn(name, from, turn, announcer.run(threads.stopping()))?;

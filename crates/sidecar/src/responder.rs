@@ -319,7 +319,8 @@ impl Client {
             let id = AlarmId::PreferenceIgnored { prefix };
             if let Some(level) = self.keeper.unheeded(prefix) {
                 if self.unmoved.insert(prefix) {
-                    let text = format!("{level} past `patience`, and queries come as if nobody had been told");
+                    let text =
+                        format!("{level} past `patience`, and queries come as if nobody had been told");
                     self.keeper.take(Input::Raise { alarm: id, text });
                 }
             } else if self.unmoved.remove(&prefix) {

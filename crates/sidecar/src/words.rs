@@ -14,14 +14,18 @@
 //! |---|---|---|
 //! | is not there | nothing was ever said | |
 //! | can be read | what it says is obeyed | |
-//! | cannot be read | nobody knows whether this node may announce: it is drained, as by a person, until one says `pharos undrain` | `words-unreadable` |
+//! | cannot be read | nobody knows whether this node may announce: it is forced to level draining until a person says `pharos release all` | `words-unreadable` |
+//!
+//! Level draining, and not withdrawn: a file of every node that an older version cannot read, or whose owner a push has
+//! changed, must not take the whole service away. Where another node announces, one at that level has next to no queries;
+//! where none does, it answers.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pharos_policy::policy::Input;
-use pharos_policy::{AlarmId, Saved};
+use pharos_policy::{AlarmId, Level, Saved, Target};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -38,7 +42,10 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// How long a disk may take before the person who waits for it hears that it does.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Who drains a node whose words cannot be read. A person who drains it takes its place.
+/// That word has no end by itself: ten years.
+const UNTIL_TOLD: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// Who forces a node whose words cannot be read. A person who forces or releases it takes its place.
 const AUTHOR: &str = "the sidecar itself";
 
 /// A word holds, and is not on the disk.
@@ -136,22 +143,27 @@ impl Book {
                     Err(_) => String::new(),
                 };
                 let text = format!(
-                    "{path} cannot be read, so nobody knows whether this node was drained, held or forced, and it does \
-                     not announce: {error}; if it may, say `pharos undrain`, and say other words again{aside}"
+                    "{path} cannot be read, so nobody knows whether this node was drained, held or forced, and it asks \
+                     for no queries: {error}; if it may be asked, say `pharos release all`, and say other words again{aside}"
                 );
                 tracing::error!("{text}");
-                let (author, within) = (AUTHOR.to_owned(), Some(Duration::ZERO));
-                keeper.take(Input::Drain { text: text.clone(), author, within, expires: None });
+                keeper.take(Input::Force {
+                    target: Target::All,
+                    level: Level::Draining,
+                    expires: keeper.clock.now().saturating_add(UNTIL_TOLD),
+                    text: text.clone(),
+                    author: AUTHOR.to_owned(),
+                });
                 keeper.take(Input::Raise { alarm: AlarmId::WordsUnreadable, text });
             }
         }
     }
 }
 
-/// The text of a drain that nobody wanted but this program.
+/// The text of a word that nobody said but this program.
 fn doubt(saved: &Saved) -> Option<&str> {
-    let words = &saved.drain.as_ref()?.words;
-    (words.author == AUTHOR).then_some(words.text.as_str())
+    let ours = saved.stands.iter().find(|stand| stand.words.author == AUTHOR)?;
+    Some(ours.words.text.as_str())
 }
 
 /// Writes the words whenever they change, and once more at the order to stop.

@@ -148,7 +148,7 @@ fn words_that_cannot_be_written_hold_and_are_an_alarm_until_they_can() {
 }
 
 #[test]
-fn a_node_whose_words_cannot_be_read_announces_nothing_until_a_person_says_so() {
+fn a_node_whose_words_cannot_be_read_asks_for_no_queries_until_a_person_says_so() {
     let responder = FakeResponder::start(LOCALHOST).unwrap();
     let scratch = Scratch::new("unreadable");
     fs::create_dir_all(&scratch.0).unwrap();
@@ -157,26 +157,32 @@ fn a_node_whose_words_cannot_be_read_announces_nothing_until_a_person_says_so() 
     let unreadable = |sidecar: &Running| {
         let alarms = sidecar.alarms();
         let alarm = alarms.into_iter().find(|alarm| alarm.starts_with("operator's words unreadable: "))?;
-        assert!(alarm.contains("words.json cannot be read") && alarm.contains("`pharos undrain`"), "{alarm}");
+        assert!(
+            alarm.contains("words.json cannot be read") && alarm.contains("`pharos release all`"),
+            "{alarm}"
+        );
         Some(())
     };
     let sidecar = Running::start(settings(responder.address, &scratch.0));
     unreadable(&sidecar).expect("an alarm from the start");
     until("every probe is good", || sidecar.0.ready().ok());
-    let status = sidecar.0.status();
-    assert_eq!(status.drain.unwrap().words.author, "the sidecar itself");
-    assert!(sidecar.0.why(V4).unwrap().history.is_empty(), "it was withdrawn all the time");
-    until("the drain is written down", || kept(&scratch).contains("the sidecar itself").then_some(()));
+    assert_eq!(sidecar.0.status().words[0].words.author, "the sidecar itself");
+    sidecar.until_level(V4, "draining");
+    assert!(
+        sidecar.0.why(V4).unwrap().history.iter().all(|change| change.to >= Level::Draining),
+        "no better one"
+    );
+    until("the word is written down", || kept(&scratch).contains("the sidecar itself").then_some(()));
     assert_eq!(fs::read_to_string(scratch.0.join("words.json.unreadable")).unwrap(), garbage);
     drop(sidecar);
 
     // It is no secret that a restart keeps.
     let sidecar = Running::start(settings(responder.address, &scratch.0));
     unreadable(&sidecar).expect("the alarm stands still");
-    sidecar.0.undrain("it may", "ada");
+    sidecar.0.release("all", "it may", "ada").unwrap();
     sidecar.until_level(V4, "normal");
     until("the alarm ends with the doubt", || unreadable(&sidecar).is_none().then_some(()));
-    until("what is written is the truth", || kept(&scratch).contains("\"drain\": null").then_some(()));
+    until("what is written is the truth", || kept(&scratch).contains("\"stands\": []").then_some(()));
 }
 
 /// A hold-down that doubles from 50 ms, and that no slow machine forgets.

@@ -50,6 +50,17 @@ pub(super) fn all() -> Vec<Scenario> {
         .step("stop pharos-routes", |lab| stop_sidecar_thread(lab, "pharos-routes"), gone())
         .step("let it go on", |lab| lab.helpers.clear(), stays()),
         Scenario::new(
+            "addresses-untold",
+            "the kernel does not say which addresses the host has, as while somebody holds its lock on interfaces: the sidecar's \
+             thread that asks stands still",
+            "nothing: what is not seen is no reason to leave, and nobody waits for it",
+        )
+        .loses(Loss::Nothing)
+        .step("stop pharos-addresses", |lab| stop_sidecar_thread(lab, "pharos-addresses"), stays())
+        .calm(Duration::from_secs(8))
+        .step("let it go on", |lab| lab.helpers.clear(), stays())
+        .calm(Duration::from_secs(2)),
+        Scenario::new(
             "management-silent",
             "the responder's status page does not answer",
             "an alarm; probes decide, and no route moves",

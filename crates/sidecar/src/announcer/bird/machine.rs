@@ -353,8 +353,11 @@ impl Machine {
                 let whole: Vec<_> = self.kept.iter().zip(levels).map(level).collect();
                 include::render(&self.settings, &whole)
             }
-            (None, Some(previous)) => previous.clone(),
-            (None, None) => include::EMPTY.to_owned(),
+            // It is of a process that is gone: nobody knows how to disable single prefixes in it.
+            (None, Some(previous)) if self.kept.iter().all(|kept| kept.level.is_announced()) => {
+                previous.clone()
+            }
+            (None, _) => include::EMPTY.to_owned(),
         };
         self.write(text);
     }
