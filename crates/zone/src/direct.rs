@@ -148,8 +148,12 @@ impl Direct {
             if self.runs.len() == STAGED {
                 self.flush()?;
             }
-            let within = name::is_within(record.owner, self.apex.as_wire());
-            if !within || self.hashed.set(record.owner).is_err() {
+            if self.hashed.set(record.owner).is_err() {
+                return Err(NotSimple);
+            }
+            // As far from the root as the apex, a name within the zone is the apex; both are in lower case.
+            let above = self.hashed.labels().checked_sub(self.apex_labels).ok_or(NotSimple)?;
+            if self.hashed.suffix(above) != self.apex.as_wire() {
                 return Err(NotSimple);
             }
             // Of the apex' suffixes nothing is asked.
