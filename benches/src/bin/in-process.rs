@@ -101,7 +101,7 @@ fn main() {
         note("query to reply, one by one", QUERIES, &mut || ask(zones.set(), &context, &found, 1));
         note("query to reply, batches of 32", QUERIES, &mut || ask(zones.set(), &context, &found, BATCH));
         note("query to NXDOMAIN, batches of 32", QUERIES, &mut || {
-            ask(zones.set(), &context, &missing, BATCH)
+            ask(zones.set(), &context, &missing, BATCH);
         });
         note("NSEC3: hash of one name, one block", QUERIES, &mut || chain.hash(&found));
         note("NSEC3: search", QUERIES, &mut || chain.search());
