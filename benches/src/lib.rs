@@ -161,6 +161,19 @@ pub fn mixed_zone(records: u32) -> String {
     text
 }
 
+/// A zone of so many names, each with an address, and nothing else below its apex. Only what `domain` reads.
+pub fn hosts_zone(names: u32) -> String {
+    let mut text = String::from(
+        "$TTL 3600\n@ IN SOA ns hostmaster 1 7200 1800 1209600 300\n@ IN NS ns\nns IN A 192.0.2.1\n",
+    );
+    for host in 0..names {
+        let [_, b, c, d] = host.to_be_bytes();
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "h{host} IN A 10.{b}.{c}.{d}");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use pharos_answer::{Transport, Truncation, Verdict};

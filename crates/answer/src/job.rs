@@ -36,7 +36,11 @@ pub struct Job {
 /// There each gets a pass of its own; among few all but the last two are in the nearest cache anyway.
 #[inline]
 pub fn look_up<'m>(jobs: &mut [Job], zones: &ZoneSet, message: impl Fn(usize) -> &'m [u8]) {
-    if jobs.len() > 1 && zones.is_wide() {
+    if let [job] = jobs {
+        job.read(zones, message(0));
+        return;
+    }
+    if zones.is_wide() {
         for (index, job) in jobs.iter_mut().enumerate() {
             job.parse(zones, message(index));
             if job.asks_zones {
@@ -49,16 +53,18 @@ pub fn look_up<'m>(jobs: &mut [Job], zones: &ZoneSet, message: impl Fn(usize) ->
         for job in jobs.iter_mut().filter(|job| job.asks_zones) {
             job.find(zones, |image, _| image.warm());
         }
-        jobs.iter().for_each(|job| job.with_image(zones, ZoneImage::warm_table));
     } else {
         for (index, job) in jobs.iter_mut().enumerate() {
-            job.read(zones, message(index));
+            job.parse(zones, message(index));
+            if job.asks_zones {
+                job.find(zones, |_, _| ());
+            }
         }
     }
-    if jobs.len() > 1 {
-        jobs.iter().for_each(|job| job.with_image(zones, ZoneImage::warm_node));
-        foresee(jobs, zones);
-    }
+    // By themselves, so that nothing stands between the loads that the CPU waits for, and many are under way at once.
+    jobs.iter().for_each(|job| job.with_image(zones, ZoneImage::warm_table));
+    jobs.iter().for_each(|job| job.with_image(zones, ZoneImage::warm_node));
+    foresee(jobs, zones);
 }
 
 /// Finds the names of those who want proofs, and has the searches for what denies missing ones go on together.

@@ -4,8 +4,8 @@
 //! needs to know of the world stands in [`Context`]. The batch loops of `pharos-responder` call it in passes,
 //! so that the waits for memory of one query overlap with the work of others:
 //!
-//! 1. [`look_up`] parses, folds and hashes once, finds the zone, and asks for the line of its hash table; then for the
-//!    node; with more such steps where there are many zones;
+//! 1. [`look_up`] parses, folds and hashes once, and finds the zone; then asks for the line of its hash table, then for
+//!    the node; with more such steps where there are many zones;
 //! 2. [`Job::write`] decides (RFC 1034 §4.3.2 as later clarified; see the module `resolve`) and links the
 //!    reply: header and question as received, then records whose compression pointers follow from where the
 //!    qname stands (the module `reply`).

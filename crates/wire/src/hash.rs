@@ -145,8 +145,14 @@ impl HashedName {
     /// Hashes every suffix; to be called once after [`Self::set`].
     #[inline]
     pub fn hash(&mut self, key: HashKey) {
-        let mut hash = key.root();
-        let labels = usize::from(self.labels);
+        self.hash_onto(key, 0, key.root());
+    }
+
+    /// The same where the hash of the suffix of so many labels is known: hashes that suffix and all longer ones.
+    #[inline]
+    pub fn hash_onto(&mut self, key: HashKey, labels_known: usize, known: u64) {
+        let mut hash = known;
+        let labels = usize::from(self.labels).saturating_sub(labels_known);
         self.hashes[labels & MAX_LABELS] = hash;
         for index in (0..labels).rev() {
             let start = usize::from(self.offsets[index & MAX_LABELS]);
@@ -210,6 +216,28 @@ mod tests {
     #[test]
     fn case_does_not_change_the_hash() {
         assert_eq!(KEY.name(b"\x03WWW\x07eXample\0"), KEY.name(b"\x03www\x07example\0"));
+    }
+
+    #[test]
+    fn names_of_every_length_are_folded_to_their_last_octet() {
+        for octets in 1..=63 {
+            let label = |letter: u8| [&[octets as u8][..], &vec![letter; octets], b"\0"].concat();
+            let name = hashed(&label(b'Z'));
+            assert_eq!(name.as_wire(), label(b'z'));
+            assert_eq!(name.suffix_hash(0), KEY.name(&label(b'z')).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_known_hash_is_as_good_as_one_that_is_made_anew() {
+        let whole = hashed(b"\x01a\x0clonger-label\x03com\0");
+        let mut other = whole.clone();
+        other.hashes = [0; MAX_LABELS + 1];
+        other.hash_onto(KEY, 2, whole.suffix_hash(1));
+        assert_eq!(
+            [0, 1].map(|label| other.suffix_hash(label)),
+            [0, 1].map(|label| whole.suffix_hash(label))
+        );
     }
 
     #[test]

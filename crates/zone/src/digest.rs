@@ -30,10 +30,10 @@ impl Digester {
     #[inline]
     pub(crate) fn push(&mut self, record: &Record<'_>) {
         let gathered = &mut self.gathered;
+        let ([t0, t1], [l0, l1]) = (record.rtype.to_be_bytes(), (record.rdata.len() as u16).to_be_bytes());
+        let [s0, s1, s2, s3] = record.ttl.to_be_bytes();
         gathered.extend_from_slice(record.owner);
-        gathered.extend_from_slice(&record.rtype.to_be_bytes());
-        gathered.extend_from_slice(&record.ttl.to_be_bytes());
-        gathered.extend_from_slice(&(record.rdata.len() as u16).to_be_bytes());
+        gathered.extend_from_slice(&[t0, t1, s0, s1, s2, s3, l0, l1]);
         gathered.extend_from_slice(record.rdata);
         if gathered.len() >= GATHERED {
             self.context.update(gathered);

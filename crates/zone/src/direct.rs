@@ -86,6 +86,7 @@ pub(crate) struct Direct {
     key: HashKey,
     apex: Name,
     apex_hash: u64,
+    apex_labels: usize,
     builder: StreamBuilder,
     hashed: HashedName,
     runs: Vec<Run>,
@@ -119,6 +120,7 @@ impl Direct {
             builder: StreamBuilder::new(&apex, lines + 16),
             apex,
             apex_hash,
+            apex_labels: hashed.labels(),
             hashed,
             runs: Vec::with_capacity(STAGED),
             names: Vec::new(),
@@ -146,14 +148,20 @@ impl Direct {
             if self.runs.len() == STAGED {
                 self.flush()?;
             }
-            let within = name::is_within(record.owner, self.apex.as_wire());
-            if !within || self.hashed.set(record.owner).is_err() {
+            if self.hashed.set(record.owner).is_err() {
                 return Err(NotSimple);
             }
-            self.hashed.hash(self.key);
+            // As far from the root as the apex, a name within the zone is the apex; both are in lower case.
+            let above = self.hashed.labels().checked_sub(self.apex_labels).ok_or(NotSimple)?;
+            if self.hashed.suffix(above) != self.apex.as_wire() {
+                return Err(NotSimple);
+            }
+            // Of the apex' suffixes nothing is asked.
+            self.hashed.hash_onto(self.key, self.apex_labels, self.apex_hash);
             self.runs.push(Run {
                 hash: self.hashed.suffix_hash(0),
-                parent_hash: self.hashed.suffix_hash(self.hashed.labels().min(1)),
+                // Of the apex, which is always there, no parent is asked for.
+                parent_hash: self.hashed.suffix_hash(1),
                 name: self.names.len(),
                 name_octets: record.owner.len() as u8,
                 records: self.records.len(),

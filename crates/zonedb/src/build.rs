@@ -228,6 +228,31 @@ impl ImageBuilder {
         Ok(())
     }
 
+    /// Lays out a listed node as [`Self::lay_out`] does, of one record without signatures, extras and names that could be
+    /// compressed: most nodes of most large zones.
+    #[inline]
+    fn lay_out_one(&mut self, owner: &[u8], flags: NodeFlags, rtype: Rtype, ttl: u32, rdata: &[u8]) {
+        let relative_octets = owner.len().saturating_sub(self.apex.as_wire().len());
+        let relative = owner.get(..relative_octets).unwrap_or_default();
+        self.depths |= 1 << name::Labels::new(relative).count().min(127);
+        let arena = &mut self.arena;
+        arena.reserve(NODE_HEAD + relative_octets + DESCRIPTOR + 2 + rdata.len());
+        arena.extend_from_slice(&[flags.bits(), relative_octets as u8, 1, 0]);
+        arena.extend_from_slice(relative);
+        // `StreamBuilder` has looked how long the arena is.
+        let data = (arena.len() + DESCRIPTOR) as u32;
+        let mut head = [0; DESCRIPTOR + 2];
+        head[0..2].copy_from_slice(&rtype.0.to_le_bytes());
+        head[2..4].copy_from_slice(&1u16.to_le_bytes());
+        head[4..8].copy_from_slice(&ttl.to_le_bytes());
+        head[8..12].copy_from_slice(&data.to_le_bytes());
+        head[12..14].copy_from_slice(&(rdata.len() as u16 + 2).to_le_bytes());
+        head[DESCRIPTOR..].copy_from_slice(&(rdata.len() as u16).to_be_bytes());
+        arena.extend_from_slice(&head);
+        arena.extend_from_slice(rdata);
+        self.records += 1;
+    }
+
     /// Closes the image.
     ///
     /// # Errors

@@ -66,18 +66,31 @@ pub(crate) fn hex(token: Token<'_>, out: &mut Vec<u8>) -> Parsed<()> {
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const BASE32: &[u8; 32] = b"0123456789ABCDEFGHIJKLMNOPQRSTUV";
 
-/// Marks an octet that is no digit.
+/// Marks an octet that is no digit; it has more bits than any value.
 const NO_DIGIT: u8 = u8::MAX;
 
-const BASE64_VALUES: [u8; 256] = {
-    let mut values = [NO_DIGIT; 256];
-    let mut at = 0;
-    while at < BASE64.len() {
-        values[BASE64[at] as usize] = at as u8;
-        at += 1;
+/// What each octet stands for in base 64.
+pub(crate) static BASE64_VALUES: [u8; 256] = values(BASE64);
+/// What each octet stands for in base 32, whatever its case.
+pub(crate) static BASE32_VALUES: [u8; 256] = {
+    let mut values = values(BASE32);
+    let mut letter = b'A';
+    while letter <= b'Z' {
+        values[letter.to_ascii_lowercase() as usize] = values[letter as usize];
+        letter += 1;
     }
     values
 };
+
+const fn values(digits: &[u8]) -> [u8; 256] {
+    let mut values = [NO_DIGIT; 256];
+    let mut at = 0;
+    while at < digits.len() {
+        values[digits[at] as usize] = at as u8;
+        at += 1;
+    }
+    values
+}
 
 /// Base 64 that comes in pieces.
 #[derive(Default)]
@@ -156,14 +169,15 @@ pub(crate) fn base64(token: Token<'_>, text: &[u8], out: &mut Vec<u8>) -> Parsed
 pub(crate) fn base32(token: Token<'_>, out: &mut Vec<u8>) -> Parsed<()> {
     let (mut bits, mut count) = (0u64, 0u32);
     for (at, octet) in token.text.iter().enumerate() {
-        let Some(value) = BASE32.iter().position(|digit| *digit == octet.to_ascii_uppercase()) else {
+        let value = BASE32_VALUES[usize::from(*octet)];
+        if value == NO_DIGIT {
             return Problem::err(
                 token.span.part(at, at + 1),
                 format!("{} is not a digit of base 32", quoted(&[*octet])),
                 "the digits are 0 to 9 and a to v (RFC 4648 \u{a7}7)",
             );
-        };
-        bits = bits << 5 | value as u64;
+        }
+        bits = bits << 5 | u64::from(value);
         count += 5;
         if count >= 8 {
             count -= 8;

@@ -384,7 +384,7 @@ fn key_presence(rdata: &[u8]) -> Result<(), &'static str> {
 }
 
 /// RFC 4509 §2.1, RFC 6605 §2, RFC 5933 §4: each digest type has one length.
-fn digest_length(rdata: &[u8]) -> Result<(), &'static str> {
+pub(crate) fn digest_length(rdata: &[u8]) -> Result<(), &'static str> {
     let digest = rdata.get(4..).unwrap_or_default().len();
     match rdata.get(3) {
         Some(1) if digest != 20 => Err("a SHA-1 digest has 20 octets, 40 hexadecimal digits"),

@@ -8,8 +8,11 @@
 
 mod directive;
 mod generate;
+mod line;
 mod lost;
+mod marks;
 pub(crate) mod name;
+mod plain;
 mod scanner;
 pub(crate) mod token;
 

@@ -34,6 +34,20 @@ impl NameBuf {
         self.octets.get(..self.len).unwrap_or_default()
     }
 
+    /// All octets, and how many of them are the name.
+    #[inline]
+    pub(super) fn parts(&self) -> (&[u8; MAX_OCTETS], usize) {
+        (&self.octets, self.len)
+    }
+
+    /// Where another name may be written, of so many octets as `fill` says; the root if it says none.
+    #[inline(always)]
+    pub(super) fn fill(&mut self, fill: impl FnOnce(&mut [u8; MAX_OCTETS]) -> Option<usize>) -> Option<()> {
+        let len = fill(&mut self.octets);
+        self.len = len.unwrap_or(1);
+        len.map(drop)
+    }
+
     /// Reads `token`; a name that does not end in a dot is completed with `origin`.
     #[inline]
     pub(crate) fn read(&mut self, token: Token<'_>, origin: &[u8]) -> Parsed<Relation> {

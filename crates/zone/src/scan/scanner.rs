@@ -5,6 +5,7 @@
 //! [`Cursor`] there.
 
 use super::name::{NameBuf, Relation};
+use super::plain::Plain;
 use super::token::{Cursor, Group, MAX_TEXT, Parsed, Problem, Quotes, Span, Subject, Token};
 use super::{FileId, Flow, Includes, Lost, MAX_KEPT, MAX_KEPT_TEXT, MAX_TTL, Place, Record, Report, Scanned};
 use crate::diagnostic::{Diagnostic, Excerpt, Severity, quoted};
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// The class that zones here have (RFC 1035 §3.2.4).
-const CLASS_IN: u16 = 1;
+pub(super) const CLASS_IN: u16 = 1;
 
 /// The type whose last field can stand for `$TTL`.
 const SOA: u16 = 6;
@@ -33,7 +34,7 @@ pub(super) struct State {
     /// From `$TTL` (RFC 2308 §4).
     pub(super) default_ttl: Option<u32>,
     /// Of the last record that had one (RFC 1035 §5.1).
-    last_ttl: Option<u32>,
+    pub(super) last_ttl: Option<u32>,
 }
 
 /// What a line that begins with a blank can inherit.
@@ -73,9 +74,21 @@ pub(super) struct Scanner<'s, 'i, S> {
     /// Octets of their text.
     pub(super) generated_octets: usize,
     pub(super) scratch: Scratch,
-    sink: &'s mut S,
-    flow: &'s Cell<Flow>,
+    pub(super) sink: &'s mut S,
+    pub(super) flow: &'s Cell<Flow>,
     rdata: Vec<u8>,
+    pub(super) plain: Plain,
+    pub(super) ways: Ways,
+}
+
+/// By which ways entries are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ways {
+    /// Plain lines by the short one: see [`super::plain`].
+    Both,
+    /// All by the one that can read everything; for tests.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests hold both ways against each other"))]
+    Long,
 }
 
 impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
@@ -112,6 +125,8 @@ impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
             flow,
             // Few rdata are longer than their text, and small zones are many: to return 64 KiB makes the C library tidy up.
             rdata: Vec::with_capacity(MAX_RDATA.min(octets)),
+            plain: Plain::default(),
+            ways: Ways::Both,
         }
     }
 
@@ -151,6 +166,12 @@ impl<'s, 'i, S: FnMut(Record<'_>)> Scanner<'s, 'i, S> {
             self.error(file, &cursor, *Problem::new(span, what, "save it as plain UTF-8, without the mark"));
         }
         while !cursor.is_done() && self.flow.get() == Flow::On {
+            if self.ways == Ways::Both {
+                self.plain_lines(file, &mut cursor);
+                if self.flow.get() == Flow::Ends {
+                    break;
+                }
+            }
             self.one_entry(file, &mut cursor);
         }
         if octets.len() > MAX_TEXT {

@@ -4,6 +4,7 @@
 //! stands. Escapes are left in the words: what an escape means depends on whether the word is a name or a
 //! character-string. It is called for every word of a file, so its loops look at each octet once.
 
+use super::{FileId, Place};
 use std::borrow::Cow;
 
 /// What a parsing step fails with. Boxed, so that the way without errors moves one machine word.
@@ -181,6 +182,30 @@ impl<'a> Cursor<'a> {
             self.at = 3;
             self.span(0, 3)
         })
+    }
+
+    /// The whole text.
+    pub(super) fn text(&self) -> &'a [u8] {
+        self.text
+    }
+
+    /// Where in the text this is.
+    pub(super) fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The place of the octet at `offset`, which stands on this line.
+    #[inline]
+    pub(super) fn place(&self, file: FileId, offset: usize) -> Place {
+        // No offset exceeds MAX_TEXT.
+        Place { file, line: self.line, column: (offset - self.line_start) as u32 + 1 }
+    }
+
+    /// Passes the line, whose end stands at `end`.
+    #[inline]
+    pub(super) fn pass_line(&mut self, end: usize) {
+        self.at = end;
+        self.pass_line_end();
     }
 
     /// Whether no text is left.

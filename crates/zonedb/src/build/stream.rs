@@ -8,7 +8,7 @@
 use pharos_wire::hash::HashKey;
 use pharos_wire::{Name, Rtype};
 
-use super::{BuildError, ImageBuilder, NodeId, NodeSpec, Reach, RrSetSpec, name_at};
+use super::{BuildError, ImageBuilder, MAX_WITHIN, NodeId, NodeSpec, Reach, RrSetSpec, name_at, name_layout};
 use crate::image::{DESCRIPTOR, NODE_HEAD, NodeFlags, ZoneImage};
 use crate::rekey::hashed_anew;
 use crate::table::Table;
@@ -95,6 +95,14 @@ impl StreamBuilder {
     ) -> Result<(), BuildError> {
         let start = self.here()?;
         self.list(hash, start)?;
+        if let [RrSetSpec { rtype, ttl, records: [rdata], signatures: [], extras: [] }] = rrsets
+            && name_layout(*rtype).is_none()
+            && *rtype != Rtype::NSEC
+            && rdata.len() <= MAX_WITHIN
+        {
+            self.builder.lay_out_one(owner, flags, *rtype, *ttl, rdata);
+            return Ok(());
+        }
         let (id, reach) = (NodeId(0), Reach::Listed(hash));
         self.builder.lay_out(&NodeSpec { id, owner, reach, flags, links: None, rrsets }, start)
     }

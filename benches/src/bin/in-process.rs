@@ -1,0 +1,287 @@
+//! What the pieces of the server cost by themselves, in one process and on one thread: from text to an image, look-ups
+//! among a million names one by one and in batches, hashes, and the search in an NSEC3 chain.
+//!
+//! Everything is measured in turns, one after the other and all of them again, so that what disturbs the machine disturbs
+//! all alike; the medians are told. Two yardsticks are measured in the same turns: what a load costs that has to wait for
+//! the one before, anywhere in as much memory as the image has, and how long `domain::zonefile::inplace` takes to scan the
+//! same text without making anything of it. What machines differ in is in those, too.
+//!
+//! Usage: `cargo run --release -p pharos-benches --bin in-process [-- WORDS]`; with words, only what has them in its name is
+//! measured.
+#![forbid(unsafe_code)]
+
+use std::hint::black_box;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Instant;
+
+use domain::base::Name as TheirName;
+use domain::zonefile::inplace::{Entry, Zonefile};
+use pharos_answer::{Context, Job, Silent, Transport, look_up};
+use pharos_benches::hosts_zone;
+use pharos_netio::memory::use_huge_pages;
+use pharos_testkit::{Ask, CLIENT, KEY, Served};
+use pharos_wire::hash::HashedName;
+use pharos_wire::{Name, Rtype};
+use pharos_zone::dnssec::Checks;
+use pharos_zone::load::load;
+use pharos_zone::scan::{Includes, Source, scan};
+use pharos_zonedb::build::{ImageBuilder, NodeId, NodeSpec, Reach, RrSetSpec};
+use pharos_zonedb::image::NodeFlags;
+use pharos_zonedb::nsec3::Nsec3Parameters;
+use pharos_zonedb::{ZoneImage, ZoneSet, ZoneState};
+
+/// Names of the zone, and hashes of the chain.
+const NAMES: u32 = 1_000_000;
+/// The zone's name.
+const ORIGIN: &str = "million.test.";
+/// Queries of one turn: so many that they touch most of the image's pages, and so few that a turn is short.
+const QUERIES: u32 = 1 << 17;
+/// Names that stay in the nearest cache.
+const NEAR: usize = 128;
+/// Queries that are looked up together.
+const BATCH: usize = 32;
+/// Turns of each measurement; odd, so that the median is one of them.
+const TURNS: usize = 9;
+/// An odd number, so that its multiples come in any order and all differ.
+const STEP: u32 = 0x9e37_79b1;
+
+/// What is measured: its name, and the nanoseconds that one of them took in each turn.
+struct Measured {
+    name: &'static str,
+    turns: Vec<f64>,
+}
+
+fn main() {
+    let only: String = std::env::args().nth(1).unwrap_or_default();
+    let text = hosts_zone(NAMES);
+    let image = load_ours(&text);
+    let zones = Served::one(ORIGIN, &text);
+    let (found, missing) = (names("h"), names("n"));
+    let chain = Chain::new();
+    let walk = Walk::over(image.octets());
+    let apex = Name::from_text(ORIGIN).expect("the origin is a name");
+    let apex_labels = apex.labels().count();
+    // As the responder does.
+    let live = zones.set().zones().filter_map(|(_, state)| match state {
+        ZoneState::Live(image) => Some(image.places()),
+        _ => None,
+    });
+    for place in live.chain([image.places()]).flatten().chain([walk.place()]) {
+        if let Err(error) = use_huge_pages(place) {
+            println!("not all is on huge pages: {error}");
+        }
+    }
+    println!("{NAMES} names, {} octets of text, {} of the image", text.len(), image.octets());
+    let mut all: Vec<Measured> = Vec::new();
+    for _ in 0..TURNS {
+        let mut note = |name: &'static str, each: u32, work: &mut dyn FnMut()| {
+            if !name.contains(&*only) {
+                return;
+            }
+            let begin = Instant::now();
+            work();
+            let took = begin.elapsed().as_nanos() as f64 / f64::from(each);
+            match all.iter_mut().find(|measured| measured.name == name) {
+                Some(measured) => measured.turns.push(took),
+                None => all.push(Measured { name, turns: vec![took] }),
+            }
+        };
+        note("domain: scan", 1, &mut || scan_theirs(&text));
+        note("scan", 1, &mut || scan_ours(&text));
+        note("text to image", 1, &mut || drop(black_box(load_ours(&text))));
+        note("a load that waits for the one before", QUERIES, &mut || walk.take(QUERIES));
+        note("name folded and hashed, each suffix", QUERIES, &mut || hash(&found));
+        note("look-up, one by one", QUERIES, &mut || find(&image, &found, 1, apex_labels));
+        note("look-up, batches of 32", QUERIES, &mut || find(&image, &found, BATCH, apex_labels));
+        note("look-up of what is not there, batches of 32", QUERIES, &mut || {
+            find(&image, &missing, BATCH, apex_labels);
+        });
+        let context = zones.context(Transport::Udp);
+        note("query to reply, one by one", QUERIES, &mut || ask(zones.set(), &context, &found, 1));
+        note("query to reply, batches of 32", QUERIES, &mut || ask(zones.set(), &context, &found, BATCH));
+        note("query to NXDOMAIN, batches of 32", QUERIES, &mut || {
+            ask(zones.set(), &context, &missing, BATCH);
+        });
+        note("NSEC3: hash of one name, one block", QUERIES, &mut || chain.hash(&found));
+        note("NSEC3: search", QUERIES, &mut || chain.search());
+    }
+    println!("| what | median | least |\n|---|---|---|");
+    for Measured { name, mut turns } in all {
+        turns.sort_by(f64::total_cmp);
+        println!("| {name} | {} | {} |", shown(turns[turns.len() / 2]), shown(turns[0]));
+    }
+}
+
+fn shown(nanoseconds: f64) -> String {
+    match nanoseconds {
+        ..100.0 => format!("{nanoseconds:.1} ns"),
+        ..100_000.0 => format!("{nanoseconds:.0} ns"),
+        _ => format!("{:.0} ms", nanoseconds / 1e6),
+    }
+}
+
+/// One query, its name as the client wrote it and its message.
+struct Asked {
+    name: Vec<u8>,
+    message: Vec<u8>,
+}
+
+/// Queries for names of the zone, or for others, in an order that is not that of the image.
+fn names(prefix: &str) -> Vec<Asked> {
+    let numbers = (0..QUERIES).map(|number| number.wrapping_mul(STEP) % NAMES);
+    let asked = |number: u32| {
+        let text = format!("{prefix}{number}.{ORIGIN}");
+        let name = Name::from_text(&text).expect("it is a name");
+        Asked { name: name.as_wire().to_vec(), message: Ask::new(&text, Rtype::A).octets() }
+    };
+    numbers.map(asked).collect()
+}
+
+fn source(text: &str) -> Source<'_> {
+    Source { path: Path::new("zone"), octets: text.as_bytes(), includes: Includes::Refused }
+}
+
+fn scan_ours(text: &str) {
+    let origin = Name::from_text(ORIGIN).expect("the origin is a name");
+    let report = scan(source(text), origin.as_wire(), &mut |record| {
+        black_box(&record);
+    });
+    assert!(report.is_clean(), "{report}");
+}
+
+fn load_ours(text: &str) -> ZoneImage {
+    let origin = Name::from_text(ORIGIN).expect("the origin is a name");
+    match load(&origin, source(text), KEY, &Checks::LENIENT, &mut |_| {}) {
+        Ok(loaded) => loaded.image,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn scan_theirs(text: &str) {
+    let mut zonefile = Zonefile::from(text);
+    zonefile.set_origin(TheirName::bytes_from_str(ORIGIN).expect("the origin is a name"));
+    while let Some(entry) = zonefile.next_entry().expect("it reads what we read") {
+        if let Entry::Record(record) = entry {
+            black_box(&record);
+        }
+    }
+}
+
+/// Few names, again and again: what the hash costs, and not the memory in which they stand.
+fn near(asked: &[Asked]) -> impl Iterator<Item = &Asked> {
+    asked.iter().take(NEAR).cycle().take(asked.len())
+}
+
+fn hash(asked: &[Asked]) {
+    let mut hashed = HashedName::default();
+    for Asked { name, .. } in near(asked) {
+        let _ = black_box(hashed.set(black_box(name)));
+        hashed.hash(KEY);
+        black_box(hashed.suffix_hash(0));
+    }
+}
+
+/// Looks names up in three passes: hashed and the bucket touched, the node touched, found and its address read.
+fn find(image: &ZoneImage, asked: &[Asked], batch: usize, apex_labels: usize) {
+    let mut names = vec![HashedName::default(); batch];
+    for asked in asked.chunks(batch) {
+        for (hashed, Asked { name, .. }) in names.iter_mut().zip(asked) {
+            let _ = hashed.set(name);
+            hashed.hash(KEY);
+        }
+        if batch > 1 {
+            names.iter().for_each(|hashed| image.warm_table(hashed));
+            names.iter().for_each(|hashed| image.warm_node(hashed));
+        }
+        for hashed in &names {
+            let found = image.find(hashed, hashed.labels() - apex_labels);
+            let address =
+                found.node.rrset(Rtype::A).and_then(|rrset| rrset.records().next().map(|it| it.wire));
+            black_box((found.label, address));
+        }
+    }
+}
+
+/// The query path without sockets.
+fn ask(zones: &ZoneSet, context: &Context, asked: &[Asked], batch: usize) {
+    let mut jobs = vec![Job::default(); batch];
+    let mut out = vec![0; 4096];
+    for asked in asked.chunks(batch) {
+        look_up(&mut jobs, zones, |index| &asked[index].message);
+        for (job, Asked { message, .. }) in jobs.iter_mut().zip(asked) {
+            black_box(job.write(zones, context, CLIENT, message, &mut out, &mut Silent));
+        }
+    }
+}
+
+/// An NSEC3 chain, in an image that has nothing else.
+struct Chain {
+    image: ZoneImage,
+    parameters: Nsec3Parameters,
+    /// Of names that are not there.
+    wanted: Vec<[u8; 20]>,
+}
+
+impl Chain {
+    fn new() -> Self {
+        let apex = Name::from_text(ORIGIN).expect("the origin is a name");
+        let parameters = Nsec3Parameters { iterations: 0, salt: Box::default() };
+        let mut builder = ImageBuilder::new(&apex, NAMES as usize + 1);
+        builder.nsec3(parameters.clone());
+        let soa = [RrSetSpec { rtype: Rtype::A, ttl: 1, records: &[&[0; 4]], signatures: &[], extras: &[] }];
+        for number in 0..=NAMES {
+            let reach = match number {
+                0 => Reach::Hidden,
+                _ => Reach::Hashed(parameters.hash(&[&number.to_be_bytes()])),
+            };
+            let (id, owner, flags) = (NodeId(number), apex.as_wire(), NodeFlags::default());
+            let spec = NodeSpec { id, owner, reach, flags, links: None, rrsets: &soa };
+            builder.node(&spec).expect("each node stands once");
+        }
+        let image = builder.finish(NodeId(0), 1, 1).expect("all nodes stand there");
+        let wanted = (0..QUERIES).map(|number| parameters.hash(&[b"n", &number.to_be_bytes()])).collect();
+        Self { image, parameters, wanted }
+    }
+
+    fn hash(&self, asked: &[Asked]) {
+        for Asked { name, .. } in near(asked) {
+            black_box(self.parameters.hash(&[black_box(name)]));
+        }
+    }
+
+    fn search(&self) {
+        for hash in &self.wanted {
+            black_box(self.image.nsec3_for(hash));
+        }
+    }
+}
+
+/// Places in memory, a cache line each, of which every one names the next: a circle without any order.
+struct Walk(Vec<[u32; 16]>);
+
+impl Walk {
+    fn over(octets: usize) -> Self {
+        let lines = octets / 64;
+        let mut order: Vec<u32> = (0..lines as u32).collect();
+        let mut dice = 1u64;
+        for at in (1..lines).rev() {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            order.swap(at, (dice >> 33) as usize % at);
+        }
+        let mut walk = vec![[0; 16]; lines];
+        for (from, to) in order.iter().zip(order.iter().cycle().skip(1)) {
+            walk[*from as usize][0] = *to;
+        }
+        Self(walk)
+    }
+
+    fn place(&self) -> Range<usize> {
+        let all = self.0.as_ptr_range();
+        all.start as usize..all.end as usize
+    }
+
+    fn take(&self, steps: u32) {
+        black_box((0..steps).fold(0, |at, _| self.0[at as usize][0]));
+    }
+}
