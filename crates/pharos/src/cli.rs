@@ -199,7 +199,10 @@ pub(crate) struct CheckConfig {
 /// Say what this configuration would have done with signals that sidecars recorded.
 ///
 /// Each trace is one node's. Prints every change of level with its cause; for the traces of several nodes also whether
-/// all of them had withdrawn a prefix at any moment, which makes the exit code 1. Asks no running process.
+/// there was any moment at which none of them is known to have announced a prefix, which makes the exit code 1. A sidecar
+/// that died announces nothing from its last line on until the next one has earned its routes; a node whose trace ends
+/// more than 10 s before the others' is unknown from there on and counts as one that announces nothing. Traces without a
+/// common time make the exit code 1, too. Asks no running process.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

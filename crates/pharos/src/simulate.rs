@@ -2,14 +2,14 @@
 //!
 //! Reads what sidecars recorded, one trace for each node, lets the policy of this configuration hear it, and
 //! prints what it would have done. For traces of several nodes it also says whether there was a moment at
-//! which all of them had withdrawn a prefix. Touches no running process.
+//! which none of them is known to have announced a prefix. Touches no running process.
 
 use crate::cli;
 use crate::failure::Failure;
 use crate::map;
 use crate::print::{remark, say};
 use pharos_ops::config::Need;
-use pharos_sidecar::trace::{Empty, Line, Moved, Replay, VERSION, World, older};
+use pharos_sidecar::trace::{Empty, Line, Moved, Replay, Unknown, VERSION, World, older};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -32,10 +32,15 @@ pub(crate) fn run(args: &cli::Simulate) -> Result<(), Failure> {
     let world = World::new(&replays);
     let empty = if replays.len() > 1 { world.empty() } else { Vec::new() };
     say(&if args.json { as_json(&replays, &world, &empty) } else { as_text(&replays, &world, &empty) });
+    if replays.len() > 1 && world.covered().is_none() {
+        return Err(Failure::failed("nothing can be said of the world".to_owned())
+            .help("give traces of the same time: each is of the time that its first line says"));
+    }
     match empty.len() {
         0 => Ok(()),
         times => Err(Failure::failed(format!(
-            "this policy would have left the world without a prefix, {times} times"
+            "this policy would have left the world without a prefix, {times} times{}",
+            if empty.iter().all(|empty| empty.unknown.is_empty()) { "" } else { ", as far as is known" }
         ))),
     }
 }
@@ -115,12 +120,26 @@ fn as_text(replays: &[Replay], world: &World<'_>, empty: &[Empty]) -> String {
         return out;
     };
     let _ = writeln!(out, "the world of these {} nodes, {} to {}", replays.len(), utc(first), utc(last));
+    for Unknown { node, from } in world.unknown() {
+        let _ = writeln!(
+            out,
+            "  {node} is not known from {} on, where its trace ends: it counts as one that announces nothing",
+            utc(from)
+        );
+    }
     if empty.is_empty() {
         let _ = writeln!(out, "  every prefix was announced somewhere all the time");
     }
-    for Empty { prefix, from, until, because } in empty {
+    for Empty { prefix, from, until, because, unknown } in empty {
         let until = until.map_or_else(|| "the end".to_owned(), utc);
-        let _ = writeln!(out, "  {prefix} was withdrawn everywhere from {} to {until}", utc(*from));
+        let everywhere = match unknown.is_empty() {
+            true => "everywhere".to_owned(),
+            false => format!(
+                "everywhere but perhaps at {}",
+                unknown.iter().map(String::as_str).collect::<Vec<_>>().join(" and ")
+            ),
+        };
+        let _ = writeln!(out, "  {prefix} was withdrawn {everywhere} from {} to {until}", utc(*from));
         for (node, cause) in because {
             let _ = writeln!(out, "    {node}: {cause}");
         }
@@ -153,11 +172,15 @@ fn as_json(replays: &[Replay], world: &World<'_>, empty: &[Empty]) -> String {
             "from_unix_seconds": seconds(empty.from),
             "until_unix_seconds": empty.until.map(seconds),
             "because": empty.because,
+            "unknown": empty.unknown,
         })
     };
+    let unknown =
+        |unknown: &Unknown| json!({"node": unknown.node, "from_unix_seconds": seconds(unknown.from)});
     let all = json!({
         "nodes": replays.iter().map(node).collect::<Vec<_>>(),
         "covered_unix_seconds": world.covered().map(|(first, last)| [seconds(first), seconds(last)]),
+        "unknown": world.unknown().iter().map(unknown).collect::<Vec<_>>(),
         "empty": empty.iter().map(gone).collect::<Vec<_>>(),
     });
     format!("{all:#}\n")

@@ -6,6 +6,7 @@
 mod common;
 
 use common::{Running, Scratch, free_address, pharos, run, stderr, stdout, until};
+use std::net::SocketAddr;
 use std::process::{Command, Output};
 
 /// A sidecar whose neighbour does not answer.
@@ -18,12 +19,17 @@ struct Announcing {
 }
 
 impl Announcing {
+    /// Port 9 of an address that nobody has refuses at once.
     fn start(name: &str) -> Self {
+        Self::probing(name, "127.0.0.1:9".parse().unwrap())
+    }
+
+    fn probing(name: &str, responder: SocketAddr) -> Self {
         let scratch = Scratch::new(name);
         let management = free_address().to_string();
         let pharos_yaml = format!(
             "sidecar:\n  groups:\n    - name: main\n      prefixes: [192.0.2.0/24]\n      required: [example.com]\n      \
-             addresses: [\"127.0.0.1:9\"]\n  management: {management}\n  control: {}\n  hold-down: 0s\n",
+             addresses: [\"{responder}\"]\n  management: {management}\n  control: {}\n  hold-down: 0s\n",
             scratch.0.join("sidecar.sock").display()
         );
         scratch.configure(&pharos_yaml, &Self::site(64500));
@@ -33,7 +39,6 @@ impl Announcing {
         Self { first, management, scratch, followers: Vec::new() }
     }
 
-    /// Port 9 of an address that nobody has refuses at once.
     fn site(asn: u32) -> String {
         format!(
             "node: a\nsite: ams\nrouter-id: 10.0.0.2\nlocal-as: 64512\nneighbours:\n  - {{address: 127.0.0.7, as: {asn}, \
@@ -55,6 +60,14 @@ impl Announcing {
         let output = run(["status", "--json", "--sidecar", &self.management]);
         let status: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
         status.get("sidecar").filter(|sidecar| sidecar.is_object()).cloned()
+    }
+
+    fn is_at(&self, level: &str) -> bool {
+        self.status().is_some_and(|status| status["prefixes"][0]["level"] == level)
+    }
+
+    fn recorded(&self) -> u64 {
+        std::fs::metadata(self.scratch.0.join("signals.jsonl")).map_or(0, |file| file.len())
     }
 
     fn pid(&self) -> Option<u32> {
@@ -179,6 +192,38 @@ fn a_signal_hands_over_as_well() {
         "{}",
         announcing.first.text()
     );
+}
+
+#[test]
+fn what_is_recorded_over_planned_restarts_is_replayed_as_one_life() {
+    let zones = Scratch::new("hand-over-zones");
+    zones.write("example.com.zone", "$TTL 60\n@ SOA ns me 1 1 1 1 1\n@ NS ns\nns A 192.0.2.1\n");
+    let responder = free_address();
+    let mut serve = pharos(["serve", "--nsid", "a.ams", "--listen", &responder.to_string()]);
+    serve.arg("--zones").arg(&zones.0).arg("--control").arg(zones.0.join("control.sock"));
+    let mut serving = Running::start(serve);
+    serving.wait_for("the start", |line| line.contains("answering"));
+    let mut announcing = Announcing::probing("hand-over-recorded", responder);
+    until("the prefix is announced", || announcing.is_at("normal"));
+    for _ in 0..2 {
+        let output = announcing.hand_over();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let next = *announcing.followers.last().unwrap();
+        until("the next process answers", || announcing.pid() == Some(next));
+        let before = announcing.recorded();
+        until("it records", || announcing.recorded() > before);
+    }
+    assert!(announcing.is_at("normal"));
+    let state = announcing.scratch.0.as_os_str();
+    let output = run(["simulate".as_ref(), state, "--config".as_ref(), state]);
+    let said = stdout(&output);
+    assert!(output.status.success(), "{}", stderr(&output));
+    // The file begins as its process does, or when the first level has been earned.
+    let changes: Vec<_> = said.lines().filter(|line| line.contains(" -> ")).collect();
+    assert!(changes.iter().all(|line| line.contains("withdrawn -> normal")), "{said}");
+    assert!(changes.len() <= 1 && !said.contains("began"), "{said}");
+    let trace = std::fs::read_to_string(announcing.scratch.0.join("signals.jsonl")).unwrap();
+    assert_eq!(trace.matches("\"goes_on_from\"").count(), 2, "{trace:.2000}");
 }
 
 #[test]

@@ -155,8 +155,8 @@ impl Preference {
 
     /// The same prefix under other rules: what it has earned and what it waits for stay.
     pub(crate) fn at_pace(mut self, pace: Pace) -> Self {
-        self.all.pace = pace;
-        self.able.pace = pace;
+        self.all.at_pace(pace);
+        self.able.at_pace(pace);
         self
     }
 
@@ -351,6 +351,15 @@ impl Earning {
             rises: VecDeque::new(),
             betters: VecDeque::new(),
             clock: now,
+        }
+    }
+
+    /// Of a smaller cap only the last count: the oldest of as many as may be is what the next one waits for.
+    fn at_pace(&mut self, pace: Pace) {
+        self.pace = pace;
+        let most = self.most();
+        for rises in [&mut self.rises, &mut self.betters] {
+            rises.drain(..rises.len().saturating_sub(most));
         }
     }
 

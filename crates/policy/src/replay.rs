@@ -2,8 +2,8 @@
 //!
 //! A [`Replay`] takes the [lines](crate::trace) of one node, in order, and lets a policy hear them as if it
 //! had been there; deadlines between two lines are kept, so that silence counts and hold-downs end when they
-//! would have. A [`World`] takes the replays of many nodes and says whether there was a moment at which all of
-//! them had withdrawn a prefix: "would this policy have emptied the world?"
+//! would have. A [`World`] takes the replays of many nodes and says whether there was a moment at which none of
+//! them is known to have announced a prefix: "would this policy have emptied the world?"
 //!
 //! What is replayed is what was heard. A setting that would have looked more often, or at something else,
 //! cannot be tried on a recording; counts, bounds, graces, hold-downs, groups and choices can.
@@ -12,13 +12,16 @@
 //!
 //! | line | then |
 //! |---|---|
-//! | begin of a process | a new policy; what was announced is withdrawn |
+//! | begin of a process | what was announced was withdrawn at the line before, by the death of its process; a new policy |
+//! | begin of a process that goes on from the life before | the policy goes on |
 //! | begin of a file, in the middle of the same life | the policy goes on; where there is none yet, a new one |
-//! | state, for a new policy | signals, levels and words as they stood |
+//! | state, for a new policy | signals, levels and words as they stood; levels that are others by it are told so |
 //! | an input | deadlines until then, then the input |
 //! | anything else | nothing |
+//!
+//! Nobody writes down its own death. The last line of a life is the best that is known of it: what is recorded is on the
+//! disk within a second.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +31,10 @@ use crate::level::Level;
 use crate::policy::{Input, Output, Policy};
 use crate::prefix::Prefix;
 use crate::trace::{Begin, Line, Reader, Standing};
+
+mod world;
+
+pub use world::{Empty, TOGETHER, Unknown, World};
 
 /// A change of level that the policy under trial would have made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +73,16 @@ struct Life {
     policy: Policy,
     begin: Begin,
     fresh: Fresh,
+    order: Order,
+    /// When its last line was, by the policy's clock.
+    last: Duration,
+}
+
+/// Whether it is the first life of the trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    First,
+    Later,
 }
 
 /// Whether the policy has heard anything yet.
@@ -102,6 +119,7 @@ impl Replay {
 
     /// Takes the next line.
     pub fn take(&mut self, line: Line) -> Result<(), ConfigError> {
+        let at = line.at();
         match &line {
             Line::Begin(begin) => self.begin(begin.clone())?,
             Line::State(at, standing) => self.stand(Duration::from_micros(*at), standing),
@@ -112,44 +130,73 @@ impl Replay {
         if let Some((at, input)) = self.reader.input(line) {
             self.hear(at, input);
         }
+        if let (Some(life), Some(at)) = (&mut self.life, at) {
+            life.last = life.last.max(at);
+            let wall = life.wall(at);
+            self.seen(wall);
+        }
         Ok(())
     }
 
     fn begin(&mut self, begin: Begin) -> Result<(), ConfigError> {
-        let at = Duration::from_micros(begin.at_us);
-        let wall = Duration::from_micros(begin.unix_us);
         self.node.clone_from(&begin.node);
-        let goes_on = self.life.as_ref().is_some_and(|life| life.begin.life == begin.life);
-        if goes_on {
+        if let Some(life) = &mut self.life
+            && (begin.life == life.begin.life || begin.goes_on_from == Some(life.begin.life))
+        {
+            life.begin = begin;
             return Ok(());
         }
-        let policy = Policy::new(at, self.config.clone())?;
-        if let Some(before) = self.life.take() {
-            let anew: BTreeMap<Prefix, Level> = policy.levels().collect();
-            for (prefix, from) in before.policy.levels() {
-                let to = anew.get(&prefix).copied().unwrap_or(Level::Withdrawn);
-                if from != to {
-                    let cause = "the sidecar started anew".to_owned();
-                    self.moved.push(Moved { at: wall, prefix, from, to, cause });
-                }
-            }
-        } else {
-            self.levels_at_first = policy.levels().collect();
+        let last = Duration::from_micros(begin.at_us);
+        let policy = Policy::new(last, self.config.clone())?;
+        let order = if self.life.is_none() { Order::First } else { Order::Later };
+        let life = Life { policy, begin, fresh: Fresh::Yes, order, last };
+        match self.life.take() {
+            None => self.levels_at_first = life.policy.levels().collect(),
+            Some(before) => self.die(&before, &life),
         }
-        self.life = Some(Life { policy, begin, fresh: Fresh::Yes });
-        self.seen(wall);
+        self.life = Some(life);
         Ok(())
+    }
+
+    /// One life has ended at its last line, and another has begun.
+    fn die(&mut self, before: &Life, next: &Life) {
+        let began = next.wall(next.last);
+        // A wall clock that was set back in between is no reason to end after the next has begun.
+        let ended = before.wall(before.last).min(began);
+        let gone = began.saturating_sub(ended);
+        let cause = format!("its sidecar ended, and the next one began {:.1}s later", gone.as_secs_f64());
+        for (prefix, from) in before.policy.levels().filter(|(_, from)| *from != Level::Withdrawn) {
+            self.moved.push(Moved { at: ended, prefix, from, to: Level::Withdrawn, cause: cause.clone() });
+        }
+        // Anchors: the others are withdrawn until more is known.
+        for (prefix, to) in next.policy.levels().filter(|(_, to)| *to != Level::Withdrawn) {
+            let cause = "the next sidecar began".to_owned();
+            self.moved.push(Moved { at: began, prefix, from: Level::Withdrawn, to, cause });
+        }
     }
 
     fn stand(&mut self, at: Duration, standing: &Standing) {
         let Some(life) = self.life.as_mut().filter(|life| life.fresh == Fresh::Yes) else { return };
-        let mut outputs = Vec::new();
         let wall = life.wall(at);
+        let before: Vec<(Prefix, Level)> = life.policy.levels().collect();
+        let mut outputs = Vec::new();
         life.policy.assume(at, wall, standing, &mut outputs);
-        if self.moved.is_empty() {
+        if life.order == Order::First {
             self.levels_at_first = life.policy.levels().collect();
-        } else {
-            self.note(wall, outputs);
+            return;
+        }
+        // Levels are assumed first, then words: what is told is what came of both, with the last word on it.
+        let said = |of: Prefix| {
+            outputs.iter().rev().find_map(|output| match output {
+                Output::Level { prefix, cause, .. } if *prefix == of => Some(cause.clone()),
+                _ => None,
+            })
+        };
+        for ((prefix, from), (_, to)) in before.into_iter().zip(life.policy.levels()) {
+            if from != to {
+                let cause = said(prefix).unwrap_or_else(|| "it stood so when its recording began".to_owned());
+                self.moved.push(Moved { at: wall, prefix, from, to, cause });
+            }
         }
     }
 
@@ -164,12 +211,10 @@ impl Replay {
         }
         let mut outputs = Vec::new();
         life.policy.step(at, input, &mut outputs);
-        let wall = life.wall(at);
-        steps.push((wall, outputs));
+        steps.push((life.wall(at), outputs));
         for (wall, outputs) in steps {
             self.note(wall, outputs);
         }
-        self.seen(wall);
     }
 
     fn note(&mut self, at: Duration, outputs: Vec<Output>) {
@@ -213,100 +258,6 @@ impl Replay {
     /// Each prefix with its level at the first line.
     pub fn levels_at_first(&self) -> &[(Prefix, Level)] {
         &self.levels_at_first
-    }
-}
-
-/// A time at which nobody announced a prefix.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Empty {
-    /// The prefix.
-    pub prefix: Prefix,
-    /// From when, by the wall clock.
-    pub from: Duration,
-    /// Until when; `None` if it was so when the first trace ended.
-    pub until: Option<Duration>,
-    /// Why each node had withdrawn it.
-    pub because: BTreeMap<String, String>,
-}
-
-/// Many nodes' replays, side by side.
-#[derive(Clone, Copy, Debug)]
-pub struct World<'a> {
-    replays: &'a [Replay],
-}
-
-impl<'a> World<'a> {
-    /// These nodes, and no others.
-    pub fn new(replays: &'a [Replay]) -> Self {
-        Self { replays }
-    }
-
-    /// The time that every trace covers: outside of it, nobody knows what the others did.
-    pub fn covered(&self) -> Option<(Duration, Duration)> {
-        let spans: Vec<_> = self.replays.iter().map(Replay::span).collect::<Option<_>>()?;
-        let first = spans.iter().map(|span| span.0).max()?;
-        let last = spans.iter().map(|span| span.1).min()?;
-        (first <= last).then_some((first, last))
-    }
-
-    /// Every time, of those that all traces cover, at which all nodes that have a prefix had withdrawn it.
-    pub fn empty(&self) -> Vec<Empty> {
-        let Some((first, last)) = self.covered() else { return Vec::new() };
-        let mut prefixes: Vec<Prefix> = self
-            .replays
-            .iter()
-            .flat_map(|replay| &replay.levels_at_first)
-            .map(|(prefix, _)| *prefix)
-            .collect();
-        prefixes.sort_unstable();
-        prefixes.dedup();
-        prefixes.into_iter().flat_map(|prefix| self.empty_of(prefix, first, last)).collect()
-    }
-
-    fn empty_of(&self, prefix: Prefix, first: Duration, last: Duration) -> Vec<Empty> {
-        let mut now: BTreeMap<usize, (Level, String)> = BTreeMap::new();
-        let mut changes: Vec<(Duration, usize, &Moved)> = Vec::new();
-        for (index, replay) in self.replays.iter().enumerate() {
-            let at_first = replay.levels_at_first.iter().find(|(known, _)| *known == prefix);
-            if let Some((_, level)) = at_first {
-                now.insert(index, (*level, "from the beginning of its trace".to_owned()));
-            }
-            let own = replay.moved.iter().filter(|moved| moved.prefix == prefix);
-            changes.extend(own.map(|moved| (moved.at, index, moved)));
-        }
-        changes.sort_by_key(|(at, index, _)| (*at, *index));
-        let mut found = Vec::new();
-        let mut open: Option<Empty> = None;
-        // Changes of one moment are one change: who leaves as another comes leaves nothing empty.
-        let mut rest = changes.as_slice();
-        let mut at = first;
-        loop {
-            while let Some(((_, index, moved), others)) =
-                rest.split_first().filter(|((when, ..), _)| *when <= at)
-            {
-                now.insert(*index, (moved.to, moved.cause.clone()));
-                rest = others;
-            }
-            let all_gone = !now.is_empty() && now.values().all(|(level, _)| !level.is_announced());
-            match (&mut open, all_gone) {
-                (None, true) => {
-                    let name = |index: &usize| self.replays[*index].node.clone();
-                    let because =
-                        now.iter().map(|(index, (_, cause))| (name(index), cause.clone())).collect();
-                    open = Some(Empty { prefix, from: at, until: None, because });
-                }
-                (Some(_), false) => {
-                    found.extend(open.take().map(|empty| Empty { until: Some(at), ..empty }));
-                }
-                _ => {}
-            }
-            match rest.first() {
-                Some((next, ..)) if *next <= last => at = *next,
-                _ => break,
-            }
-        }
-        found.extend(open);
-        found
     }
 }
 

@@ -16,7 +16,9 @@
 //! ```
 //!
 //! Times are microseconds of the policy's own clock; `begin` ties it to the wall clock. A trace may begin in
-//! the middle of a node's life, where older lines were let go: then `state` says how things stood. Whoever
+//! the middle of a node's life, where older lines were let go: then `state` says how things stood. A process that
+//! took another's place without anybody noticing says which life it goes on from (`"goes_on_from":1795812345000000` in
+//! its `begin`), by the clock of that life; its first lines may be of the time of the last lines before. Whoever
 //! reads a line that it does not know leaves it out; another `version` means that even known lines may mean
 //! something else.
 
@@ -60,6 +62,19 @@ pub enum Line {
     Gap(Micros, u64),
 }
 
+impl Line {
+    /// When it was, by the policy's clock; `None` for a name, which has no time.
+    pub fn at(&self) -> Option<Duration> {
+        let at = match self {
+            Self::Begin(begin) => begin.at_us,
+            Self::Signal(..) => return None,
+            Self::State(at, _) | Self::Pass(at, _) | Self::Saw(at, ..) | Self::Input(at, _) => *at,
+            Self::Moved(at, ..) | Self::Gap(at, _) => *at,
+        };
+        Some(Duration::from_micros(at))
+    }
+}
+
 /// Where a trace or a file of it begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begin {
@@ -73,6 +88,9 @@ pub struct Begin {
     pub at_us: Micros,
     /// The same moment by the wall clock, since 1970.
     pub unix_us: u64,
+    /// The life whose place this one took in a planned restart: levels, sessions and clock went on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_on_from: Option<u64>,
 }
 
 /// How a policy stands.

@@ -157,7 +157,7 @@ impl Sidecar {
         };
         let mut neighbours: Vec<Neighbour> = config.neighbours.iter().map(neighbour).collect();
         let recording = config.record.clone().map(|settings| record::pair(settings, config.nsid.clone()));
-        let (recorder, tape) = recording.unzip();
+        let (recorder, mut tape) = recording.unzip();
         let mut outputs = Vec::new();
         let policy = match &before {
             None => Policy::new(clock.now(), config.policy())?,
@@ -182,7 +182,10 @@ impl Sidecar {
         let book = config.state.as_deref().map(Book::in_directory);
         let mut tally = config.state.as_deref().map(Tally::in_directory);
         match &before {
-            Some(before) => keeper.resume(before.known.transitions.clone(), outputs),
+            Some(before) => {
+                tape.iter_mut().for_each(|tape| tape.goes_on(before.known.life, &keeper));
+                keeper.resume(before.known.transitions.clone(), outputs);
+            }
             None => {
                 // Falls and returns first: they change no level.
                 tally.iter_mut().for_each(|tally| tally.recall(&keeper));

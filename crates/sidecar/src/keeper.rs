@@ -176,6 +176,9 @@ pub(crate) struct Known {
     pub(crate) neighbours: Vec<Left>,
     #[serde(default)]
     pub(crate) traffic: Flows,
+    /// By what its recorded lines are known; `None` if it records none.
+    #[serde(default)]
+    pub(crate) life: Option<u64>,
 }
 
 /// What the lock guards.
@@ -274,7 +277,8 @@ impl Keeper {
         let transitions = state.transitions.iter().cloned().collect();
         let neighbours = state.neighbours.iter().map(left).collect();
         let (policy, traffic) = (state.policy.memory(), state.traffic.flows());
-        Known { now: self.clock.now(), policy, transitions, neighbours, traffic }
+        let life = state.recorder.as_ref().map(Recorder::life);
+        Known { now: self.clock.now(), policy, transitions, neighbours, traffic, life }
     }
 
     /// The order to let go of every session, as it comes and goes.

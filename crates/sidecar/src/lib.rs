@@ -88,6 +88,6 @@ pub use words::UnkeptError;
 /// What was recorded, and how to replay it.
 pub mod trace {
     pub use crate::record::older;
-    pub use pharos_policy::replay::{Empty, Moved, Replay, World};
+    pub use pharos_policy::replay::{Empty, Moved, Replay, Unknown, World};
     pub use pharos_policy::trace::{Line, VERSION};
 }

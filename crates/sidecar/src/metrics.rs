@@ -53,6 +53,7 @@ impl ProbeResult {
 pub(crate) struct Metrics {
     level: IntGaugeVec,
     level_age: GaugeVec,
+    ordered: IntGaugeVec,
     announced: IntGaugeVec,
     dry_run: IntGauge,
     hold_down_left: GaugeVec,
@@ -92,6 +93,11 @@ impl Metrics {
                 &["prefix"],
             )
             .expect("the name and labels are valid"),
+            ordered: gauge(
+                "pharos_sidecar_ordered_level",
+                "The best level that drains, holds and forced levels allow, as pharos_sidecar_level; 0 without any.",
+                &["prefix"],
+            ),
             announced: gauge(
                 "pharos_sidecar_announced",
                 "Whether anybody has a route of the prefix: 1 yes, 0 no, -1 not known.",
@@ -239,10 +245,11 @@ impl Metrics {
         self.bfd_flaps.with_label_values(&[name, remote_as.to_string().as_str()]).inc();
     }
 
-    fn collectors(&self) -> [&dyn Collector; 20] {
+    fn collectors(&self) -> [&dyn Collector; 21] {
         [
             &self.level,
             &self.level_age,
+            &self.ordered,
             &self.announced,
             &self.dry_run,
             &self.hold_down_left,
@@ -286,8 +293,10 @@ impl Scraped {
         for (prefix, level) in state.policy.levels() {
             let text = prefix.to_string();
             let group = state.policy.group(prefix).unwrap_or_default();
-            let rank = i64::try_from(level.rank()).unwrap_or(i64::MAX);
-            metrics.level.with_label_values(&[text.as_str(), group]).set(rank);
+            let figure = |level: Level| i64::try_from(level.rank()).unwrap_or(i64::MAX);
+            metrics.level.with_label_values(&[text.as_str(), group]).set(figure(level));
+            let ordered = state.policy.ordered(prefix).unwrap_or(Level::Normal);
+            metrics.ordered.with_label_values(&[text.as_str()]).set(figure(ordered));
             let left = state.policy.hold_down_left(prefix, now).unwrap_or_default();
             let level_age = state.policy.level_age(prefix, now).unwrap_or_default();
             metrics.level_age.with_label_values(&[text.as_str()]).set(level_age.as_secs_f64());

@@ -4,7 +4,10 @@
 //! form of [`pharos_policy::trace`]. The keeper hands each input over without waiting: a queue that is full
 //! loses inputs, which the trace then says. A thread of its own writes. When a file has half of the size that
 //! both may have, it takes the name with `.1` and another is begun, with how things stand at that moment, so
-//! that it can be read without the one before.
+//! that it can be read without the one before. What is written is on the disk within a second, whatever ends the process.
+//!
+//! In a planned restart the next process begins its file when the one before has ended, with how things stood when it took
+//! the policy over, and with all that it has heard since: a replay misses nothing in between.
 //!
 //! A disk that is full or gone is an alarm, and what could not be written is said in the trace once it can be.
 
@@ -16,8 +19,9 @@ use std::time::Duration;
 
 use pharos_policy::AlarmId;
 use pharos_policy::policy::{Input, Output};
-use pharos_policy::trace::{Begin, Line, VERSION, Writer, micros};
+use pharos_policy::trace::{Begin, Line, Standing, VERSION, Writer, micros};
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use crate::config::RecordConfig;
 use crate::keeper::Keeper;
@@ -27,7 +31,7 @@ use crate::threads::Stopping;
 /// Inputs that may wait for the disk: seconds of a busy node, and bounded in memory.
 const WAITING: usize = 16 * 1024;
 
-/// How long written lines may stay in memory.
+/// How long written lines may stay in memory: the last line of a process that was killed is no older.
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// From one attempt to write to the next, while the disk refuses.
@@ -55,6 +59,7 @@ impl Note {
 pub(crate) struct Recorder {
     notes: mpsc::Sender<Note>,
     lost: u64,
+    life: u64,
 }
 
 /// The writer's end.
@@ -64,15 +69,42 @@ pub(crate) struct Tape {
     config: RecordConfig,
     node: String,
     life: u64,
+    /// The life of the process whose place this one takes.
+    goes_on_from: Option<u64>,
+    /// How things stood when it took them over, until that is written.
+    taken_over: Option<Beginning>,
+}
+
+/// How things stood at a moment, by both clocks.
+#[derive(Debug)]
+struct Beginning {
+    at: Duration,
+    unix: Duration,
+    standing: Standing,
+}
+
+impl Beginning {
+    fn now(keeper: &Keeper) -> Self {
+        let unix = since_1970();
+        let (at, standing) = keeper.standing(unix);
+        Self { at, unix, standing }
+    }
 }
 
 /// Both ends.
 pub(crate) fn pair(config: RecordConfig, node: String) -> (Recorder, Tape) {
     let (sender, receiver) = mpsc::channel(WAITING);
-    (Recorder { notes: sender, lost: 0 }, Tape { notes: receiver, config, node, life: micros(since_1970()) })
+    let life = micros(since_1970());
+    let recorder = Recorder { notes: sender, lost: 0, life };
+    (recorder, Tape { notes: receiver, config, node, life, goes_on_from: None, taken_over: None })
 }
 
 impl Recorder {
+    /// What tells the lines of this process from those of others.
+    pub(crate) fn life(&self) -> u64 {
+        self.life
+    }
+
     /// Notes an input; to be called in the order of their times.
     pub(crate) fn heard(&mut self, at: Duration, input: &Input) {
         if *input != Input::Tick {
@@ -181,6 +213,13 @@ pub(crate) async fn run(keeper: Arc<Keeper>, mut tape: Tape, mut stopping: Stopp
 }
 
 impl Tape {
+    /// The keeper goes on from what the process before has left, whose life this was if it recorded. To be called before
+    /// anything is heard.
+    pub(crate) fn goes_on(&mut self, from: Option<u64>, keeper: &Keeper) {
+        self.goes_on_from = from;
+        self.taken_over = Some(Beginning::now(keeper));
+    }
+
     /// Ends with the order to stop, or with an error.
     async fn write(&mut self, keeper: &Keeper, stopping: &mut Stopping) -> io::Result<()> {
         let half = self.config.octets / 2;
@@ -190,10 +229,12 @@ impl Tape {
         let mut reel = self.begin(keeper, None)?;
         reel.file.flush()?;
         keeper.take(Input::Clear { alarm: AlarmId::NotRecording });
+        let mut flush = tokio::time::interval(FLUSH);
+        flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let note = tokio::select! {
                 note = self.notes.recv() => note,
-                () = tokio::time::sleep(FLUSH) => {
+                _ = flush.tick() => {
                     reel.file.flush()?;
                     continue;
                 }
@@ -218,24 +259,23 @@ impl Tape {
 
     /// Begins with how things stand; a file that is full ends with what was heard before that moment.
     fn begin(&mut self, keeper: &Keeper, full: Option<Reel>) -> io::Result<Reel> {
-        let (now, unix) = (keeper.clock.now(), since_1970());
-        let begin = Begin {
-            version: VERSION,
-            node: self.node.clone(),
-            life: self.life,
-            at_us: micros(now),
-            unix_us: micros(unix),
-        };
-        let (at, standing) = keeper.standing(unix);
-        let mut before = Vec::new();
         let mut after = None;
-        while let Ok(note) = self.notes.try_recv() {
-            if note.at() > at {
-                after = Some(note);
-                break;
+        let mut before = Vec::new();
+        let Beginning { at, unix, standing } = match self.taken_over.take() {
+            // All notes are of the time since then.
+            Some(beginning) => beginning,
+            None => {
+                let beginning = Beginning::now(keeper);
+                while let Ok(note) = self.notes.try_recv() {
+                    if note.at() > beginning.at {
+                        after = Some(note);
+                        break;
+                    }
+                    before.push(note);
+                }
+                beginning
             }
-            before.push(note);
-        }
+        };
         if let Some(mut full) = full {
             for note in &before {
                 full.note(note)?;
@@ -244,7 +284,14 @@ impl Tape {
             fs::rename(&self.config.path, older(&self.config.path))?;
         }
         let mut reel = Reel::open(&self.config.path)?;
-        reel.line(&Line::Begin(begin))?;
+        reel.line(&Line::Begin(Begin {
+            version: VERSION,
+            node: self.node.clone(),
+            life: self.life,
+            at_us: micros(at),
+            unix_us: micros(unix),
+            goes_on_from: self.goes_on_from,
+        }))?;
         reel.line(&Line::State(micros(at), standing))?;
         if let Some(note) = after {
             reel.note(&note)?;

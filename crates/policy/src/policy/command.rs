@@ -14,6 +14,7 @@ use crate::operator::{
     Drain, DrainPhase, Operator, Remaining, Said, Saved, Stand, Standing, Target, Wall, Words,
 };
 use crate::preference::Word;
+use crate::prefix::Prefix;
 use crate::signal::{self, Health};
 
 /// A drain in force, for people.
@@ -348,6 +349,12 @@ impl Policy {
             linger_left_seconds: linger.filter(|_| phase == DrainPhase::Lingering),
             expires_after_seconds: drain.expires.map(until),
         })
+    }
+
+    /// The best level that the operator's words on a prefix allow; `None` if it is not configured.
+    pub fn ordered(&self, prefix: Prefix) -> Option<Level> {
+        let Word { cap, standing } = self.word(self.route(prefix)?);
+        Some(standing.map_or(cap, |level| level.max(cap)))
     }
 
     /// Holds and forced levels in force.

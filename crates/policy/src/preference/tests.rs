@@ -228,3 +228,17 @@ fn a_forced_level_ends_the_waits_of_its_moment_and_no_later_one() {
     assert_eq!(under(&mut prefix, 33, Level::Withdrawn, forced), Level::Withdrawn);
     assert_eq!(under(&mut prefix, 34, Level::Normal, forced), Level::Withdrawn, "what falls after it waits");
 }
+
+#[test]
+fn a_smaller_cap_on_returns_is_in_force_at_once_for_a_prefix_that_has_used_up_the_larger_one() {
+    let within = S(100);
+    let hold_down = HoldDown { first: S(1), base: S(1), max: S(1), forget: S(1) };
+    let returns = ReturnCap { most: NonZeroU32::MIN, within };
+    let mut prefix = degraded_twice().at_pace(Pace { hold_down, returns, grace: S(0) });
+    for (fall, back) in [(30, 122), (130, 222)] {
+        wish(&mut prefix, fall, Level::Degraded);
+        wish(&mut prefix, fall + 1, Level::Normal);
+        assert_eq!(prefix.next_deadline(), Some(S(back)), "100 s after the last time that it got better");
+        assert_eq!(wish(&mut prefix, back, Level::Normal), Level::Normal);
+    }
+}

@@ -74,6 +74,7 @@ fn estate_of(config: &Config, names: &[&str], identity: &str) -> Estate {
             transitions: Vec::new(),
             neighbours: Vec::new(),
             traffic: BTreeMap::new(),
+            life: None,
         },
         sessions: names.iter().map(|name| session(name, identity)).collect(),
         bfd: names.iter().map(|name| bfd(name)).collect(),

@@ -72,6 +72,22 @@ fn a_forced_level_is_in_force_at_once_and_ends_by_itself() {
 }
 
 #[test]
+fn what_words_allow_at_best_is_told_apart_from_what_health_allows() {
+    let mut bench = Bench::announced(Degrade::Allowed);
+    let ordered = |bench: &Bench| [V4, V6].map(|prefix| bench.policy.ordered(prefix.parse().unwrap()));
+    bench.round_but(&[probe(V4, Transport::Udp)]);
+    bench.round_but(&[probe(V4, Transport::Udp)]);
+    assert_eq!(bench.levels(), [Level::Withdrawn, Level::Normal]);
+    assert_eq!(ordered(&bench), [Some(Level::Normal); 2]);
+    let word = force(&bench, only(V6), Level::Withdrawn);
+    bench.input(word);
+    assert_eq!(ordered(&bench), [Some(Level::Normal), Some(Level::Withdrawn)]);
+    bench.input(drain("disks", "ada"));
+    assert_eq!(ordered(&bench), [Some(Level::Draining), Some(Level::Withdrawn)]);
+    assert_eq!(bench.policy.ordered("203.0.113.0/24".parse().unwrap()), None);
+}
+
+#[test]
 fn no_forced_level_keeps_a_node_that_cannot_answer() {
     let mut bench = Bench::announced(Degrade::Allowed);
     let word = force(&bench, Target::All, Level::Normal);
