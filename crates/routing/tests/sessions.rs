@@ -625,6 +625,93 @@ fn a_passive_session_waits_again_after_a_failure_and_takes_one_connection_at_a_t
     assert_eq!(Session::rejection()[16..], [0, 21, 3, 6, 5]);
 }
 
+/// A passive session of the node, with the connection that its router has opened.
+fn connected_to() -> Session {
+    let mut config = node_config();
+    config.role = Role::Passive;
+    let mut session = Session::new(config, Duration::ZERO).unwrap();
+    for input in [Input::Start, Input::Connected] {
+        session.step(Duration::ZERO, input, &mut Vec::new());
+    }
+    assert_eq!(session.state(), State::OpenSent);
+    session
+}
+
+/// The router's OPEN and KEEPALIVE.
+fn router_says() -> [Vec<u8>; 2] {
+    let pair = Pair::established();
+    [1, 4].map(|kind| {
+        let mut sent = pair.router.sent.iter().map(|(_, message)| message);
+        sent.find(|message| message[18] == kind).unwrap().clone()
+    })
+}
+
+fn sent(out: &[Output]) -> Vec<&[u8]> {
+    let mut sent = Vec::new();
+    for output in out {
+        if let Output::Send(octets) = output {
+            sent.push(&octets[18..]);
+        }
+    }
+    sent
+}
+
+#[test]
+fn a_connection_without_a_session_gives_way_to_a_newer_one_of_the_neighbour() {
+    let [open, keepalive] = router_says();
+    for has_opened in [false, true] {
+        let mut session = connected_to();
+        if has_opened {
+            session.step(SECOND, Input::Received(&open), &mut Vec::new());
+            assert_eq!(session.state(), State::OpenConfirm);
+        }
+        assert!(session.yields_connection() && !session.accepts_connection());
+        let mut out = Vec::new();
+        session.step(2 * SECOND, Input::Superseded, &mut out);
+        // RFC 4486 §4: Cease/Connection Collision Resolution.
+        assert_eq!(sent(&out), [[3, 6, 7]]);
+        assert!(out.contains(&Output::Close));
+        assert!(session.accepts_connection() && !session.yields_connection());
+        out.clear();
+        session.step(2 * SECOND, Input::Connected, &mut out);
+        assert_eq!(sent(&out)[0][0], 1, "OPEN");
+        for message in [&open, &keepalive] {
+            session.step(3 * SECOND, Input::Received(message), &mut out);
+        }
+        assert_eq!(session.state(), State::Established);
+    }
+}
+
+#[test]
+fn what_had_come_on_the_connection_before_is_no_part_of_the_newer_one() {
+    let [open, _] = router_says();
+    let mut session = connected_to();
+    let mut out = Vec::new();
+    session.step(SECOND, Input::Received(&open[..25]), &mut out);
+    for input in [Input::Superseded, Input::Connected, Input::Received(&open)] {
+        session.step(2 * SECOND, input, &mut out);
+    }
+    assert_eq!(session.state(), State::OpenConfirm);
+}
+
+#[test]
+fn an_established_session_and_one_that_connects_itself_give_way_to_nobody() {
+    let mut pair = Pair::established();
+    let ignored = pair.router.session.counters().inputs_ignored;
+    assert!(!pair.router.session.yields_connection() && !pair.node.session.yields_connection());
+    pair.router.step(pair.now, Input::Superseded);
+    pair.settle();
+    assert_eq!(pair.states(), (State::Established, State::Established));
+    assert_eq!(pair.router.session.counters().inputs_ignored, ignored + 1);
+
+    let mut active = Session::new(node_config(), Duration::ZERO).unwrap();
+    for input in [Input::Start, Input::Connected, Input::Superseded] {
+        active.step(SECOND, input, &mut Vec::new());
+        assert!(!active.yields_connection());
+    }
+    assert_eq!(active.state(), State::OpenSent);
+}
+
 #[test]
 fn a_connection_that_nobody_wants_is_closed() {
     let mut session = Session::new(node_config(), Duration::ZERO).unwrap();

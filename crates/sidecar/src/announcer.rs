@@ -19,6 +19,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::beat::{Beat, Beats};
 use crate::bfd::Bfd;
 use crate::config::{AnnouncerConfig, Config, Death, Mode, StartError, Way};
 use crate::handover::{self, Order, Part, Predecessor, Socket};
@@ -75,16 +76,17 @@ pub(crate) fn views(config: &Config) -> Vec<View> {
 }
 
 /// Every announcer of the configuration, with what the process before has left for it. Opens what can fail: the
-/// listeners of passive sessions.
+/// listeners of passive sessions. Those on which a route depends get a place in `beats`.
 pub(crate) fn open(
     config: &Arc<Config>,
     keeper: &Arc<Keeper>,
+    beats: &mut Beats,
     before: &mut Option<Predecessor>,
 ) -> Result<Vec<Announcer>, StartError> {
     keeper.metrics.mode(config.mode);
     let mut all = Vec::new();
     if speaks_bgp(config) {
-        all.push(Announcer::Bgp(Bgp::open(config, keeper, before)?));
+        all.push(Announcer::Bgp(Bgp::open(config, keeper, beats, before)?));
     }
     let mut programs = Vec::new();
     for (index, announcer) in config.announcers.iter().enumerate() {
@@ -154,7 +156,7 @@ impl Announcer {
     /// The thread that it runs on.
     pub(crate) fn thread(&self) -> &'static str {
         match self {
-            Self::Bgp(_) => "pharos-routes",
+            Self::Bgp(_) => Bgp::THREAD,
             Self::Bird(_) => "pharos-bird",
             Self::Lease(_) => "pharos-lease",
             Self::Exec(_) => "pharos-exec",
@@ -202,19 +204,23 @@ pub(crate) struct Bgp {
     drivers: Vec<Driver>,
     listeners: Vec<Listener>,
     bfd: Bfd,
+    beat: Beat,
     /// The order to let go of everything, while it stands.
     handover: watch::Receiver<Option<Order>>,
 }
 
 impl Bgp {
+    const THREAD: &str = "pharos-routes";
+
     fn open(
         config: &Config,
         keeper: &Arc<Keeper>,
+        beats: &mut Beats,
         before: &mut Option<Predecessor>,
     ) -> Result<Self, StartError> {
         let mut listeners = Vec::new();
         let mut drivers = Vec::new();
-        let bfd = Bfd::open(config, keeper.clock, before)?;
+        let bfd = Bfd::open(config, keeper.clock, beats, before)?;
         for (index, neighbour) in config.neighbours.iter().enumerate() {
             let accepted = listen::expect(&mut listeners, neighbour, before)?;
             let settings = config.session(neighbour);
@@ -225,10 +231,14 @@ impl Bgp {
             driver.inherit(identity, inherited);
             drivers.push(driver);
         }
-        Ok(Self { drivers, listeners, bfd, handover: keeper.handover() })
+        Ok(Self { drivers, listeners, bfd, beat: beats.add(Self::THREAD), handover: keeper.handover() })
     }
 
-    async fn run(mut self, stopping: Stopping) {
+    async fn run(self, stopping: Stopping) {
+        self.beat.clone().during(self.drive(stopping)).await;
+    }
+
+    async fn drive(mut self, stopping: Stopping) {
         self.bfd.begin();
         let doors: Vec<_> = self.listeners.iter().map(Listener::share).collect();
         let mut accepting = JoinSet::new();
@@ -259,6 +269,7 @@ impl Bgp {
             match ended {
                 Some(Ok(())) => {}
                 Some(Err(_)) => {
+                    // And without beats the process.
                     tracing::error!("a BGP session failed; all sessions end with it");
                     return;
                 }

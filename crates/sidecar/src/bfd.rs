@@ -29,11 +29,12 @@ use pharos_routing::bfd::{
 };
 use tokio::sync::watch;
 
+use crate::beat::{Beat, Beats};
 use crate::clock::Clock;
 use crate::config::{BfdConfig, Config, NeighbourConfig, StartError};
 use crate::handover::{self, BfdState, Part, Predecessor, Socket};
 
-/// The longest wait: deadlines are named by the machines, and orders wake the thread.
+/// The longest wait: deadlines are named by the machines, and orders wake the thread. The watchdog wants to see it turn.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// So many packets are taken from a socket before the timers get their turn.
 const PACKETS_IN_A_ROW: usize = 64;
@@ -95,6 +96,7 @@ impl Bfd {
     pub(crate) fn open(
         config: &Config,
         clock: Clock,
+        beats: &mut Beats,
         before: &mut Option<Predecessor>,
     ) -> Result<Self, StartError> {
         let failed = |source| StartError::Thread { name: THREAD.into(), source };
@@ -102,7 +104,8 @@ impl Bfd {
         wake.set_nonblocking(true).map_err(failed)?;
         woken.set_nonblocking(true).map_err(failed)?;
         let (orders, received) = mpsc::channel();
-        let mut worker = Worker { clock, orders: received, woken, receivers: Vec::new(), peers: Vec::new() };
+        let (receivers, peers) = (Vec::new(), Vec::new());
+        let mut worker = Worker { clock, orders: received, woken, receivers, peers };
         let mut views = Vec::new();
         for neighbour in &config.neighbours {
             views.push(match neighbour.bfd {
@@ -113,8 +116,9 @@ impl Bfd {
         let thread = match worker.peers.is_empty() {
             true => None,
             false => {
+                let beat = beats.add(THREAD);
                 let thread = std::thread::Builder::new().name(THREAD.to_owned());
-                Some(thread.spawn(move || worker.run()).map_err(failed)?)
+                Some(thread.spawn(move || worker.run(&beat)).map_err(failed)?)
             }
         };
         Ok(Self { orders, wake, views, thread })
@@ -255,14 +259,15 @@ impl Worker {
         Ok(receiver)
     }
 
-    fn run(mut self) {
+    fn run(mut self, beat: &Beat) {
         let Ok(Order::Begin) = self.orders.recv() else { return };
         tracing::debug!(granted = %urgency::prefer_current_thread(urgency::Duty::Route), "the BFD thread runs");
         // However long it has waited: packets that wait are taken before timers are looked at.
         self.peers.iter_mut().for_each(|peer| peer.session.take_back(self.clock.now()));
         loop {
+            beat.beat();
             let next = match self.obey() {
-                Next::StandBy => self.stand_by(),
+                Next::StandBy => self.stand_by(beat),
                 next => next,
             };
             self.receive();
@@ -294,8 +299,9 @@ impl Worker {
     }
 
     /// Gives signs of life until there is another order: that the sessions go on here, or the end of the process.
-    fn stand_by(&mut self) -> Next {
+    fn stand_by(&mut self, beat: &Beat) -> Next {
         loop {
+            beat.beat();
             let intervals = self.peers.iter().map(|peer| peer.session.send_interval());
             // Three quarters, as with the most jitter (RFC 5880 §6.8.7).
             let pause = intervals.fold(LONGEST_WAIT, Duration::min) * 3 / 4;

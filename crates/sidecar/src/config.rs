@@ -507,6 +507,9 @@ pub enum StartError {
     },
 }
 
+/// A router that has connected says OPEN at once, unless it is starved. That a hold time is short is no reason to hurry it.
+const LEAST_OPEN_TIME: Duration = Duration::from_secs(10);
+
 /// Shorter rounds are a flood of our own making.
 const LEAST_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -615,6 +618,11 @@ impl Config {
             Role::Active { .. } => pharos_routing::bgp::Role::Active,
             Role::Passive { .. } => pharos_routing::bgp::Role::Passive,
         };
+        if session.role == pharos_routing::bgp::Role::Passive && !session.hold_time.is_zero() {
+            // Four minutes (RFC 4271 §8.2.2) are for those who connect themselves: this end only waits meanwhile, and a
+            // connection that nobody is at the other end of is worth no longer a wait than a session is.
+            session.open_time = session.open_time.min(session.hold_time.max(LEAST_OPEN_TIME));
+        }
         session
     }
 
@@ -710,4 +718,23 @@ fn fault(attributes: &Attributes) -> Option<String> {
         ));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_connected_to_waits_for_an_open_for_the_hold_time_and_no_less_than_a_starved_router_needs() {
+        let config = sample::config();
+        let open_time = |role, hold_time_seconds| {
+            let mut neighbour = NeighbourConfig::new(Ipv4Addr::new(10, 0, 0, 1).into(), 64500);
+            (neighbour.role, neighbour.hold_time) = (role, Duration::from_secs(hold_time_seconds));
+            config.session(&neighbour).open_time.as_secs()
+        };
+        let passive = Role::Passive { listen: "127.0.0.1:179".parse().unwrap() };
+        assert_eq!([3, 9, 90, 600].map(|seconds| open_time(passive, seconds)), [10, 10, 90, 240]);
+        assert_eq!(open_time(passive, 0), 240, "nothing bounds silence by configuration");
+        assert_eq!(open_time(Role::Active { port: 179 }, 9), 240);
+    }
 }

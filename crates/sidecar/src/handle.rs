@@ -14,6 +14,7 @@ use thiserror::Error;
 use tokio::sync::broadcast;
 
 use crate::announcer::drift::Drift;
+use crate::beat::Beats;
 use crate::clock::Clock;
 use crate::config::{Config, Mode, StartError};
 use crate::event::Event;
@@ -41,6 +42,7 @@ pub struct Handle {
     config: Arc<Config>,
     keeper: Arc<Keeper>,
     threads: Arc<Threads>,
+    beats: Beats,
     answers: responder::Answers,
 }
 
@@ -193,7 +195,8 @@ impl Sidecar {
             }
         }
         let first = if before.is_some() { Stage::Driving } else { Stage::Alone };
-        let announcers = announcer::open(&config, &keeper, &mut before)?;
+        let mut beats = Beats::new(clock);
+        let announcers = announcer::open(&config, &keeper, &mut beats, &mut before)?;
         let answers = responder::Answers::default();
         let (responder, serials) = responder::client(
             Arc::clone(&keeper),
@@ -210,7 +213,7 @@ impl Sidecar {
         );
 
         let threads = Arc::new(Threads::default());
-        let ticking = keeper::ticker(Arc::clone(&keeper));
+        let ticking = keeper::ticker(Arc::clone(&keeper), beats.add("pharos-keeper"));
         threads.spawn(
             "pharos-keeper",
             Stage::Driving,
@@ -229,8 +232,10 @@ impl Sidecar {
         let nsid = Arc::from(config.nsid.as_str());
         let probing =
             probe::run(Arc::clone(&keeper), config.probe, config.wire.clone(), seats, nsid, serials);
+        let probing = beats.add("pharos-probe").during(probing);
         threads.spawn("pharos-probe", Stage::Driving, Turn::First, threads.stopping().or(probing))?;
-        let watching = watchdog::run(Arc::clone(&keeper));
+        let own = beats.add("pharos-watch");
+        let watching = watchdog::run(beats.clone(), own);
         threads.spawn("pharos-watch", Stage::Driving, Turn::First, threads.stopping().or(watching))?;
         let way_out = way_out::run(Arc::clone(&keeper));
         threads.spawn("pharos-way-out", Stage::Driving, Turn::Ordinary, threads.stopping().or(way_out))?;
@@ -248,7 +253,7 @@ impl Sidecar {
             threads.spawn("pharos-record", Stage::Alone, Turn::Ordinary, recording)?;
         }
         let endings = before.map_or_else(Vec::new, |before| before.rest(&config));
-        Ok(Prepared { handle: Handle { config, keeper, threads, answers }, first, endings })
+        Ok(Prepared { handle: Handle { config, keeper, threads, beats, answers }, first, endings })
     }
 }
 
@@ -428,15 +433,15 @@ impl Handle {
         registry.register(Box::new(Scraped(Arc::clone(&self.keeper))))
     }
 
-    /// For `/livez`: an error, in words, when the sidecar is stuck and should be restarted.
+    /// For `/livez`: an error, in words, when the sidecar is stuck and should be restarted. It names the thread. The
+    /// watchdog ends the process before that, unless it is stuck itself.
     pub fn live(&self) -> Result<(), String> {
-        /// Well beyond a starved machine's pauses; the ticker runs at least once a second.
+        /// Well beyond a starved machine's pauses; every thread that beats does so once a second.
         const STUCK: Duration = Duration::from_secs(10);
-        let silent = self.keeper.since_tick();
-        if silent > STUCK {
-            return Err(format!("the keeper has not run for {} s", silent.as_secs()));
+        match self.beats.silent_for(STUCK) {
+            Some((name, silent)) => Err(format!("thread {name} has not run for {} s", silent.as_secs())),
+            None => self.threads.all_running(),
         }
-        self.threads.all_running()
     }
 
     /// For `/readyz`: an error, in words, until every probe has a verdict, good or bad.

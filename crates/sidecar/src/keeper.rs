@@ -11,7 +11,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pharos_netio::precedence::{Guard, InheritingMutex};
@@ -26,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::announcer::drift::Drift;
+use crate::beat::Beat;
 use crate::bfd::View as BfdView;
 use crate::clock::Clock;
 use crate::config::Mode;
@@ -221,8 +221,6 @@ pub(crate) struct Keeper {
     words: Ledger,
     /// The order to let go of every session, while it stands.
     handover: watch::Sender<Option<Order>>,
-    /// When the ticker last ran, in milliseconds of the clock.
-    ticked_ms: AtomicU64,
 }
 
 impl Keeper {
@@ -253,7 +251,6 @@ impl Keeper {
             stepped: Notify::new(),
             words: Ledger::new(),
             handover: watch::Sender::new(None),
-            ticked_ms: AtomicU64::new(milliseconds(clock.now())),
         }
     }
 
@@ -484,16 +481,6 @@ impl Keeper {
     pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
     }
-
-    /// When the ticker last ran, in milliseconds of the clock: what the watchdog compares.
-    pub(crate) fn ticked_ms(&self) -> u64 {
-        self.ticked_ms.load(Ordering::Relaxed)
-    }
-
-    /// How long ago the ticker last ran: what `/livez` judges.
-    pub(crate) fn since_tick(&self) -> Duration {
-        self.clock.now().saturating_sub(Duration::from_millis(self.ticked_ms()))
-    }
 }
 
 /// What a neighbour was told that it had not been told before. One without a session has forgotten everything, and
@@ -511,18 +498,14 @@ fn newly_told(neighbour: &Neighbour, before: &[String]) -> Vec<Event> {
         .collect()
 }
 
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The longest sleep of the ticker: a heartbeat for `/livez` even when no deadline is near.
+/// The longest sleep of the ticker: a beat for the watchdog even when no deadline is near.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Steps the policy whenever time alone may change something. Ends only with its runtime.
-pub(crate) async fn ticker(keeper: Arc<Keeper>) {
+pub(crate) async fn ticker(keeper: Arc<Keeper>, beat: Beat) {
     loop {
+        beat.beat();
         let now = keeper.clock.now();
-        keeper.ticked_ms.store(milliseconds(now), Ordering::Relaxed);
         let deadline = keeper.state().policy.next_deadline();
         let wake = keeper.clock.instant(deadline.unwrap_or(now + HEARTBEAT).min(now + HEARTBEAT));
         tokio::select! {

@@ -33,7 +33,8 @@
 //! Probing, BGP, each kind of other announcer, and keeping time have a thread with a runtime of their own, so
 //! that neither a busy management endpoint nor each other can make a hold timer or a probe late; BFD has one without a
 //! runtime. A last one ends the process, and
-//! with it the sessions, when the keeper no longer runs: nobody else would withdraw what is announced. Three more
+//! with it the sessions, when one of these no longer turns (`beat.rs` says what each may do): nobody else would withdraw what
+//! is announced, or announce what may be. Three more
 //! write files, so that a disk that hangs makes nothing late, and one reads the kernel's tables of routes, which may be
 //! long: these are ordinary threads. On a host with several CPUs there is one on each, from
 //! which probes are sent.
@@ -42,6 +43,7 @@
 #![forbid(unsafe_code)]
 
 mod announcer;
+mod beat;
 mod bfd;
 mod clock;
 pub mod config;

@@ -1,8 +1,8 @@
 //! The sidecar's own threads: one current-thread runtime each, ended together.
 //!
 //! A thread that ends before it was told to is a fault that `/livez` reports. What then becomes of the route
-//! is decided elsewhere: without probes signals go silent and turn bad; without the BGP thread its sockets
-//! close and the neighbours drop the routes.
+//! is decided elsewhere: without the BGP thread its sockets close and the neighbours drop the routes, and without one that
+//! beats ([`crate::beat`]) the process ends.
 //!
 //! Those on which a route depends ask the kernel to run them before ordinary threads: on a machine whose cores are taken
 //! they would find late what is in time, and that looks like a failure. A nice value alone does not do: where the kernel

@@ -3,6 +3,10 @@
 //!
 //! A neighbour has what its session has told it; without a session it has nothing. Of another announcer counts what it
 //! observes, and of one that has observed nothing yet, nothing is known. One that runs dry tells nobody.
+//!
+//! A session writes down what it has told when it has told it, and looks again each second. So what stands here of a
+//! neighbour is never older than the watchdog is patient with the BGP thread, and the moment of its look: then the process
+//! ends ([`crate::watchdog`]), and tells nothing any more.
 
 use pharos_policy::Prefix;
 use pharos_policy::explain::{Route, Told};

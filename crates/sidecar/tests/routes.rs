@@ -2,7 +2,8 @@
 
 mod common;
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::io::Read;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use common::{Collector, FakeResponder, LOCALHOST, Running, V4, V6, active, config, until};
@@ -234,6 +235,44 @@ fn a_neighbour_may_connect_to_us_and_hears_why_we_stop_after_the_withdrawal() {
     // Whichever is found first.
     let ended = sidecar.0.live().unwrap_err();
     assert!(ended.starts_with("thread pharos-") && ended.ends_with(" has ended"), "{ended}");
+}
+
+#[test]
+fn a_neighbour_that_died_before_its_open_does_not_keep_itself_out() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let (_sidecar, listen) = Running::listening(|listen| {
+        let mut neighbour = active("127.0.0.1:179".parse().unwrap());
+        neighbour.role = Role::Passive { listen };
+        config(&[V4], vec![responder.address], vec![neighbour])
+    });
+    // It has connected, and says nothing: our OPEN shows that the session has this connection.
+    let mut silent = TcpStream::connect(listen).unwrap();
+    let mut header = [0; 19];
+    silent.read_exact(&mut header).unwrap();
+    assert_eq!(header[18], 1, "OPEN");
+
+    let router = Collector::active(listen);
+    router.until_known(V4);
+    let mut rest = Vec::new();
+    silent.read_to_end(&mut rest).unwrap();
+    assert!(rest.ends_with(&[0, 21, 3, 6, 7]), "Cease/Connection Collision Resolution: {rest:?}");
+}
+
+#[test]
+fn an_established_session_is_not_given_up_for_a_newer_connection() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let (sidecar, listen) = Running::listening(|listen| {
+        let mut neighbour = active("127.0.0.1:179".parse().unwrap());
+        neighbour.role = Role::Passive { listen };
+        config(&[V4], vec![responder.address], vec![neighbour])
+    });
+    let router = Collector::active(listen);
+    router.until_known(V4);
+    let mut said = Vec::new();
+    TcpStream::connect(listen).unwrap().read_to_end(&mut said).unwrap();
+    assert_eq!(said[18..], [3, 6, 5], "Cease/Connection Rejected");
+    assert!(router.knows(V4).is_some());
+    assert_eq!(sidecar.0.status().neighbours[0].flaps, 0);
 }
 
 #[test]

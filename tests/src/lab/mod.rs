@@ -68,7 +68,7 @@ pub use queue::break_queue;
 pub use routes::{RouteMonitor, RouteNews};
 pub use signing::{sign_until, unix_seconds};
 pub use standstill::{STANDSTILL, Standstills, Watcher};
-pub use thread::{freeze_thread, stutter_threads};
+pub use thread::{freeze_thread, make_tracer, stutter_threads};
 pub use topology::{Pop, Router, Topology};
 pub use traffic::{Silence, Tallies, Tally, Traffic};
 

@@ -7,6 +7,7 @@
 use super::bird::utf8;
 use super::{Daemon, Workspace, wait_until};
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -44,6 +45,21 @@ int main(int count, char **words) {
 }
 "#;
 
+/// Makes the tracer, which takes a moment the first time.
+///
+/// # Panics
+/// If there is no C compiler.
+pub fn make_tracer(workspace: &Workspace) -> PathBuf {
+    let source = workspace.write("freeze.c", SOURCE);
+    let tracer = workspace.join("freeze");
+    if !tracer.exists() {
+        let output = Command::new("cc").args(["-O1", "-o", utf8(&tracer), utf8(&source)]).output();
+        let output = output.expect("a C compiler is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    tracer
+}
+
 /// Stops the thread of this name in a process, for as long as what it gives is kept.
 ///
 /// # Panics
@@ -63,13 +79,7 @@ pub fn stutter_threads(workspace: &Workspace, process: u32, name: &str, times: [
 }
 
 fn trace(workspace: &Workspace, times: [Duration; 2], threads: Vec<String>) -> Daemon {
-    let source = workspace.write("freeze.c", SOURCE);
-    let tracer = workspace.join("freeze");
-    if !tracer.exists() {
-        let output = Command::new("cc").args(["-O1", "-o", utf8(&tracer), utf8(&source)]).output();
-        let output = output.expect("a C compiler is installed");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
+    let tracer = make_tracer(workspace);
     let log = workspace.join(&format!("freeze-{}.log", threads.join("-")));
     let arguments = [times.map(|time| time.as_micros().to_string()).to_vec(), threads].concat();
     let mut holder = Daemon::start("freeze", &tracer, &arguments, &log);

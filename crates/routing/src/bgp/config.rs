@@ -26,7 +26,7 @@ pub struct SessionConfig {
     /// smaller of both sides' values. It bounds how long a frozen node keeps its route, so that a peer which
     /// proposes zero is refused unless this is zero too (RFC 4271 §4.2 leaves that choice to us).
     pub hold_time: Duration,
-    /// How long a peer that has accepted the connection may stay silent before its OPEN. RFC 4271 §8 suggests
+    /// How long a peer may stay silent before its OPEN once there is a connection. RFC 4271 §8 suggests
     /// four minutes.
     pub open_time: Duration,
     /// How long an attempt to connect may take, and the first pause before the next one. Pauses double with
@@ -59,7 +59,8 @@ pub struct SessionConfig {
 }
 
 /// Who opens the connection. A session has one connection, so that the collision detection of RFC 4271 §6.8 is
-/// not needed: an active session accepts none, a passive one opens none.
+/// not needed: an active session accepts none, a passive one opens none. Of several that the neighbour opens see
+/// [`super::Session::yields_connection`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// We connect to the neighbour.

@@ -65,6 +65,9 @@ pub enum Input<'a> {
         /// The transport's reason, for people.
         why: &'a str,
     },
+    /// The neighbour has opened another connection, while [`super::Session::yields_connection`]. The one before is given
+    /// up; then [`Input::Connected`] speaks of the new one.
+    Superseded,
     /// The connection ended without our doing.
     Closed {
         /// The transport's reason, for people ("connection reset", "end of stream").

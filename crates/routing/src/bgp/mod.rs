@@ -15,8 +15,9 @@
 //! for the marker even without graceful restart).
 //!
 //! There is one connection at a time, opened by us ([`Role::Active`]) or by the neighbour ([`Role::Passive`]), so
-//! that two connections never collide (RFC 4271 §6.8). A driver that accepts gives a connection to the session only
-//! while [`Session::accepts_connection`], and answers any other with [`Session::rejection`].
+//! that one of ours and one of the neighbour's never collide (RFC 4271 §6.8). A driver that accepts gives a connection to
+//! the session while [`Session::accepts_connection`], and one that takes the place of another while
+//! [`Session::yields_connection`], after [`Input::Superseded`]; it answers any other with [`Session::rejection`].
 //!
 //! # A change of the process
 //!
@@ -57,6 +58,7 @@
 //! | OpenSent, OpenConfirm, Established | Closed | none | pause |
 //! | OpenSent, OpenConfirm, Established | nothing taken by the transport for send-hold-time | refuse 8/0 | pause |
 //! | OpenSent, OpenConfirm, Established | PathDown | refuse 6/10 | pause |
+//! | OpenSent, OpenConfirm | Superseded, in a passive session | refuse 6/7 | Active |
 //! | OpenSent, OpenConfirm, Established | Stop | send Cease with the text, close | Idle, at rest |
 //! | Connect | Stop | close | Idle, at rest |
 //! | Active, Idle (pause) | Stop | none | Idle, at rest |

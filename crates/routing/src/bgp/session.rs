@@ -114,6 +114,11 @@ impl Session {
         match input {
             Input::Start => self.start(out),
             Input::Connected => self.connected(out),
+            Input::Superseded if self.yields_connection() => {
+                let detail = "the neighbour has opened another connection, which takes the place of this one";
+                self.refuse(Refusal::new(notification::CEASE, 7, [], detail), out);
+            }
+            Input::Superseded => self.counters.inputs_ignored += 1,
             Input::ConnectFailed { why } => match self.phase {
                 Phase::Connect { .. } => self.down(Cause::ConnectFailed(why.to_owned()), out),
                 _ => self.counters.inputs_ignored += 1,
@@ -246,6 +251,19 @@ impl Session {
     /// Whether a connection from the neighbour may be given to this session now.
     pub fn accepts_connection(&self) -> bool {
         matches!(self.phase, Phase::Active)
+    }
+
+    /// Whether another connection from the neighbour takes the place of the present one, by [`Input::Superseded`]. It does
+    /// until there is a session: a neighbour that has died or begun anew before its OPEN would otherwise keep itself out.
+    ///
+    /// RFC 4271 §6.8 resolves a collision between a connection that we opened and one that the neighbour opened. Of two that
+    /// the neighbour has opened it says nothing; the later one is the one that it knows of still. An established session
+    /// stays, and the new connection is refused: the RFC's default, CollisionDetectEstablishedState (§8.1.1) being false. It
+    /// would be ended by whoever can send from the neighbour's address, and a neighbour that has died is found out by the
+    /// hold timer.
+    pub fn yields_connection(&self) -> bool {
+        let unagreed = matches!(self.phase, Phase::OpenSent { .. } | Phase::OpenConfirm(_));
+        self.config.role == Role::Passive && unagreed
     }
 
     /// A message for a connection that no session takes: Cease/Connection Rejected (RFC 4486 §4). The driver writes

@@ -2,7 +2,8 @@
 //!
 //! Neighbours may share a listener; a connection belongs to the neighbour whose address it comes from.
 //! Strangers are closed without a word. At most one connection waits for its session: more can only come
-//! from a neighbour that does not wait for our OPEN.
+//! from a neighbour that does not wait for our OPEN. Whether a connection takes the place of the one before is the session's
+//! decision.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -369,10 +369,12 @@ impl Driver {
     }
 
     fn accept(&mut self, stream: TcpStream) {
-        let why = match (self.session.accepts_connection(), self.held_back()) {
-            (true, None) => return self.connected(stream),
-            (true, Some(why)) => why,
-            (false, _) => format!("the session is {}", self.session.state()),
+        let why = match self.held_back() {
+            _ if !self.session.accepts_connection() && !self.session.yields_connection() => {
+                format!("the session is {}", self.session.state())
+            }
+            None => return self.take(stream),
+            Some(why) => why,
         };
         if let Some(unsaid) = self.refusals.ask(self.keeper.clock.now()) {
             tracing::info!(
@@ -388,6 +390,18 @@ impl Driver {
         refused.send(&Session::rejection());
         let mut link = Link::Up(refused);
         self.farewells.extend(link.close());
+    }
+
+    /// Goes on with a connection of the neighbour, and without the one before: it has forgotten that, or it does not wait
+    /// for our OPEN.
+    fn take(&mut self, stream: TcpStream) {
+        if self.session.yields_connection() {
+            if self.farewells.len() >= MOST_FAREWELLS {
+                return;
+            }
+            self.step(Input::Superseded);
+        }
+        self.connected(stream);
     }
 
     fn connected(&mut self, stream: TcpStream) {

@@ -80,7 +80,7 @@ impl Wire {
     }
 
     async fn round(&self, judge: &mut Judge, ports: &mut [u16; FLOWS]) -> Option<Observation> {
-        let source = match self.source() {
+        let source = match self.source().await {
             Ok(source) => source,
             Err(why) => return Some(Observation::Warn(why)),
         };
@@ -121,9 +121,13 @@ impl Wire {
     }
 
     /// The address to ask from, if what comes back will not be dropped.
-    fn source(&self) -> Result<IpAddr, String> {
+    async fn source(&self) -> Result<IpAddr, String> {
         let interface = &self.config.interface;
-        let all = pharos_netio::addresses_of(interface).unwrap_or_default();
+        let config = Arc::clone(&self.config);
+        // The kernel lists addresses when nobody changes interfaces, for which one may wait for seconds. That makes this
+        // round late, and must not stop the thread on which all probes run.
+        let looking = tokio::task::spawn_blocking(move || pharos_netio::addresses_of(&config.interface));
+        let all = looking.await.ok().and_then(Result::ok).unwrap_or_default();
         let target = self.address.ip();
         let suits = |ip: &IpAddr| match ip {
             IpAddr::V4(ip) => target.is_ipv4() && !ip.is_link_local(),

@@ -108,6 +108,9 @@ impl Bgp {
 
     /// A driver connects when it was asked to, or accepts when it may.
     fn connect(&mut self) {
+        if self.session.yields_connection() {
+            self.input(Input::Superseded);
+        }
         if self.session.state() == State::Connect || self.session.accepts_connection() {
             self.connected = Connection::Made;
             self.input(Input::Connected);

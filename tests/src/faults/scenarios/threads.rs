@@ -1,8 +1,8 @@
 //! Parts of a process: one thread stops while its siblings run.
 
-use super::super::expect::{gone, leaves, returns, stays};
+use super::super::expect::{leaves, returns, stays};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
-use crate::lab::{PREFIX4, PREFIX6, freeze_thread};
+use crate::lab::{PREFIX4, PREFIX6, freeze_thread, make_tracer, stutter_threads};
 use std::time::Duration;
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -36,18 +36,23 @@ pub(super) fn all() -> Vec<Scenario> {
         Scenario::new(
             "prober-stuck",
             "the sidecar's probing thread stops: nobody sees how the responder is",
-            "signals that are silent turn bad, and the routes are withdrawn",
+            "the sidecar ends itself after three seconds, and the routes go with its sessions",
         )
-        .within(Duration::from_secs(4), "a signal is silent for three seconds")
-        .step("stop pharos-probe", |lab| stop_sidecar_thread(lab, "pharos-probe"), leaves("nothing seen"))
-        .step("let it go on", |lab| lab.helpers.clear(), returns()),
+        .within(
+            Duration::from_secs(4),
+            "three seconds of the watchdog; signals are silent for too long by then, too",
+        )
+        .tolerates("withdrawn")
+        .step("stop pharos-probe", |lab| stop_sidecar_thread(lab, "pharos-probe"), sidecar_ends())
+        .step("start again", start_sidecar, returns()),
         Scenario::new(
             "speaker-stuck",
-            "the sidecar's BGP thread stops, the others run",
-            "declared: the routes stay for the hold time, then the router drops them",
+            "the sidecar's BGP thread stops for a second and a half, over and over; the others run",
+            "nothing: it beats in between, and the router hears it within the hold time",
         )
-        .within(Duration::from_secs(9), "the hold time")
-        .step("stop pharos-routes", |lab| stop_sidecar_thread(lab, "pharos-routes"), gone())
+        .loses(Loss::Nothing)
+        .step("stop pharos-routes again and again", stutter_speaker, stays())
+        .calm(Duration::from_secs(10))
         .step("let it go on", |lab| lab.helpers.clear(), stays()),
         Scenario::new(
             "addresses-untold",
@@ -60,6 +65,17 @@ pub(super) fn all() -> Vec<Scenario> {
         .calm(Duration::from_secs(8))
         .step("let it go on", |lab| lab.helpers.clear(), stays())
         .calm(Duration::from_secs(2)),
+        Scenario::new(
+            "speaker-hung",
+            "the sidecar's BGP thread stops for good, the others run",
+            "the sidecar ends itself after three seconds, and the routes go with its sessions",
+        )
+        .within(
+            Duration::from_millis(3500),
+            "three seconds of the watchdog, and a moment for its look and its last line",
+        )
+        .step("stop pharos-routes", |lab| stop_sidecar_thread(lab, "pharos-routes"), sidecar_ends())
+        .step("start again", start_sidecar, returns()),
         Scenario::new(
             "management-silent",
             "the responder's status page does not answer",
@@ -116,7 +132,17 @@ fn stop_sidecar_thread(lab: &mut FaultLab, name: &str) {
     stop_thread(lab, process, name);
 }
 
+/// It runs for half a second of each two.
+fn stutter_speaker(lab: &mut FaultLab) {
+    let process = lab.node(Who::A).sidecar().pid();
+    let times = [1500, 500].map(Duration::from_millis);
+    let holder = stutter_threads(&lab.topology.workspace, process, "pharos-routes", times);
+    lab.helpers.push(holder);
+}
+
 fn stop_thread(lab: &mut FaultLab, process: u32, name: &str) {
+    make_tracer(&lab.topology.workspace);
+    lab.strike();
     let holder = freeze_thread(&lab.topology.workspace, process, name);
     lab.helpers.push(holder);
 }
