@@ -4,7 +4,11 @@
 //! The kernel counts by protocol what programs took from their sockets and what those had no room for (`InDatagrams` and
 //! `RcvbufErrors` of UDP, in `/proc/self/net/snmp` and `snmp6`), and by interface what came and what the interface and the
 //! kernel's own queue dropped (`/proc/self/net/dev`, the third and fourth number of what was received; loopback is left
-//! out). Responder and sidecar of one host share these counts, as long as they share the network namespace. Where they do
+//! out). Connection tracking drops what would be a new flow once its table is full, before any socket and uncounted by the
+//! interface: that is `drop` of `/proc/self/net/stat/nf_conntrack`, a column with a row for each CPU, in hexadecimal. Where
+//! none is loaded there is no such file.
+//!
+//! Responder and sidecar of one host share these counts, as long as they share the network namespace. Where they do
 //! not, or where a file cannot be read, nothing is seen here, and the responder's status alone tells of drops; so it does
 //! of AF_XDP, whose queries no socket takes.
 //!
@@ -19,6 +23,8 @@ use pharos_policy::load::{HostCounts, Intake};
 pub(crate) fn all() -> HostCounts {
     let HostCounts { mut intakes, taken } = taken();
     intakes.extend(interfaces(&read("dev")));
+    intakes
+        .extend(tracked(&read("stat/nf_conntrack")).map(|intake| ("connection tracking".to_owned(), intake)));
     HostCounts { intakes, taken }
 }
 
@@ -73,6 +79,15 @@ fn interfaces(text: &str) -> impl Iterator<Item = (String, Intake)> {
     text.lines().filter_map(of).filter(|(name, _)| name != "lo")
 }
 
+/// A line of headings, then a line for each CPU. What was let in is not among its counts: whatever is dropped there is much.
+fn tracked(text: &str) -> Option<Intake> {
+    let mut lines = text.lines();
+    let column = lines.next()?.split_ascii_whitespace().position(|name| name == "drop")?;
+    let of = |line: &str| u64::from_str_radix(line.split_ascii_whitespace().nth(column)?, 16).ok();
+    let dropped = lines.filter_map(of).fold(0, u64::saturating_add);
+    Some(Intake { packets: dropped, dropped })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +121,17 @@ Inter-|   Receive                                                |  Transmit
         assert_eq!(udp_ipv6(SNMP6), Some(Intake { packets: 200, dropped: 9 }));
         let all: Vec<_> = interfaces(DEV).collect();
         assert_eq!(all, [("eth0".to_owned(), Intake { packets: 2751, dropped: 19 })]);
+    }
+
+    #[test]
+    fn what_connection_tracking_dropped_is_the_sum_of_all_cpus() {
+        let text = "\
+entries  clashres found new invalid insert_failed drop early_drop
+0000ffff  00000000 00000000 00000000 00000001 00000007 00000010 00000003
+0000ffff  00000000 00000000 00000000 00000000 00000000 000000ff 00000000
+";
+        assert_eq!(tracked(text), Some(Intake { packets: 271, dropped: 271 }));
+        assert_eq!((tracked(""), tracked("entries found\n0 0\n")), (None, None));
     }
 
     #[test]

@@ -190,6 +190,42 @@ fn inside_the_host_counts_a_flood() {
 }
 
 #[test]
+fn a_host_that_does_not_let_its_own_probes_out_is_unanswered_and_a_flood_explains_that() {
+    if std::process::Command::new("nft").arg("--version").output().is_err() {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "nft is not installed");
+        return println!("skipped: nft is not installed");
+    }
+    in_namespace("inside_probes_are_not_let_out");
+}
+
+/// What is sent to the responder by UDP is an error to whoever sends it, as where connection tracking is full.
+fn forbid(responder: &FakeResponder) {
+    let rule = format!("udp dport {} drop", responder.address.port());
+    let table = format!("table inet full {{ chain out {{ type filter hook output priority 0; {rule}; }}; }}");
+    assert!(std::process::Command::new("nft").arg(table).status().unwrap().success());
+}
+
+#[test]
+#[ignore = "another test runs it in a namespace"]
+fn inside_probes_are_not_let_out() {
+    ip("link set lo up");
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let sidecar = calm(&responder, &router);
+    let swamp = Swamp::flood();
+    forbid(&responder);
+    until_health(&sidecar, "UDP probe", Verdict::Bad);
+    let (_, last) = signal(&sidecar, "UDP probe");
+    assert_eq!(last, "could not be asked: Operation not permitted (os error 1)");
+    let fetches = responder.fetches();
+    until("the status was read many times more", || (responder.fetches() > fetches + 10).then_some(()));
+    assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
+    drop(swamp);
+    router.until_gone(V4);
+    assert!(sidecar.reasons(V4).contains("could not be asked"), "{}", sidecar.reasons(V4));
+}
+
+#[test]
 fn a_flood_that_is_dropped_before_any_socket_is_overload_and_withdraws_nothing() {
     let responder = FakeResponder::start(LOCALHOST).unwrap();
     let router = Collector::passive();
