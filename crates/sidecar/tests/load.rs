@@ -184,6 +184,36 @@ fn inside_the_host_counts_a_flood() {
     // It takes two fetches of a second each.
     until_health(&sidecar, "responder's status", Verdict::Bad);
     assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
+    until_health(&sidecar, "heartbeats", Verdict::Unknown);
+    until_health(&sidecar, "IPv4 answers", Verdict::Good);
+    assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
+    drop(swamp);
+    router.until_gone(V4);
+    assert!(sidecar.reasons(V4).contains("UDP probe"), "{}", sidecar.reasons(V4));
+}
+
+#[test]
+fn a_flood_of_a_server_without_a_status_is_seen_by_what_the_host_counts() {
+    in_namespace("inside_another_server_is_flooded");
+}
+
+#[test]
+#[ignore = "another test runs it in a namespace"]
+fn inside_another_server_is_flooded() {
+    ip("link set lo up");
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let mut settings = impatient(&responder, &router);
+    settings.status = None;
+    let sidecar = Running::start(settings);
+    router.until_known(V4);
+    let swamp = Swamp::flood();
+    responder.change(|manner| manner.fault = Fault::Mute);
+    until_health(&sidecar, "UDP probe", Verdict::Bad);
+    until_health(&sidecar, "TCP probe", Verdict::Bad);
+    until_health(&sidecar, "load", Verdict::Bad);
+    until_health(&sidecar, "IPv4 answers", Verdict::Good);
+    assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
     drop(swamp);
     router.until_gone(V4);
     assert!(sidecar.reasons(V4).contains("UDP probe"), "{}", sidecar.reasons(V4));
