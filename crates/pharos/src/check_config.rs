@@ -117,6 +117,13 @@ fn describe(loaded: &Loaded) -> String {
             "  probe           every {}, withdraw after {} failures, announce after {} successes and {}",
             probe.interval, probe.fall, probe.rise, sidecar.hold_down
         );
+        if loaded.pharos.responder.is_none() {
+            let _ = writeln!(
+                out,
+                "    hint          there is no responder: section; floods are told from death by what this host counts, \
+                 which is of the server only if it runs in the same network namespace"
+            );
+        }
         for neighbour in &loaded.site.neighbours {
             let how = match neighbour.mode {
                 Mode::Active => "connecting to port",

@@ -48,6 +48,21 @@ node a.ams
 }
 
 #[test]
+fn a_configuration_for_another_server_says_what_floods_are_told_by() {
+    let scratch = Scratch::new("other-server");
+    let (before, rest) = PHAROS.split_once("responder:\n").unwrap();
+    let (_, sidecar) = rest.split_once("sidecar:\n").unwrap();
+    let sidecar = sidecar.replace(
+        "required: [",
+        "addresses: [\"192.0.2.53:53\", \"[2001:db8:53::53]:53\"]\n      required: [",
+    );
+    let output = check(&scratch, &format!("{before}sidecar:\n{sidecar}"), SITE);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stdout(&output);
+    assert!(said.contains("floods are told from death by what this host counts"), "{said}");
+}
+
+#[test]
 fn a_bad_configuration_shows_every_finding_with_its_place_and_cure() {
     let scratch = Scratch::new("bad");
     let output = check(&scratch, &PHAROS.replace("fall: 2", "fall: 0"), &SITE.replace("64500", "0"));

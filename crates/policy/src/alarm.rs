@@ -140,7 +140,7 @@ impl AlarmId {
     /// The alarm that a signal raises while it is not as it should be; `None` for those that raise none.
     pub(crate) fn of(signal: &SignalId) -> Option<Self> {
         match signal.kind() {
-            Kind::Probe | Kind::Zone | Kind::Ready => None,
+            Kind::Probe | Kind::Zone | Kind::Answers | Kind::Ready => None,
             Kind::Status => Some(Self::StatusUnreachable),
             _ => Some(Self::Signal { signal: signal.clone() }),
         }

@@ -250,7 +250,7 @@ impl Verdict {
     /// What `health` means for a signal of this kind.
     pub const fn of(kind: Kind, health: Health) -> Self {
         match (kind, health) {
-            (Kind::Traffic, Health::Bad) => Self::Quiet,
+            (Kind::Traffic | Kind::Answers, Health::Bad) => Self::Quiet,
             (_, Health::Unknown) => Self::Unknown,
             (_, Health::Good) => Self::Good,
             (_, Health::Warned) => Self::Warned,

@@ -16,7 +16,8 @@
 //! | default-route | host | degraded, after its grace; alarm | degraded | forgotten |
 //! | data-age | responder's status | degraded, after its grace; alarm | degraded | kept, unless good |
 //! | signatures | responder's status | alarm; degraded; when expired last-resort, or withdrawn by the group's choice | last-resort, or withdrawn by choice | kept, unless good |
-//! | overload | responder's status; the host, while a probe is unanswered | alarm; degraded or withdrawn only by the group's choice | normal, or as chosen | forgotten |
+//! | overload | responder's status; the host, while a probe is unanswered, and always where no status tells | alarm; degraded or withdrawn only by the group's choice | normal, or as chosen | forgotten |
+//! | answers | the host, while something goes unanswered | nothing: it bears out that overload explains it | normal | forgotten |
 //! | traffic | responder's status | alarm | normal | forgotten |
 //! | clock | host | alarm; data-age and signatures are ignored meanwhile | normal | kept, unless good |
 //! | status | status fetch | alarm | normal | fails |
@@ -114,6 +115,12 @@ pub enum SignalId {
     Heartbeats,
     /// Whether queries are dropped although all workers run; see [`load`](crate::load).
     Overload,
+    /// Whether this host is seen to answer in a flood, whatever anybody tells: a pass means that datagrams of the family are
+    /// taken from sockets and sent by hundreds a second, a failure that they are not.
+    Answers {
+        /// The family.
+        family: Family,
+    },
     /// Whether the data that a group serves are fresh enough.
     DataAge {
         /// The group.
@@ -153,6 +160,7 @@ pub enum Kind {
     DefaultRoute,
     Heartbeats,
     Overload,
+    Answers,
     DataAge,
     Signatures,
     Traffic,
@@ -173,7 +181,7 @@ pub struct Watch {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Probe,
         Self::Zone,
         Self::Slow,
@@ -182,6 +190,7 @@ impl Kind {
         Self::DefaultRoute,
         Self::Heartbeats,
         Self::Overload,
+        Self::Answers,
         Self::DataAge,
         Self::Signatures,
         Self::Traffic,
@@ -201,6 +210,7 @@ impl Kind {
             Self::DefaultRoute => "default-route",
             Self::Heartbeats => "heartbeats",
             Self::Overload => "overload",
+            Self::Answers => "answers",
             Self::DataAge => "data-age",
             Self::Signatures => "signatures",
             Self::Traffic => "traffic",
@@ -237,7 +247,7 @@ impl Kind {
 
     /// Whether some verdict of it asks for a level; the others only inform.
     pub const fn asks(self) -> bool {
-        !matches!(self, Self::Traffic | Self::Clock | Self::Status | Self::Ready)
+        !matches!(self, Self::Answers | Self::Traffic | Self::Clock | Self::Status | Self::Ready)
     }
 
     /// Counts and graces that suit a kind; `stale` depends on how often its observer looks.
@@ -254,6 +264,8 @@ impl Kind {
             Self::Heartbeats => (2, 3, Duration::ZERO),
             // Falls at once, so that it stands before lost probes withdraw what is only overloaded.
             Self::Overload => (1, 10, SECOND.saturating_mul(60)),
+            // Believed at once, or the first silence of a flood would withdraw; and not given up for one quiet moment.
+            Self::Answers => (3, 1, Duration::ZERO),
             Self::Slow => (3, 10, SECOND.saturating_mul(30)),
             Self::Wire => (5, 5, SECOND.saturating_mul(10)),
             Self::DefaultRoute => (2, 2, SECOND.saturating_mul(5)),
@@ -286,6 +298,7 @@ impl SignalId {
             Self::DefaultRoute { .. } => Kind::DefaultRoute,
             Self::Heartbeats => Kind::Heartbeats,
             Self::Overload => Kind::Overload,
+            Self::Answers { .. } => Kind::Answers,
             Self::DataAge { .. } => Kind::DataAge,
             Self::Signatures { .. } => Kind::Signatures,
             Self::Traffic { .. } => Kind::Traffic,
@@ -297,7 +310,15 @@ impl SignalId {
 
     /// Whether it says something about the whole node, and not about one prefix, address or group.
     pub const fn is_of_the_node(&self) -> bool {
-        matches!(self, Self::Heartbeats | Self::Overload | Self::Clock | Self::Status | Self::Ready)
+        matches!(
+            self,
+            Self::Heartbeats
+                | Self::Overload
+                | Self::Answers { .. }
+                | Self::Clock
+                | Self::Status
+                | Self::Ready
+        )
     }
 
     /// The worst level that this signal may ever ask of a prefix of `group`, once it has a verdict.
@@ -313,7 +334,9 @@ impl SignalId {
             }
             Self::Signatures { .. } => group.expired.asks(),
             Self::Overload => group.overload.asks(),
-            Self::Traffic { .. } | Self::Clock | Self::Status | Self::Ready => Level::Normal,
+            Self::Answers { .. } | Self::Traffic { .. } | Self::Clock | Self::Status | Self::Ready => {
+                Level::Normal
+            }
         }
     }
 }
@@ -329,6 +352,7 @@ impl fmt::Display for SignalId {
             Self::DefaultRoute { family } => write!(f, "{family} default route"),
             Self::Heartbeats => f.write_str("responder's heartbeats"),
             Self::Overload => f.write_str("responder's load"),
+            Self::Answers { family } => write!(f, "{family} answers of this host"),
             Self::DataAge { group } => write!(f, "age of the data of group {group}"),
             Self::Signatures { group } => write!(f, "signatures of group {group}"),
             Self::Traffic { prefix } => write!(f, "real traffic of {prefix}"),

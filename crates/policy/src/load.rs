@@ -8,7 +8,8 @@
 //! A [`Meter`] is fed by whoever reads the responder's status, once for each reading. It sees the counters by the names
 //! that the responder gives them, and gives two observations: one for [`SignalId::Heartbeats`] and one for
 //! [`SignalId::Overload`]. [`HostCounts`] are what the host itself counts, which needs no answer from a responder that has
-//! no time to give one: they say whether a probe that goes unanswered meets with a flood.
+//! no time to give one: they say whether a probe that goes unanswered meets with a flood, and whether somebody is answered
+//! in it ([`SignalId::Answers`]).
 //!
 //! # Transition table
 //!
@@ -32,12 +33,14 @@
 //! are a drop every second or two. So of an interface only `LEAST_DROPS` or more since the last reading are some, and
 //! only if they are a hundredth of what came: fewer explain no probe that goes unanswered.
 //!
+//! [`SignalId::Answers`]: crate::SignalId::Answers
 //! [`SignalId::Heartbeats`]: crate::SignalId::Heartbeats
 //! [`SignalId::Overload`]: crate::SignalId::Overload
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::prefix::Family;
 use crate::signal::Observation;
 
 /// One who empties queues: a worker, or the owner of an XDP queue.
@@ -208,6 +211,17 @@ pub struct HostCounts {
     pub intakes: BTreeMap<String, Intake>,
     /// Datagrams that programs took from their sockets.
     pub taken: u64,
+    /// What went through the sockets of each family.
+    pub flows: BTreeMap<Family, Flow>,
+}
+
+/// Datagrams of one family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Those that programs took from their sockets.
+    pub taken: u64,
+    /// Those that programs sent.
+    pub sent: u64,
 }
 
 /// Whether programs take datagrams from their sockets.
@@ -223,7 +237,30 @@ pub enum Takers {
 /// other programs have to read.
 const LEAST_TAKEN: u64 = 64;
 
+/// Datagrams in a second, both taken and sent, by a responder in a flood: the same measure.
+const LEAST_A_SECOND: u64 = 256;
+
 impl HostCounts {
+    /// What is to be said of each family since `before`, which was so long ago: whether somebody answers.
+    pub fn answers_since(
+        &self,
+        before: &Self,
+        elapsed: Duration,
+    ) -> impl Iterator<Item = (Family, Observation)> {
+        let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let least = (LEAST_A_SECOND.saturating_mul(millis) / 1_000).max(LEAST_TAKEN);
+        self.flows.iter().filter_map(move |(family, now)| {
+            let before = before.flows.get(family)?;
+            let fewer = now.taken.saturating_sub(before.taken).min(now.sent.saturating_sub(before.sent));
+            let said = if fewer >= least {
+                Observation::Pass("datagrams are taken and sent by hundreds a second".to_owned())
+            } else {
+                Observation::Fail("few datagrams are taken, or few are sent".to_owned())
+            };
+            Some((*family, said))
+        })
+    }
+
     /// Whether many datagrams were taken since `before`.
     pub fn takers_since(&self, before: &Self) -> Takers {
         let taken = self.taken.saturating_sub(before.taken);
@@ -316,7 +353,27 @@ mod tests {
 
     fn host(taken: u64, dropped: u64) -> HostCounts {
         let intake = Intake { packets: taken + dropped, dropped };
-        HostCounts { intakes: [("UDP sockets".to_owned(), intake)].into(), taken }
+        HostCounts { intakes: [("UDP sockets".to_owned(), intake)].into(), taken, ..HostCounts::default() }
+    }
+
+    fn through(all: &[(Family, u64, u64)]) -> HostCounts {
+        let flows = all.iter().map(|&(family, taken, sent)| (family, Flow { taken, sent })).collect();
+        HostCounts { flows, ..HostCounts::default() }
+    }
+
+    #[test]
+    fn a_family_whose_datagrams_are_taken_and_sent_by_hundreds_a_second_is_answered() {
+        let (v4, v6) = (Family::Ipv4, Family::Ipv6);
+        let passes = |before: &HostCounts, now: &HostCounts, millis| -> Vec<(Family, bool)> {
+            let said = now.answers_since(before, Duration::from_millis(millis));
+            said.map(|(family, seen)| (family, matches!(seen, Observation::Pass(_)))).collect()
+        };
+        let before = through(&[(v4, 1_000, 500), (v6, 70, 70)]);
+        let now = through(&[(v4, 1_600, 900), (v6, 900, 80)]);
+        assert_eq!(passes(&before, &now, 1_000), [(v4, true), (v6, false)], "of IPv6 none is sent");
+        assert_eq!(passes(&before, &now, 2_000), [(v4, false), (v6, false)], "in so long they are few");
+        assert_eq!(passes(&through(&[]), &now, 1_000), [], "what was not read before has no past");
+        assert_eq!(passes(&now, &before, 1), [(v4, false), (v6, false)], "counts that began anew");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! Called by the sidecar for every probe result, status fetch, session change and operator's command, and at
 //! [`next_deadline`](Policy::next_deadline). Its outputs are changes only; the levels in force can be read at
-//! any time. What a signal asks for stands in `policy/asks.rs`, the operator's words in `policy/command.rs`,
-//! explanations in `policy/why.rs`.
+//! any time. What a signal asks for stands in `policy/asks.rs`, what ends an excuse in `policy/silent.rs`, the
+//! operator's words in `policy/command.rs`, explanations in `policy/why.rs`.
 //!
 //! # Transition table
 //!
@@ -11,7 +11,7 @@
 //! |---|---|
 //! | observation of a configured signal | the signal's machine; a changed verdict is judged for its prefixes |
 //! | address and transport turn bad | its zone signals are lost with it, so that readiness is earned anew |
-//! | the same, explained by overload | its zone signals keep their verdicts: nobody looked |
+//! | the same, explained by overload | its zone signals keep their verdicts: nobody looked; they are lost when the explanation ends |
 //! | a signal turns warned, bad or expired | its alarm, if the kind has one |
 //! | a signal turns good or unknown | that alarm is over |
 //! | traffic next to none at level normal, for its grace | an alarm |
@@ -22,7 +22,7 @@
 //!
 //! Everything else changes nothing, time going backwards included.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,10 +44,12 @@ mod asks;
 mod command;
 mod flaps;
 mod memory;
+mod silent;
 mod why;
 
 pub use command::{DrainView, WordView};
 pub use memory::Memory;
+use silent::Heard;
 
 /// What can happen to a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -206,6 +208,8 @@ pub struct Policy {
     operator: Operator,
     /// Probes and zones that are bad because overload explains it; the zones of such probes are not lost.
     excused: BTreeSet<usize>,
+    /// When each probe was answered.
+    heard: BTreeMap<usize, Heard>,
     clock: Duration,
 }
 
@@ -224,12 +228,16 @@ impl Policy {
             alarms: Alarms::default(),
             operator: Operator::default(),
             excused: BTreeSet::new(),
+            heard: BTreeMap::new(),
             clock: now,
             config,
         };
         policy.add_watched(now, SignalId::Status);
         policy.add_watched(now, SignalId::Ready);
         policy.add_watched(now, SignalId::Clock);
+        for family in [Family::Ipv4, Family::Ipv6] {
+            policy.add_watched(now, SignalId::Answers { family });
+        }
         let pace = policy.pace();
         for (group, settings) in policy.config.groups.clone().iter().enumerate() {
             for &prefix in &settings.prefixes {
@@ -307,6 +315,9 @@ impl Policy {
         }
         let index = self.signals.len();
         self.signals.push(Signal::new(now, timing, id.kind().silence()));
+        if id.kind() == Kind::Probe {
+            self.heard.insert(index, Heard::from(now));
+        }
         self.ids.push(id.clone());
         self.index.insert(id, index);
         index
@@ -350,6 +361,11 @@ impl Policy {
 
     fn feed(&mut self, index: usize, input: signal::Input, outputs: &mut Vec<Output>) {
         let lost = matches!(input, signal::Input::Lost(_));
+        if let (signal::Input::Observed(Observation::Pass(_)), Some(heard)) =
+            (&input, self.heard.get_mut(&index))
+        {
+            heard.answer(self.clock);
+        }
         let Some(signal::Change { from, to }) = self.signals[index].step(self.clock, input) else { return };
         let (id, why) = (self.ids[index].clone(), self.signals[index].why().into_owned());
         // A thousand zones that go with their address, or are good from the start, are no thousand events.
@@ -479,8 +495,9 @@ impl Policy {
             let end = self.quiet_since(route)?.saturating_add(self.grace(Kind::Traffic));
             (end > self.clock).then_some(end)
         });
+        let excuses = self.excused.iter().filter_map(|&index| self.silent_end(index));
         let words = self.operator.next_deadline().into_iter().chain(self.drain_deadline());
-        silence.chain(graces).chain(hold_downs).chain(quiet).chain(words).min()
+        silence.chain(graces).chain(hold_downs).chain(quiet).chain(excuses).chain(words).min()
     }
 
     /// Every prefix with its level in force, in the order of the configuration, anchors last.

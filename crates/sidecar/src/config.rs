@@ -663,7 +663,7 @@ impl Config {
             watched.insert(Kind::Wire, Kind::Wire.watch(crate::probe::wire::silence(wire)));
         }
         if self.status.is_none() {
-            for kind in [Kind::DataAge, Kind::Signatures, Kind::Clock] {
+            for kind in [Kind::Overload, Kind::Answers, Kind::DataAge, Kind::Signatures, Kind::Clock] {
                 watched.insert(kind, kind.watch(crate::responder::JUDGE * 10));
             }
         }
@@ -674,6 +674,7 @@ impl Config {
                 Kind::Ready,
                 Kind::Heartbeats,
                 Kind::Overload,
+                Kind::Answers,
                 Kind::DataAge,
                 Kind::Signatures,
                 Kind::Clock,

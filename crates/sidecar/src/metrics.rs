@@ -33,6 +33,8 @@ pub(crate) enum ProbeResult {
     Unreachable,
     /// Nobody answered in time.
     Unanswered,
+    /// This host did not let the query out.
+    NotAsked,
     /// This node answered, and not as it should.
     Wrong,
 }
@@ -43,6 +45,7 @@ impl ProbeResult {
             Self::Pass => "pass",
             Self::Unreachable => "unreachable",
             Self::Unanswered => "unanswered",
+            Self::NotAsked => "not-asked",
             Self::Wrong => "wrong",
         }
     }

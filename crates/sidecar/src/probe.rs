@@ -13,7 +13,8 @@
 //! the responder's status are asked whether queries are dropped and whether its threads run (`probe/doubt.rs`). The same
 //! holds of a zone that goes unanswered among others. What is answered within a second, though late, is answered; unless so
 //! many rounds have gone unanswered meanwhile that the address counts as bad, which the defaults say after 0.45 s, or after
-//! 0.65 s where the status does not come.
+//! 0.65 s where the status does not come. A query that this host itself did not let out (`probe/exchange.rs`) is one that
+//! nobody answered: it says as little of the responder, and a flood is what fills the tables and buffers of a host.
 //!
 //! A mismatch of serials is judged only against a status that was fetched after the answer came, because a
 //! reload may fall between the two; the serial that the status named when the query was sent is good as well, because it
@@ -154,7 +155,7 @@ struct Asked {
 enum Silent {
     /// Something else than an answer.
     Refused(String),
-    /// Nothing at all.
+    /// Nothing at all, or it could not be asked.
     Unanswered(String),
 }
 
@@ -209,7 +210,7 @@ impl Loop {
     }
 
     async fn settle(&mut self, asked: Vec<Asked>) {
-        let (mut ours, mut silent, mut unanswered) = (None, None, false);
+        let (mut ours, mut silent, mut unanswered, mut awaited) = (None, None, false, false);
         let mut zones = Vec::new();
         for Asked { zone, id, before, started, at, outcome } in asked {
             let took = at.saturating_sub(started);
@@ -231,11 +232,18 @@ impl Loop {
                     silent = Some(Silent::Refused(why.clone()));
                     zones.push((zone, Observation::Fail(why)));
                 }
+                Err(Miss::NotAsked(why)) => {
+                    // Nothing was sent, so nothing can come late; else as good as unanswered.
+                    self.judge.count(ProbeResult::NotAsked, took);
+                    unanswered = true;
+                    silent.get_or_insert(Silent::Unanswered(why.clone()));
+                    zones.push((zone, Observation::Unanswered(why)));
+                }
                 Err(Miss::Unanswered(why, late)) => {
                     self.judge.count(ProbeResult::Unanswered, took);
                     // However many of a round come late, its address has been heard once.
-                    let of = if unanswered { Of::Zone } else { Of::ZoneAndAddress };
-                    unanswered = true;
+                    let of = if awaited { Of::Zone } else { Of::ZoneAndAddress };
+                    (unanswered, awaited) = (true, true);
                     tokio::spawn(self.judge.clone().wait(zone.clone(), id, (before, started), late, of));
                     // One that said no says more than one that said nothing.
                     silent.get_or_insert(Silent::Unanswered(why.clone()));

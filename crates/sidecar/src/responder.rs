@@ -6,6 +6,9 @@
 //! forgotten, save what was wrong with data. What it counts of queries by address is the traffic of the prefixes. What it
 //! tells of the threads that answer, of queries that were dropped, and of the data becomes observations of the signals that
 //! are named after it. The view of the JSON is `responder/view.rs`.
+//!
+//! Where the status does not come in time, and where there is none (another name server), what the host counts itself says
+//! whether there is overload, and whether anybody is answered in it (`counts.rs`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -24,7 +27,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::{Quiet, StatusConfig, zone_name};
-use crate::counts;
+use crate::counts::Look;
 use crate::keeper::Keeper;
 use crate::probe::reply::{Told, Wanted};
 
@@ -219,7 +222,7 @@ impl Client {
         loop {
             let began = Instant::now();
             let asked = self.keeper.clock.now();
-            let before = counts::taken();
+            let before = Look::now(&self.keeper);
             match tokio::time::timeout(config.timeout, self.fetch(config)).await {
                 Ok(Ok(view)) => self.learn(asked, view),
                 Ok(Err(why)) => {
@@ -230,10 +233,13 @@ impl Client {
                         "no answer within {:?} from http://{}/status",
                         config.timeout, config.address
                     );
-                    // That it is late is a flood's doing only where somebody still takes in what comes.
+                    // That it is late is a flood's doing only where somebody still takes in what comes. And whatever it
+                    // would tell of a flood, the host has to tell now.
+                    let look = Look::now(&self.keeper);
+                    look.tell_since(&before, &self.keeper);
                     self.fail(
                         asked,
-                        match counts::taken().takers_since(&before) {
+                        match look.takers_since(&before) {
                             Takers::Many => Observation::Unanswered(why),
                             Takers::Few => Observation::Fail(why),
                         },
@@ -247,9 +253,19 @@ impl Client {
         }
     }
 
-    /// Judges the data by what answers tell, until it is dropped.
+    /// Judges the data by what answers tell, and the load by what the host counts, until it is dropped.
     async fn judge_answers(mut self) {
+        let mut before = Look::now(&self.keeper);
         loop {
+            let look = Look::now(&self.keeper);
+            match look.overload_since(&before) {
+                Some(_) => look.tell_since(&before, &self.keeper),
+                None => {
+                    let seen = Observation::Pass("no drops that this host counts".to_owned());
+                    self.observe(SignalId::Overload, seen);
+                }
+            }
+            before = look;
             let zones = self.answers.zones(self.keeper.clock.now());
             self.judge_data(&View::of_zones(zones));
             tokio::time::sleep(JUDGE).await;

@@ -66,7 +66,10 @@ fn judge(config: &Config, kind: Kind) -> Result<&'static str, &'static str> {
     let ours = config.status.is_some();
     match kind {
         Kind::Wire if config.wire.is_none() => Err("site.yaml has no section wire"),
-        Kind::Heartbeats | Kind::Overload | Kind::Traffic | Kind::Status | Kind::Ready if !ours => Err(OURS),
+        Kind::Heartbeats | Kind::Traffic | Kind::Status | Kind::Ready if !ours => Err(OURS),
+        Kind::Overload if !ours => {
+            Ok("by what this host counts; a server in another network namespace is not among it")
+        }
         Kind::DataAge if !ours => Ok("by serials that are times or dates"),
         Kind::Signatures if !ours => Ok("by that of the SOA record"),
         Kind::Zone if !ours => Ok("serials are not compared"),

@@ -184,9 +184,75 @@ fn inside_the_host_counts_a_flood() {
     // It takes two fetches of a second each.
     until_health(&sidecar, "responder's status", Verdict::Bad);
     assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
+    until_health(&sidecar, "heartbeats", Verdict::Unknown);
+    until_health(&sidecar, "IPv4 answers", Verdict::Good);
+    assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
     drop(swamp);
     router.until_gone(V4);
     assert!(sidecar.reasons(V4).contains("UDP probe"), "{}", sidecar.reasons(V4));
+}
+
+#[test]
+fn a_flood_of_a_server_without_a_status_is_seen_by_what_the_host_counts() {
+    in_namespace("inside_another_server_is_flooded");
+}
+
+#[test]
+#[ignore = "another test runs it in a namespace"]
+fn inside_another_server_is_flooded() {
+    ip("link set lo up");
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let mut settings = impatient(&responder, &router);
+    settings.status = None;
+    let sidecar = Running::start(settings);
+    router.until_known(V4);
+    let swamp = Swamp::flood();
+    responder.change(|manner| manner.fault = Fault::Mute);
+    until_health(&sidecar, "UDP probe", Verdict::Bad);
+    until_health(&sidecar, "TCP probe", Verdict::Bad);
+    until_health(&sidecar, "load", Verdict::Bad);
+    until_health(&sidecar, "IPv4 answers", Verdict::Good);
+    assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
+    drop(swamp);
+    router.until_gone(V4);
+    assert!(sidecar.reasons(V4).contains("UDP probe"), "{}", sidecar.reasons(V4));
+}
+
+#[test]
+fn a_host_that_does_not_let_its_own_probes_out_is_unanswered_and_a_flood_explains_that() {
+    if std::process::Command::new("nft").arg("--version").output().is_err() {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "nft is not installed");
+        return println!("skipped: nft is not installed");
+    }
+    in_namespace("inside_probes_are_not_let_out");
+}
+
+/// What is sent to the responder by UDP is an error to whoever sends it, as where connection tracking is full.
+fn forbid(responder: &FakeResponder) {
+    let rule = format!("udp dport {} drop", responder.address.port());
+    let table = format!("table inet full {{ chain out {{ type filter hook output priority 0; {rule}; }}; }}");
+    assert!(std::process::Command::new("nft").arg(table).status().unwrap().success());
+}
+
+#[test]
+#[ignore = "another test runs it in a namespace"]
+fn inside_probes_are_not_let_out() {
+    ip("link set lo up");
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let sidecar = calm(&responder, &router);
+    let swamp = Swamp::flood();
+    forbid(&responder);
+    until_health(&sidecar, "UDP probe", Verdict::Bad);
+    let (_, last) = signal(&sidecar, "UDP probe");
+    assert_eq!(last, "could not be asked: Operation not permitted (os error 1)");
+    let fetches = responder.fetches();
+    until("the status was read many times more", || (responder.fetches() > fetches + 10).then_some(()));
+    assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
+    drop(swamp);
+    router.until_gone(V4);
+    assert!(sidecar.reasons(V4).contains("could not be asked"), "{}", sidecar.reasons(V4));
 }
 
 #[test]

@@ -184,11 +184,13 @@ fn its_route_is_kept_by_what_its_answers_tell() {
             list.iter().map(|source| source.signal.clone()).collect()
         };
         let lacks = names(&status.sources.lacks);
-        for signal in ["heartbeats", "overload", "traffic", "status", "ready", "wire"] {
+        for signal in ["heartbeats", "traffic", "status", "ready", "wire"] {
             assert!(lacks.iter().any(|it| it == signal), "{signal} is not in {lacks:?}");
         }
         let has = names(&status.sources.has);
-        for signal in ["probe", "zone", "slow", "data-age", "signatures", "clock", "address"] {
+        for signal in
+            ["probe", "zone", "slow", "overload", "answers", "data-age", "signatures", "clock", "address"]
+        {
             assert!(has.iter().any(|it| it == signal), "{signal} is not in {has:?}");
         }
         assert!(has.iter().chain(&lacks).any(|it| it == "zone-version"));

@@ -14,16 +14,26 @@
 //! goes round its loop and that somebody is answered (see [`load`](crate::load)): all are required. Once the drops have
 //! ended, a probe that is answered again has its time to be believed.
 //!
+//! A flood keeps the status away as well, and another name server has none. Then the host's own counts have to bear it out:
+//! datagrams are taken from sockets and sent by hundreds a second, of either family
+//! ([`SignalId::Answers`]). Who hangs sends none.
+//!
 //! | the responder's status | then heartbeats | and the excuse |
 //! |---|---|---|
-//! | is read | as they are told | stands while they are good |
-//! | does not come in time, while somebody takes in what comes | good until they are forgotten | stands as long: a flood keeps the status waiting, too |
-//! | is refused, or is no status, or does not come and nobody takes in anything | the same | is gone with the verdict on the status |
-//! | nobody asks for it | the same | is gone with the verdict on the status |
+//! | is read | as they are told | stands while they are good, or while none are known and the host is seen to answer |
+//! | does not come in time, while somebody takes in what comes | good until they are forgotten | stands as long |
+//! | the same | are forgotten | stands while the host is seen to answer |
+//! | is refused, or is no status, or does not come and nobody takes in anything | any | is gone with the verdict on the status |
+//! | nobody asks for it any more | any | is gone with the verdict on the status |
+//! | is not there: another name server | there are none | stands while the host is seen to answer |
+//!
+//! The excuse belongs to an address and a transport, and has an end: `policy/silent.rs`.
 //!
 //! Whenever the explanation goes, and also when one probe is refused, the prefix is withdrawn in that same step. So a
-//! flood alone empties no POP, a responder that dies in one is withdrawn at once, and one that hangs in one once its
-//! heartbeats are forgotten.
+//! flood alone empties no POP, a responder that dies in one is withdrawn at once, and one that hangs in one as soon as that is
+//! told, or as neither it nor the host tells that anybody is answered. What is beyond all this: a responder in a network
+//! namespace of its own, or whose queries no socket takes (AF_XDP), is not among the host's counts, and has no
+//! excuse once its heartbeats are forgotten.
 //!
 //! What was told of drops has to be there before the silence of a probe is believed. That is the observer's part: it asks
 //! for the status, and looks at its own host's counters, between the first unanswered probe and the one that counts.
@@ -35,6 +45,7 @@ use crate::config::{Degrade, GroupConfig};
 use crate::kind::{Kind, SignalId};
 use crate::level::Level;
 use crate::preference::Wish;
+use crate::prefix::Family;
 use crate::signal::Health;
 
 /// What one signal asks of one prefix.
@@ -131,7 +142,8 @@ impl Policy {
         let recovers = || self.excused.contains(&index) && signal.passed_last();
         matches!(self.ids[index].kind(), Kind::Probe | Kind::Zone)
             && signal.is_merely_unanswered()
-            && self.is_told_to_run()
+            && self.is_known_to_run()
+            && !self.is_silent_alone(index)
             && (self.is_bad(&SignalId::Overload) || recovers())
     }
 
@@ -144,13 +156,24 @@ impl Policy {
     }
 
     /// Whether the responder itself has said lately that all of it runs, and nothing since speaks against it but that its
-    /// status did not come in time.
-    fn is_told_to_run(&self) -> bool {
-        let reached = self.index.get(&SignalId::Status).is_some_and(|&status| {
-            let status = &self.signals[status];
-            status.health() == Health::Good || status.health().is_bad() && status.is_merely_unanswered()
-        });
-        reached && self.health(&SignalId::Heartbeats) == Some(Health::Good)
+    /// status did not come in time; or, where it cannot say so, whether the host is seen to answer.
+    fn is_known_to_run(&self) -> bool {
+        let Some(&status) = self.index.get(&SignalId::Status) else { return self.is_seen_to_answer() };
+        let status = &self.signals[status];
+        let is_late = status.health().is_bad() && status.is_merely_unanswered();
+        let is_reached = is_late || status.health() == Health::Good;
+        match self.health(&SignalId::Heartbeats) {
+            Some(Health::Good) => is_reached,
+            // Forgotten, and perhaps told anew and not yet believed.
+            Some(Health::Unknown) => is_reached && self.is_seen_to_answer(),
+            _ => false,
+        }
+    }
+
+    /// Whether the host counts as many datagrams that are taken and sent as only a responder takes and sends.
+    fn is_seen_to_answer(&self) -> bool {
+        let answers = |family| self.health(&SignalId::Answers { family }) == Some(Health::Good);
+        answers(Family::Ipv4) || answers(Family::Ipv6)
     }
 
     /// Whether nothing that is seen of this counts, because it is judged by a clock that is wrong.
@@ -158,7 +181,7 @@ impl Policy {
         id.kind().needs_clock() && self.is_bad(&SignalId::Clock)
     }
 
-    fn is_bad(&self, id: &SignalId) -> bool {
+    pub(super) fn is_bad(&self, id: &SignalId) -> bool {
         self.health(id).is_some_and(Health::is_bad)
     }
 }

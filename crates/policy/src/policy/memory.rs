@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ANCHOR, Gone, Input, Output, Policy};
+use super::{ANCHOR, Gone, Heard, Input, Output, Policy};
 use crate::alarm::{Alarm, AlarmId};
 use crate::config::{ConfigError, PolicyConfig};
 use crate::kind::SignalId;
@@ -35,6 +35,9 @@ pub struct Memory {
     drain: Option<Drain>,
     stands: Vec<(Target, Stand)>,
     excused: Vec<SignalId>,
+    /// Nothing, where a version wrote it that did not remember.
+    #[serde(default)]
+    heard: Vec<(SignalId, Heard)>,
 }
 
 /// One prefix.
@@ -53,7 +56,8 @@ impl Policy {
     /// Everything that this policy has learnt.
     pub fn memory(&self) -> Memory {
         // Whoever adds a field must say here whether it is learnt.
-        let Self { config: _, ids, signals, index: _, routes, alarms, operator, excused, clock } = self;
+        let Self { config: _, ids, signals, index: _, routes, alarms, operator, excused, heard, clock } =
+            self;
         let Operator { drain, stands } = operator;
         let kept = |route: &super::Route| {
             let super::Route { prefix, role, needs: _, traffic: _, gone, preference } = route;
@@ -68,6 +72,7 @@ impl Policy {
             drain: drain.clone(),
             stands: stands.clone().into_iter().collect(),
             excused: excused.iter().map(|&index| ids[index].clone()).collect(),
+            heard: heard.iter().map(|(&index, heard)| (ids[index].clone(), heard.clone())).collect(),
         }
     }
 
@@ -80,7 +85,7 @@ impl Policy {
         keeps: impl Fn(&AlarmId) -> bool,
         outputs: &mut Vec<Output>,
     ) -> Result<Self, ConfigError> {
-        let Memory { clock, signals, routes, alarms, drain, stands, excused } = memory;
+        let Memory { clock, signals, routes, alarms, drain, stands, excused, heard } = memory;
         let mut policy = Self::new(now.max(clock), config)?;
         let mut known = vec![false; policy.signals.len()];
         for (id, signal) in signals {
@@ -90,6 +95,11 @@ impl Policy {
             }
         }
         policy.excused = excused.iter().filter_map(|id| policy.index.get(id).copied()).collect();
+        for (id, heard) in heard {
+            if let Some(&index) = policy.index.get(&id) {
+                policy.heard.insert(index, heard);
+            }
+        }
         policy.resume_routes(routes, &known);
         policy.operator.drain = drain;
         policy.operator.stands = stands.into_iter().filter(|(target, _)| policy.knows(target)).collect();

@@ -132,6 +132,9 @@ impl Policy {
     fn signal_reason(&self, index: usize) -> String {
         let (id, signal) = (&self.ids[index], &self.signals[index]);
         match signal.health() {
+            Health::Bad if self.is_bad(&SignalId::Overload) && self.is_silent_alone(index) => {
+                format!("{id}: {}; no overload explains it, since others are answered", signal.why())
+            }
             Health::Bad | Health::Expired | Health::Warned => format!("{id}: {}", signal.why()),
             Health::Unknown => format!("{id}: not yet known to be good"),
             Health::Good => format!("{id}: good"),

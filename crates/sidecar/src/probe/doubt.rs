@@ -3,9 +3,9 @@
 //! Overload explains what goes unanswered, but only once it is known. So between the first query in a row that nobody
 //! answers and the one that would be believed, the responder's status is asked for and awaited: until a fetch that began
 //! after the first has ended, well or not, and not for long, since one that hangs tells nothing more by being waited for.
-//! And since a flood may keep the status away as well, this host's own counters are looked at: if they have risen from one
-//! unanswered query to the next as they do in a flood, and in no other case (`counts.rs`), that is told as overload. Their
-//! counts from before the first say nothing: a responder that is frozen has been busy until then.
+//! And since a flood may keep the status away as well, and other name servers have none, this host's own counters are looked
+//! at: if they have risen from one unanswered query to the next as they do in a flood, and in no other case (`counts.rs`),
+//! that is told as overload; and it is told whether anybody is answered. Their counts from before the first say nothing: a responder that is frozen has been busy until then.
 //!
 //! What was refused is certain, and does not come here.
 //!
@@ -21,11 +21,9 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use pharos_policy::load::HostCounts;
-use pharos_policy::policy::Input;
-use pharos_policy::{Fall, Observation, SignalId};
+use pharos_policy::Fall;
 
-use crate::counts;
+use crate::counts::Look;
 use crate::keeper::Keeper;
 use crate::responder::Serials;
 
@@ -42,7 +40,7 @@ pub(super) struct Doubt {
     /// When the first of them was over, in the keeper's time.
     since: Duration,
     /// What the host had counted when the last of them was over.
-    counts: HostCounts,
+    look: Look,
 }
 
 impl Doubt {
@@ -66,13 +64,9 @@ impl Doubt {
             }
             Ordering::Greater => {}
         }
-        let before = std::mem::replace(&mut self.counts, counts::all());
-        if self.rounds > 1
-            && let Some(dropped) = self.counts.crowded_since(&before)
-        {
-            let observation =
-                Observation::Fail(format!("{dropped}, as this host counts, while others are taken"));
-            keeper.take(Input::Observe { signal: SignalId::Overload, observation });
+        let before = std::mem::replace(&mut self.look, Look::now(keeper));
+        if self.rounds > 1 {
+            self.look.tell_since(&before, keeper);
         }
     }
 }

@@ -5,6 +5,15 @@
 //! kernel's "port unreachable" ends the wait at once. Failures come back as words; the signal that they are
 //! observed for names address and transport. An exchange that took too long comes back with them, since an answer
 //! may still come, and that it comes at all is worth knowing.
+//!
+//! Whose fault an error is, decides what it is worth:
+//!
+//! | error | what it says | miss |
+//! |---|---|---|
+//! | refused, reset, unreachable, no such route | nobody is there, or the address is gone | refused |
+//! | no descriptor left | this process can vouch for nothing, for as long as that lasts | refused |
+//! | not permitted, no buffer, no memory, no port, would block | this host did not let the query out: connection tracking that is full in a flood says so of every new flow, on loopback too | could not ask |
+//! | nothing in time | nobody answered yet | unanswered |
 
 use std::future::Future;
 use std::io::{Error, ErrorKind};
@@ -14,6 +23,7 @@ use std::time::Duration;
 
 use super::seats::Seat;
 use pharos_policy::Transport;
+use rustix::io::Errno;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -34,6 +44,8 @@ impl Late {
 pub(super) enum Miss {
     /// Something said no, for the reason given.
     Refused(String),
+    /// This host did not let the query out, for the reason given: of whoever should answer it nothing is known.
+    NotAsked(String),
     /// Nothing came back in time.
     Unanswered(String, Late),
 }
@@ -63,6 +75,7 @@ pub(super) async fn ask(
     });
     match tokio::time::timeout(timeout, &mut late.0).await {
         Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) if is_of_this_host(&error) => Err(Miss::NotAsked(not_asked(&error))),
         Ok(Err(error)) => Err(Miss::Refused(in_words(&error))),
         Err(_) => {
             let from = seat.map(|seat| format!(", asked from CPU {}", seat.cpu)).unwrap_or_default();
@@ -98,10 +111,57 @@ async fn tcp(address: SocketAddr, query: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(answer)
 }
 
+/// Whether an error says that this host lacks something, or forbids it, and nothing of whoever was asked. What the routing
+/// table says of an address is none of these (`EINVAL` of a blackhole, `EACCES` of a prohibited destination): an address
+/// that has been taken away falls to whatever route is behind it.
+fn is_of_this_host(error: &Error) -> bool {
+    const OURS: [Errno; 6] =
+        [Errno::PERM, Errno::NOBUFS, Errno::NOMEM, Errno::AGAIN, Errno::ADDRNOTAVAIL, Errno::ADDRINUSE];
+    Errno::from_io_error(error).is_some_and(|errno| OURS.contains(&errno))
+}
+
+fn not_asked(error: &Error) -> String {
+    format!("could not be asked: {error}")
+}
+
 pub(super) fn in_words(error: &Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         ErrorKind::UnexpectedEof => "connection closed before an answer".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_host_lacks_or_forbids_says_nothing_of_whoever_was_asked() {
+        for errno in
+            [Errno::PERM, Errno::NOBUFS, Errno::NOMEM, Errno::AGAIN, Errno::ADDRNOTAVAIL, Errno::ADDRINUSE]
+        {
+            assert!(is_of_this_host(&errno.into()), "{errno}");
+        }
+        let said = not_asked(&Errno::PERM.into());
+        assert_eq!(said, "could not be asked: Operation not permitted (os error 1)");
+    }
+
+    #[test]
+    fn a_refusal_an_address_that_is_gone_and_a_lack_of_descriptors_are_failures() {
+        for errno in [
+            Errno::CONNREFUSED,
+            Errno::CONNRESET,
+            Errno::HOSTUNREACH,
+            Errno::NETUNREACH,
+            Errno::INVAL,
+            Errno::ACCESS,
+            Errno::MFILE,
+            Errno::NFILE,
+        ] {
+            assert!(!is_of_this_host(&errno.into()), "{errno}");
+        }
+        assert!(!is_of_this_host(&Error::other("the prober's thread has ended")));
+        assert!(!is_of_this_host(&ErrorKind::UnexpectedEof.into()));
     }
 }

@@ -147,6 +147,62 @@ fn load() -> Vec<Scenario> {
             begin_flood(lab);
         }),
         Scenario::new(
+            "flood-with-the-status-away",
+            "the same with the shipped probes, and the responder's status is not reached any more, for longer than what it told \
+             is believed",
+            "the same: the host counts that others are answered",
+        )
+        .alone()
+        .within(Duration::from_secs(6), "two fetches of the status, a second each, and what the host counts meanwhile")
+        .loses(Loss::Any)
+        .never("session down")
+        .step(
+            "two threads that send what they can, and the status is dropped",
+            |lab| {
+                lab.filter(Who::A, "tcp dport 9153 drop");
+                begin_flood(lab);
+            },
+            vec![Expect::Alarm(Who::A, "overload", ""), Expect::Alarm(Who::A, "status-unreachable", "")],
+        )
+        .calm(Duration::from_secs(30))
+        .step(
+            "both end",
+            |lab| {
+                lab.unfilter(Who::A);
+                lab.helpers.clear();
+            },
+            [stays(), vec![Expect::AlarmOver(Who::A, "overload"), Expect::AlarmOver(Who::A, "status-unreachable")]]
+                .concat(),
+        ),
+        Scenario::new(
+            "flood-beside-a-dead-family",
+            "the same with the shipped probes, by IPv4, and a filter that drops every query by IPv6 and UDP",
+            "IPv6 is withdrawn after half a minute of silence, IPv4 stays",
+        )
+        .alone()
+        .within(Duration::from_secs(45), "half a minute without an answer, and ten answers by IPv4 meanwhile")
+        .loses(Loss::Any)
+        .never("session down")
+        .step("two threads that send what they can", begin_flood, vec![Expect::Alarm(Who::A, "overload", "")])
+        .step(
+            "drop UDP 53 of IPv6",
+            |lab| lab.filter(Who::A, "meta nfproto ipv6 udp dport 53 drop"),
+            vec![
+                Expect::Level { who: Who::A, prefix: PREFIX6, level: "withdrawn", because: "UDP probe" },
+                Expect::Gone(PREFIX6),
+                Expect::Back(PREFIX4),
+            ],
+        )
+        .calm(Duration::from_secs(5))
+        .step(
+            "both end",
+            |lab| {
+                lab.unfilter(Who::A);
+                lab.helpers.clear();
+            },
+            [returns(), vec![Expect::AlarmOver(Who::A, "overload")]].concat(),
+        ),
+        Scenario::new(
             "flood-degrade",
             "the same with the shipped probes, and the group says `overload: degrade`",
             "degraded after a minute, one step and no more; normal again when the flood is over",

@@ -105,6 +105,26 @@ fn usual() -> PolicyConfig {
     quick(wide(Degrade::Allowed, OnExpiry::default(), OnOverload::default()))
 }
 
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Server {
+    Ours,
+    /// One without a status.
+    Another,
+}
+
+impl Server {
+    fn usual(self) -> PolicyConfig {
+        let mut config = usual();
+        if self == Self::Another {
+            for kind in [Kind::Status, Kind::Ready, Kind::Heartbeats, Kind::Traffic] {
+                config.watched.remove(&kind);
+            }
+        }
+        config
+    }
+}
+
 fn bench(config: PolicyConfig) -> Bench {
     Bench { policy: Policy::new(Duration::ZERO, config).unwrap(), now: Duration::ZERO, outputs: Vec::new() }
 }
@@ -173,7 +193,9 @@ fn cannot_answer(policy: &Policy, prefix: Prefix) -> bool {
     let fine = |id: &SignalId| matches!(policy.health(id), Some(Health::Good | Health::Warned));
     let bad = |id: &SignalId| policy.health(id).is_some_and(Health::is_bad);
     let reached = good(&SignalId::Status) || bad(&SignalId::Status);
-    let told_to_run = good(&SignalId::Heartbeats) && reached;
+    let answers = BOTH.iter().any(|family| good(&SignalId::Answers { family: *family }));
+    let forgotten = policy.health(&SignalId::Heartbeats) == Some(Health::Unknown);
+    let told_to_run = reached && (good(&SignalId::Heartbeats) || forgotten && answers);
     // Drops rise, or they did until it was answered again. The rest of the excuse is judged by tests of its own.
     let excused = |id: &SignalId| {
         bad(id) && told_to_run && (bad(&SignalId::Overload) || policy.excused.contains(&policy.index[id]))
@@ -201,7 +223,55 @@ fn worst(kind: Kind, config: &PolicyConfig) -> Level {
             OnOverload::Degrade => Level::Degraded,
             OnOverload::Withdraw => Level::Withdrawn,
         },
-        Kind::Traffic | Kind::Clock | Kind::Status | Kind::Ready => Level::Normal,
+        Kind::Answers | Kind::Traffic | Kind::Clock | Kind::Status | Kind::Ready => Level::Normal,
+    }
+}
+
+const BOTH: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+
+/// Whether the status comes in a flood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Read,
+    /// It does not come in time, and what it tells is not told.
+    Silent,
+}
+
+/// What is told beside the probes while a flood goes on and the responder answers.
+fn told_in_a_flood(bench: &mut Bench, status: Status, answering: &[Family]) {
+    bench.fail(SignalId::Overload);
+    let told = |id: &SignalId| {
+        matches!(
+            id.kind(),
+            Kind::Status | Kind::Ready | Kind::Heartbeats | Kind::DataAge | Kind::Signatures | Kind::Traffic
+        )
+    };
+    let counted = |id: &SignalId| matches!(id.kind(), Kind::Overload | Kind::Answers);
+    all_pass(bench, |id| !id.kind().gates() && !counted(id) && !told(id));
+    for family in BOTH {
+        let seen = if answering.contains(&family) { Grade::Pass } else { Grade::Fail };
+        let signal = SignalId::Answers { family };
+        bench.input(Input::Observe { signal, observation: seen.seen() });
+    }
+    match status {
+        Status::Read => all_pass(bench, told),
+        Status::Silent => {
+            let observation = Grade::Unanswered.seen();
+            bench.input(Input::Observe { signal: SignalId::Status, observation });
+        }
+    }
+}
+
+/// One round of probes, in the order of the signals, with what is lost of them.
+fn probes_but(bench: &mut Bench, lost: [bool; 4]) {
+    let probes: Vec<_> = bench.policy.observed().filter(|id| id.kind() == Kind::Probe).cloned().collect();
+    for (signal, lost) in probes.into_iter().zip(lost) {
+        let seen = if lost { Grade::Unanswered } else { Grade::Pass };
+        let SignalId::Probe { address, transport } = signal else { continue };
+        bench.input(Input::Observe { signal, observation: seen.seen() });
+        if !lost {
+            bench.pass(SignalId::Zone { address, transport, zone: "example.com".into() });
+        }
     }
 }
 
@@ -267,25 +337,61 @@ proptest! {
     #[test]
     fn a_flood_that_swallows_any_probes_withdraws_nobody_by_default(
         swallowed in prop::collection::vec((0u64..1_000, any::<[bool; 4]>()), 1..300),
+        // For how many of these steps each the status is read, then silent, by turns.
+        turns in 1usize..80,
+        server in prop_oneof![Just(Server::Ours), Just(Server::Another)],
     ) {
-        let mut bench = announced(usual());
-        for (pause, lost) in swallowed {
+        let mut bench = announced(server.usual());
+        for (step, (pause, lost)) in swallowed.into_iter().enumerate() {
             bench.now += Duration::from_millis(pause);
-            all_pass(&mut bench, |id| !id.kind().gates() && id.kind() != Kind::Overload);
-            bench.fail(SignalId::Overload);
-            let probes: Vec<_> =
-                bench.policy.observed().filter(|id| id.kind() == Kind::Probe).cloned().collect();
-            for (signal, lost) in probes.into_iter().zip(lost) {
-                let seen = if lost { Grade::Unanswered } else { Grade::Pass };
-                let SignalId::Probe { address, transport } = signal else { continue };
-                bench.input(Input::Observe { signal, observation: seen.seen() });
-                if !lost {
-                    let zone = "example.com".into();
-                    bench.pass(SignalId::Zone { address, transport, zone });
-                }
-            }
+            let status = if (step / turns) % 2 == 0 { Status::Read } else { Status::Silent };
+            told_in_a_flood(&mut bench, status, &BOTH);
+            probes_but(&mut bench, lost);
             prop_assert!(bench.levels().iter().all(|level| level.is_announced()));
         }
+    }
+
+    #[test]
+    fn a_flood_that_swallows_everything_withdraws_nobody_however_long_it_lasts(
+        server in prop_oneof![Just(Server::Ours), Just(Server::Another)],
+        lucky in prop::collection::vec(0usize..1_000, 0..4),
+    ) {
+        let mut bench = announced(server.usual());
+        for step in 0..1_000 {
+            bench.now += Duration::from_millis(250);
+            told_in_a_flood(&mut bench, Status::Silent, &BOTH);
+            let lost = !lucky.contains(&step);
+            probes_but(&mut bench, [lost, lost, true, true]);
+            prop_assert!(bench.levels().iter().all(|level| level.is_announced()));
+        }
+    }
+
+    #[test]
+    fn a_family_that_is_dead_for_good_beside_a_flood_of_the_other_is_withdrawn_within_the_bound(
+        server in prop_oneof![Just(Server::Ours), Just(Server::Another)],
+        // Of each ten rounds of the flooded family one is answered: which.
+        answered in prop::collection::vec(0usize..10, 20),
+    ) {
+        let mut bench = announced(server.usual());
+        let begin = bench.now;
+        for step in 0..200 {
+            bench.now += Duration::from_millis(250);
+            told_in_a_flood(&mut bench, Status::Read, &[Family::Ipv4]);
+            let lost = answered[step / 10] != step % 10;
+            probes_but(&mut bench, [lost, lost, true, true]);
+            let [v4, v6] = bench.levels();
+            prop_assert!(v4.is_announced());
+            let since = bench.now - begin;
+            // It was last answered at the beginning; ten answers of the other have come after a tenth more, at the latest.
+            if since < Duration::from_secs(30) {
+                prop_assert!(v6.is_announced(), "after {since:?}");
+            }
+            if since > Duration::from_secs(33) {
+                prop_assert_eq!(v6, Level::Withdrawn);
+            }
+        }
+        let why = bench.why(V6).history[0].cause.clone();
+        prop_assert!(why.contains("no overload explains it, since others are answered"), "{}", why);
     }
 
     #[test]
@@ -358,6 +464,8 @@ proptest! {
             one.now = both.now;
             let next = input(&both, &step);
             let of_v4 = match &next {
+                // Who is answered at all is answered by the node.
+                Input::Observe { signal: SignalId::Answers { .. }, .. } => false,
                 Input::Observe { signal, .. } => signal.to_string().contains("192.0.2.") || signal.to_string().contains("IPv4"),
                 _ => false,
             };

@@ -288,6 +288,50 @@ fn a_flood_that_swallows_the_probes_withdraws_nobody_while_every_worker_runs() {
     assert_eq!(bench.levels(), [Level::Normal; 2], "and nothing happens when it ends");
 }
 
+/// What the host counts of each family.
+fn counted(v4: &Observation, v6: &Observation) -> [(SignalId, Observation); 3] {
+    [
+        (SignalId::Overload, fail()),
+        (SignalId::Answers { family: Family::Ipv4 }, v4.clone()),
+        (SignalId::Answers { family: Family::Ipv6 }, v6.clone()),
+    ]
+}
+
+#[test]
+fn where_nobody_is_answered_nobody_does_better_and_nobody_leaves_though_the_host_counts_nothing() {
+    let mut bench = usual();
+    for _ in 0..600 {
+        swallowed(&mut bench, &counted(&fail(), &fail()));
+        assert_eq!(bench.levels(), [Level::Normal; 2]);
+    }
+}
+
+#[test]
+fn a_flooded_family_that_is_seen_to_answer_is_not_taken_for_dead_however_well_the_other_is_answered() {
+    let answers = Observation::Pass("by hundreds".into());
+    let mut bench = usual();
+    let round = |bench: &mut Bench, v4: &Observation| {
+        bench.now += Duration::from_secs(1);
+        bench.told(&counted(v4, &fail()));
+        let late = || Observation::Unanswered("no answer within 200ms".into());
+        let signal = probe(V4, Transport::Udp);
+        bench.input(Input::Observe { signal, observation: late() });
+        let good = [probe(V6, Transport::Udp), zone(V6, Transport::Udp), probe(V4, Transport::Tcp)];
+        let rest = [zone(V4, Transport::Tcp), probe(V6, Transport::Tcp), zone(V6, Transport::Tcp)];
+        good.into_iter().chain(rest).for_each(|signal| bench.pass(signal));
+    };
+    for _ in 0..600 {
+        round(&mut bench, &answers);
+        assert_eq!(bench.levels(), [Level::Normal; 2]);
+    }
+    for _ in 0..2 {
+        round(&mut bench, &fail());
+    }
+    assert_eq!(bench.levels(), [Level::Withdrawn, Level::Normal], "then it is dead");
+    bench.pass(probe(V4, Transport::Udp));
+    assert_eq!(bench.levels()[0], Level::Withdrawn, "one answer earns nothing back");
+}
+
 #[test]
 fn a_flood_that_swallows_the_queries_for_some_zones_withdraws_nobody_while_every_worker_runs() {
     let flood = [(SignalId::Overload, fail())];
@@ -323,12 +367,14 @@ fn a_hang_in_a_flood_withdraws_as_soon_as_a_heartbeat_or_the_status_says_so() {
     }
 }
 
-/// One round in which the flood swallows every probe, and the status with them.
-fn swallowed_with_the_status(bench: &mut Bench) {
+/// One round in which the flood swallows every probe, and the status with them; this is what the host counts.
+fn swallowed_with_the_status(bench: &mut Bench, answers: &Observation) {
     bench.now += Duration::from_secs(1);
     let late = || Observation::Unanswered("no answer within 1s".into());
     bench.input(Input::Observe { signal: SignalId::Status, observation: late() });
     bench.fail(SignalId::Overload);
+    let signal = SignalId::Answers { family: Family::Ipv4 };
+    bench.input(Input::Observe { signal, observation: answers.clone() });
     let probes: Vec<_> =
         bench.policy.needed().map(|(id, _)| id.clone()).filter(|id| id.kind() == Kind::Probe).collect();
     for signal in probes {
@@ -337,18 +383,76 @@ fn swallowed_with_the_status(bench: &mut Bench) {
 }
 
 #[test]
-fn a_status_that_comes_too_late_in_a_flood_withdraws_nobody_until_heartbeats_are_forgotten() {
+fn a_status_that_comes_too_late_in_a_flood_withdraws_nobody_while_the_host_is_seen_to_answer() {
+    let mut bench = usual();
+    for _ in 0..5 {
+        swallowed(&mut bench, &[(SignalId::Overload, fail())]);
+    }
+    for _ in 0..600 {
+        swallowed_with_the_status(&mut bench, &Observation::Pass("by hundreds".into()));
+        assert_eq!(bench.levels(), [Level::Normal; 2]);
+    }
+    assert_eq!(bench.policy.health(&SignalId::Heartbeats), Some(Health::Unknown), "long forgotten");
+    for _ in 0..3 {
+        swallowed_with_the_status(&mut bench, &fail());
+    }
+    assert_eq!(bench.levels(), [Level::Withdrawn; 2], "who is not seen to answer any more may hang");
+}
+
+#[test]
+fn a_status_that_is_refused_in_a_flood_ends_the_excuse_although_the_host_is_seen_to_answer() {
+    let mut bench = usual();
+    for _ in 0..20 {
+        swallowed_with_the_status(&mut bench, &Observation::Pass("by hundreds".into()));
+    }
+    bench.fail(SignalId::Status);
+    assert_eq!(bench.levels(), [Level::Withdrawn; 2]);
+}
+
+#[test]
+fn without_a_status_a_flood_withdraws_nobody_while_the_host_is_seen_to_answer() {
+    let mut config = wide(Degrade::Allowed, OnExpiry::default(), OnOverload::default());
+    for kind in [Kind::Status, Kind::Ready, Kind::Heartbeats, Kind::Traffic] {
+        config.watched.remove(&kind);
+    }
+    let mut bench = announced(config);
+    for _ in 0..600 {
+        swallowed_with_the_status(&mut bench, &Observation::Pass("by hundreds".into()));
+        assert_eq!(bench.levels(), [Level::Normal; 2]);
+    }
+    assert!(bench.alarmed(&SignalId::Overload));
+    for _ in 0..3 {
+        swallowed_with_the_status(&mut bench, &fail());
+    }
+    assert_eq!(bench.levels(), [Level::Withdrawn; 2], "drops alone are those of a server that hangs");
+}
+
+#[test]
+fn who_is_seen_to_answer_or_not_raises_no_alarm_and_is_quiet_at_worst() {
+    let signal = SignalId::Answers { family: Family::Ipv6 };
+    let mut bench = usual();
+    bench.rounds(10, &[(signal.clone(), fail())]);
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+    assert!(!bench.alarmed(&signal));
+    let views = bench.why(V6).signals;
+    let view = views.iter().find(|view| view.name == "IPv6 answers of this host").unwrap();
+    assert_eq!(view.health, crate::explain::Verdict::Quiet);
+}
+
+#[test]
+fn a_status_that_comes_too_late_in_a_flood_withdraws_nobody_until_heartbeats_are_forgotten_where_the_host_counts_nothing()
+ {
     let mut bench = usual();
     for _ in 0..5 {
         swallowed(&mut bench, &[(SignalId::Overload, fail())]);
     }
     let forgotten = (STALE * 4).as_secs();
     for _ in 1..forgotten {
-        swallowed_with_the_status(&mut bench);
+        swallowed_with_the_status(&mut bench, &fail());
         assert_eq!(bench.levels(), [Level::Normal; 2]);
     }
     assert!(bench.policy.health(&SignalId::Status).is_some_and(Health::is_bad));
-    swallowed_with_the_status(&mut bench);
+    swallowed_with_the_status(&mut bench, &fail());
     assert_eq!(bench.levels(), [Level::Withdrawn; 2], "who has not been heard for so long may hang");
 }
 

@@ -41,6 +41,8 @@ enum Event {
     SignaturesExpired,
     /// A flood swallows what its probes ask.
     Flood,
+    /// The same flood, or another, swallows the status as well: it falls silent.
+    Drown,
     /// The flood is over.
     Calm,
     /// The responder dies.
@@ -50,7 +52,7 @@ enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Wait,
         Self::RefusedPush,
         Self::GoodPush,
@@ -58,6 +60,7 @@ impl Event {
         Self::SignaturesNear,
         Self::SignaturesExpired,
         Self::Flood,
+        Self::Drown,
         Self::Calm,
         Self::Kill,
         Self::Start,
@@ -77,11 +80,19 @@ enum Age {
     Over,
 }
 
+/// What a flood swallows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Flood {
+    Nothing,
+    Probes,
+    ProbesAndStatus,
+}
+
 /// What is the case at a POP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Facts {
     responder: Runs,
-    flood: Runs,
+    flood: Flood,
     data: Age,
     signatures: Age,
 }
@@ -94,8 +105,9 @@ impl Facts {
             Event::DataOld => Self { data: Age::Over, ..self },
             Event::SignaturesNear => Self { signatures: Age::Near, ..self },
             Event::SignaturesExpired => Self { signatures: Age::Over, ..self },
-            Event::Flood => Self { flood: Runs::Yes, ..self },
-            Event::Calm => Self { flood: Runs::No, ..self },
+            Event::Flood => Self { flood: Flood::Probes, ..self },
+            Event::Drown => Self { flood: Flood::ProbesAndStatus, ..self },
+            Event::Calm => Self { flood: Flood::Nothing, ..self },
             Event::Kill => Self { responder: Runs::No, ..self },
             Event::Start => Self { responder: Runs::Yes, ..self },
         }
@@ -122,7 +134,8 @@ struct Pop {
 
 impl Pop {
     fn new(config: PolicyConfig, order: Order) -> Self {
-        let facts = Facts { responder: Runs::Yes, flood: Runs::No, data: Age::Fresh, signatures: Age::Fresh };
+        let facts =
+            Facts { responder: Runs::Yes, flood: Flood::Nothing, data: Age::Fresh, signatures: Age::Fresh };
         Self { policy: Policy::new(Duration::ZERO, config).unwrap(), order, now: Duration::ZERO, facts }
     }
 
@@ -149,7 +162,7 @@ impl Pop {
     /// Every observer looks once.
     fn look(&mut self) {
         // A flood comes by the route.
-        let flood = if self.announces() { self.facts.flood } else { Runs::No };
+        let flood = if self.announces() { self.facts.flood } else { Flood::Nothing };
         match self.order {
             Order::StatusFirst => {
                 self.look_at_status(flood);
@@ -162,14 +175,22 @@ impl Pop {
         }
     }
 
-    fn look_at_status(&mut self, flood: Runs) {
+    /// Between the first answer that is missed and the one that counts, this comes too: so the host's counts are here.
+    fn look_at_status(&mut self, flood: Flood) {
         let Facts { responder, data, signatures, .. } = self.facts;
         let (good, bad) = (|| Observation::Pass("good".into()), || Observation::Fail("bad".into()));
         let group: Arc<str> = Arc::from("main");
-        if responder == Runs::Yes {
+        let answers = SignalId::Answers { family: Family::Ipv4 };
+        if flood != Flood::Nothing {
+            self.see(answers, if responder == Runs::Yes { good() } else { bad() });
+            self.see(SignalId::Overload, bad());
+        }
+        if (responder, flood) == (Runs::Yes, Flood::ProbesAndStatus) {
+            self.see(SignalId::Status, Observation::Unanswered("no answer".into()));
+        } else if responder == Runs::Yes {
             self.see(SignalId::Status, good());
             self.see(SignalId::Heartbeats, good());
-            self.see(SignalId::Overload, if flood == Runs::Yes { bad() } else { good() });
+            self.see(SignalId::Overload, if flood == Flood::Nothing { good() } else { bad() });
             self.see(
                 SignalId::DataAge { group: Arc::clone(&group) },
                 if data == Age::Fresh { good() } else { bad() },
@@ -187,14 +208,16 @@ impl Pop {
         }
     }
 
-    fn look_at_answers(&mut self, flood: Runs) {
+    fn look_at_answers(&mut self, flood: Flood) {
         let responder = self.facts.responder;
         let (good, bad) = (|| Observation::Pass("good".into()), || Observation::Fail("bad".into()));
         for transport in Transport::ALL {
             let seen = match (responder, flood) {
                 (Runs::No, _) => bad(),
-                (Runs::Yes, Runs::Yes) => Observation::Unanswered("no answer".into()),
-                (Runs::Yes, Runs::No) => good(),
+                (Runs::Yes, Flood::Nothing) => good(),
+                (Runs::Yes, Flood::Probes | Flood::ProbesAndStatus) => {
+                    Observation::Unanswered("no answer".into())
+                }
             };
             let answered = matches!(seen, Observation::Pass(_));
             self.see(probe(V4, transport), seen);
@@ -212,7 +235,8 @@ impl Pop {
         self.facts.responder == Runs::Yes
     }
 
-    /// All that its future depends on.
+    /// All that its future depends on. When each address was last answered is not among it: there is one, and nothing to hold
+    /// it against.
     fn shape(&self) -> String {
         let signals = self.policy.ids.iter().zip(&self.policy.signals);
         let signals: Vec<_> =
@@ -415,7 +439,7 @@ fn told(story: &Story) -> String {
 }
 
 /// Everything but the death of a responder: pushes, data faults and overloads.
-const HARMLESS: [Event; 8] = [
+const HARMLESS: [Event; 9] = [
     Event::Wait,
     Event::RefusedPush,
     Event::GoodPush,
@@ -423,12 +447,28 @@ const HARMLESS: [Event; 8] = [
     Event::SignaturesNear,
     Event::SignaturesExpired,
     Event::Flood,
+    Event::Drown,
     Event::Calm,
 ];
 
 #[test]
 fn no_order_of_pushes_data_faults_and_overloads_withdraws_any_of_three_pops() {
     for (order, config) in orders() {
+        let graph = Graph::of(&config, order, &HARMLESS).merged();
+        let withdrawn = |world: &World| world.iter().any(|&state| !graph.announces[state]);
+        let (story, worlds) = search(&graph, &HARMLESS, withdrawn);
+        println!("{order:?}: {} states of a POP, {worlds} worlds", graph.next.len());
+        assert_eq!(story.as_ref().map(told), None, "{order:?}");
+    }
+}
+
+/// NSD, Knot or BIND: no status tells anything, and the host's counts have to do.
+#[test]
+fn no_order_of_overloads_withdraws_any_of_three_pops_of_another_server() {
+    for (order, mut config) in orders() {
+        for kind in [Kind::Status, Kind::Heartbeats] {
+            config.watched.remove(&kind);
+        }
         let graph = Graph::of(&config, order, &HARMLESS).merged();
         let withdrawn = |world: &World| world.iter().any(|&state| !graph.announces[state]);
         let (story, worlds) = search(&graph, &HARMLESS, withdrawn);
@@ -479,6 +519,13 @@ fn settings_that_empty_the_world_are_found_and_told() {
     let story = empty_of(&config).expect("a flood looks like death without heartbeats");
     println!("without heartbeats\n{story}");
     assert_eq!(story, "Flood at all POPs\n");
+
+    let mut config = small();
+    // Without the host's counts a status that is silent for long enough is like one that is dead.
+    config.watched.remove(&Kind::Answers);
+    let story = empty_of(&config).expect("a flood that swallows the status looks like death in the end");
+    println!("without the host's counts\n{story}");
+    assert!(story.starts_with("Drown at all POPs\n"), "{story}");
 
     // Whoever believes the first silence believes it before the status can say anything.
     let story =
