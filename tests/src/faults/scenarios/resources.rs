@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-/// Nobody is called slow.
+/// Nobody is called slow: here a flood takes the cores of the other POP as well, and longer than half a minute counts.
 const PATIENT: Edit = ("    rise: 3", "    rise: 3\n    slow: 10s");
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -179,6 +179,7 @@ fn load() -> Vec<Scenario> {
             "the same with the shipped probes, by IPv4, and a filter that drops every query by IPv6 and UDP",
             "IPv6 is withdrawn after half a minute of silence, IPv4 stays",
         )
+        .plan(Plan { pharos: vec![PATIENT], ..Plan::default() })
         .alone()
         .within(Duration::from_secs(45), "half a minute without an answer, and ten answers by IPv4 meanwhile")
         .loses(Loss::Any)
@@ -200,7 +201,13 @@ fn load() -> Vec<Scenario> {
                 lab.unfilter(Who::A);
                 lab.helpers.clear();
             },
-            [returns(), vec![Expect::AlarmOver(Who::A, "overload")]].concat(),
+            vec![
+                Expect::Level { who: Who::A, prefix: PREFIX6, level: "normal", because: "" },
+                Expect::Back(PREFIX4),
+                Expect::Back(PREFIX6),
+                Expect::Answered(&["a.ams"]),
+                Expect::AlarmOver(Who::A, "overload"),
+            ],
         ),
         Scenario::new(
             "flood-degrade",
@@ -208,7 +215,6 @@ fn load() -> Vec<Scenario> {
             "degraded after a minute, one step and no more; normal again when the flood is over",
         )
         .plan(Plan {
-            // Here the flood takes the cores of the other POP as well, which would be slow for longer than half a minute.
             pharos: vec![("degrade: allowed", "degrade: allowed\n      overload: degrade"), PATIENT],
             ..Plan::default()
         })
