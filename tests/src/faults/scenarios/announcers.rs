@@ -63,7 +63,12 @@ pub(super) fn all() -> Vec<Scenario> {
                 list
             },
         )
-        .step("start the responder", |lab| lab.node(Who::A).start_responder(), returns())
+        .step("start the responder", |lab| lab.node(Who::A).start_responder(), {
+            // What BIRD has is what is wanted again, so nothing is refused until the next step.
+            let mut list = returns();
+            list.push(Expect::AlarmOver(Who::A, "announcer-failing"));
+            list
+        })
         .step("reject TCP 53", |lab| lab.filter(Who::A, "tcp dport 53 reject with tcp reset"), {
             let mut list = decided("degraded", "TCP");
             list.extend([
