@@ -29,7 +29,7 @@ use pharos_zone::scan::{Includes, Source, scan};
 use pharos_zonedb::build::{ImageBuilder, NodeId, NodeSpec, Reach, RrSetSpec};
 use pharos_zonedb::image::NodeFlags;
 use pharos_zonedb::nsec3::Nsec3Parameters;
-use pharos_zonedb::{ZoneImage, ZoneSet, ZoneState};
+use pharos_zonedb::{Glimpse, ZoneImage, ZoneSet, ZoneState};
 
 /// Names of the zone, and hashes of the chain.
 const NAMES: u32 = 1_000_000;
@@ -185,6 +185,7 @@ fn hash(asked: &[Asked]) {
 /// Looks names up in three passes: hashed and the bucket touched, the node touched, found and its address read.
 fn find(image: &ZoneImage, asked: &[Asked], batch: usize, apex_labels: usize) {
     let mut names = vec![HashedName::default(); batch];
+    let mut glimpses = vec![Glimpse::NotTaken; batch];
     for asked in asked.chunks(batch) {
         for (hashed, Asked { name, .. }) in names.iter_mut().zip(asked) {
             let _ = hashed.set(name);
@@ -192,10 +193,12 @@ fn find(image: &ZoneImage, asked: &[Asked], batch: usize, apex_labels: usize) {
         }
         if batch > 1 {
             names.iter().for_each(|hashed| image.warm_table(hashed));
-            names.iter().for_each(|hashed| image.warm_node(hashed));
+            for (glimpse, hashed) in glimpses.iter_mut().zip(&names) {
+                *glimpse = image.glimpse(hashed);
+            }
         }
-        for hashed in &names {
-            let found = image.find(hashed, hashed.labels() - apex_labels);
+        for (hashed, glimpse) in names.iter().zip(&glimpses) {
+            let found = image.find_glimpsed(hashed, hashed.labels() - apex_labels, *glimpse);
             let address =
                 found.node.rrset(Rtype::A).and_then(|rrset| rrset.records().next().map(|it| it.wire));
             black_box((found.label, address));

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use pharos_wire::edns::Asked;
 use pharos_wire::hash::HashedName;
 use pharos_wire::{Class, Malformed, Opcode, Query, Rcode, Rtype};
-use pharos_zonedb::{Approach, Foresight, ZoneImage, ZoneSet, ZoneState};
+use pharos_zonedb::{Approach, Foresight, Glimpse, ZoneImage, ZoneSet, ZoneState};
 
 use crate::chaos::chaos;
 use crate::context::Context;
@@ -25,6 +25,8 @@ pub struct Job {
     asks_zones: bool,
     /// Index of the enclosing zone and the label at which its apex starts.
     zone: Option<(usize, usize)>,
+    /// What that zone's table says of the name, once somebody has looked.
+    glimpse: Glimpse,
     /// What was found in that zone before the last pass; for queries that may need a denial's proof.
     foresight: Option<Foresight>,
 }
@@ -63,7 +65,7 @@ pub fn look_up<'m>(jobs: &mut [Job], zones: &ZoneSet, message: impl Fn(usize) ->
     }
     // By themselves, so that nothing stands between the loads that the CPU waits for, and many are under way at once.
     jobs.iter().for_each(|job| job.with_image(zones, ZoneImage::warm_table));
-    jobs.iter().for_each(|job| job.with_image(zones, ZoneImage::warm_node));
+    jobs.iter_mut().for_each(|job| job.glimpse(zones));
     foresee(jobs, zones);
 }
 
@@ -114,7 +116,7 @@ impl Job {
     /// Reads the message, and hashes the name for which zones will be asked.
     #[inline]
     fn parse(&mut self, zones: &ZoneSet, message: &[u8]) {
-        (self.zone, self.foresight) = (None, None);
+        (self.zone, self.glimpse, self.foresight) = (None, Glimpse::NotTaken, None);
         self.shape = self.query.read(message).err();
         // What no zone will be asked for is not worth the hashing: other opcodes, other versions of EDNS.
         self.asks_zones = self.shape.is_none()
@@ -147,13 +149,21 @@ impl Job {
         }
     }
 
+    /// Looks where the name should stand in the zone that was found.
+    #[inline]
+    fn glimpse(&mut self, zones: &ZoneSet) {
+        let mut glimpse = Glimpse::NotTaken;
+        self.with_image(zones, |image, name| glimpse = image.glimpse(name));
+        self.glimpse = glimpse;
+    }
+
     /// Finds the name in the zone that was found.
     #[inline]
     fn foresee(&mut self, zones: &ZoneSet) {
         if let Some((zone, apex_label)) = self.zone
             && let Some(ZoneState::Live(image)) = zones.state(zone)
         {
-            self.foresight = Some(image.foresee(&self.query.qname, apex_label));
+            self.foresight = Some(image.foresee(&self.query.qname, apex_label, self.glimpse));
         }
     }
 
@@ -294,7 +304,8 @@ impl Job {
             return (Rcode::REFUSED, Kind::Error);
         };
         let (qtype, any) = (self.query.qtype, context.any());
-        let foresight = self.foresight.as_ref();
-        Resolver { name: &mut self.query.qname, foresight, qtype, any, zones, reply, observer }.run(zone)
+        let (glimpse, foresight) = (self.glimpse, self.foresight.as_ref());
+        Resolver { name: &mut self.query.qname, glimpse, foresight, qtype, any, zones, reply, observer }
+            .run(zone)
     }
 }

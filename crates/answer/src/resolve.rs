@@ -14,7 +14,7 @@ use pharos_wire::header::Section;
 use pharos_wire::name::MAX_OCTETS;
 use pharos_wire::{Rcode, Rtype};
 use pharos_zonedb::image::{Along, Need, NodeFlags, RECORD_HEAD, Target};
-use pharos_zonedb::{Enclosing, Foresight, Match, Node, RrSet, ZoneImage, ZoneSet, ZoneState};
+use pharos_zonedb::{Enclosing, Foresight, Glimpse, Match, Node, RrSet, ZoneImage, ZoneSet, ZoneState};
 
 use crate::context::AnyPolicy;
 use crate::denial::{Missing, Proofs};
@@ -44,6 +44,8 @@ pub(crate) fn zone_of<'s>(zones: &'s ZoneSet, name: &HashedName, qtype: Rtype) -
 pub(crate) struct Resolver<'q, 's, 'r, 'o, 'c, O> {
     /// The name at hand: the qname, then the targets of aliases.
     pub(crate) name: &'q mut HashedName,
+    /// What that name's zone says of it at a glimpse.
+    pub(crate) glimpse: Glimpse,
     /// What was found out about that name in its zone, if anything was.
     pub(crate) foresight: Option<&'q Foresight>,
     pub(crate) qtype: Rtype,
@@ -96,7 +98,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     /// Answers the target of an alias, and so on.
     fn follow(&mut self, chain: &mut Chain<'s>) -> (Rcode, Kind) {
         let so_far = (Rcode::NOERROR, Kind::Answer);
-        self.foresight = None;
+        (self.glimpse, self.foresight) = (Glimpse::NotTaken, None);
         loop {
             self.name.hash(self.zones.key());
             let known = chain.has_passed(self.name);
@@ -129,7 +131,7 @@ impl<'s, O: Observer> Resolver<'_, 's, '_, '_, '_, O> {
     fn name(&mut self, image: &'s ZoneImage, apex_label: usize, chain: &mut Chain<'s>) -> Next {
         let Match { node, label } = match self.foresight {
             Some(foresight) => image.foreseen(foresight),
-            None => image.find(self.name, apex_label),
+            None => image.find_glimpsed(self.name, apex_label, self.glimpse),
         };
         let flags = node.flags();
         if flags.has(NodeFlags::CUT) && !(label == 0 && self.qtype == Rtype::DS) {

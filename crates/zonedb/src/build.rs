@@ -10,6 +10,7 @@ use pharos_wire::{Name, Rtype, name};
 
 pub use stream::{Start, StreamBuilder};
 
+use crate::depths::Depths;
 use crate::image::{
     Along, DESCRIPTOR, EXTRA_PLACE, EXTRA_REQUIRED, EXTRA_SERVICE, NO_NODE, NODE_HEAD, Need, NodeFlags,
     PATCH_WITHIN, RECORD_HEAD, RRSET_EXTRAS, RRSET_LEADS_ON, RRSET_NAMES, RRSET_SIGNED, ZoneImage,
@@ -146,7 +147,7 @@ pub struct ImageBuilder {
     nsec3: Option<Nsec3Parameters>,
     /// Places in the arena that hold a node's number and shall hold its start.
     fixups: Vec<u32>,
-    depths: u128,
+    depths: Depths,
     records: u64,
     /// Names that stand in the RRset at hand, and the rdata at hand; kept to be reused.
     known: Vec<KnownSuffix>,
@@ -165,7 +166,7 @@ impl ImageBuilder {
             hashed: Vec::new(),
             nsec3: None,
             fixups: Vec::new(),
-            depths: 0,
+            depths: Depths::default(),
             records: 0,
             known: Vec::new(),
             scratch: Vec::new(),
@@ -198,7 +199,7 @@ impl ImageBuilder {
         let relative_octets = spec.owner.len().saturating_sub(self.apex.as_wire().len());
         let relative = spec.owner.get(..relative_octets).unwrap_or_default();
         if let Reach::Listed(_) = spec.reach {
-            self.depths |= 1 << name::Labels::new(relative).count().min(127);
+            self.depths.add(name::Labels::new(relative).count());
             if spec.rrsets.iter().any(|rrset| rrset.rtype == Rtype::NSEC) {
                 self.chain.push(start);
             }
@@ -234,7 +235,7 @@ impl ImageBuilder {
     fn lay_out_one(&mut self, owner: &[u8], flags: NodeFlags, rtype: Rtype, ttl: u32, rdata: &[u8]) {
         let relative_octets = owner.len().saturating_sub(self.apex.as_wire().len());
         let relative = owner.get(..relative_octets).unwrap_or_default();
-        self.depths |= 1 << name::Labels::new(relative).count().min(127);
+        self.depths.add(name::Labels::new(relative).count());
         let arena = &mut self.arena;
         arena.reserve(NODE_HEAD + relative_octets + DESCRIPTOR + 2 + rdata.len());
         arena.extend_from_slice(&[flags.bits(), relative_octets as u8, 1, 0]);

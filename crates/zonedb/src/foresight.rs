@@ -7,7 +7,7 @@
 
 use pharos_wire::hash::HashedName;
 
-use crate::image::{CACHE_LINE, Match, Node, NodeFlags, ZoneImage};
+use crate::image::{CACHE_LINE, Glimpse, Match, Node, NodeFlags, ZoneImage};
 use crate::nsec;
 use crate::nsec3::HASH_OCTETS;
 
@@ -64,10 +64,10 @@ impl Foresight {
 }
 
 impl ZoneImage {
-    /// Finds the node at which `name` ends, as [`Self::find`] does, and begins the search for what denies it.
+    /// Finds the node at which `name` ends, as [`Self::find_glimpsed`] does, and begins the search for what denies it.
     #[inline]
-    pub fn foresee(&self, name: &HashedName, apex_label: usize) -> Foresight {
-        let found = self.find(name, apex_label);
+    pub fn foresee(&self, name: &HashedName, apex_label: usize, glimpse: Glimpse) -> Foresight {
+        let found = self.find_glimpsed(name, apex_label, glimpse);
         let denial = if found.label == 0 { None } else { self.sought(name, found) };
         Foresight { node: found.node.at as u32, label: found.label as u8, denial }
     }

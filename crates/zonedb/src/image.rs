@@ -31,6 +31,7 @@ use pharos_wire::Rtype;
 use pharos_wire::hash::HashedName;
 
 use crate::apex::Apex;
+use crate::depths::Depths;
 use crate::nsec;
 use crate::nsec3::{Chain, HASH_OCTETS, Links, Nsec3Parameters};
 use crate::table::Table;
@@ -103,8 +104,8 @@ pub struct ZoneImage {
     pub(crate) nsec: nsec::Chain,
     /// Few zones have one, and it is large beside a small zone.
     pub(crate) nsec3: Option<Box<Chain>>,
-    /// Bit N is set when some listed name has N labels more than the apex.
-    pub(crate) depths: u128,
+    /// How many labels listed names have before the apex.
+    pub(crate) depths: Depths,
     pub(crate) serial: u32,
     pub(crate) negative_ttl: u32,
     pub(crate) records: u64,
@@ -117,6 +118,18 @@ pub struct Match<'a> {
     pub node: Node<'a>,
     /// The label of the name at which the node's name starts: 0 when the name itself was found.
     pub label: usize,
+}
+
+/// What the table of an image says of a whole name, before any node is read.
+#[derive(Clone, Copy, Default, Debug)]
+pub enum Glimpse {
+    /// Nobody has looked yet.
+    #[default]
+    NotTaken,
+    /// The name is not listed.
+    Nothing,
+    /// It may be that of the node that starts here.
+    Perhaps(u32),
 }
 
 impl ZoneImage {
@@ -167,8 +180,25 @@ impl ZoneImage {
     /// which the apex starts, as the zone set reported it.
     #[inline]
     pub fn find(&self, name: &HashedName, apex_label: usize) -> Match<'_> {
-        for label in 0..apex_label {
-            if self.depths >> (apex_label - label).min(127) & 1 == 0 {
+        self.find_glimpsed(name, apex_label, Glimpse::NotTaken)
+    }
+
+    /// The same, after a glimpse of `name` in this image: what it has shown is not searched again.
+    #[inline]
+    pub fn find_glimpsed(&self, name: &HashedName, apex_label: usize, glimpse: Glimpse) -> Match<'_> {
+        let mut first = 0;
+        match glimpse {
+            Glimpse::NotTaken => {}
+            Glimpse::Nothing => first = 1,
+            Glimpse::Perhaps(at) => {
+                let node = Node { image: self, at: at as usize };
+                if node.name() == self.relative(name.as_wire()) {
+                    return Match { node, label: 0 };
+                }
+            }
+        }
+        for label in first..apex_label {
+            if !self.depths.has(apex_label - label) {
                 continue;
             }
             if let Some(node) = self.node_of(name.suffix_hash(label), self.relative(name.suffix(label))) {
@@ -228,15 +258,15 @@ impl ZoneImage {
         self.table.warm(name.suffix_hash(0));
     }
 
-    /// Loads the node at which a look-up of the whole `name` probably ends.
+    /// Loads the node at which a look-up of the whole `name` probably ends, and says what that look-up need not find out
+    /// again.
     #[inline]
-    pub fn warm_node(&self, name: &HashedName) {
-        self.table.find(name.suffix_hash(0), |offset| {
-            // A node with an RRset seldom ends in the line in which it begins.
-            let octet = |at: usize| self.arena.get(at).copied();
-            core::hint::black_box((octet(offset as usize), octet(offset as usize + CACHE_LINE)));
-            true
-        });
+    pub fn glimpse(&self, name: &HashedName) -> Glimpse {
+        let Some(at) = self.table.find(name.suffix_hash(0), |_| true) else { return Glimpse::Nothing };
+        // A node with an RRset seldom ends in the line in which it begins.
+        let octet = |at: usize| self.arena.get(at).copied();
+        core::hint::black_box((octet(at as usize), octet(at as usize + CACHE_LINE)));
+        Glimpse::Perhaps(at)
     }
 
     /// The part of a name before the apex.

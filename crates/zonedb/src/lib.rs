@@ -16,6 +16,7 @@
 
 mod apex;
 pub mod build;
+mod depths;
 pub mod foresight;
 pub mod image;
 mod nsec;
@@ -30,6 +31,6 @@ mod table;
 pub use apex::Apex;
 pub use build::{BuildError, ImageBuilder};
 pub use foresight::{Approach, Foresight};
-pub use image::{Match, Node, Record, RrSet, ZoneImage};
+pub use image::{Glimpse, Match, Node, Record, RrSet, ZoneImage};
 pub use published::{Published, Reader, Retire};
 pub use set::{Enclosing, ZoneSet, ZoneState};

@@ -6,6 +6,7 @@ use pharos_wire::Name;
 use pharos_wire::hash::{HashKey, HashedName};
 use pharos_wire::name::Labels;
 
+use crate::depths::Depths;
 use crate::image::ZoneImage;
 
 /// Zones whose names and places fit the first-level cache beside everything else.
@@ -30,8 +31,8 @@ pub struct ZoneSet {
     names: Vec<u8>,
     /// Open addressing: 32 bits of the apex' hash, and the zone's index plus one.
     slots: Box<[(u32, u32)]>,
-    /// Bit N is set when some apex has N labels.
-    depths: u128,
+    /// How many labels apexes have.
+    depths: Depths,
     digest: Option<[u8; 32]>,
 }
 
@@ -67,14 +68,14 @@ impl ZoneSet {
             zones: Vec::with_capacity(zones.len()),
             names: Vec::new(),
             slots: vec![(0u32, 0u32); (zones.len() * 2).next_power_of_two()].into_boxed_slice(),
-            depths: 0,
+            depths: Depths::default(),
             digest: None,
         };
         for (apex, state) in zones {
             let name = set.names.len() as u32;
             set.names.extend(apex.iter().map(u8::to_ascii_lowercase));
             set.zones.push(Zone { state, name, octets: apex.len() as u8 });
-            set.depths |= 1 << Labels::new(apex).count();
+            set.depths.add(Labels::new(apex).count());
             let hash = key.name(apex).unwrap_or_default();
             let mask = set.slots.len() - 1;
             let mut at = hash as usize & mask;
@@ -133,7 +134,7 @@ impl ZoneSet {
     pub fn enclosing(&self, name: &HashedName, from: usize) -> Option<Enclosing<'_>> {
         let labels = name.labels();
         for apex_label in from..=labels {
-            if self.depths & (1 << (labels - apex_label)) == 0 {
+            if !self.depths.has(labels - apex_label) {
                 continue;
             }
             if let Some((zone, state)) = self.find(name.suffix_hash(apex_label), name.suffix(apex_label)) {
@@ -168,8 +169,8 @@ impl ZoneSet {
     /// The slot that is looked at first: that of the longest suffix for which there could be a zone.
     #[inline]
     fn first_slot(&self, name: &HashedName) -> Option<&(u32, u32)> {
-        let labels = name.labels().min(127);
-        let depth = (self.depths & (u128::MAX >> (127 - labels))).checked_ilog2()? as usize;
+        let labels = name.labels();
+        let depth = self.depths.deepest(labels)?;
         let mask = self.slots.len() - 1;
         self.slots.get(name.suffix_hash(labels - depth) as usize & mask)
     }

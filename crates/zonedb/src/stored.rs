@@ -22,6 +22,7 @@ use std::ops::Range;
 use pharos_wire::Name;
 use pharos_wire::hash::HashKey;
 
+use crate::depths::Depths;
 use crate::image::ZoneImage;
 use crate::nsec;
 use crate::nsec3::{Chain, HASH_OCTETS, Nsec3Parameters};
@@ -79,7 +80,7 @@ pub struct Head {
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Shape {
     apex_node: u32,
-    depths: u128,
+    depths: Depths,
     serial: u32,
     negative_ttl: u32,
     records: u64,
@@ -143,7 +144,7 @@ impl ZoneImage {
         rest.push(self.apex.as_wire().len() as u8);
         rest.extend_from_slice(self.apex.as_wire());
         rest.extend_from_slice(&self.apex_node.to_le_bytes());
-        rest.extend_from_slice(&self.depths.to_le_bytes());
+        rest.extend_from_slice(&self.depths.bits().to_le_bytes());
         rest.extend_from_slice(&self.serial.to_le_bytes());
         rest.extend_from_slice(&self.negative_ttl.to_le_bytes());
         rest.extend_from_slice(&self.records.to_le_bytes());
@@ -312,7 +313,7 @@ impl<'a> Fields<'a> {
             .map_err(|_| StoredError::Damaged("it names no zone"))?
             .to_folded();
         let apex_node = self.u32()?;
-        let depths = u128::from_le_bytes(self.take()?);
+        let depths = Depths::from_bits(u128::from_le_bytes(self.take()?));
         let (serial, negative_ttl, records) = (self.u32()?, self.u32()?, self.u64()?);
         let (arena, buckets, nsec) = (self.u64()?, self.u64()?, self.u64()?);
         let nsec3 = match self.u8()? {

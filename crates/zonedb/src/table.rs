@@ -24,15 +24,16 @@ struct Bucket {
 /// Octets of a bucket, in memory and stored.
 pub(crate) const BUCKET_OCTETS: usize = 64;
 
-/// Bits for each tag in a mask of candidates.
-const LANE: usize = 2;
+/// Tags in a word.
+const LANES: usize = 4;
 
 impl Bucket {
-    /// A mask with a bit, at [`LANE`] times its number, for each slot whose tag may be this one: all that are, and
-    /// now and then one right behind such a slot, which the comparison of names sorts out.
+    /// A mask with a bit for each slot whose tag may be this one: all that are, and now and then one right behind such a
+    /// slot, which the comparison of names sorts out. The bit of slot `4 * word + lane` is `16 * lane + word`.
     #[inline]
-    fn candidates(&self, tag: u16) -> u32 {
+    fn candidates(&self, tag: u16) -> u64 {
         const EACH: u64 = 0x0001_0001_0001_0001;
+        const HIGHEST: u64 = EACH << 15;
         let wanted = u64::from(tag) * EACH;
         let t = &self.tags;
         let four = |at: usize| {
@@ -41,17 +42,20 @@ impl Bucket {
                 | u64::from(t[at + 2]) << 32
                 | u64::from(t[at + 3]) << 48
         };
-        let last = u64::from(t[8]) | u64::from(t[9]) << 16 | !0 << 32;
-        let mut mask = 0;
-        for (at, word) in [four(0), four(4), last].into_iter().enumerate() {
+        let two = u64::from(t[8]) | u64::from(t[9]) << 16;
+        let equal = |word: u64| {
             // A lane becomes zero where the tags are equal; borrowing then sets its highest bit.
             let lanes = word ^ wanted;
-            let zero = lanes.wrapping_sub(EACH) & !lanes & (EACH << 15);
-            // From one bit in 16 to one in two.
-            let squeezed = (zero >> 15 | zero >> 29 | zero >> 43 | zero >> 57) as u32 & 0x55;
-            mask |= squeezed << (8 * at);
-        }
-        mask & 0x000f_ffff
+            lanes.wrapping_sub(EACH) & !lanes & HIGHEST
+        };
+        equal(four(0)) >> 15 | equal(four(LANES)) >> 14 | (equal(two) & HIGHEST >> 32) >> 13
+    }
+
+    /// The slot of the lowest bit of a mask.
+    #[inline]
+    fn slot(mask: u64) -> usize {
+        let bit = mask.trailing_zeros() as usize;
+        LANES * (bit % 16) + bit / 16
     }
 }
 
@@ -169,8 +173,9 @@ impl Table {
             let bucket = self.buckets.get(index)?;
             let mut hits = bucket.candidates(tag);
             while hits != 0 {
-                let offset = bucket.offsets[hits.trailing_zeros() as usize / LANE % SLOTS];
-                if is_it(offset) {
+                if let Some(&offset) = bucket.offsets.get(Bucket::slot(hits))
+                    && is_it(offset)
+                {
                     return Some(offset);
                 }
                 hits &= hits - 1;

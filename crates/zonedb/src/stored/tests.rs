@@ -128,8 +128,9 @@ fn look_ups_in_an_image_that_somebody_made_up_end() {
             let mut name = HashedName::default();
             name.set(&wire(&format!("h{number}.example."))).unwrap();
             name.hash(KEY);
-            image.warm_node(&name);
-            let found = image.find(&name, 1).node;
+            let glimpse = image.glimpse(&name);
+            let found = image.find_glimpsed(&name, 1, glimpse).node;
+            assert_eq!(found, image.find(&name, 1).node);
             let denials = [image.nsec_for(b"\x02h7"), image.nsec3_for(&[number; HASH_OCTETS])];
             let links = found.links().map(|links| links.wildcard);
             for node in [Some(found), links].into_iter().chain(denials).flatten() {
