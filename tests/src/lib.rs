@@ -7,3 +7,4 @@ pub mod endurance;
 pub mod faults;
 pub mod lab;
 pub mod load;
+pub mod peers;

@@ -7,8 +7,8 @@
 //! `PHAROS_DIFF_QUERIES` is how many queries, `PHAROS_DIFF_SEED` repeats a run. Without the other servers' programs
 //! it is skipped, with a line that says so; with `CI=true` that is a failure.
 
-use pharos_tests::differential::servers::{self, Peer};
 use pharos_tests::differential::{clock, number, run, settle};
+use pharos_tests::peers::{self, Peer};
 
 /// Half a minute: two worlds.
 const QUERIES: usize = 20_000;
@@ -26,7 +26,7 @@ const EACH_KIND: (usize, usize) = (100_000, 1_000);
 #[test]
 fn no_answer_differs_from_nsd_knot_or_bind_but_by_a_named_rule() {
     let in_ci = std::env::var("CI").as_deref() == Ok("true");
-    let missing = servers::missing(Peer::UNSIGNED);
+    let missing = peers::missing(Peer::UNSIGNED);
     if !missing.is_empty() {
         assert!(!in_ci, "missing: {missing:?} (Debian: nsd knot bind9)");
         println!("SKIPPED: missing: {missing:?} (Debian: nsd knot bind9)");

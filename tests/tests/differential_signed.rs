@@ -8,8 +8,8 @@
 //! and `PHAROS_DIFF_SEED` repeats a run (but for the keys, which are new in each). Without the other programs it is skipped, with a line
 //! that says so; with `CI=true` that is a failure.
 
-use pharos_tests::differential::servers::{self, Peer};
 use pharos_tests::differential::{clock, number, run_signed, settle, sign};
+use pharos_tests::peers::{self, Peer};
 
 /// Half a minute.
 const QUERIES: usize = 8_000;
@@ -28,7 +28,7 @@ const EACH_KIND: (usize, usize) = (1_000_000, 1_000);
 #[test]
 fn no_signed_answer_differs_from_four_other_servers_but_by_a_named_rule() {
     let in_ci = std::env::var("CI").as_deref() == Ok("true");
-    let missing = [servers::missing(Peer::SIGNED), sign::missing()].concat();
+    let missing = [peers::missing(Peer::SIGNED), sign::missing()].concat();
     if !missing.is_empty() {
         let packages = "Debian: nsd knot bind9 bind9-utils ldnsutils pdns-server pdns-backend-bind";
         assert!(!in_ci, "missing: {missing:?} ({packages})");

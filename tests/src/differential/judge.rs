@@ -10,8 +10,8 @@ use super::names::DomainName;
 use super::oracle::{Denial, expect};
 use super::queries::{Ask, Transport};
 use super::rules::RULES;
-use super::servers::{Peer, UDP_SIZE};
 use super::world::World;
+use crate::peers::{Peer, UDP_SIZE};
 
 /// What came of a query at one server.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -7,8 +7,9 @@ use super::judge::{Differences, Judgement, Outcome, Outcomes};
 use super::message::{AA, ADDITIONAL, ANSWER, AUTHORITY, Reply, TC};
 use super::queries::{Ask, Shape, Transport};
 use super::rules::RULES;
-use super::servers::{Family, Peer};
+use super::servers::Family;
 use super::world::World;
+use crate::peers::Peer;
 
 /// Examples shown of each kind of finding.
 const EXAMPLES: usize = 3;

@@ -15,7 +15,8 @@ use super::proof_rules::{
     servfail, wildcard_encloser, without_do,
 };
 use super::queries::Shape;
-use super::servers::{IDENTITY, Peer};
+use super::servers::IDENTITY;
+use crate::peers::Peer;
 
 /// A rule.
 pub struct Rule {

@@ -5,9 +5,8 @@
 //! different on purpose is off: rate limits, rotation, ACLs, transfers. Every process is killed by its pid when
 //! it is dropped; if the test itself is killed, the kernel does so.
 
-use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -19,68 +18,10 @@ use super::message::Reply;
 use super::names::DomainName;
 use super::world::World;
 use crate::lab::{Daemon, Workspace, wait_until};
-
-/// The servers that ours is compared with.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Peer {
-    /// NSD.
-    Nsd,
-    /// Knot DNS.
-    Knot,
-    /// BIND.
-    Bind,
-    /// PowerDNS with its bind backend.
-    Pdns,
-}
-
-impl Peer {
-    /// All of them, in the order of every list of replies.
-    pub const ALL: [Self; 4] = [Self::Nsd, Self::Knot, Self::Bind, Self::Pdns];
-
-    /// Those that are asked about unsigned zones. PowerDNS has no answer to many odd names.
-    pub const UNSIGNED: &'static [Self] = &[Self::Nsd, Self::Knot, Self::Bind];
-
-    /// Those that are asked about signed zones.
-    pub const SIGNED: &'static [Self] = &Self::ALL;
-
-    /// For people.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Nsd => "NSD",
-            Self::Knot => "Knot",
-            Self::Bind => "BIND",
-            Self::Pdns => "PowerDNS",
-        }
-    }
-
-    fn program(self) -> &'static str {
-        match self {
-            Self::Nsd => "nsd",
-            Self::Knot => "knotd",
-            Self::Bind => "named",
-            Self::Pdns => "pdns_server",
-        }
-    }
-}
-
-/// Where a program is.
-pub fn find(program: &str) -> Option<PathBuf> {
-    let mut directories: Vec<PathBuf> =
-        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
-    directories.extend(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    directories.into_iter().map(|directory| directory.join(program)).find(|path| path.exists())
-}
-
-/// The programs of these peers that are missing.
-pub fn missing(peers: &[Peer]) -> Vec<&'static str> {
-    peers.iter().map(|peer| peer.program()).filter(|program| find(program).is_none()).collect()
-}
+use crate::peers::{Peer, Setting, UDP_SIZE};
 
 /// Who ours says it is.
 pub const IDENTITY: &str = "a.test";
-
-/// UDP size of all servers.
-pub const UDP_SIZE: u16 = 1232;
 
 /// The address family that a world's servers are asked over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -257,102 +198,7 @@ fn free_address(family: Family) -> SocketAddr {
 
 fn start_peer(peer: Peer, workspace: &Workspace, files: &[(String, PathBuf)], address: SocketAddr) -> Daemon {
     let directory = workspace.join(peer.program());
-    std::fs::create_dir_all(&directory).expect("the temporary directory can be written");
-    let configuration = match peer {
-        Peer::Nsd => nsd(&directory, files, address),
-        Peer::Knot => knot(&directory, files, address),
-        Peer::Bind => bind(&directory, files, address),
-        Peer::Pdns => pdns(&directory, files, address),
-    };
-    if peer == Peer::Pdns {
-        workspace.write("pdns_server/named.conf", &bind_zones(files));
-    }
-    let name = if peer == Peer::Pdns { "pdns" } else { peer.program() };
-    let path = workspace.write(&format!("{}/{name}.conf", peer.program()), &configuration);
-    let path = path.display().to_string();
-    let args: Vec<String> = match peer {
-        Peer::Nsd => vec!["-d".into(), "-c".into(), path],
-        Peer::Knot => vec!["-c".into(), path],
-        Peer::Bind => ["-g", "-n", "2", "-c", &path].map(str::to_owned).to_vec(),
-        // Its configuration is called `pdns-NAME.conf`.
-        Peer::Pdns => vec![format!("--config-dir={}", directory.display()), "--config-name=".into()],
-    };
-    let program = find(peer.program()).expect("missing programs were looked for first");
+    let setting = Setting { directory: &directory, files, addresses: &[address], identity: peer.program() };
+    let (program, args) = peer.command(&setting);
     Daemon::start(peer.label(), &program, &args, &workspace.join(&format!("{}.log", peer.program())))
-}
-
-fn nsd(directory: &Path, files: &[(String, PathBuf)], address: SocketAddr) -> String {
-    let directory = directory.display();
-    let mut text = format!(
-        "server:\n  ip-address: {}@{}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{directory}\"\n  database: \"\"\n  \
-         pidfile: \"\"\n  xfrdfile: \"{directory}/xfrd.state\"\n  xfrdir: \"{directory}\"\n  \
-         zonelistfile: \"{directory}/zone.list\"\n  server-count: 4\n  tcp-count: 500\n  rrl-ratelimit: 0\n  \
-         rrl-whitelist-ratelimit: 0\n  ipv4-edns-size: {UDP_SIZE}\n  ipv6-edns-size: {UDP_SIZE}\n  minimal-responses: yes\n  refuse-any: no\n  \
-         round-robin: no\n  nsid: \"ascii_nsd\"\nremote-control:\n  control-enable: no\n",
-        address.ip(),
-        address.port()
-    );
-    for (name, path) in files {
-        let _ = write!(text, "zone:\n  name: \"{name}\"\n  zonefile: \"{}\"\n", path.display());
-    }
-    text
-}
-
-fn knot(directory: &Path, files: &[(String, PathBuf)], address: SocketAddr) -> String {
-    let directory = directory.display();
-    let mut text = format!(
-        "server:\n  listen: {}@{}\n  rundir: {directory}\n  nsid: knot\n  udp-max-payload: {UDP_SIZE}\n  \
-         udp-workers: 2\n  tcp-workers: 2\n  background-workers: 2\n  tcp-max-clients: 1000\n  \
-         answer-rotation: off\ncontrol:\n  listen: {directory}/knot.sock\nlog:\n  - target: stderr\n    any: warning\n\
-         database:\n  storage: {directory}\n  kasp-db-max-size: 5M\n\
-         template:\n  - id: default\n    storage: {directory}\n    semantic-checks: off\n    zonefile-load: whole\n    \
-         zonefile-sync: -1\n    journal-content: none\nzone:\n",
-        address.ip(),
-        address.port()
-    );
-    for (name, path) in files {
-        let _ = write!(text, "  - domain: \"{name}\"\n    file: \"{}\"\n", path.display());
-    }
-    text
-}
-
-fn bind(directory: &Path, files: &[(String, PathBuf)], address: SocketAddr) -> String {
-    let directory = directory.display();
-    let (port, ip) = (address.port(), address.ip());
-    let none = format!("listen-on{} {{ none; }};", if ip.is_ipv4() { "-v6" } else { "" });
-    let listen =
-        format!("listen-on{} port {port} {{ {ip}; }}; {none}", if ip.is_ipv4() { "" } else { "-v6" });
-    let text = format!(
-        "options {{ directory \"{directory}\"; pid-file none; session-keyfile none; \
-         {listen} recursion no; allow-query {{ any; }}; \
-         allow-transfer {{ none; }}; allow-update {{ none; }}; notify no; minimal-responses no-auth; minimal-any no; \
-         dnssec-validation no; zero-no-soa-ttl no; empty-zones-enable no; edns-udp-size {UDP_SIZE}; max-udp-size {UDP_SIZE}; \
-         server-id \"bind\"; rrset-order {{ order none; }}; check-names primary ignore; check-integrity no; \
-         check-mx ignore; check-mx-cname ignore; check-srv-cname ignore; check-wildcard no; check-spf ignore; \
-         check-dup-records ignore; max-records-per-type 0; max-types-per-name 0; tcp-clients 1000; }};\n\
-         controls {{ }};\nlogging {{ category default {{ default_stderr; }}; category lame-servers {{ null; }}; }};\n"
-    );
-    text + &bind_zones(files)
-}
-
-fn bind_zones(files: &[(String, PathBuf)]) -> String {
-    files.iter().fold(String::new(), |mut text, (name, path)| {
-        let _ = writeln!(text, "zone \"{name}\" {{ type master; file \"{}\"; }};", path.display());
-        text
-    })
-}
-
-/// That zones come signed, and by which parameters, stands in a database (see [`super::sign`]).
-fn pdns(directory: &Path, _: &[(String, PathBuf)], address: SocketAddr) -> String {
-    let directory = directory.display();
-    format!(
-        "launch=bind\nbind-config={directory}/named.conf\nbind-dnssec-db={directory}/dnssec.db\n\
-         local-address={}\nlocal-port={}\nsocket-dir={directory}\ndaemon=no\nguardian=no\nsetuid=\nsetgid=\n\
-         cache-ttl=0\nnegquery-cache-ttl=0\nquery-cache-ttl=0\nzone-cache-refresh-interval=0\nreceiver-threads=2\n\
-         distributor-threads=2\nloglevel=3\nsecurity-poll-suffix=\nexpand-alias=no\n8bit-dns=yes\n\
-         dname-processing=yes\nmax-nsec3-iterations=500\nserver-id=pdns\nudp-truncation-threshold={UDP_SIZE}\n\
-         any-to-tcp=no\nmax-tcp-connections=1000\nmax-tcp-transactions-per-conn=0\ndisable-axfr=yes\n",
-        address.ip(),
-        address.port()
-    )
 }

@@ -13,8 +13,8 @@ use std::process::Command;
 use super::generate::{Proofs, ZoneText, plans};
 use super::names::DomainName;
 use super::random::Random;
-use super::servers::find;
 use crate::lab::Workspace;
+use crate::peers::find;
 
 /// Algorithms by their mnemonics, and the options for keys that are cheap to sign with.
 const ALGORITHMS: [(&str, &[&str]); 6] = [

@@ -11,9 +11,9 @@ use super::generate::{ZoneText, signed_zones, zones};
 use super::message::{ReplyRecord, canonical_rdata};
 use super::names::DomainName;
 use super::random::Random;
-use super::servers::Peer;
 use super::sign::Signer;
 use crate::lab::source_root;
+use crate::peers::Peer;
 
 /// A set of zones, read back.
 pub struct World {

@@ -2,7 +2,7 @@
 
 use super::plan::edited;
 use super::topology::session_suffix;
-use super::{Backbone, Plan, Speaker, TransitHelp, TransitPolicy, source_root};
+use super::{Backbone, Plan, Server, Speaker, TransitHelp, TransitPolicy, source_root};
 use std::fmt::Write as _;
 use std::fs;
 
@@ -18,9 +18,17 @@ fn shipped(file: &str) -> String {
     fs::read_to_string(source_root().join("deploy").join(file)).expect("deploy/ is in the source tree")
 }
 
-/// `pharos.yaml`, directories left as they are shipped.
-pub(super) fn pharos(plan: &Plan) -> String {
-    edited(&shipped("pharos.yaml"), &plan.pharos)
+/// `pharos.yaml`, directories left as they are shipped; where another server answers, without the responder's section,
+/// and with what is to be probed.
+pub(super) fn pharos(plan: &Plan, server: Server) -> String {
+    let text = edited(&shipped("pharos.yaml"), &plan.pharos);
+    if server == Server::Pharos {
+        return text;
+    }
+    let (head, rest) = text.split_once("\nresponder:\n").expect("the shipped file has that section");
+    let (_, rest) = rest.split_once("\nsidecar:\n").expect("and behind it the sidecar's");
+    let probed = "required: [example.com]\n      addresses: [\"192.0.2.53:53\", \"[2001:db8:53::53]:53\"]";
+    edited(&format!("{head}\nsidecar:\n{rest}"), &[("required: [example.com]", probed)])
 }
 
 /// `site.yaml` of a node.

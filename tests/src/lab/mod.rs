@@ -61,7 +61,8 @@ pub use neighbour::{Heard, Misbehaver, message, update_body};
 pub use netns::Namespace;
 pub use node::{Event as NodeEvent, HandOver, Node, RESPONDER_HTTP, SIDECAR_HTTP};
 pub use plan::{
-    Backbone, ClockKind, Disk, Edit, Plan, RouterKind, Speaker, TcpLoad, TransitHelp, TransitPolicy, edited,
+    Backbone, ClockKind, Disk, Edit, Plan, RouterKind, Server, Speaker, TcpLoad, TransitHelp, TransitPolicy,
+    edited,
 };
 pub use process::{Daemon, Journal, Line};
 pub use queue::break_queue;

@@ -5,12 +5,14 @@ use super::configs;
 use super::plan::edited;
 use super::process::{Journal, Line};
 use super::{
-    ClockKind, Daemon, Disk, Edit, Namespace, ShiftedClock, Workspace, pharos_binary, source_root, wait_for,
+    ANYCAST4, ANYCAST6, ClockKind, Daemon, Disk, Edit, Namespace, Server, ShiftedClock, Workspace,
+    pharos_binary, source_root, wait_for,
 };
+use crate::peers::{Peer, Setting};
 use rustix::process::Signal;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
@@ -23,6 +25,17 @@ pub const SIDECAR_HTTP: &str = "127.0.0.1:9154";
 
 /// Room for state and images of a node with a small disk: all of the samples several times.
 const SMALL_DISK_KILOBYTES: u32 = 4096;
+
+/// What a node has that others have not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fittings {
+    /// The clock of its processes.
+    pub(super) clock: ClockKind,
+    /// Where they write.
+    pub(super) disk: Disk,
+    /// Who answers.
+    pub(super) server: Server,
+}
 
 /// How a sidecar is told to leave everything to its next version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +58,7 @@ pub struct Node {
     config: PathBuf,
     site: PathBuf,
     clock: Option<ShiftedClock>,
+    server: Server,
     responder: Option<Daemon>,
     sidecar: Option<Daemon>,
     /// The routing daemon on this very node, where the plan has one.
@@ -69,8 +83,7 @@ impl Node {
         site: &str,
         workspace: &Workspace,
         [pharos_yaml, site_yaml]: [&str; 2],
-        clock: ClockKind,
-        disk: Disk,
+        Fittings { clock, disk, server }: Fittings,
     ) -> Self {
         let name = format!("{letter}.{site}");
         let run = workspace.join(&format!("{name}-run"));
@@ -107,6 +120,7 @@ impl Node {
             config: workspace.write(&format!("{name}/pharos.yaml"), &config),
             site: workspace.write(&format!("{name}/site.yaml"), &site_yaml),
             clock: (clock == ClockKind::Shifted).then(|| ShiftedClock::new(workspace, &name)),
+            server,
             responder: None,
             sidecar: None,
             bird: None,
@@ -123,9 +137,27 @@ impl Node {
         &self.name
     }
 
-    /// Starts `pharos serve`.
+    /// Starts `pharos serve`, or the server that answers in its place.
     pub fn start_responder(&mut self) {
-        self.responder = Some(self.start("serve").0);
+        self.responder = Some(match self.server {
+            Server::Pharos => self.start("serve").0,
+            Server::Other(peer) => self.start_other(peer),
+        });
+    }
+
+    fn start_other(&self, peer: Peer) -> Daemon {
+        let addresses = [ANYCAST4, ANYCAST6]
+            .map(|address| SocketAddr::new(address.parse().expect("the lab's addresses are some"), 53));
+        let zones = fs::read_dir(&self.zones).expect("the lab has copied them").flatten().map(|it| it.path());
+        let named = |file: PathBuf| Some((file.file_stem()?.to_str()?.to_owned(), file));
+        let files: Vec<_> = zones.filter_map(named).collect();
+        let directory = self.logs.join(format!("{}-{}", self.name, peer.program()));
+        let setting =
+            Setting { directory: &directory, files: &files, addresses: &addresses, identity: &self.name };
+        let (program, arguments) = peer.command(&setting);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let log = self.logs.join(format!("{}-{}.log", self.name, peer.program()));
+        self.namespace.start(&format!("{} at {}", peer.label(), self.name), &program, &arguments, &log)
     }
 
     /// Starts `pharos announce`.

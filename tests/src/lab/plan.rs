@@ -3,6 +3,8 @@
 //! Every configuration begins as the file of `deploy/` and is changed by named edits alone, each of which must find
 //! what it replaces: so a scenario says in so many words how it departs from what operators are given.
 
+use crate::peers::Peer;
+
 /// A departure from a shipped file: this text, wherever it stands, becomes that.
 pub type Edit = (&'static str, &'static str);
 
@@ -54,6 +56,15 @@ pub enum Speaker {
     LocalBird,
 }
 
+/// Who answers at the nodes of ams; at those of fra Pharos does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// Our responder.
+    Pharos,
+    /// Another name server, which the sidecar watches from outside.
+    Other(Peer),
+}
+
 /// Where the processes of a node write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disk {
@@ -89,6 +100,8 @@ pub struct Plan {
     pub backbone: Backbone,
     /// Who speaks BGP at every node.
     pub speaker: Speaker,
+    /// Who answers at the nodes of ams.
+    pub server: Server,
     /// Where the first node of ams writes.
     pub disk: Disk,
     /// Departures from `deploy/pharos.yaml`, at every node.
@@ -122,6 +135,7 @@ impl Default for Plan {
             help: TransitHelp::Off,
             backbone: Backbone::None,
             speaker: Speaker::Own,
+            server: Server::Pharos,
             disk: Disk::Roomy,
             pharos: Vec::new(),
             site: Vec::new(),

@@ -155,6 +155,15 @@ impl Daemon {
         kill_process(pid, signal).unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
     }
 
+    /// Sends a signal to it and to whomever it has started: some servers are several processes.
+    pub fn signal_all(&self, signal: Signal) {
+        self.signal(signal);
+        for pid in children(self.pid()) {
+            // One that has ended meanwhile needs no signal.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
     /// How it ended, once it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         match &mut self.process {
@@ -190,6 +199,25 @@ impl Heir {
         let _ = self.guard.kill();
         let _ = self.guard.wait();
     }
+}
+
+/// The processes that this one has started, and those that they have.
+fn children(parent: u32) -> Vec<Pid> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let parent_of = |pid: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Behind the name, which may hold anything: state, then the parent (proc_pid_stat(5)).
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()
+    };
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let parents: Vec<_> = pids.filter_map(|pid| Some((pid, parent_of(pid)?))).collect();
+    let mut family = vec![parent];
+    while let Some(&(pid, _)) =
+        parents.iter().find(|(pid, parent)| family.contains(parent) && !family.contains(pid))
+    {
+        family.push(pid);
+    }
+    family.into_iter().skip(1).filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?)).collect()
 }
 
 impl Drop for Daemon {

@@ -1,9 +1,10 @@
 //! The machines, cables and routers of a lab: two POPs, a transit network and a client, as a [`Plan`] wants them.
 
 use super::configs;
+use super::node::Fittings;
 use super::{
     Backbone, Bird, BirdRoute, Client, ClockKind, Disk, Frr, Namespace, Node, Plan, RouteMonitor, RouterKind,
-    Workspace, wait_until,
+    Server, Workspace, wait_until,
 };
 use std::sync::Arc;
 
@@ -124,11 +125,14 @@ impl Topology {
         let node = |(number, machine): (u8, &Arc<Namespace>)| {
             let letter = ["a", "b"].get(usize::from(number)).expect("a POP has one node or two");
             let site = configs::site(&self.plan, letter, &pop.name, number, routers);
-            let pharos = configs::pharos(&self.plan);
             let ams = pop.name == "ams";
-            let clock = if ams { self.plan.clock } else { ClockKind::Real };
-            let disk = if ams && number == 0 { self.plan.disk } else { Disk::Roomy };
-            Node::new(machine, letter, &pop.name, &self.workspace, [&pharos, &site], clock, disk)
+            let fittings = Fittings {
+                clock: if ams { self.plan.clock } else { ClockKind::Real },
+                disk: if ams && number == 0 { self.plan.disk } else { Disk::Roomy },
+                server: if ams { self.plan.server } else { Server::Pharos },
+            };
+            let pharos = configs::pharos(&self.plan, fittings.server);
+            Node::new(machine, letter, &pop.name, &self.workspace, [&pharos, &site], fittings)
         };
         (0..).zip(&pop.machines).map(node).collect()
     }

@@ -12,6 +12,7 @@ mod operator;
 mod peers;
 mod processes;
 mod resources;
+mod servers;
 mod states;
 mod threads;
 mod traffic;
@@ -47,6 +48,7 @@ pub fn all() -> Vec<Scenario> {
         ("Data and signatures", data::all()),
         ("The host", host::all()),
         ("What runs out", resources::all()),
+        ("Another name server", servers::all()),
         ("Operators and pushes", operator::all()),
         ("Clients that do not follow", traffic::all()),
         ("Planned restarts of the sidecar", handover::all()),
