@@ -7,4 +7,3 @@ pub mod endurance;
 pub mod faults;
 pub mod lab;
 pub mod load;
-pub mod peers;

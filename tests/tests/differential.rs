@@ -7,8 +7,8 @@
 //! `PHAROS_DIFF_QUERIES` is how many queries, `PHAROS_DIFF_SEED` repeats a run. Without the other servers' programs
 //! it is skipped, with a line that says so; with `CI=true` that is a failure.
 
+use pharos_testkit::peers::{self, Peer};
 use pharos_tests::differential::{clock, number, run, settle};
-use pharos_tests::peers::{self, Peer};
 
 /// Half a minute: two worlds.
 const QUERIES: usize = 20_000;

@@ -8,8 +8,8 @@
 //! and `PHAROS_DIFF_SEED` repeats a run (but for the keys, which are new in each). Without the other programs it is skipped, with a line
 //! that says so; with `CI=true` that is a failure.
 
+use pharos_testkit::peers::{self, Peer};
 use pharos_tests::differential::{clock, number, run_signed, settle, sign};
-use pharos_tests::peers::{self, Peer};
 
 /// Half a minute.
 const QUERIES: usize = 8_000;

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{Collector, LOCALHOST, Running, V4, active, config, until};
 use pharos_policy::explain::Verdict;
+use pharos_testkit::peers::{self, Peer, Setting};
 
 /// A server in a directory of its own; both go with the test.
 struct Server {
@@ -23,59 +24,11 @@ struct Server {
     directory: PathBuf,
 }
 
-/// Port, directory and zones in the server's own words.
-type Configure = fn(SocketAddr, &str, &str) -> String;
-
-const SERVERS: [(&str, &str, &[&str], Configure); 3] = [
-    ("nsd", "/usr/sbin/nsd", &["-d", "-c"], nsd),
-    ("knotd", "/usr/sbin/knotd", &["-c"], knot),
-    ("named", "/usr/sbin/named", &["-g", "-n", "2", "-c"], bind),
-];
-
-fn nsd(at: SocketAddr, directory: &str, nsid: &str) -> String {
-    format!(
-        "server:\n  ip-address: {}@{}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{directory}\"\n  database: \"\"\n  \
-         pidfile: \"\"\n  xfrdfile: \"{directory}/xfrd.state\"\n  xfrdir: \"{directory}\"\n  \
-         zonelistfile: \"{directory}/zone.list\"\n  nsid: \"ascii_{nsid}\"\nremote-control:\n  control-enable: no\n\
-         zone:\n  name: example.com\n  zonefile: example.com.zone\n\
-         zone:\n  name: signed.example\n  zonefile: signed.example.zone\n",
-        at.ip(),
-        at.port()
-    )
-}
-
-fn knot(at: SocketAddr, directory: &str, nsid: &str) -> String {
-    format!(
-        "server:\n  listen: {}@{}\n  rundir: {directory}\n  nsid: {nsid}\n  udp-workers: 2\n  tcp-workers: 2\n\
-         control:\n  listen: {directory}/knot.sock\nlog:\n  - target: stderr\n    any: warning\n\
-         database:\n  storage: {directory}\n  kasp-db-max-size: 5M\n\
-         template:\n  - id: default\n    storage: {directory}\n    semantic-checks: off\n    zonefile-load: whole\n    \
-         zonefile-sync: -1\n    journal-content: none\n\
-         zone:\n  - domain: example.com\n    file: example.com.zone\n  - domain: signed.example\n    \
-         file: signed.example.zone\n",
-        at.ip(),
-        at.port()
-    )
-}
-
-fn bind(at: SocketAddr, directory: &str, nsid: &str) -> String {
-    format!(
-        "options {{ directory \"{directory}\"; pid-file none; session-keyfile none; \
-         listen-on port {} {{ {}; }}; listen-on-v6 {{ none; }}; recursion no; notify no; \
-         dnssec-validation no; server-id \"{nsid}\"; }};\ncontrols {{ }};\n\
-         zone \"example.com\" {{ type master; file \"example.com.zone\"; }};\n\
-         zone \"signed.example\" {{ type master; file \"signed.example.zone\"; }};\n",
-        at.port(),
-        at.ip()
-    )
-}
-
 impl Server {
-    /// Starts it as that node; `None` if it is not installed.
-    fn start(
-        (program, path, arguments, configure): (&'static str, &str, &[&str], Configure),
-    ) -> Option<Self> {
-        if !Path::new(path).exists() {
+    /// Starts it as node a.ams; `None` if it is not installed.
+    fn start(peer: Peer) -> Option<Self> {
+        let program = peer.program();
+        if !peers::missing(&[peer]).is_empty() {
             assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{program} is not installed");
             println!("skipped: {program} is not installed");
             return None;
@@ -91,14 +44,18 @@ impl Server {
         });
         let zones = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../zones");
         fs::copy(zones.join("signed.example.zone"), directory.join("signed.example.zone")).unwrap();
-        let log = fs::File::create(directory.join("log")).unwrap();
-        let text = configure(address, directory.to_str().unwrap(), "a.ams");
-        let file = directory.join("conf");
-        fs::write(&file, text).unwrap();
         write_zone(&directory, now());
+        let files = ["example.com", "signed.example"]
+            .map(|zone| (zone.to_owned(), directory.join(format!("{zone}.zone"))));
+        let (path, arguments) = peer.command(&Setting {
+            directory: &directory,
+            files: &files,
+            addresses: &[address],
+            identity: "a.ams",
+        });
+        let log = fs::File::create(directory.join("log")).unwrap();
         let process = Command::new(path)
             .args(arguments)
-            .arg(&file)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -140,8 +97,8 @@ fn write_zone(directory: &Path, serial: u64) {
 }
 
 fn each(test: impl Fn(&Server)) {
-    for server in SERVERS {
-        if let Some(server) = Server::start(server) {
+    for peer in [Peer::Nsd, Peer::Knot, Peer::Bind] {
+        if let Some(server) = Server::start(peer) {
             test(&server);
         }
     }

@@ -1,4 +1,4 @@
-//! What tests of the query path share; never published.
+//! What tests share; never published.
 //!
 //! - [`Served`]: zones from text, compiled as the responder compiles them, and asked without a socket.
 //! - [`Ask`]: queries as octets, well-formed ones and odd ones.
@@ -7,6 +7,7 @@
 //! - [`model`]: RFC 1034 §4.3.2 once more, slow and obvious, over ordered maps.
 //! - [`Dice`]: choices from a seed or from a fuzzer's octets; [`random`]: zones and names made of such choices.
 //! - [`fuzz`]: the bodies of the fuzz targets, which a test with a fixed seed calls too.
+//! - [`peers`]: other name servers, configured alike wherever a test starts one.
 //! - [`counting`]: an allocator by which tests prove that something does not allocate.
 //!
 //! Nothing here reads a clock or opens a socket.
@@ -17,6 +18,7 @@ mod decode;
 mod dice;
 pub mod fuzz;
 pub mod model;
+pub mod peers;
 mod query;
 pub mod random;
 mod reply;

@@ -11,7 +11,7 @@ use super::oracle::{Denial, expect};
 use super::queries::{Ask, Transport};
 use super::rules::RULES;
 use super::world::World;
-use crate::peers::{Peer, UDP_SIZE};
+use pharos_testkit::peers::{Peer, UDP_SIZE};
 
 /// What came of a query at one server.
 #[derive(Clone, PartialEq, Eq, Debug)]

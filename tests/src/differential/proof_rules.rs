@@ -8,7 +8,7 @@ use super::judge::{Aspect, Case, Differences, SECTIONS};
 use super::message::{ANSWER, AUTHORITY, Reply, ReplyRecord};
 use super::names::DomainName;
 use super::rules::{walk, zone_for};
-use crate::peers::Peer;
+use pharos_testkit::peers::Peer;
 
 /// What proves an expansion or a denial behind a DNAME speaks of the last name (RFC 4035 §3.1.3); NSD's speaks of
 /// the first.

@@ -134,7 +134,9 @@ impl Ask {
         match (self.transport, &self.edns) {
             (Transport::Tcp, _) => 65_535,
             (Transport::Udp, None) => 512,
-            (Transport::Udp, Some(edns)) => usize::from(edns.size.clamp(512, crate::peers::UDP_SIZE)),
+            (Transport::Udp, Some(edns)) => {
+                usize::from(edns.size.clamp(512, pharos_testkit::peers::UDP_SIZE))
+            }
         }
     }
 

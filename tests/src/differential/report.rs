@@ -9,7 +9,7 @@ use super::queries::{Ask, Shape, Transport};
 use super::rules::RULES;
 use super::servers::Family;
 use super::world::World;
-use crate::peers::Peer;
+use pharos_testkit::peers::Peer;
 
 /// Examples shown of each kind of finding.
 const EXAMPLES: usize = 3;

@@ -16,7 +16,7 @@ use super::proof_rules::{
 };
 use super::queries::Shape;
 use super::servers::IDENTITY;
-use crate::peers::Peer;
+use pharos_testkit::peers::Peer;
 
 /// A rule.
 pub struct Rule {

@@ -18,7 +18,7 @@ use super::message::Reply;
 use super::names::DomainName;
 use super::world::World;
 use crate::lab::{Daemon, Workspace, wait_until};
-use crate::peers::{Peer, Setting, UDP_SIZE};
+use pharos_testkit::peers::{Peer, Setting, UDP_SIZE};
 
 /// Who ours says it is.
 pub const IDENTITY: &str = "a.test";

@@ -14,7 +14,7 @@ use super::generate::{Proofs, ZoneText, plans};
 use super::names::DomainName;
 use super::random::Random;
 use crate::lab::Workspace;
-use crate::peers::find;
+use pharos_testkit::peers::find;
 
 /// Algorithms by their mnemonics, and the options for keys that are cheap to sign with.
 const ALGORITHMS: [(&str, &[&str]); 6] = [

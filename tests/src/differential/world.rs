@@ -13,7 +13,7 @@ use super::names::DomainName;
 use super::random::Random;
 use super::sign::Signer;
 use crate::lab::source_root;
-use crate::peers::Peer;
+use pharos_testkit::peers::Peer;
 
 /// A set of zones, read back.
 pub struct World {

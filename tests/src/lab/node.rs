@@ -8,7 +8,7 @@ use super::{
     ANYCAST4, ANYCAST6, ClockKind, Daemon, Disk, Edit, Namespace, Server, ShiftedClock, Workspace,
     pharos_binary, source_root, wait_for,
 };
-use crate::peers::{Peer, Setting};
+use pharos_testkit::peers::{Peer, Setting};
 use rustix::process::Signal;
 use std::fs;
 use std::io::{self, Read, Write};

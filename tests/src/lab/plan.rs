@@ -3,7 +3,7 @@
 //! Every configuration begins as the file of `deploy/` and is changed by named edits alone, each of which must find
 //! what it replaces: so a scenario says in so many words how it departs from what operators are given.
 
-use crate::peers::Peer;
+use pharos_testkit::peers::Peer;
 
 /// A departure from a shipped file: this text, wherever it stands, becomes that.
 pub type Edit = (&'static str, &'static str);

@@ -3,7 +3,7 @@
 use super::super::expect::{DEAD, leaves, returns};
 use super::super::{FaultLab, Scenario, Who};
 use crate::lab::{Plan, Server};
-use crate::peers::Peer;
+use pharos_testkit::peers::Peer;
 use rustix::process::Signal;
 use std::time::Duration;
 

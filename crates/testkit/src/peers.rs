@@ -186,7 +186,7 @@ fn bind_zones(files: &[(String, PathBuf)]) -> String {
     })
 }
 
-/// That zones come signed, and by which parameters, stands in a database (see [`crate::differential::sign`]).
+/// That zones come signed, and by which parameters, stands in a database (see the differential test).
 fn pdns(setting: &Setting<'_>) -> String {
     let directory = setting.directory.display();
     let address = setting.addresses.first().expect("there is an address");
