@@ -23,7 +23,7 @@ pub struct Repetition {
     pub udp: [u64; 2],
     /// The same over TCP.
     pub tcp: [u64; 2],
-    /// Connections lost in all steps that were open at the moment when a route moved.
+    /// Queries lost in all steps over connections that were open at the moment when a route moved.
     #[serde(default)]
     pub cut: u64,
     /// Queries lost later, in the steps that mend.

@@ -222,7 +222,7 @@ fn losses(found: &Found) -> String {
     }
     let cut: u64 = found.repetitions.iter().map(|one| one.cut).sum();
     if cut > 0 {
-        parts.push(format!("{cut} connections in all were open as a route moved"));
+        parts.push(format!("{cut} in all over connections that were open as a route moved"));
     }
     parts.join(", ")
 }

@@ -78,6 +78,16 @@ struct Lane {
     over: Over,
     server: SocketAddr,
     samples: Mutex<Samples>,
+    /// The ends of its connections, where it keeps one.
+    ends: Mutex<Vec<End>>,
+}
+
+/// A connection that should have stayed has ended.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    at: Duration,
+    /// When there was another in its place.
+    again: Option<Duration>,
 }
 
 /// The queries of a lane, in the order of their sending. The first so many are forgotten, and keep their numbers.
@@ -138,7 +148,7 @@ impl Traffic {
     pub fn start(namespace: &Namespace, names: &[String], tcp: TcpLoad) -> Self {
         let servers = [ANYCAST4, ANYCAST6]
             .map(|address| SocketAddr::new(address.parse::<IpAddr>().expect("the lab's own addresses"), 53));
-        let lane = |over, server| Lane { over, server, samples: Mutex::default() };
+        let lane = |over, server| Lane { over, server, samples: Mutex::default(), ends: Mutex::default() };
         let udp = servers.iter().flat_map(|server| (0..FLOWS).map(|_| lane(Over::Udp, *server)));
         let connections = servers.iter().map(|server| lane(Over::Tcp, *server));
         let streams = if tcp == TcpLoad::Streams { streams::EACH } else { 0 };
@@ -175,17 +185,34 @@ impl Traffic {
         tallies
     }
 
-    /// How many of the connections lost in that time were open at one of `moves`, when a route changed: the next packet
-    /// reaches a node that does not know them, whatever the nodes do.
+    /// How many of the queries lost in that time were asked over connections that were open at one of `moves`, when a
+    /// route changed: the next packet reaches a node that does not know them, whatever the nodes do. A connection that
+    /// stays learns of it by that packet, and until there is another its queries are lost.
     pub fn cut(&self, from: Instant, until: Instant, moves: &[Instant]) -> u64 {
+        /// From a move to the end of a connection that stays: a few packets, on a machine that is busy.
+        const SOON: Duration = Duration::from_millis(100);
+        /// A query that was sent so long before the move had its answer by then, or was lost to something else.
+        const ANSWERED: Duration = Duration::from_millis(10);
         let since_origin = |at: &Instant| at.saturating_duration_since(self.shared.origin);
         let moves: Vec<_> = moves.iter().map(since_origin).collect();
         let [from, until] = [from, until].map(|at| since_origin(&at));
         let mut cut = 0;
-        self.each(from, until, |over, sample| {
-            let open = |at: &Duration| (sample.sent..=sample.ended).contains(at);
-            cut += u64::from(over == Over::Tcp && sample.is_lost() && moves.iter().any(open));
-        });
+        for lane in &self.shared.lanes {
+            let ends = lane.ends.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let by = |sample: &Sample, at: Duration| match lane.over {
+                Over::Udp => false,
+                Over::Tcp => (sample.sent..=sample.ended).contains(&at),
+                Over::Stream => ends.iter().any(|end| {
+                    let meanwhile = end.at..=end.again.unwrap_or(Duration::MAX);
+                    end.at.abs_diff(at) <= SOON
+                        && sample.sent + ANSWERED >= at
+                        && meanwhile.contains(&sample.ended)
+                }),
+            };
+            lane.within(from, until, |sample| {
+                cut += u64::from(sample.is_lost() && moves.iter().any(|at| by(sample, *at)));
+            });
+        }
         cut
     }
 
@@ -355,11 +382,19 @@ impl Lane {
         }
     }
 
-    /// What has not been answered yet will not be.
-    fn fail_open(&self) {
+    /// Its connection has ended, `now` after the origin: what has not been answered yet will not be.
+    fn ended(&self, now: Duration) {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).push(End { at: now, again: None });
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let open = samples.kept.iter_mut().filter(|sample| sample.fate == Fate::Open);
-        open.for_each(|sample| sample.fate = Fate::Failed);
+        open.for_each(|sample| (sample.ended, sample.fate) = (now, Fate::Failed));
+    }
+
+    /// It has a connection, `now` after the origin.
+    fn connected(&self, now: Duration) {
+        if let Some(end) = self.ends.lock().unwrap_or_else(PoisonError::into_inner).last_mut() {
+            end.again = Some(now);
+        }
     }
 
     /// Looks at the queries sent from `from` on and before `until`, in the order of their sending.
@@ -527,7 +562,12 @@ mod tests {
         };
         let kept = sent_ms.map(sample).collect();
         let server = SocketAddr::from(([127, 0, 0, 1], 53));
-        Lane { over: Over::Udp, server, samples: Mutex::new(Samples { forgotten: 0, kept }) }
+        Lane {
+            over: Over::Udp,
+            server,
+            samples: Mutex::new(Samples { forgotten: 0, kept }),
+            ends: Mutex::default(),
+        }
     }
 
     fn traffic(lanes: Vec<Lane>) -> Traffic {
@@ -575,6 +615,31 @@ mod tests {
             0,
             "one was answered, and two were over"
         );
+    }
+
+    #[test]
+    fn a_connection_that_stays_is_cut_by_what_moved_just_before_it_ended() {
+        // Answered up to 1,000 ms; the connection ends at 1,025 and is there again at 1,050.
+        let mut lane = lane((0..2000).step_by(10), |ms| match ms {
+            1010..=1040 => Fate::Open,
+            _ => Fate::By(0),
+        });
+        lane.over = Over::Stream;
+        let at = Duration::from_millis;
+        lane.ended(at(1025));
+        for number in [103, 104] {
+            lane.settle(at(10 * number as u64), number, Fate::Failed);
+        }
+        lane.connected(at(1050));
+        let traffic = traffic(vec![lane]);
+        let cut = |ms| {
+            let origin = traffic.shared.origin;
+            traffic.cut(origin, origin + at(2000), &[origin + at(ms)])
+        };
+        assert_eq!(cut(1005), 4);
+        assert_eq!(cut(1024), 3, "what was asked 14 ms before had its answer by then");
+        assert_eq!(cut(900), 0, "it lived on for long");
+        assert_eq!(cut(1500), 0);
     }
 
     #[test]

@@ -59,10 +59,11 @@ fn keep_connected(shared: &Shared, lane: usize, way: &Way) {
             continue;
         };
         *way.lock().unwrap_or_else(PoisonError::into_inner) = Some(out);
+        lane.connected(shared.now());
         read_replies(shared, lane, stream);
         let mut way = way.lock().unwrap_or_else(PoisonError::into_inner);
         *way = None;
-        lane.fail_open();
+        lane.ended(shared.now());
     }
 }
 
