@@ -7,10 +7,11 @@
 //!
 //! | Variable | Means |
 //! |---|---|
+//! | `PHAROS_LAB_ONLY` | words like those behind the command, apart by spaces |
 //! | `PHAROS_LAB_REPEAT` | repetitions of each scenario; 1 unless set |
 //! | `PHAROS_LAB_RECORD` | a directory for results, written after each repetition: what stands there is not played again |
 //! | `PHAROS_LAB_SECONDS` | start no repetition after so many seconds; what is left is for the next call |
-//! | `PHAROS_BLESS=1` | makes `tests/faults.json` and `docs/faults.md` of the results, once none is missing |
+//! | `PHAROS_BLESS=1` | makes `tests/faults.json` and `docs/faults.md` of the results and, for scenarios that were not played, of those in `tests/faults.json`; once none is missing |
 
 use pharos_tests::faults::report::{Found, Record, page, publish, table};
 use pharos_tests::faults::{Company, Repetition, Scenario, all, left_out, run};
@@ -60,7 +61,9 @@ fn main() -> ExitCode {
 }
 
 fn wanted() -> Wanted {
-    let (mut run, mut list, mut side_by_side, mut words) = (false, false, 1, Vec::new());
+    let (mut run, mut list, mut side_by_side) = (false, false, 1);
+    let only = std::env::var("PHAROS_LAB_ONLY").unwrap_or_default();
+    let mut words: Vec<_> = only.split_whitespace().map(str::to_owned).collect();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -191,9 +194,12 @@ fn bless(found: &[Found]) {
     if std::env::var_os("PHAROS_BLESS").is_none() {
         return;
     }
-    let missing = all().len() - found.len();
+    let mut record = Record { machine: machine(), scenarios: found.to_vec() };
+    if let Some(before) = Record::committed() {
+        record = record.completed(&before, &all());
+    }
+    let missing = all().len() - record.scenarios.len();
     assert_eq!(missing, 0, "scenarios are missing in the record; nothing is written");
-    let record = Record { machine: machine(), scenarios: found.to_vec() };
     let json = serde_json::to_string_pretty(&record).expect("plain data can be written as JSON");
     let root = source_root();
     std::fs::write(root.join("tests/faults.json"), json + "\n").expect("the source tree can be written");

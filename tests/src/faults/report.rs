@@ -122,8 +122,7 @@ impl Found {
         let text = fs::read_to_string(file(directory, scenario.name)).ok()?;
         let mut found: Self = serde_json::from_str(&text).ok()?;
         let fresh = Self::new(scenario, commit);
-        let same = (&found.fault, &found.reaction, found.bound_ms, found.lossless)
-            == (&fresh.fault, &fresh.reaction, fresh.bound_ms, fresh.lossless);
+        let same = found.is_as(&fresh);
         let failed = found.repetitions.iter().filter(|one| !one.failures.is_empty()).count();
         found.failed_earlier += failed;
         if failed > 0 || found.commit != commit && found.repetitions.len() < wanted {
@@ -133,6 +132,41 @@ impl Found {
         found.section = fresh.section;
         found.because = fresh.because;
         same.then_some(found)
+    }
+
+    /// Whether both are of the same scenario, in words and bound.
+    fn is_as(&self, other: &Self) -> bool {
+        let words = |found: &Self| {
+            let Self { name, fault, reaction, bound_ms, lossless, .. } = found.clone();
+            (name, fault, reaction, bound_ms, lossless)
+        };
+        words(self) == words(other)
+    }
+}
+
+impl Record {
+    /// What the source tree has of before, if anything.
+    ///
+    /// # Panics
+    /// If that cannot be read.
+    pub fn committed() -> Option<Self> {
+        let json = fs::read_to_string(source_root().join("tests/faults.json")).ok()?;
+        Some(serde_json::from_str(&json).expect("the committed record is one"))
+    }
+
+    /// The same with what `before` has of those of `scenarios` that are not in it, where they have stayed the same.
+    pub fn completed(self, before: &Self, scenarios: &[Scenario]) -> Self {
+        let Self { machine, scenarios: found } = self;
+        let of = |scenario: &Scenario| {
+            let fresh = Found::new(scenario, "");
+            let kept = || before.scenarios.iter().find(|kept| kept.is_as(&fresh));
+            found.iter().find(|found| found.name == scenario.name).or_else(kept).cloned()
+        };
+        let machine = match machine == before.machine {
+            true => machine,
+            false => format!("{machine}; before that: {}", before.machine),
+        };
+        Self { machine, scenarios: scenarios.iter().filter_map(of).collect() }
     }
 }
 
@@ -294,8 +328,7 @@ fn commits(scenarios: &[Found]) -> String {
 /// If the source tree cannot be read and written.
 pub fn publish() {
     let root = source_root();
-    let Ok(json) = fs::read_to_string(root.join("tests/faults.json")) else { return };
-    let record: Record = serde_json::from_str(&json).expect("the committed record is one");
+    let Some(record) = Record::committed() else { return };
     let introduction = fs::read_to_string(root.join("tests/faults.md"));
     let introduction = introduction.expect("the introduction is in the source tree");
     let text = page(&introduction, &record) + &crate::endurance::report::committed_section();
@@ -373,6 +406,21 @@ mod tests {
         let other = Found { name: "other".to_owned(), ..found("def", 9) };
         assert_eq!(commits(std::slice::from_ref(&whole)), "Played at commit abc.");
         assert_eq!(commits(&[whole.clone(), whole, other]), "Played at commit abc; of def: other.");
+    }
+
+    #[test]
+    fn what_is_not_played_stays_in_the_record_unless_the_scenario_has_changed() {
+        let of = |scenarios: Vec<Found>| Record { machine: "A machine".to_owned(), scenarios };
+        let changed =
+            Found { name: "changed".to_owned(), fault: "another one".to_owned(), ..found("abc", 9) };
+        let before = of(vec![found("abc", 9), changed]);
+        let named = |name| Scenario { name, ..scenario() };
+        let all = [named("new"), named("nothing"), named("changed")];
+        let new = Found { name: "new".to_owned(), ..found("def", 9) };
+        let whole = of(vec![new.clone()]).completed(&before, &all);
+        assert_eq!(whole, of(vec![new, found("abc", 9)]));
+        let again = of(vec![found("def", 9)]).completed(&before, &all[1..2]);
+        assert_eq!(again, of(vec![found("def", 9)]));
     }
 
     #[test]
