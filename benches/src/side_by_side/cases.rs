@@ -45,10 +45,10 @@ const SOCKETS_AND_FLOOR: &[Server] = &[Pharos, PharosOrdinary, Gdnsd, Nsd, Knot,
 const XDP: &[Server] = &[PharosXdp, KnotXdp];
 const XDP_AND_FLOOR: &[Server] = &[PharosXdp, KnotXdp, XdpEcho, XdpEchoFirst];
 const FLOOD: &[Server] = &[Pharos, PharosXdp, Nsd, Knot, KnotXdp, XdpEcho, XdpEchoFirst];
-const SIGNED: &[Server] = &[Pharos, PharosXdp, Nsd, Knot, KnotXdp, Bind];
-const TCP: &[Server] = &[Pharos, Gdnsd, Nsd, Knot, KnotXdp, Bind];
+const SIGNED: &[Server] = &[Pharos, PharosOrdinary, PharosXdp, Nsd, Knot, KnotXdp, Bind];
+const TCP: &[Server] = &[Pharos, PharosOrdinary, Gdnsd, Nsd, Knot, KnotXdp, Bind];
 /// A connection per query.
-const TCP_SHORT: &[Server] = &[Pharos, Gdnsd, Nsd, Knot, Bind];
+const TCP_SHORT: &[Server] = &[Pharos, PharosOrdinary, Gdnsd, Nsd, Knot, Bind];
 /// BIND does not reach the highest rate.
 const LATENCY: &[Server] = &[Pharos, PharosOrdinary, PharosXdp, Gdnsd, Nsd, Knot, KnotXdp];
 const OURS: &[Server] = &[Pharos, PharosXdp];
@@ -68,6 +68,22 @@ pub(super) const CASES: &[Case] = &[
         "small-exist",
         Tool::Kxdpgun(400_000),
         XDP_AND_FLOOR,
+    ),
+    case(
+        "xdp-small-150k",
+        "AF_XDP, small zone, 150k/s",
+        Set::Small,
+        "small-exist",
+        Tool::Kxdpgun(150_000),
+        XDP_AND_FLOOR,
+    ),
+    case(
+        "xdp-small-none",
+        "AF_XDP, small zone, all NXDOMAIN, 150k/s",
+        Set::Small,
+        "small-none",
+        Tool::Kxdpgun(150_000),
+        XDP,
     ),
     case("xdp-flood", "flood, small zone, 800k/s", Set::Small, "small-exist", Tool::Kxdpgun(800_000), FLOOD),
     case("xdp-big", "AF_XDP, 1M records, 100k/s", Set::Big, "big-exist", Tool::Kxdpgun(100_000), XDP),

@@ -23,15 +23,22 @@ pub(super) struct Spread {
     pub(super) count: usize,
 }
 
+/// What was measured of a server in one round, and the round's number.
+type Round<F> = (u32, F);
+
 /// All results of a file.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     /// The runs that they are from.
     pub(super) runs: Vec<RunFigures>,
-    loads: BTreeMap<(String, String), Vec<LoadFigures>>,
-    latencies: BTreeMap<(String, String), Vec<LatencyFigures>>,
-    starts: BTreeMap<(String, String), Vec<StartFigures>>,
-    reloads: BTreeMap<String, Vec<ReloadFigures>>,
+    /// Those that measured something else, and what.
+    pub(super) other_runs: Vec<(&'static str, RunFigures)>,
+    loads: BTreeMap<(String, String), Vec<Round<LoadFigures>>>,
+    latencies: BTreeMap<(String, String), Vec<Round<LatencyFigures>>>,
+    starts: BTreeMap<(String, String), Vec<Round<StartFigures>>>,
+    reloads: BTreeMap<String, Vec<Round<ReloadFigures>>>,
+    /// Of each piece by itself the nanoseconds, in the median and at least.
+    pieces: BTreeMap<String, (f64, f64)>,
     /// Which of the runs has measured a case last; that alone counts.
     measured_by: BTreeMap<String, usize>,
     /// By what grows, the panel and the line: points.
@@ -45,22 +52,25 @@ impl Figures {
         for record in records {
             match record {
                 Record::Run(run) => figures.runs.push(run),
-                Record::Load { case, server, figures: load, .. } => {
+                Record::Load { case, server, round, figures: load } => {
                     figures.last_of(&case);
-                    figures.loads.entry((case, server)).or_default().push(load);
+                    figures.loads.entry((case, server)).or_default().push((round, load));
                 }
-                Record::Latency { case, server, figures: latency, .. } => {
+                Record::Latency { case, server, round, figures: latency } => {
                     figures.last_of(&case);
-                    figures.latencies.entry((case, server)).or_default().push(latency);
+                    figures.latencies.entry((case, server)).or_default().push((round, latency));
                 }
-                Record::Start { set, server, figures: start, .. } => {
-                    figures.starts.entry((set, server)).or_default().push(start);
+                Record::Start { set, server, round, figures: start } => {
+                    figures.starts.entry((set, server)).or_default().push((round, start));
                 }
                 Record::Scale { of, panel, line, x, y } => {
                     figures.scale.entry([of, panel, line]).or_default().push((x, y));
                 }
-                Record::Reload { server, figures: reload, .. } => {
-                    figures.reloads.entry(server).or_default().push(reload);
+                Record::Piece { name, median_ns, least_ns } => {
+                    figures.pieces.insert(name, (median_ns, least_ns));
+                }
+                Record::Reload { server, round, figures: reload } => {
+                    figures.reloads.entry(server).or_default().push((round, reload));
                 }
             }
         }
@@ -88,7 +98,7 @@ impl Figures {
         server: Server,
         of: impl Fn(&LoadFigures) -> f64,
     ) -> Option<Spread> {
-        Spread::of(self.loads.get(&(case.into(), server.label().into()))?.iter().map(of))
+        Spread::of(self.loads.get(&(case.into(), server.label().into()))?.iter().map(|(_, load)| of(load)))
     }
 
     /// The same from the rounds with little other load, if there are enough of them.
@@ -98,9 +108,69 @@ impl Figures {
         server: Server,
         of: impl Fn(&LoadFigures) -> f64,
     ) -> Option<Spread> {
-        let all = self.loads.get(&(case.into(), server.label().into()))?;
-        let quiet = Spread::of(all.iter().filter(|load| load.other_percent < QUIET_PERCENT).map(&of));
-        quiet.filter(|quiet| quiet.count >= ENOUGH_QUIET).or_else(|| Spread::of(all.iter().map(of)))
+        let all =
+            || Some(self.loads.get(&(case.into(), server.label().into()))?.iter().map(|(_, load)| load));
+        let quiet = Spread::of(all()?.filter(is_quiet).map(&of));
+        quiet.filter(|quiet| quiet.count >= ENOUGH_QUIET).or_else(|| Spread::of(all()?.map(of)))
+    }
+
+    /// What an answer costs one server beside another, round by round.
+    pub(super) fn load_ratio(
+        &self,
+        one: (&str, Server),
+        other: (&str, Server),
+        of: impl Fn(&LoadFigures) -> f64,
+    ) -> Option<Spread> {
+        let figures = |(case, server): (&str, Server)| self.loads.get(&(case.into(), server.label().into()));
+        ratios(figures(one)?, figures(other)?, |_| true, of)
+    }
+
+    /// The same by the rounds with little other load beside either, if there are enough of them.
+    pub(super) fn quiet_load_ratio(
+        &self,
+        one: (&str, Server),
+        other: (&str, Server),
+        of: impl Fn(&LoadFigures) -> f64,
+    ) -> Option<Spread> {
+        let figures = |(case, server): (&str, Server)| self.loads.get(&(case.into(), server.label().into()));
+        let quiet = ratios(figures(one)?, figures(other)?, |load| is_quiet(&load), &of);
+        quiet
+            .filter(|quiet| quiet.count >= ENOUGH_QUIET)
+            .or_else(|| ratios(figures(one)?, figures(other)?, |_| true, of))
+    }
+
+    /// A figure of one server's latencies beside another's, round by round. Two that are infinite are equal.
+    pub(super) fn latency_ratio(
+        &self,
+        case: &str,
+        one: Server,
+        other: Server,
+        of: impl Fn(&LatencyFigures) -> f64,
+    ) -> Option<Spread> {
+        let figures = |server: Server| self.latencies.get(&(case.into(), server.label().into()));
+        ratios(figures(one)?, figures(other)?, |_| true, of)
+    }
+
+    /// A figure of one server's starts beside another's, round by round.
+    pub(super) fn start_ratio(
+        &self,
+        set: &str,
+        one: Server,
+        other: Server,
+        of: impl Fn(&StartFigures) -> f64,
+    ) -> Option<Spread> {
+        let figures = |server: Server| self.starts.get(&(set.into(), server.label().into()));
+        ratios(figures(one)?, figures(other)?, |_| true, of)
+    }
+
+    /// A figure of one server's reloads beside another's, round by round.
+    pub(super) fn reload_ratio(
+        &self,
+        one: Server,
+        other: Server,
+        of: impl Fn(&ReloadFigures) -> f64,
+    ) -> Option<Spread> {
+        ratios(self.reloads.get(one.label())?, self.reloads.get(other.label())?, |_| true, of)
     }
 
     /// A figure of latencies.
@@ -110,7 +180,8 @@ impl Figures {
         server: Server,
         of: impl Fn(&LatencyFigures) -> f64,
     ) -> Option<Spread> {
-        Spread::of(self.latencies.get(&(case.into(), server.label().into()))?.iter().map(of))
+        let all = self.latencies.get(&(case.into(), server.label().into()))?;
+        Spread::of(all.iter().map(|(_, latency)| of(latency)))
     }
 
     /// A figure of starts.
@@ -120,7 +191,13 @@ impl Figures {
         server: Server,
         of: impl Fn(&StartFigures) -> f64,
     ) -> Option<Spread> {
-        Spread::of(self.starts.get(&(set.into(), server.label().into()))?.iter().map(of))
+        let all = self.starts.get(&(set.into(), server.label().into()))?;
+        Spread::of(all.iter().map(|(_, start)| of(start)))
+    }
+
+    /// What a piece took by itself: the median of its turns and the least, in nanoseconds.
+    pub(super) fn piece(&self, name: &str) -> Option<(f64, f64)> {
+        self.pieces.get(name).copied()
     }
 
     /// The points of a line of a plot.
@@ -130,12 +207,35 @@ impl Figures {
 
     /// A figure of reloads.
     pub(super) fn reload(&self, server: Server, of: impl Fn(&ReloadFigures) -> f64) -> Option<Spread> {
-        Spread::of(self.reloads.get(server.label())?.iter().map(of))
+        Spread::of(self.reloads.get(server.label())?.iter().map(|(_, reload)| of(reload)))
     }
 }
 
+fn is_quiet(load: &&LoadFigures) -> bool {
+    load.other_percent < QUIET_PERCENT
+}
+
+/// Figures of one server divided by those of another in the same round. What disturbs the machine for longer than a turn
+/// disturbs both, so these are closer together than what either took.
+fn ratios<F>(
+    one: &[Round<F>],
+    other: &[Round<F>],
+    counts: impl Fn(&F) -> bool,
+    of: impl Fn(&F) -> f64,
+) -> Option<Spread> {
+    let of_round = |round: u32| other.iter().find(|(of, _)| *of == round).map(|(_, figures)| figures);
+    let ratio = |(round, figures): &Round<F>| {
+        let beside = of_round(*round).filter(|beside| counts(beside) && counts(figures))?;
+        match (of(figures), of(beside)) {
+            (one, other) if one.is_infinite() && other.is_infinite() => Some(1.0),
+            (one, other) => (other > 0.0).then_some(one / other),
+        }
+    };
+    Spread::of(one.iter().filter_map(ratio))
+}
+
 impl Spread {
-    fn of(figures: impl Iterator<Item = f64>) -> Option<Self> {
+    pub(super) fn of(figures: impl Iterator<Item = f64>) -> Option<Self> {
         let mut figures: Vec<f64> = figures.collect();
         figures.sort_by(f64::total_cmp);
         let middle = figures.len() / 2;
@@ -150,6 +250,17 @@ impl Spread {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ratio_is_that_of_one_round() {
+        let one = [(1, 2.0), (2, 3.0), (3, 50.0), (4, f64::INFINITY)];
+        let other = [(4, f64::INFINITY), (3, 10.0), (1, 1.0)];
+        let of = |counts: fn(&f64) -> bool| ratios(&one, &other, counts, |figure: &f64| *figure);
+        let spread = of(|_| true).unwrap();
+        assert_eq!((spread.median, spread.least, spread.most, spread.count), (2.0, 1.0, 5.0, 3));
+        assert_eq!(of(|figure| *figure < 20.0).unwrap().count, 1);
+        assert_eq!(of(|_| false), None);
+    }
 
     #[test]
     fn the_median_of_an_even_number_of_figures_is_between_the_two_in_the_middle() {

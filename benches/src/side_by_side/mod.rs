@@ -11,7 +11,8 @@
 //! - *Other load* is what else ran on the server's core meanwhile. A round with much of it tells little.
 //!
 //! `cases` is the table of what is measured, `servers` that of the servers; `run` goes through them and writes
-//! `results`, from which `report` makes docs/performance.md. `scale` measures how Pharos grows, `plots` draws it.
+//! `results`, from which `report` makes docs/performance.md. `pieces` measures parts of the server by themselves, `scale` how it grows,
+//! and `plots` draws that.
 //!
 //! What it refuses: to send anything outside of its namespaces, to judge tests, and to touch servers that it did not
 //! start.
@@ -23,6 +24,7 @@ mod figures;
 mod latency;
 mod load;
 mod machine;
+mod pieces;
 mod plots;
 mod probe;
 mod proc;
@@ -59,10 +61,23 @@ enum Order {
     Data(Sets),
     /// Make the page from results.
     Report(Report),
+    /// Measure pieces of the server by themselves, in this process.
+    Pieces(Pieces),
     /// Measure how time and memory grow.
     Scale(Scale),
     /// Draw the plots from the results of `scale`.
     Plots(Plots),
+}
+
+/// Which pieces.
+#[derive(Debug, Args)]
+struct Pieces {
+    /// Only those with these words in their names.
+    #[arg(long, default_value = "", value_name = "WORDS")]
+    only: String,
+    /// Where the results go.
+    #[arg(long, default_value = "benches/results/pieces.jsonl", value_name = "FILE")]
+    results: PathBuf,
 }
 
 /// What shall grow, and how far.
@@ -195,6 +210,7 @@ pub fn main(cli: Cli) -> Result<(), BenchError> {
             let data = sets.open()?;
             data::Set::ALL.into_iter().try_for_each(|set| data.make(set))
         }
+        Order::Pieces(options) => pieces::run(&options),
         Order::Scale(options) => scale::run(&options),
         Order::Plots(options) => plots::write(&options.results, &options.directory),
         Order::Report(options) => report::write(&options.results, &options.template, &options.page),

@@ -10,6 +10,7 @@ use std::path::Path;
 use super::cases::{CASES, Case, Tool};
 use super::error::{BenchError, cannot};
 use super::figures::{Figures, Spread};
+use super::pieces;
 use super::results::{self, LatencyFigures, LoadFigures, Record, ReloadFigures, StartFigures};
 use super::servers::Server::{
     self, Bind, Echo, EchoFirst, Gdnsd, Knot, KnotXdp, Nsd, Pharos, PharosImage, PharosOrdinary, PharosXdp,
@@ -20,20 +21,27 @@ use super::targets::{Bound, Target, targets};
 /// The servers on sockets that ours is held against.
 const PEERS: [Server; 4] = [Gdnsd, Nsd, Knot, Bind];
 
-/// Beside the results: those of `benches/scale`.
-const GROWTH: &str = "scale.jsonl";
+/// Beside the results: others, which need not be there, and what they tell.
+const OTHERS: [(&str, &str); 2] = [("scale.jsonl", "How it grows"), ("pieces.jsonl", "In process")];
 
 /// Writes the page.
 pub(super) fn write(results: &Path, template: &Path, page: &Path) -> Result<(), BenchError> {
     let mut records = results::read(results)?;
-    // How it grows is measured by itself, and need not have been.
-    let growth = results.with_file_name(GROWTH);
-    if growth.exists() {
-        records.extend(
-            results::read(&growth)?.into_iter().filter(|record| matches!(record, Record::Scale { .. })),
-        );
+    let mut other_runs = Vec::new();
+    for (file, what) in OTHERS {
+        let file = results.with_file_name(file);
+        if !file.exists() {
+            continue;
+        }
+        for record in results::read(&file)? {
+            match record {
+                Record::Run(run) => other_runs.push((what, run)),
+                other => records.push(other),
+            }
+        }
     }
-    let figures = Figures::new(records);
+    let mut figures = Figures::new(records);
+    figures.other_runs = other_runs;
     let text = fs::read_to_string(template).map_err(cannot(format!("read {}", template.display())))?;
     let beside = page.parent().unwrap_or(Path::new("."));
     let made = render(&text, &figures, |plot| beside.join(plot).exists())?;
@@ -64,6 +72,7 @@ fn render(template: &str, figures: &Figures, is_drawn: impl Fn(&str) -> bool) ->
             Some("starts") => page.push_str(starts(figures).trim_end()),
             Some("reload") => page.push_str(reload(figures).trim_end()),
             Some("sixteen") => page.push_str(sixteen(figures).trim_end()),
+            Some("pieces") => page.push_str(pieces_table(figures).trim_end()),
             Some("latency") => page.push_str(latency(figures).trim_end()),
             Some(name) => return Err(BenchError::Usage(format!("there is no table `{name}`"))),
         }
@@ -74,6 +83,9 @@ fn render(template: &str, figures: &Figures, is_drawn: impl Fn(&str) -> bool) ->
 
 fn machine(figures: &Figures) -> String {
     let mut text = String::new();
+    for (what, run) in &figures.other_runs {
+        let _ = writeln!(text, "- {what}: {} UTC, commit {}, Linux {}.", run.date, run.commit, run.kernel);
+    }
     for (number, run) in figures.runs.iter().enumerate() {
         let versions: Vec<String> =
             run.versions.iter().map(|(program, version)| format!("{program} {version}")).collect();
@@ -110,20 +122,24 @@ fn targets_table(figures: &Figures) -> String {
     for target in targets(figures) {
         let Target { number, what, measured, bound, unit } = &target;
         let (word, bound) = match bound {
-            Bound::AtMost(most) => ("at most", most),
-            Bound::AtLeast(least) => ("at least", least),
+            Bound::AtMost(most) => ("at most", *most),
+            Bound::AtLeast(least) => ("at least", *least),
         };
         let met = match target.is_met() {
             Some(true) => "met",
             Some(false) => "**not met**",
             None => "not measured",
         };
+        let close = if target.is_close() { ", within the spread" } else { "" };
+        // As many digits as tell the figure from its bound.
+        let alike = measured.is_some_and(|measured| short(measured.median) == short(bound));
+        let digits = if bound >= 100.0 { 0 } else { 2 + usize::from(alike) };
         table.row(&[
             number.to_string(),
             what.clone(),
-            format!("{word} {}{unit}", short(*bound)),
-            measured.map_or_else(|| "–".into(), |measured| format!("{}{unit}", short(measured))),
-            met.into(),
+            format!("{word} {}{unit}", short(bound)),
+            measured.map_or_else(|| "–".into(), |_| format!("{}{unit}", spread(*measured, digits))),
+            format!("{met}{close}"),
         ]);
     }
     table.text
@@ -177,7 +193,14 @@ fn connections(figures: &Figures) -> String {
 
 fn xdp(figures: &Figures) -> String {
     let columns = [PharosXdp, KnotXdp, XdpEcho, XdpEchoFirst];
-    let last = ["ours / Knot XDP", "ours / echo, first", "other load, %"];
+    let last = [
+        "ours / Knot XDP",
+        "ours / echo, first",
+        "answered, %: ours",
+        "Knot XDP",
+        "echo, first",
+        "other load, %",
+    ];
     let mut table = Table::of("CPU ns per answer", &columns, &last);
     for case in loads().filter(|case| case.servers.contains(&KnotXdp)) {
         let cpu = |server: &Server| figures.quiet_load(case.name, *server, LoadFigures::cpu_ns);
@@ -188,6 +211,14 @@ fn xdp(figures: &Figures) -> String {
         cells.extend(columns.iter().map(|server| spread(cpu(server), 0)));
         cells.push(ratio(cpu(&PharosXdp), cpu(&KnotXdp)));
         cells.push(ratio(cpu(&PharosXdp), cpu(&XdpEchoFirst)));
+        cells.extend([PharosXdp, KnotXdp, XdpEchoFirst].map(|server| {
+            let part = |load: &LoadFigures| {
+                100.0 * load.answered.answered as f64 / load.answered.asked.max(1) as f64
+            };
+            figures
+                .quiet_load(case.name, server, part)
+                .map_or_else(|| "–".into(), |part| format!("{:.0}", part.median))
+        }));
         cells.push(other_load(figures, case, &columns));
         table.row(&cells);
     }
@@ -277,6 +308,17 @@ fn reload(figures: &Figures) -> String {
     table.text
 }
 
+fn pieces_table(figures: &Figures) -> String {
+    let mut table = Table::new(&["Piece", "Prototype", "Ours", "least of all turns"]);
+    for (name, prototype) in pieces::ALL {
+        if let Some((median, least)) = figures.piece(name) {
+            let prototype = if prototype.is_empty() { "–" } else { prototype };
+            table.row(&[name.into(), prototype.into(), pieces::shown(median), pieces::shown(least)]);
+        }
+    }
+    table.text
+}
+
 fn latency(figures: &Figures) -> String {
     let columns = [Pharos, PharosOrdinary, Gdnsd, Nsd, Knot, PharosXdp, KnotXdp];
     let mut table = Table::of("µs", &columns, &["ours / gdnsd"]);
@@ -285,7 +327,7 @@ fn latency(figures: &Figures) -> String {
         ("p50", |latency| latency.p50_us),
         ("p99", |latency| latency.p99_us),
         ("p99.9", |latency| latency.p999_us),
-        ("lost, %", |latency| Some(100.0 * (1.0 - latency.answered as f64 / latency.asked.max(1) as f64))),
+        ("lost, %", |latency| Some(latency.lost_percent())),
     ];
     for case in CASES.iter().filter(|case| matches!(case.tool, Tool::Latency(_))) {
         for (kind, of) in kinds {
@@ -311,6 +353,7 @@ fn sixteen(figures: &Figures) -> String {
     let link = |octets: f64| 100e9 / 8.0 / (octets + 42.0 + 24.0);
     let cpu = |case, server| figures.load(case, server, LoadFigures::cpu_ns).map(|spread| spread.median);
     let alone = figures.points("depth", "query", "found, names at all depths").first().map(|point| point.1);
+    let batch = figures.piece(pieces::QUERY_IN_BATCH).map(|(median, _)| median);
     let lines = [
         ("sockets, small zone", cpu("udp-small", Pharos), PLAIN),
         ("sockets, 1M records, 1 in 10 NXDOMAIN", cpu("udp-big-mix", Pharos), PLAIN),
@@ -318,7 +361,8 @@ fn sixteen(figures: &Figures) -> String {
         ("sockets, NSEC3, all NXDOMAIN", cpu("nsec3-none", Pharos), DENIAL),
         ("AF_XDP in copy mode, small zone", cpu("xdp-small", PharosXdp), PLAIN),
         ("AF_XDP in copy mode, NSEC3, all NXDOMAIN", cpu("nsec3-none", PharosXdp), DENIAL),
-        ("our own work alone, small zone, in process", alone, PLAIN),
+        ("our own work alone, in process, one name again and again", alone, PLAIN),
+        ("our own work alone, in process, a million names, batches of 32", batch, PLAIN),
     ];
     let mut table =
         Table::new(&["Path", "ns per answer on a core here", "16 cores, answers/s", "of 100 Gbit/s, %"]);

@@ -41,6 +41,8 @@ pub(super) enum Record {
     },
     /// How something grows: a point of a line of a panel of a plot.
     Scale { of: String, panel: String, line: String, x: f64, y: f64 },
+    /// A piece of the server by itself: of several turns.
+    Piece { name: String, median_ns: f64, least_ns: f64 },
     /// One reload.
     Reload {
         server: String,
@@ -136,6 +138,13 @@ pub(super) struct LatencyFigures {
     /// What the host took of the two cores meanwhile, in milliseconds.
     #[serde(default)]
     pub(super) stolen_ms: f64,
+}
+
+impl LatencyFigures {
+    /// Queries without an answer, in percent.
+    pub(super) fn lost_percent(&self) -> f64 {
+        100.0 * (1.0 - self.answered as f64 / self.asked.max(1) as f64)
+    }
 }
 
 /// A start on one core, files in the page cache.

@@ -5,10 +5,6 @@
 //! all alike; the medians are told. Two yardsticks are measured in the same turns: what a load costs that has to wait for
 //! the one before, anywhere in as much memory as the image has, and how long `domain::zonefile::inplace` takes to scan the
 //! same text without making anything of it. What machines differ in is in those, too.
-//!
-//! Usage: `cargo run --release -p pharos-benches --bin in-process [-- WORDS]`; with words, only what has them in its name is
-//! measured.
-#![forbid(unsafe_code)]
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -18,7 +14,6 @@ use std::time::Instant;
 use domain::base::Name as TheirName;
 use domain::zonefile::inplace::{Entry, Zonefile};
 use pharos_answer::{Context, Job, Silent, Transport, look_up};
-use pharos_benches::hosts_zone;
 use pharos_netio::memory::use_huge_pages;
 use pharos_testkit::{Ask, CLIENT, KEY, Served};
 use pharos_wire::hash::HashedName;
@@ -29,7 +24,14 @@ use pharos_zone::scan::{Includes, Source, scan};
 use pharos_zonedb::build::{ImageBuilder, NodeId, NodeSpec, Reach, RrSetSpec};
 use pharos_zonedb::image::NodeFlags;
 use pharos_zonedb::nsec3::Nsec3Parameters;
+use pharos_zonedb::stored::Head;
 use pharos_zonedb::{Glimpse, ZoneImage, ZoneSet, ZoneState};
+
+use super::Pieces;
+use super::error::BenchError;
+use super::machine;
+use super::results::{Begin, Record, Results};
+use crate::hosts_zone;
 
 /// Names of the zone, and hashes of the chain.
 const NAMES: u32 = 1_000_000;
@@ -46,20 +48,56 @@ const TURNS: usize = 9;
 /// An odd number, so that its multiples come in any order and all differ.
 const STEP: u32 = 0x9e37_79b1;
 
+/// The pieces, in the order of the table, each with what a sketch of it took before the server was written.
+pub(super) const ALL: [(&str, &str); 14] = [
+    (WAIT, ""),
+    (THEIRS, "about 400 ms"),
+    ("text scanned", ""),
+    ("text to image, digest and checks included", "300 to 390 ms"),
+    ("image read, with its sums", "6 ms with a digest"),
+    ("name folded and hashed, each suffix", "7 ns, the whole name alone"),
+    ("look-up, one by one", "327 ns"),
+    ("look-up, batches of 32", "58 ns, 79 without prefetch instructions"),
+    ("look-up of what is not there, batches of 32", "32 ns"),
+    ("query to reply, one by one", ""),
+    (QUERY_IN_BATCH, ""),
+    ("query to NXDOMAIN, batches of 32", ""),
+    ("NSEC3, hash of a name", "89 ns"),
+    ("NSEC3, search among a million hashes, one by one", "39 to 69 ns"),
+];
+/// The query path without sockets.
+pub(super) const QUERY_IN_BATCH: &str = "query to reply, batches of 32";
+/// The yardsticks.
+const WAIT: &str = "a load that waits for the one before";
+const THEIRS: &str = "`domain` scans the text";
+
 /// What is measured: its name, and the nanoseconds that one of them took in each turn.
 struct Measured {
     name: &'static str,
     turns: Vec<f64>,
 }
 
-fn main() {
-    let only: String = std::env::args().nth(1).unwrap_or_default();
+/// Measures them, and writes the results.
+pub(super) fn run(options: &Pieces) -> Result<(), BenchError> {
+    let mut results = Results::open(&options.results, Begin::Anew)?;
+    results.add(&Record::Run(machine::describe(&[], (TURNS as u32, 0, "full"))))?;
+    for Measured { name, mut turns } in measure(&options.only) {
+        turns.sort_by(f64::total_cmp);
+        let (median_ns, least_ns) = (turns[turns.len() / 2], turns[0]);
+        println!("{name}: {} ({} at least)", shown(median_ns), shown(least_ns));
+        results.add(&Record::Piece { name: name.to_owned(), median_ns, least_ns })?;
+    }
+    Ok(())
+}
+
+fn measure(only: &str) -> Vec<Measured> {
     let text = hosts_zone(NAMES);
     let image = load_ours(&text);
     let zones = Served::one(ORIGIN, &text);
     let (found, missing) = (names("h"), names("n"));
     let chain = Chain::new();
     let walk = Walk::over(image.octets());
+    let stored = store(&image);
     let apex = Name::from_text(ORIGIN).expect("the origin is a name");
     let apex_labels = apex.labels().count();
     // As the responder does.
@@ -73,10 +111,12 @@ fn main() {
         }
     }
     println!("{NAMES} names, {} octets of text, {} of the image", text.len(), image.octets());
+    let context = zones.context(Transport::Udp);
     let mut all: Vec<Measured> = Vec::new();
     for _ in 0..TURNS {
-        let mut note = |name: &'static str, each: u32, work: &mut dyn FnMut()| {
-            if !name.contains(&*only) {
+        let mut note = |place: usize, each: u32, work: &mut dyn FnMut()| {
+            let (name, _) = ALL[place];
+            if !name.contains(only) {
                 return;
             }
             let begin = Instant::now();
@@ -87,38 +127,44 @@ fn main() {
                 None => all.push(Measured { name, turns: vec![took] }),
             }
         };
-        note("domain: scan", 1, &mut || scan_theirs(&text));
-        note("scan", 1, &mut || scan_ours(&text));
-        note("text to image", 1, &mut || drop(black_box(load_ours(&text))));
-        note("a load that waits for the one before", QUERIES, &mut || walk.take(QUERIES));
-        note("name folded and hashed, each suffix", QUERIES, &mut || hash(&found));
-        note("look-up, one by one", QUERIES, &mut || find(&image, &found, 1, apex_labels));
-        note("look-up, batches of 32", QUERIES, &mut || find(&image, &found, BATCH, apex_labels));
-        note("look-up of what is not there, batches of 32", QUERIES, &mut || {
-            find(&image, &missing, BATCH, apex_labels);
-        });
-        let context = zones.context(Transport::Udp);
-        note("query to reply, one by one", QUERIES, &mut || ask(zones.set(), &context, &found, 1));
-        note("query to reply, batches of 32", QUERIES, &mut || ask(zones.set(), &context, &found, BATCH));
-        note("query to NXDOMAIN, batches of 32", QUERIES, &mut || {
-            ask(zones.set(), &context, &missing, BATCH);
-        });
-        note("NSEC3: hash of one name, one block", QUERIES, &mut || chain.hash(&found));
-        note("NSEC3: search", QUERIES, &mut || chain.search());
+        note(0, QUERIES, &mut || walk.take(QUERIES));
+        note(1, 1, &mut || scan_theirs(&text));
+        note(2, 1, &mut || scan_ours(&text));
+        note(3, 1, &mut || drop(black_box(load_ours(&text))));
+        note(4, 1, &mut || drop(black_box(read(&stored))));
+        note(5, QUERIES, &mut || hash(&found));
+        note(6, QUERIES, &mut || find(&image, &found, 1, apex_labels));
+        note(7, QUERIES, &mut || find(&image, &found, BATCH, apex_labels));
+        note(8, QUERIES, &mut || find(&image, &missing, BATCH, apex_labels));
+        note(9, QUERIES, &mut || ask(zones.set(), &context, &found, 1));
+        note(10, QUERIES, &mut || ask(zones.set(), &context, &found, BATCH));
+        note(11, QUERIES, &mut || ask(zones.set(), &context, &missing, BATCH));
+        note(12, QUERIES, &mut || chain.hash(&found));
+        note(13, QUERIES, &mut || chain.search());
     }
-    println!("| what | median | least |\n|---|---|---|");
-    for Measured { name, mut turns } in all {
-        turns.sort_by(f64::total_cmp);
-        println!("| {name} | {} | {} |", shown(turns[turns.len() / 2]), shown(turns[0]));
-    }
+    all
 }
 
-fn shown(nanoseconds: f64) -> String {
+/// A time for people.
+pub(super) fn shown(nanoseconds: f64) -> String {
     match nanoseconds {
-        ..100.0 => format!("{nanoseconds:.1} ns"),
         ..100_000.0 => format!("{nanoseconds:.0} ns"),
         _ => format!("{:.0} ms", nanoseconds / 1e6),
     }
+}
+
+/// An image as it stands in a file.
+fn store(image: &ZoneImage) -> Vec<u8> {
+    let mut octets = Vec::new();
+    image.write_to(KEY, b"", &mut octets).expect("memory takes all of it");
+    octets
+}
+
+fn read(stored: &[u8]) -> ZoneImage {
+    let (head, start) = Head::read_from(&[KEY], &mut &*stored).expect("we wrote it");
+    let mut body = stored.get(start as usize..).unwrap_or_default();
+    let octets = body.len() as u64;
+    ZoneImage::read_from(&head, octets, &mut body, |_| ()).expect("we wrote it")
 }
 
 /// One query, its name as the client wrote it and its message.
