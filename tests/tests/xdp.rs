@@ -29,16 +29,13 @@ fn answers_are_the_same_octets_as_by_sockets() {
         let mut replies = 0;
         for (index, message) in queries.iter().enumerate() {
             let by_socket = wire.exchange_patiently(&near, message);
-            let by_xdp = wire.exchange_patiently(&far, message);
+            let by_xdp = wire.exchange_by_xdp(&far, message);
             assert_eq!(by_xdp, by_socket, "{address}, query {index}: {message:02x?}");
             replies += u64::from(by_xdp.is_some());
         }
-        let after = wire.events();
-        let by_xdp = after.received - before.received;
-        println!("{address}: {} queries, {by_xdp} by AF_XDP, {replies} replies, all the same", queries.len());
-        // A few may have met a worker that had no CPU for a second.
-        assert!(by_xdp > queries.len() as u64 / 2, "{by_xdp} came by AF_XDP");
-        assert!(after.sent > before.sent);
+        let sent = wire.events().sent - before.sent;
+        println!("{address}: {} queries by AF_XDP, {replies} replies, all the same", queries.len());
+        assert!(sent >= replies, "{sent} of {replies} replies left by AF_XDP");
     }
 }
 
