@@ -61,7 +61,8 @@ pub struct Reading {
     pub interfaces: BTreeMap<String, Intake>,
     /// Everybody who empties queues.
     pub heartbeats: Vec<Heartbeat>,
-    /// Messages by UDP whose replies were sent; `None` where nobody counts them.
+    /// Messages by UDP that were done with: whose replies were sent, or that get none by rule; `None` where nobody counts
+    /// them.
     pub answered: Option<u64>,
 }
 

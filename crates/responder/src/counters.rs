@@ -278,20 +278,42 @@ impl Counters {
         self.unanswered().saturating_add(self.socket_drops.get())
     }
 
-    /// Messages whose replies were sent.
+    /// Messages that the worker has done its part for: replies that were sent, and silence where that is the rule. Whoever
+    /// is flooded with responses, which get no reply, works all the same.
     pub(crate) fn answered(&self) -> u64 {
-        self.queries().saturating_sub(self.unanswered())
+        self.queries().saturating_sub(self.unsent())
     }
 
     /// Messages that were received and to which nothing was sent, for whatever reason.
     fn unanswered(&self) -> u64 {
-        let unsent = [&self.send_no_room, &self.send_forbidden, &self.send_unreachable, &self.send_other];
-        let unanswered = self.tallies.iter().flat_map(|tally| &tally.unanswered);
-        unanswered.chain(unsent).map(Count::get).sum()
+        let by_rule = self.tallies.iter().flat_map(|tally| &tally.unanswered);
+        by_rule.map(Count::get).sum::<u64>().saturating_add(self.unsent())
+    }
+
+    /// Replies that the kernel did not take.
+    fn unsent(&self) -> u64 {
+        let all = [&self.send_no_room, &self.send_forbidden, &self.send_unreachable, &self.send_other];
+        all.into_iter().map(Count::get).sum()
     }
 }
 
 /// Milliseconds from a beat to now.
 pub(crate) fn beat_age_ms(counters: &Counters, started: Instant) -> u64 {
     (started.elapsed().as_millis() as u64).saturating_sub(counters.last_beat_ms())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_gets_no_reply_by_rule_is_done_with_and_what_could_not_be_sent_is_not() {
+        let counters = Counters::new(&["192.0.2.53:53".parse().unwrap()]);
+        for reason in DropReason::ALL {
+            counters.of(Origin::Client).verdict(0, &[], &Verdict::Drop(reason));
+        }
+        assert_eq!((counters.queries(), counters.answered(), counters.drops()), (2, 2, 2));
+        counters.send_no_room.add(1);
+        assert_eq!((counters.answered(), counters.drops()), (1, 3));
+    }
 }

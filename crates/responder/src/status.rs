@@ -169,7 +169,7 @@ pub struct WorkerStatus {
     pub heartbeat_age_ms: u64,
     /// Messages that it received.
     pub queries: u64,
-    /// Those of them to which a reply was sent.
+    /// Those of them to which a reply was sent, or that get none by rule: responses, and what is shorter than a header.
     pub answered: u64,
     /// Datagrams that the kernel dropped before it received them, mostly for full buffers.
     pub socket_drops: u64,

@@ -10,6 +10,7 @@
 //! | for less than [`SILENT`] | any | any | stands |
 //! | for longer | has been answered fewer than [`ANSWERS`] times meanwhile | any | stands: nobody does better, and all would leave |
 //! | for longer | that often or more | are taken and sent by hundreds a second | stands: its family does answer, and the flood is there |
+//! | for longer | that often or more | the same, and the responder counts that none of them come to its prefix | is over, until it is answered |
 //! | for longer | that often or more | are not, or nobody counts them | is over, until it is answered |
 
 use std::collections::VecDeque;
@@ -94,9 +95,19 @@ impl Policy {
         Some((address, transport, self.heard.get(probe)?))
     }
 
-    /// Whether this host is seen to answer queries of the family by UDP.
+    /// Whether this host is seen to answer queries of the family by UDP, and the address may be where they come to.
     fn family_answers(&self, address: SocketAddr, transport: Transport) -> bool {
         let family = Family::of(address.ip());
-        transport == Transport::Udp && self.health(&SignalId::Answers { family }) == Some(Health::Good)
+        transport == Transport::Udp
+            && self.health(&SignalId::Answers { family }) == Some(Health::Good)
+            && !self.is_unasked(address)
+    }
+
+    /// Whether the responder counts that nobody but us asks at the prefix of this address: what the host counts of its family
+    /// is another one's then.
+    fn is_unasked(&self, address: SocketAddr) -> bool {
+        self.ids.iter().any(|id| {
+            matches!(id, SignalId::Traffic { prefix } if prefix.contains(address.ip())) && self.is_bad(id)
+        })
     }
 }

@@ -333,6 +333,35 @@ fn a_flooded_family_that_is_seen_to_answer_is_not_taken_for_dead_however_well_th
 }
 
 #[test]
+fn an_address_that_no_query_reaches_does_not_hide_behind_what_its_family_answers_elsewhere() {
+    let answers = Observation::Pass("by hundreds".into());
+    let late = || Observation::Unanswered("no answer within 200ms".into());
+    let round = |bench: &mut Bench, traffic: Observation| {
+        bench.now += Duration::from_secs(1);
+        let traffic = (SignalId::Traffic { prefix: V4.parse().unwrap() }, traffic);
+        bench.told(&[counted(&answers, &answers).as_slice(), &[traffic]].concat());
+        let signal = probe(V4, Transport::Udp);
+        bench.input(Input::Observe { signal, observation: late() });
+        let good = [probe(V6, Transport::Udp), zone(V6, Transport::Udp), probe(V4, Transport::Tcp)];
+        let rest = [zone(V4, Transport::Tcp), probe(V6, Transport::Tcp), zone(V6, Transport::Tcp)];
+        good.into_iter().chain(rest).for_each(|signal| bench.pass(signal));
+    };
+    let mut bench = usual();
+    for _ in 0..120 {
+        round(&mut bench, Observation::Pass("they come".into()));
+        assert_eq!(bench.levels(), [Level::Normal; 2], "the flood is there");
+    }
+    for _ in 0..3 {
+        round(&mut bench, fail());
+    }
+    assert_eq!(
+        bench.levels(),
+        [Level::Withdrawn, Level::Normal],
+        "nothing reaches it, whatever others are sent"
+    );
+}
+
+#[test]
 fn a_flood_that_swallows_the_queries_for_some_zones_withdraws_nobody_while_every_worker_runs() {
     let flood = [(SignalId::Overload, fail())];
     let mut bench = usual();
