@@ -164,7 +164,11 @@ fn a_command_line_without_sense_ends_with_2() {
 
 /// The same with RPKI data, and options for them.
 fn check_vrps(scratch: &Scratch, site: &str, vrps: &str, more: &[&str]) -> Output {
-    scratch.configure(PHAROS, site);
+    check_vrps_of(scratch, [PHAROS, site], vrps, more)
+}
+
+fn check_vrps_of(scratch: &Scratch, [pharos, site]: [&str; 2], vrps: &str, more: &[&str]) -> Output {
+    scratch.configure(pharos, site);
     scratch.write("vrps", vrps);
     let file = scratch.0.join("vrps");
     let mut arguments = vec!["check-config", "--config", scratch.0.to_str().expect("it is UTF-8")];
@@ -216,6 +220,27 @@ fn an_invalid_route_refuses_the_configuration_with_its_reason() {
     ] {
         assert!(said.contains(words), "{words} not in {said}");
     }
+}
+
+#[test]
+fn anchors_are_judged_like_the_prefixes_that_they_cover() {
+    let scratch = Scratch::new("rpki-anchor");
+    let pharos = PHAROS.replace("\n  groups:", "\n  anchors: [{prefix: 192.0.2.0/23}]\n  groups:");
+    let check = |vrps: &str| check_vrps_of(&scratch, [&pharos, &SITE.replace("64512", "64496")], vrps, &[]);
+    // Exact for the prefixes, nothing for the anchor; then one for it as well.
+    let output = check(EXACT);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("warning: no ROA covers 192.0.2.0/23"), "{}", stderr(&output));
+    let with_anchor = EXACT.replace("]}", ",{\"asn\":64496,\"prefix\":\"192.0.2.0/23\",\"maxLength\":23}]}");
+    let output = check(&with_anchor);
+    assert_eq!(stderr(&output), "");
+    let said = stdout(&output);
+    assert!(said.contains("  valid       192.0.2.0/23  (anchor): 192.0.2.0/23 AS64496\n"), "{said}");
+    let foreign = with_anchor
+        .replace("{\"asn\":64496,\"prefix\":\"192.0.2.0/23\"", "{\"asn\":64499,\"prefix\":\"192.0.2.0/23\"");
+    let output = check(&foreign);
+    assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
+    assert!(stdout(&output).contains("  invalid     192.0.2.0/23  (anchor)"), "{}", stdout(&output));
 }
 
 #[test]
