@@ -200,6 +200,9 @@ fn bless(found: &[Found]) {
     }
     let missing = all().len() - record.scenarios.len();
     assert_eq!(missing, 0, "scenarios are missing in the record; nothing is written");
+    let objections: Vec<_> = record.scenarios.iter().flat_map(Found::objections).collect();
+    objections.iter().for_each(|objection| println!("{objection}"));
+    assert!(objections.is_empty(), "this is no record yet; nothing is written");
     let json = serde_json::to_string_pretty(&record).expect("plain data can be written as JSON");
     let root = source_root();
     std::fs::write(root.join("tests/faults.json"), json + "\n").expect("the source tree can be written");

@@ -40,6 +40,9 @@ pub struct Found {
     pub repetitions: Vec<Repetition>,
 }
 
+/// Fewer repetitions tell too little.
+const LEAST_REPETITIONS: usize = 10;
+
 /// A whole record: where and what, then each scenario in the order of the table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -105,6 +108,16 @@ impl Found {
     /// Whether the slowest repetition was within the bound; `None` without a bound or a time.
     pub fn within(&self) -> Option<bool> {
         Some(self.judged()?.worst <= self.bound_ms?)
+    }
+
+    /// Why it is not worth a record: too few repetitions, a failure, a time over its bound.
+    pub fn objections(&self) -> Vec<String> {
+        let say = |what: String| format!("{}: {what}", self.name);
+        let few = (self.repetitions.len() < LEAST_REPETITIONS)
+            .then(|| say(format!("{} repetitions, {LEAST_REPETITIONS} are wanted", self.repetitions.len())));
+        let failed = self.failures().first().map(|failure| say((*failure).to_owned()));
+        let late = (self.within() == Some(false)).then(|| say("over its bound".to_owned()));
+        [few, failed, late].into_iter().flatten().collect()
     }
 
     /// Writes it into `directory`.
@@ -421,6 +434,19 @@ mod tests {
         assert_eq!(whole, of(vec![new, found("abc", 9)]));
         let again = of(vec![found("def", 9)]).completed(&before, &all[1..2]);
         assert_eq!(again, of(vec![found("def", 9)]));
+    }
+
+    #[test]
+    fn a_record_has_ten_repetitions_none_of_which_failed_or_was_late() {
+        let bounded = |repetitions| Found { bound_ms: Some(100.0), ..found("abc", repetitions) };
+        assert_eq!(bounded(10).objections(), Vec::<String>::new());
+        assert_eq!(bounded(9).objections(), ["nothing: 9 repetitions, 10 are wanted"]);
+        let mut late = bounded(10);
+        late.repetitions[3].convergence_ms = Some(101.0);
+        assert_eq!(late.objections(), ["nothing: over its bound"]);
+        let mut failed = bounded(10);
+        failed.repetitions[3].failures = vec!["lost".to_owned()];
+        assert_eq!(failed.objections(), ["nothing: lost"]);
     }
 
     #[test]
