@@ -46,7 +46,7 @@ pub(super) fn write(results: &Path, template: &Path, page: &Path) -> Result<(), 
     let beside = page.parent().unwrap_or(Path::new("."));
     let made = render(&text, &figures, |plot| beside.join(plot).exists())?;
     fs::write(page, made).map_err(cannot(format!("write {}", page.display())))?;
-    println!("{}", targets_table(&figures));
+    println!("{}\n{}\n{}", sockets(&figures), xdp(&figures), targets_table(&figures));
     println!("{} is written", page.display());
     Ok(())
 }
