@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | its grace runs | kinds that have one | the grace ends |
 //! | the clock is wrong | data-age, signatures | the clock is good again |
-//! | overload explains it | UDP and TCP probes, merely unanswered, and the zones that nobody could ask | see below |
+//! | overload explains it | UDP and TCP probes, merely unanswered, and the zones that nobody could ask; slow answers | see below |
 //! | degrade is off for the group | whatever asks for degraded or last-resort | never |
 //!
 //! Overload explains a probe that nobody answers while drops rise, and the responder has told lately that every worker
@@ -27,7 +27,8 @@
 //! | nobody asks for it any more | any | is gone with the verdict on the status |
 //! | is not there: another name server | there are none | stands while the host is seen to answer |
 //!
-//! The excuse belongs to an address and a transport, and has an end: `policy/silent.rs`.
+//! The excuse belongs to an address and a transport, and has an end: `policy/silent.rs`. Answers that are slow while it stands
+//! ask for nothing either, or a flood would be passed on as one that withdraws; their grace begins when it is over.
 //!
 //! Whenever the explanation goes, and also when one probe is refused, the prefix is withdrawn in that same step. So a
 //! flood alone empties no POP, a responder that dies in one is withdrawn at once, and one that hangs in one as soon as that is
@@ -46,7 +47,7 @@ use crate::kind::{Kind, SignalId};
 use crate::level::Level;
 use crate::preference::Wish;
 use crate::prefix::Family;
-use crate::signal::Health;
+use crate::signal::{Health, Signal};
 
 /// What one signal asks of one prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +111,7 @@ impl Policy {
     }
 
     fn bad_asks(&self, group: &GroupConfig, id: &SignalId, index: usize) -> Ask {
-        if self.is_excused(index) {
+        if self.is_excused(index) || self.is_crowded(id) {
             return Ask::spared(Spared::Overload);
         }
         if let Some(end) = self.grace_end(index) {
@@ -132,8 +133,20 @@ impl Policy {
     pub(super) fn grace_end(&self, index: usize) -> Option<Duration> {
         let kind = self.ids[index].kind();
         let ill = self.signals[index].ill_since().filter(|_| kind.asks())?;
-        let end = ill.saturating_add(self.grace(kind));
+        let from = if kind == Kind::Slow { ill.max(self.uncrowded_since()) } else { ill };
+        let end = from.saturating_add(self.grace(kind));
         (end > self.clock).then_some(end)
+    }
+
+    /// Whether answers are slow because there are too many queries.
+    fn is_crowded(&self, id: &SignalId) -> bool {
+        id.kind() == Kind::Slow && self.is_bad(&SignalId::Overload) && self.is_known_to_run()
+    }
+
+    /// When the last overload ended.
+    fn uncrowded_since(&self) -> Duration {
+        let overload = self.index.get(&SignalId::Overload).map(|&index| &self.signals[index]);
+        overload.filter(|signal| signal.health() == Health::Good).map_or(Duration::ZERO, Signal::since)
     }
 
     /// Whether overload explains that this probe or zone is unanswered, or did until it began to be answered again.

@@ -96,8 +96,8 @@ section! {
         #[serde(default = "expired")]
         expired: Expired, write "last-resort or withdraw", Value("last-resort");
         /// What becomes of the group while queries are dropped although every worker runs. With hold this node
-        /// absorbs what it can; with degrade it asks for less after a minute; with withdraw the flood goes to the
-        /// next node.
+        /// absorbs what it can, and slow answers ask for nothing; with degrade it asks for less after a minute; with
+        /// withdraw the flood goes to the next node.
         #[serde(default = "overload")]
         overload: Overload, write "hold, degrade or withdraw", Value("hold");
         /// How old the data of the required zones may be. Older ones are an alarm, and after the sidecar's `data-grace`

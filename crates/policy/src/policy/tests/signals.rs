@@ -288,6 +288,29 @@ fn a_flood_that_swallows_the_probes_withdraws_nobody_while_every_worker_runs() {
     assert_eq!(bench.levels(), [Level::Normal; 2], "and nothing happens when it ends");
 }
 
+#[test]
+fn answers_that_are_slow_in_a_flood_are_not_asked_to_be_fewer_before_it_has_been_over_for_their_grace() {
+    let slow = || (SignalId::Slow { address: address_of(V4) }, fail());
+    let mut bench = usual();
+    for _ in 0..120 {
+        bench.rounds(1, &[(SignalId::Overload, fail()), slow()]);
+        assert_eq!(bench.levels(), [Level::Normal; 2]);
+    }
+    assert!(bench.reasons().contains("overload explains it"), "{}", bench.reasons());
+    let until = |bench: &mut Bench, is_so: fn(&Bench) -> bool| {
+        let begun = bench.now;
+        while !is_so(bench) && bench.now < begun + Duration::from_secs(100) {
+            bench.rounds(1, &[slow()]);
+            assert!(bench.levels()[0] == Level::Normal || is_so(bench), "{}", bench.reasons());
+        }
+        bench.now
+    };
+    let over = until(&mut bench, |bench| !bench.policy.is_bad(&SignalId::Overload));
+    let degraded = until(&mut bench, |bench| bench.levels()[0] == Level::Degraded);
+    // And the round in which it is seen.
+    assert!((GRACE * 2..=GRACE * 3).contains(&(degraded - over)), "{:?}", degraded - over);
+}
+
 /// What the host counts of each family.
 fn counted(v4: &Observation, v6: &Observation) -> [(SignalId, Observation); 3] {
     [
