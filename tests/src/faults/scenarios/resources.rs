@@ -349,7 +349,7 @@ fn begin_flood(lab: &mut FaultLab) {
 
 impl Scenario {
     /// A flood that the node absorbs, and its end.
-    fn flooded(self) -> Self {
+    pub(super) fn flooded(self) -> Self {
         self.flooded_by(begin_flood)
     }
 

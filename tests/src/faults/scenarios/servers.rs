@@ -9,14 +9,14 @@ use std::time::Duration;
 
 pub(super) fn all() -> Vec<Scenario> {
     [
-        of(Peer::Nsd, ["nsd-killed", "nsd-frozen"]),
-        of(Peer::Knot, ["knot-killed", "knot-frozen"]),
-        of(Peer::Bind, ["bind-killed", "bind-frozen"]),
+        of(Peer::Nsd, ["nsd-killed", "nsd-frozen", "nsd-flooded"]),
+        of(Peer::Knot, ["knot-killed", "knot-frozen", "knot-flooded"]),
+        of(Peer::Bind, ["bind-killed", "bind-frozen", "bind-flooded"]),
     ]
     .concat()
 }
 
-fn of(peer: Peer, [killed, frozen]: [&'static str; 2]) -> Vec<Scenario> {
+fn of(peer: Peer, [killed, frozen, flooded]: [&'static str; 3]) -> Vec<Scenario> {
     let plan = || Plan { server: Server::Other(peer), ..Plan::default() };
     let probed = Duration::from_secs(1);
     vec![
@@ -38,6 +38,17 @@ fn of(peer: Peer, [killed, frozen]: [&'static str; 2]) -> Vec<Scenario> {
         .within(probed, "two probes 250 ms apart, 200 ms each without an answer")
         .step("SIGSTOP", |lab| signal(lab, Signal::STOP), leaves("no answer within"))
         .step("SIGCONT", |lab| signal(lab, Signal::CONT), returns()),
+        Scenario::new(
+            flooded,
+            "far more queries than it can answer, for names that do not exist",
+            "an alarm, by what the host counts alone; it absorbs what it can, and no route moves",
+        )
+        .plan(plan())
+        .flooded()
+        .within(
+            Duration::from_secs(10),
+            "what the host counts is read from the first probe on that is lost in the flood",
+        ),
     ]
 }
 
