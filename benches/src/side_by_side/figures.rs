@@ -98,7 +98,7 @@ impl Figures {
         server: Server,
         of: impl Fn(&LoadFigures) -> f64,
     ) -> Option<Spread> {
-        Spread::of(self.loads.get(&(case.into(), server.label().into()))?.iter().map(|(_, load)| of(load)))
+        Spread::of(self.loads_of((case, server))?.iter().map(|(_, load)| of(load)))
     }
 
     /// The same from the rounds with little other load, if there are enough of them.
@@ -108,10 +108,9 @@ impl Figures {
         server: Server,
         of: impl Fn(&LoadFigures) -> f64,
     ) -> Option<Spread> {
-        let all =
-            || Some(self.loads.get(&(case.into(), server.label().into()))?.iter().map(|(_, load)| load));
-        let quiet = Spread::of(all()?.filter(is_quiet).map(&of));
-        quiet.filter(|quiet| quiet.count >= ENOUGH_QUIET).or_else(|| Spread::of(all()?.map(of)))
+        let all = self.loads_of((case, server))?;
+        let quiet = all.iter().filter(|(_, load)| is_quiet(load));
+        enough(Spread::of(quiet.map(|(_, load)| of(load)))).or_else(|| self.load(case, server, of))
     }
 
     /// What an answer costs one server beside another, round by round.
@@ -121,8 +120,7 @@ impl Figures {
         other: (&str, Server),
         of: impl Fn(&LoadFigures) -> f64,
     ) -> Option<Spread> {
-        let figures = |(case, server): (&str, Server)| self.loads.get(&(case.into(), server.label().into()));
-        ratios(figures(one)?, figures(other)?, |_| true, of)
+        ratios(self.loads_of(one)?, self.loads_of(other)?, |_| true, of)
     }
 
     /// The same by the rounds with little other load beside either, if there are enough of them.
@@ -132,11 +130,12 @@ impl Figures {
         other: (&str, Server),
         of: impl Fn(&LoadFigures) -> f64,
     ) -> Option<Spread> {
-        let figures = |(case, server): (&str, Server)| self.loads.get(&(case.into(), server.label().into()));
-        let quiet = ratios(figures(one)?, figures(other)?, |load| is_quiet(&load), &of);
-        quiet
-            .filter(|quiet| quiet.count >= ENOUGH_QUIET)
-            .or_else(|| ratios(figures(one)?, figures(other)?, |_| true, of))
+        let quiet = ratios(self.loads_of(one)?, self.loads_of(other)?, is_quiet, &of);
+        enough(quiet).or_else(|| self.load_ratio(one, other, of))
+    }
+
+    fn loads_of(&self, (case, server): (&str, Server)) -> Option<&[Round<LoadFigures>]> {
+        self.loads.get(&(case.into(), server.label().into())).map(Vec::as_slice)
     }
 
     /// A figure of one server's latencies beside another's, round by round. Two that are infinite are equal.
@@ -211,8 +210,12 @@ impl Figures {
     }
 }
 
-fn is_quiet(load: &&LoadFigures) -> bool {
+fn is_quiet(load: &LoadFigures) -> bool {
     load.other_percent < QUIET_PERCENT
+}
+
+fn enough(quiet: Option<Spread>) -> Option<Spread> {
+    quiet.filter(|quiet| quiet.count >= ENOUGH_QUIET)
 }
 
 /// Figures of one server divided by those of another in the same round. What disturbs the machine for longer than a turn
@@ -235,7 +238,7 @@ fn ratios<F>(
 }
 
 impl Spread {
-    pub(super) fn of(figures: impl Iterator<Item = f64>) -> Option<Self> {
+    fn of(figures: impl Iterator<Item = f64>) -> Option<Self> {
         let mut figures: Vec<f64> = figures.collect();
         figures.sort_by(f64::total_cmp);
         let middle = figures.len() / 2;
