@@ -149,11 +149,8 @@ impl Found {
 
     /// Whether both are of the same scenario, in words and bound.
     fn is_as(&self, other: &Self) -> bool {
-        let words = |found: &Self| {
-            let Self { name, fault, reaction, bound_ms, lossless, .. } = found.clone();
-            (name, fault, reaction, bound_ms, lossless)
-        };
-        words(self) == words(other)
+        (&self.name, &self.fault, &self.reaction, self.bound_ms, self.lossless)
+            == (&other.name, &other.fault, &other.reaction, other.bound_ms, other.lossless)
     }
 }
 
@@ -175,8 +172,8 @@ impl Record {
             let kept = || before.scenarios.iter().find(|kept| kept.is_as(&fresh));
             found.iter().find(|found| found.name == scenario.name).or_else(kept).cloned()
         };
-        let machine = match machine == before.machine {
-            true => machine,
+        let machine = match before.machine.starts_with(&machine) {
+            true => before.machine.clone(),
             false => format!("{machine}; before that: {}", before.machine),
         };
         Self { machine, scenarios: scenarios.iter().filter_map(of).collect() }
