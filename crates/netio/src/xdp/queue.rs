@@ -347,43 +347,36 @@ impl Queue {
 
     /// Has the kernel send what is in the TX ring, as far as it goes.
     fn kick(&mut self) {
+        let socket = self.socket.as_raw_fd();
+        self.kick_by(|| {
+            // SAFETY: no buffer is given, so nothing is read.
+            let result =
+                unsafe { libc::sendto(socket, std::ptr::null(), 0, libc::MSG_DONTWAIT, std::ptr::null(), 0) };
+            if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        });
+    }
+
+    /// [`Self::kick`] by this system call.
+    fn kick_by(&mut self, mut send: impl FnMut() -> io::Result<()>) {
         if self.is_zero_copy && !self.tx.needs_wakeup() {
             return;
         }
         let mut pending = self.tx.pending();
         for _ in 0..KICKS {
-            // SAFETY: no buffer is given, so nothing is read.
-            let result = unsafe {
-                libc::sendto(
-                    self.socket.as_raw_fd(),
-                    std::ptr::null(),
-                    0,
-                    libc::MSG_DONTWAIT,
-                    std::ptr::null(),
-                    0,
-                )
-            };
-            if result >= 0 {
-                return;
-            }
+            let Err(error) = send() else { return };
             let left = self.tx.pending();
-            match io::Error::last_os_error().raw_os_error() {
-                Some(libc::EAGAIN) if left < pending => {}
-                Some(libc::EAGAIN | libc::EINTR) => {
-                    self.counts.add(Event::TxAgain, 1);
-                    return;
+            let event = match error.raw_os_error() {
+                Some(libc::EAGAIN) if left < pending => {
+                    pending = left;
+                    continue;
                 }
+                Some(libc::EAGAIN | libc::EINTR) => Event::TxAgain,
                 // Full as well, and this one is lost. Another call at once would lose another one.
-                Some(libc::EBUSY) => {
-                    self.counts.add(Event::TxBusy, 1);
-                    return;
-                }
-                _ => {
-                    self.counts.add(Event::TxFailed, 1);
-                    return;
-                }
-            }
-            pending = left;
+                Some(libc::EBUSY) => Event::TxBusy,
+                _ => Event::TxFailed,
+            };
+            self.counts.add(event, 1);
+            return;
         }
     }
 

@@ -12,11 +12,13 @@ const FRAME_OCTETS: u32 = 2048;
 const NO_PORT: u16 = 0;
 const A_PORT: u16 = 40_000;
 
-/// The queue, and the kernel's end of the rings on its side of the queries.
+/// The queue, and the kernel's ends of its rings.
 struct Bench {
     queue: Queue,
     rx: Producer<Descriptor>,
     fill: Consumer<u64>,
+    tx: Consumer<Descriptor>,
+    completion: Producer<u64>,
 }
 
 impl Bench {
@@ -59,7 +61,44 @@ impl Bench {
             queue,
             rx: Producer::map(fd, Which::Rx, &offsets, PLACES).unwrap(),
             fill: Consumer::map(fd, Which::Fill, &offsets, PLACES).unwrap(),
+            tx: Consumer::map(fd, Which::Tx, &offsets, PLACES).unwrap(),
+            completion: Producer::map(fd, Which::Completion, &offsets, PLACES).unwrap(),
         }
+    }
+
+    /// So many queries arrive, are taken and answered, and the replies stay in the TX ring.
+    fn answers(&mut self, queries: u32) {
+        assert!((0..queries).all(|_| self.arrives(A_PORT)));
+        assert_eq!(self.queue.receive(), queries as usize);
+        for index in 0..queries as usize {
+            *self.queue.slot(index).unwrap().reply_octets = 12;
+        }
+        self.queue.send();
+        assert_eq!(self.queue.tx.pending(), queries);
+    }
+
+    /// The system call in which the kernel takes up to `most` replies, and then says this.
+    fn kick(&mut self, most: u32, errors: &[i32]) -> usize {
+        let Self { queue, tx, .. } = self;
+        let mut calls = 0;
+        queue.kick_by(|| {
+            let taken = tx.peek(most);
+            tx.release(taken);
+            calls += 1;
+            match errors.get(calls - 1) {
+                Some(&error) => Err(io::Error::from_raw_os_error(error)),
+                None => Ok(()),
+            }
+        });
+        calls
+    }
+
+    /// The kernel lets go of the frames of replies that it has taken from their first octets.
+    fn lets_go(&mut self, frames: impl Iterator<Item = u64>) {
+        for frame in frames {
+            assert!(self.completion.push(frame));
+        }
+        self.completion.submit();
     }
 
     /// A packet from this port arrives; says whether there was a frame and a place for it.
@@ -133,4 +172,76 @@ fn no_more_than_a_ring_is_looked_at_in_a_row_and_whoever_looks_knows_that_there_
     assert_eq!(bench.queue.receive(), 0);
     assert!(bench.queue.has_more());
     assert_eq!(bench.queue.receive(), 1);
+}
+
+#[test]
+fn a_kernel_that_sends_a_part_is_asked_again_while_that_moves_anything_and_not_for_good() {
+    let mut bench = Bench::new();
+    bench.answers(64);
+    assert_eq!(bench.kick(32, &[libc::EAGAIN]), 2);
+    assert_eq!(bench.queue.tx.pending(), 0);
+    assert_eq!(bench.queue.counts().get(Event::TxAgain), 0, "nothing had to wait");
+
+    bench.answers(64);
+    assert_eq!(
+        bench.kick(1, &[libc::EAGAIN; 100]),
+        usize::from(KICKS),
+        "no more than so many calls for one send"
+    );
+    assert_eq!(bench.queue.tx.pending(), 64 - u32::from(KICKS));
+}
+
+#[test]
+fn a_device_that_is_full_leaves_the_replies_in_the_ring_and_is_asked_once() {
+    for error in [libc::EAGAIN, libc::EINTR] {
+        let mut bench = Bench::new();
+        bench.answers(3);
+        let before = bench.queue.counts().get(Event::TxAgain);
+        assert_eq!(bench.kick(0, &[error; 100]), 1);
+        assert_eq!(bench.queue.counts().get(Event::TxAgain), before + 1);
+        assert!(bench.queue.is_waiting(), "so nobody sleeps");
+        assert_eq!(bench.kick(32, &[]), 1, "a later turn sends them");
+        assert!(!bench.queue.is_waiting());
+    }
+}
+
+#[test]
+fn a_busy_device_loses_one_reply_which_is_counted_and_no_second_one_by_another_call() {
+    let mut bench = Bench::new();
+    bench.answers(3);
+    assert_eq!(bench.kick(1, &[libc::EBUSY; 100]), 1);
+    assert_eq!(bench.queue.counts().get(Event::TxBusy), 1);
+    assert_eq!(bench.queue.counts().lost(), 1);
+    assert_eq!(bench.queue.tx.pending(), 2);
+}
+
+#[test]
+fn an_interface_that_is_down_is_counted_apart_and_its_replies_stay() {
+    let mut bench = Bench::new();
+    bench.answers(3);
+    let before = bench.queue.counts().get(Event::TxFailed);
+    assert_eq!(bench.kick(0, &[libc::ENETDOWN; 100]), 1);
+    assert_eq!(bench.queue.counts().get(Event::TxFailed), before + 1);
+    assert_eq!((bench.queue.tx.pending(), bench.queue.counts().lost()), (3, 0));
+}
+
+#[test]
+fn without_frames_for_replies_queries_stay_in_the_ring_until_the_kernel_lets_go_of_some() {
+    let mut bench = Bench::new();
+    for _ in 0..2 {
+        bench.answers(64);
+        bench.kick(64, &[]);
+    }
+    assert!(bench.queue.free.is_empty());
+    assert!(bench.arrives(A_PORT));
+    assert_eq!(bench.queue.receive(), 0);
+    assert_eq!(bench.queue.counts().get(Event::NoReplyFrame), 1);
+    assert!(!bench.queue.has_more(), "none that can be taken");
+    assert!(bench.queue.is_waiting());
+    // From anywhere in the frame.
+    let (replies_at, octets) = (bench.queue.replies_at, bench.queue.frame_octets);
+    bench.lets_go((0..2).map(|index| replies_at + index * octets + 20));
+    assert_eq!(bench.queue.receive(), 1, "the query had waited");
+    assert_eq!(bench.queue.counts().lost(), 0);
+    assert_eq!(bench.queue.free.len(), 1);
 }
