@@ -186,9 +186,9 @@ fn a_wildcard_is_every_address_that_the_host_has_at_the_time() {
 #[ignore = "needs network namespaces and the pharos binary"]
 fn what_is_missing_is_named_and_sockets_answer() {
     for (without, words) in [
-        ("-bpf,-sys_admin", "CAP_BPF"),
-        ("-net_admin,-sys_admin", "CAP_NET_ADMIN"),
-        ("-net_raw", "CAP_NET_RAW"),
+        ("-bpf,-sys_admin", "needs CAP_BPF ("),
+        ("-net_admin,-sys_admin", "needs CAP_NET_ADMIN ("),
+        ("-net_raw", "need CAP_NET_RAW ("),
         ("-ipc_lock,-sys_resource", "RLIMIT_MEMLOCK"),
     ] {
         let wire = Wire::new(Options { without: Some(without), ..Options::default() });

@@ -416,6 +416,17 @@ fn failed_at(interface: &str, step: Step, source: io::Error) -> NetError {
     NetError::Xdp { interface: interface.to_owned(), step, source }
 }
 
+/// Which of the capabilities that BPF programs for an interface need are not among the effective ones of a thread with this
+/// status (proc(5)); both where that does not tell.
+fn missing(status: &str) -> String {
+    const NEEDED: [(&str, u32); 2] = [("CAP_BPF", 39), ("CAP_NET_ADMIN", 12)];
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0);
+    let absent = NEEDED.iter().filter(|(_, number)| effective & (1 << number) == 0);
+    let absent: Vec<_> = absent.map(|(name, _)| *name).collect();
+    if absent.is_empty() { NEEDED.map(|(name, _)| name).join(" and ") } else { absent.join(" and ") }
+}
+
 /// What a person can do about a failed step.
 pub(crate) fn remedy(interface: &str, step: Step, source: &io::Error) -> Option<String> {
     let text = match (step, source.raw_os_error()?) {
@@ -430,7 +441,8 @@ pub(crate) fn remedy(interface: &str, step: Step, source: &io::Error) -> Option<
             program::MOST_TARGETS
         ),
         (Step::Maps | Step::Program, libc::EPERM) => {
-            "loading BPF programs needs CAP_BPF and CAP_NET_ADMIN (systemd: AmbientCapabilities=)".to_owned()
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+            format!("loading BPF programs needs {} (systemd: AmbientCapabilities=)", missing(&status))
         }
         (Step::Maps | Step::Program, libc::ENOSYS | libc::EINVAL) => {
             "this kernel lacks BPF or parts of it; Linux 5.11 or later has all that is needed".to_owned()
@@ -531,8 +543,11 @@ mod tests {
             failed_at("eth0", step, io::Error::from_raw_os_error(errno)).remedy().unwrap_or_default()
         };
         assert!(said(Step::Mtu, libc::EMSGSIZE).contains("ip link set eth0 mtu 1280"));
-        assert!(said(Step::Maps, libc::EPERM).contains("CAP_BPF"));
-        assert!(said(Step::Program, libc::EPERM).contains("CAP_NET_ADMIN"));
+        assert!(said(Step::Maps, libc::EPERM).contains("loading BPF programs needs CAP_"));
+        let of = |effective: u64| missing(&format!("Name:\tudp-0\nCapEff:\t{effective:016x}\n"));
+        assert_eq!(of(1 << 39), "CAP_NET_ADMIN");
+        assert_eq!(of(u64::MAX - (1 << 39)), "CAP_BPF");
+        assert_eq!((of(0), missing("")), ("CAP_BPF and CAP_NET_ADMIN".to_owned(), of(u64::MAX)));
         assert!(said(Step::Socket, libc::EPERM).contains("CAP_NET_RAW"));
         assert!(said(Step::Memory, libc::ENOBUFS).contains("RLIMIT_MEMLOCK"));
         assert!(said(Step::Attach, libc::EBUSY).contains("another XDP program"));
