@@ -218,23 +218,26 @@ fn enough(quiet: Option<Spread>) -> Option<Spread> {
     quiet.filter(|quiet| quiet.count >= ENOUGH_QUIET)
 }
 
-/// Figures of one server divided by those of another in the same round. What disturbs the machine for longer than a turn
-/// disturbs both, so these are closer together than what either took.
+/// Figures of one server divided by those of another in the same round, the first of a round by the first, where a round has
+/// several. What disturbs the machine for longer than a turn disturbs both, so these are closer together than what either
+/// took.
 fn ratios<F>(
     one: &[Round<F>],
     other: &[Round<F>],
     counts: impl Fn(&F) -> bool,
     of: impl Fn(&F) -> f64,
 ) -> Option<Spread> {
-    let of_round = |round: u32| other.iter().find(|(of, _)| *of == round).map(|(_, figures)| figures);
-    let ratio = |(round, figures): &Round<F>| {
-        let beside = of_round(*round).filter(|beside| counts(beside) && counts(figures))?;
+    let of_round = |all: &[Round<F>], round: u32| all.iter().filter(|(of, _)| *of == round).count();
+    let ratio = |(index, (round, figures)): (usize, &Round<F>)| {
+        let before = of_round(one.get(..index)?, *round);
+        let beside = other.iter().filter(|(of, _)| of == round).nth(before).map(|(_, figures)| figures);
+        let beside = beside.filter(|beside| counts(beside) && counts(figures))?;
         match (of(figures), of(beside)) {
             (one, other) if one.is_infinite() && other.is_infinite() => Some(1.0),
             (one, other) => (other > 0.0).then_some(one / other),
         }
     };
-    Spread::of(one.iter().filter_map(ratio))
+    Spread::of(one.iter().enumerate().filter_map(ratio))
 }
 
 impl Spread {
@@ -253,6 +256,14 @@ impl Spread {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_a_round_has_several_figures_each_is_held_against_the_one_of_its_turn() {
+        let one = [(1, 2.0), (1, 30.0), (2, 8.0), (2, 9.0)];
+        let other = [(1, 1.0), (1, 10.0), (2, 2.0)];
+        let spread = ratios(&one, &other, |_| true, |figure: &f64| *figure).unwrap();
+        assert_eq!((spread.median, spread.least, spread.most, spread.count), (3.0, 2.0, 4.0, 3));
+    }
 
     #[test]
     fn a_ratio_is_that_of_one_round() {

@@ -26,12 +26,20 @@ pub(super) fn describe(servers: &[Server], (rounds, seconds, sizes): (u32, u64, 
         // Not those that this process may use: it is pinned.
         cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
         kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
-        commit: said("git", &["describe", "--always", "--dirty"]),
+        commit: commit(),
         rounds,
         seconds,
         sizes: sizes.to_owned(),
         versions,
     }
+}
+
+/// The commit that is measured, marked where the tree differs from it in more than what measurements write.
+fn commit() -> String {
+    const WRITTEN: [&str; 5] = ["--", ".", ":!benches/results", ":!docs/performance.md", ":!docs/plots"];
+    let changes = said("git", &[&["status", "--porcelain"][..], &WRITTEN].concat());
+    let commit = said("git", &["rev-parse", "--short", "HEAD"]);
+    if changes.is_empty() { commit } else { format!("{commit}-dirty") }
 }
 
 /// Whether there is such a program.

@@ -51,8 +51,8 @@ const STEP: u32 = 0x9e37_79b1;
 /// The pieces, in the order of the table, each with what a sketch of it took before the server was written.
 pub(super) const ALL: [(&str, &str); 14] = [
     (WAIT, ""),
-    (THEIRS, "about 400 ms"),
-    ("text scanned", ""),
+    (THEIRS, "219 to 262 ms (97 to 116 MB/s)"),
+    ("text scanned", "49 to 64 ms (400 to 516 MB/s)"),
     ("text to image, digest and checks included", "300 to 390 ms"),
     ("image read, with its sums", "6 ms with a digest"),
     ("name folded and hashed, each suffix", "7 ns, the whole name alone"),

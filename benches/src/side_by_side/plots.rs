@@ -44,13 +44,19 @@ const PICTURES: &[Picture] = &[
         file: "depth",
         title: "Queries for longer names, in process",
         across: "labels of the qname",
-        panels: &[("query", "time per query, ns", Axes::Even)],
+        panels: &[
+            ("query", "time per query, ns", Axes::Even),
+            ("image", "octets of a name with an address and all names above it", Axes::Even),
+        ],
     },
     Picture {
         file: "wildcards",
         title: "More and more wildcards in a zone, in process",
         across: "wildcards",
-        panels: &[("query", "time per query, ns", Axes::LogarithmicAcross)],
+        panels: &[
+            ("query", "time per query, ns", Axes::LogarithmicAcross),
+            ("image", "image, with a plain name for each wildcard, MiB", Axes::Logarithmic),
+        ],
     },
     Picture {
         file: "workers",
@@ -58,7 +64,7 @@ const PICTURES: &[Picture] = &[
         across: "workers",
         panels: &[
             ("memory", "memory (PSS) with a small zone, MiB", Axes::Even),
-            ("query", "queries a second in process, a zone of 500,000 names, million", Axes::Even),
+            ("query", "queries a second in process, a zone of 2 million names, million", Axes::Even),
         ],
     },
     Picture {

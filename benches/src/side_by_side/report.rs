@@ -71,6 +71,7 @@ fn render(template: &str, figures: &Figures, is_drawn: impl Fn(&str) -> bool) ->
             Some("process") => page.push_str(process(figures).trim_end()),
             Some("starts") => page.push_str(starts(figures).trim_end()),
             Some("reload") => page.push_str(reload(figures).trim_end()),
+            Some("growth") => page.push_str(growth(figures).trim_end()),
             Some("sixteen") => page.push_str(sixteen(figures).trim_end()),
             Some("pieces") => page.push_str(pieces_table(figures).trim_end()),
             Some("latency") => page.push_str(latency(figures).trim_end()),
@@ -79,6 +80,56 @@ fn render(template: &str, figures: &Figures, is_drawn: impl Fn(&str) -> bool) ->
         page.push('\n');
     }
     Ok(page)
+}
+
+/// What one more costs, from the points of the plots.
+fn growth(figures: &Figures) -> String {
+    let at = |of: &str, panel: &str, line: &str, x: f64| {
+        let points = figures.points(of, panel, line);
+        points.iter().find(|(at, _)| (*at - x).abs() < 0.5).map_or(f64::NAN, |(_, y)| *y)
+    };
+    let each = |of: &str, panel: &str, from: f64, to: f64| {
+        (at(of, panel, "", to) - at(of, panel, "", from)) / (to - from)
+    };
+    const MIB: f64 = 1_048_576.0;
+    let octets = |of: &str, from: f64, to: f64| each(of, "memory", from, to) * MIB;
+    let micros = |of: &str, from: f64, to: f64| each(of, "start", from, to) * 1e6;
+    let connections = figures.points("connections", "memory", "");
+    let (first, last) = match connections {
+        [first, .., last] => (*first, *last),
+        _ => ((0.0, f64::NAN), (1.0, f64::NAN)),
+    };
+    let depth = |line: &str| (at("depth", "query", line, 100.0) - at("depth", "query", line, 1.0)) / 99.0;
+    format!(
+        "- A record takes {:.0} octets and {:.2} microseconds of the start, from a million to ten million ({:.1} s and {:.0} MiB).\n\
+         - A small zone takes {:.1} KiB and {:.0} microseconds, from ten to a hundred thousand ({:.1} s and {:.0} MiB).\n\
+         - A signed name takes {:.0} octets and {:.0} microseconds, most of them for its signatures.\n\
+         - A label of the name that is asked for takes {:.0} nanoseconds, whether the name is found or not; one of a name in \
+         the zone, with all that is above it, {:.0} octets.\n\
+         - A wildcard and a plain name beside it take {:.0} octets; an answer from one of a million takes {:.0} nanoseconds, from \
+         the only one {:.0}: what grows is the wait for memory.\n\
+         - A worker takes {:.2} MiB.\n\
+         - An open TCP connection takes {:.0} octets of the process, up to {:.0}; the time of an answer does not follow their \
+         number, and what the kernel keeps of each is not in these figures.",
+        octets("records", 1e6, 1e7),
+        micros("records", 1e6, 1e7),
+        at("records", "start", "", 1e7),
+        at("records", "memory", "", 1e7),
+        octets("zones", 1e4, 1e5) / 1024.0,
+        micros("zones", 1e4, 1e5),
+        at("zones", "start", "", 1e5),
+        at("zones", "memory", "", 1e5),
+        octets("signed", 1e4, 1e5),
+        micros("signed", 1e4, 1e5),
+        depth("NXDOMAIN, flat zone"),
+        each("depth", "image", 1.0, 100.0),
+        each("wildcards", "image", 1e5, 1e6) * MIB,
+        at("wildcards", "query", "from a wildcard", 1e6),
+        at("wildcards", "query", "from a wildcard", 1.0),
+        each("workers", "memory", 1.0, 32.0),
+        (last.1 - first.1) / (last.0 - first.0) * MIB,
+        last.0,
+    )
 }
 
 fn machine(figures: &Figures) -> String {
@@ -379,7 +430,7 @@ fn sixteen(figures: &Figures) -> String {
     if let [(one, alone), .., (cores, together)] = figures.points("workers", "query", "") {
         let _ = writeln!(
             table.text,
-            "\nThe query path alone, over one zone of 500,000 names, answers {:.2} times as many queries on {cores} cores at once \
+            "\nThe query path alone, over one zone of two million names, answers {:.2} times as many queries on {cores} cores at once \
              as on {one}.",
             together / alone
         );

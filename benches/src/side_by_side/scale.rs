@@ -17,6 +17,7 @@ use pharos_answer::{Job, Silent, Transport as Via, answer};
 use pharos_netio::affinity::{CpuId, pin_current_thread};
 use pharos_testkit::{Ask, CLIENT, Served};
 use pharos_wire::Rtype;
+use pharos_zonedb::ZoneState;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::cases::Tool;
@@ -33,6 +34,8 @@ use super::{Scale, machine};
 
 /// How often a start is repeated; the fastest counts, since nothing makes one too fast.
 const STARTS: usize = 3;
+/// Queries of a core beside others: so many different names that no cache holds what they touch.
+const MANY_QUERIES: usize = 500_000;
 /// How often one core and all of them are measured in turns.
 const TURNS: usize = 9;
 /// How often the queries in process are repeated; the fastest counts.
@@ -191,6 +194,14 @@ impl Growth {
                 let time = query_time(&zones, &[Ask::new(&name, Rtype::A)]);
                 self.add("depth", "query", line, (labels, time))?;
             }
+            // Each name has all of its labels to itself, and so all that is between it and the apex.
+            const ALIKE: u32 = 1000;
+            let mut text = String::from("$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n");
+            for number in 0..ALIKE {
+                let _ = writeln!(text, "{below}h{number} A 192.0.2.3");
+            }
+            let octets = image_octets(&Served::one("alike.test.", &text)) / f64::from(ALIKE);
+            self.add("depth", "image", "", (labels, octets))?;
         }
         Ok(())
     }
@@ -203,6 +214,7 @@ impl Growth {
                 let _ = writeln!(text, "*.w{number} A 192.0.2.2\nh{number} A 192.0.2.3");
             }
             let zones = Served::one("wild.test.", &text);
+            self.add("wildcards", "image", "", (count, image_octets(&zones) / f64::from(1 << 20)))?;
             let mut dice = Dice(1);
             for (line, before) in [("from a wildcard", "some.w"), ("a name that exists", "h")] {
                 let asks: Vec<Ask> = (0..QUERIES)
@@ -229,16 +241,20 @@ impl Growth {
 
     /// What workers cannot do for each other: the query path on as many cores as there are, over one zone that no cache holds.
     fn threads(&mut self) -> Result<(), BenchError> {
-        const NAMES: u32 = 500_000;
+        const NAMES: u32 = 2_000_000;
         let mut text = String::from("$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n");
         for number in 0..NAMES {
             let _ = writeln!(text, "h{number} A 192.0.2.2");
         }
         let zones = Served::one("wide.test.", &text);
-        let mut dice = Dice(1);
-        let asks: Vec<Ask> =
-            (0..QUERIES).map(|_| Ask::new(&format!("h{}.wide.test.", dice.below(NAMES)), Rtype::A)).collect();
+        drop(text);
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
+        let asked = |core: u16| -> Vec<Vec<u8>> {
+            let mut dice = Dice(1 + u64::from(core));
+            let name = |_| Ask::new(&format!("h{}.wide.test.", dice.below(NAMES)), Rtype::A).octets();
+            (0..MANY_QUERIES).map(name).collect()
+        };
+        let asked: Vec<Vec<Vec<u8>>> = (0..cores).map(asked).collect();
         let counts: Vec<u16> =
             (2..=cores).filter(|threads| *threads == cores || threads.is_power_of_two()).collect();
         // In turns: how far memory is depends on what other machines do meanwhile, which changes within seconds. What is told
@@ -246,13 +262,15 @@ impl Growth {
         let mut turns = Vec::new();
         for _ in 0..TURNS {
             // Cores need not be alike: one at a time is the mean of each alone.
-            let each = (0..cores).map(|core| queries_a_second(&zones, &asks, core..core + 1));
+            let each = (0..cores).map(|core| queries_a_second(&zones, &asked, core..core + 1));
             let alone = each.sum::<Result<f64, _>>()? / f64::from(cores);
-            let together = counts.iter().map(|threads| queries_a_second(&zones, &asks, 0..*threads));
+            let together = counts.iter().map(|threads| queries_a_second(&zones, &asked, 0..*threads));
             turns.push((alone, together.collect::<Result<Vec<_>, _>>()?));
         }
         let gain = |(alone, together): &(f64, Vec<f64>)| together.last().map_or(1.0, |all| all / alone);
         turns.sort_by(|one, other| gain(one).total_cmp(&gain(other)));
+        let (least, most) = (turns.first().map_or(1.0, gain), turns.last().map_or(1.0, gain));
+        println!("all cores at once: {least:.2} to {most:.2} times one");
         let (alone, together) = turns.swap_remove(TURNS / 2);
         self.add("workers", "query", "", (1_u32, alone / 1e6))?;
         for (threads, rate) in counts.into_iter().zip(together) {
@@ -351,34 +369,45 @@ fn raise_limit() -> u64 {
 /// Writes the records of a zone behind its head.
 type Records<'r> = &'r dyn Fn(&mut dyn io::Write) -> io::Result<()>;
 
+/// Octets of the images of all zones.
+fn image_octets(zones: &Served) -> f64 {
+    let images = zones.set().zones().filter_map(|(_, state)| match state {
+        ZoneState::Live(image) => Some(image.octets()),
+        ZoneState::NotLoaded => None,
+    });
+    images.sum::<usize>() as f64
+}
+
 /// Time of a query in process, in nanoseconds, when they come one after the other.
 fn query_time(zones: &Served, asks: &[Ask]) -> f64 {
     let messages: Vec<Vec<u8>> = asks.iter().map(Ask::octets).collect();
-    let (context, mut job, mut out) = (zones.context(Via::Udp), Job::default(), vec![0; 4096]);
     let mut fastest = Duration::MAX;
     for _ in 0..REPEATS {
-        let begin = Instant::now();
-        for message in messages.iter().cycle().take(QUERIES) {
-            let message = black_box(&message[..]);
-            black_box(answer(&mut job, zones.set(), &context, CLIENT, message, &mut out, &mut Silent));
-        }
-        fastest = fastest.min(begin.elapsed());
+        fastest = fastest.min(round_time(zones, messages.iter().cycle().take(QUERIES)));
     }
     fastest.as_secs_f64() * 1e9 / QUERIES as f64
 }
 
-/// Queries a second in process, on these cores at once.
-fn queries_a_second(zones: &Served, asks: &[Ask], cores: Range<u16>) -> Result<f64, BenchError> {
-    let (first_core, threads) = (cores.start, cores.len());
-    let begin = Barrier::new(threads);
+/// How long these take in process.
+fn round_time<'m>(zones: &Served, messages: impl Iterator<Item = &'m Vec<u8>>) -> Duration {
+    let (context, mut job, mut out) = (zones.context(Via::Udp), Job::default(), vec![0; 4096]);
+    let begin = Instant::now();
+    for message in messages {
+        let message = black_box(&message[..]);
+        black_box(answer(&mut job, zones.set(), &context, CLIENT, message, &mut out, &mut Silent));
+    }
+    begin.elapsed()
+}
+
+/// Queries a second in process, on these cores at once, each with what it is asked.
+fn queries_a_second(zones: &Served, asked: &[Vec<Vec<u8>>], cores: Range<u16>) -> Result<f64, BenchError> {
+    let begin = Barrier::new(cores.len());
     let each = &|core: u16| -> Result<f64, BenchError> {
+        let messages = asked.get(usize::from(core)).map_or(&[][..], |messages| &messages[..]);
         let pinned = pin_current_thread(CpuId::new(core));
         begin.wait();
         pinned.map_err(|error| BenchError::Usage(error.to_string()))?;
-        // Each elsewhere in the round: what one has just fetched shall not be there for the next.
-        let first = usize::from(core - first_core) * asks.len() / threads;
-        let own: Vec<Ask> = asks.iter().cycle().skip(first).take(asks.len()).cloned().collect();
-        Ok(1e9 / query_time(zones, &own))
+        Ok(messages.len() as f64 / round_time(zones, messages.iter()).as_secs_f64())
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = cores.map(|core| scope.spawn(move || each(core))).collect();
