@@ -287,6 +287,10 @@ fn group_config(
             schema::Degrade::Allowed => sidecar::Degrade::Allowed,
             schema::Degrade::Never => sidecar::Degrade::Off,
         },
+        failing: match group.failing {
+            schema::Failing::LastResort => sidecar::OnFailure::LastResort,
+            schema::Failing::Withdraw => sidecar::OnFailure::Withdraw,
+        },
         expired: match group.expired {
             schema::Expired::LastResort => sidecar::OnExpiry::LastResort,
             schema::Expired::Withdraw => sidecar::OnExpiry::Withdraw,

@@ -33,8 +33,8 @@ pub enum AlarmId {
     },
     /// The responder's status cannot be read: whatever it would tell is not known.
     StatusUnreachable,
-    /// A signal is not as it should be. Raised by the policy itself; probes and zones have none, since their
-    /// routes say it.
+    /// A signal is not as it should be. Raised by the policy itself; probes have none, since their routes say it, and zones
+    /// have one for all.
     Signal {
         /// The signal in question.
         signal: SignalId,
@@ -85,11 +85,18 @@ pub enum AlarmId {
     FlapsNotKept,
     /// Signals are not being recorded.
     NotRecording,
+    /// Required zones are not answered as they should be, at addresses that answer.
+    ZoneFailing,
+    /// A thread that looks at something, writes something down or tells a program or a daemon does not run.
+    ThreadLate {
+        /// Its name.
+        thread: String,
+    },
 }
 
 impl AlarmId {
     /// All kinds, for whoever counts them.
-    pub const KINDS: [&'static str; 24] = [
+    pub const KINDS: [&'static str; 26] = [
         "zone-refused",
         "status-unreachable",
         "neighbour-down",
@@ -102,6 +109,8 @@ impl AlarmId {
         "words-unreadable",
         "flaps-not-kept",
         "not-recording",
+        "thread-late",
+        "zone-failing",
         "drift",
         "announcer-failing",
         "slow",
@@ -134,6 +143,8 @@ impl AlarmId {
             Self::WordsUnreadable => "words-unreadable",
             Self::FlapsNotKept => "flaps-not-kept",
             Self::NotRecording => "not-recording",
+            Self::ThreadLate { .. } => "thread-late",
+            Self::ZoneFailing => "zone-failing",
         }
     }
 
@@ -165,6 +176,8 @@ impl fmt::Display for AlarmId {
             Self::WordsUnreadable => write!(f, "operator's words unreadable"),
             Self::FlapsNotKept => write!(f, "falls and returns not kept"),
             Self::NotRecording => write!(f, "signals not recorded"),
+            Self::ThreadLate { thread } => write!(f, "thread {thread} late"),
+            Self::ZoneFailing => write!(f, "required zones fail"),
         }
     }
 }

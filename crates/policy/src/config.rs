@@ -56,6 +56,8 @@ pub struct GroupConfig {
     pub addresses: Vec<SocketAddr>,
     /// Whether the group may ask for less traffic while it still answers.
     pub degrade: Degrade,
+    /// What becomes of the group when one of its required zones fails while another is answered.
+    pub failing: OnFailure,
     /// What becomes of the group when its signatures have expired.
     pub expired: OnExpiry,
     /// What becomes of the group under overload.
@@ -83,6 +85,30 @@ pub enum AnchorDrain {
     Stays,
     /// It drains with the others.
     Follows,
+}
+
+/// What becomes of a group when a required zone that was answered is not any more, by UDP, while another one is.
+///
+/// A group none of whose required zones is answered is withdrawn, and so is one that waits for a zone from the start:
+/// there the node cannot answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// Level last-resort: what spoils a zone spoils it at all nodes, and those that ask for the others are still served.
+    #[default]
+    LastResort,
+    /// Withdrawn: for groups in which each zone is worth all others. A zone that fails everywhere then withdraws
+    /// everything everywhere.
+    Withdraw,
+}
+
+impl OnFailure {
+    /// The level that it asks for.
+    pub const fn asks(self) -> Level {
+        match self {
+            Self::LastResort => Level::LastResort,
+            Self::Withdraw => Level::Withdrawn,
+        }
+    }
 }
 
 /// What becomes of a group when its signatures have expired, where the clock is believed.

@@ -7,16 +7,17 @@
 //!
 //! | kind | observed by | asks, when bad | ceiling | silence |
 //! |---|---|---|---|---|
-//! | probe, zone by UDP | inner probe | withdrawn, at once; unless overload explains it | withdrawn | fails |
-//! | probe, zone by TCP | inner probe | degraded | degraded | fails |
+//! | probe by UDP | inner probe | withdrawn, at once; unless overload explains it | withdrawn | fails |
+//! | zone by UDP | inner probe | withdrawn, at once, unless overload explains it; last-resort, or withdrawn by the group's choice, if it has been good and another required zone is. When warned: degraded | withdrawn | fails |
+//! | probe, zone by TCP | inner probe | degraded; a zone also when warned | degraded | fails |
 //! | address | host | withdrawn, at once | withdrawn | forgotten |
-//! | heartbeats | responder's status | withdrawn, at once | withdrawn | forgotten |
+//! | heartbeats | responder's status | withdrawn, at once | withdrawn | kept, if bad |
 //! | slow | inner probe | degraded, after its grace; alarm | degraded | forgotten |
 //! | wire | wire probe | degraded, after its grace; alarm | degraded | forgotten |
 //! | default-route | host | degraded, after its grace; alarm | degraded | forgotten |
 //! | data-age | responder's status | degraded, after its grace; alarm | degraded | kept, unless good |
 //! | signatures | responder's status | alarm; degraded; when expired last-resort, or withdrawn by the group's choice | last-resort, or withdrawn by choice | kept, unless good |
-//! | overload | responder's status; the host, while a probe is unanswered, and always where no status tells | alarm; degraded or withdrawn only by the group's choice | normal, or as chosen | forgotten |
+//! | overload | responder's status; the host, while a probe is unanswered, and always where no status tells | alarm, also when warned; degraded or withdrawn only by the group's choice | normal, or as chosen | forgotten |
 //! | answers | the host, while something goes unanswered | nothing: it bears out that overload explains it | normal | forgotten |
 //! | traffic | responder's status | alarm | normal | forgotten |
 //! | clock | host | alarm; data-age and signatures are ignored meanwhile | normal | kept, unless good |
@@ -113,7 +114,8 @@ pub enum SignalId {
     },
     /// Whether every worker and every XDP queue of the responder goes round its loop.
     Heartbeats,
-    /// Whether queries are dropped although all workers run; see [`load`](crate::load).
+    /// Whether queries are dropped although all workers run: warned while few are, bad when many; see
+    /// [`load`](crate::load).
     Overload,
     /// Whether this host is seen to answer in a flood, whatever anybody tells: a pass means that datagrams of the family are
     /// taken from sockets and sent by hundreds a second, a failure that they are not.
@@ -221,11 +223,13 @@ impl Kind {
     }
 
     /// What silence means: failing where we look ourselves, forgetting where somebody else would tell; save that data do
-    /// not get better, nor the clock that they are judged by, because nobody tells of them.
+    /// not get better, nor the clock that they are judged by, nor a worker that is stuck, because nobody tells of them.
     pub const fn silence(self) -> Silence {
         match self {
             Self::Probe | Self::Zone | Self::Status | Self::Ready => Silence::Fails,
             Self::DataAge | Self::Signatures | Self::Clock => Silence::Kept,
+            // A worker that is stuck does not turn because its responder tells nothing more; that one was late is of no use.
+            Self::Heartbeats => Silence::BadKept,
             _ => Silence::Forgotten,
         }
     }

@@ -22,8 +22,10 @@
 //!
 //! | observation | asks for | why |
 //! |---|---|---|
-//! | UDP probe bad: no answer, refused, wrong node, wrong data | *withdrawn*, at once | cannot answer |
-//! | a required zone bad over UDP | *withdrawn*, at once | cannot answer what the group promises |
+//! | UDP probe bad: no answer, refused, wrong node | *withdrawn*, at once | cannot answer |
+//! | every required zone bad over UDP, or one that has not been good yet | *withdrawn*, at once | cannot answer what the group promises |
+//! | a required zone bad over UDP while another is good | *last-resort*, or *withdrawn* by the group's choice | what spoils a zone spoils it at all POPs |
+//! | a required zone answered with another serial than the status says | *degraded*, after a short grace | clients get an answer, perhaps an old one |
 //! | TCP probe or zone bad, UDP good | *degraded*, after a short grace | most clients still get answers |
 //! | any probe of the prefix still unknown | *withdrawn* | a node starts withdrawn and earns its route |
 //! | an anycast address is not on the host | *withdrawn*, at once | queries would not be ours to answer |
@@ -68,7 +70,7 @@ pub mod trace;
 pub use alarm::{Alarm, AlarmId};
 pub use config::{
     AnchorConfig, AnchorDrain, ConfigError, Degrade, DrainTime, GroupConfig, HoldDown, Linger, OnExpiry,
-    OnOverload, PolicyConfig, ReturnCap,
+    OnFailure, OnOverload, PolicyConfig, ReturnCap,
 };
 pub use explain::Explanation;
 pub use kind::{Kind, SignalId, Transport, Watch};

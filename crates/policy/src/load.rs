@@ -16,11 +16,16 @@
 //! | heartbeats | drops since the last reading | heartbeats observed | overload observed |
 //! |---|---|---|---|
 //! | all fresh | none | pass | pass |
-//! | all fresh | some, and somebody was answered lately | pass | fail |
+//! | all fresh | less than a tenth of what came anywhere, and somebody was answered lately | pass | warn: see below |
+//! | all fresh | more, and somebody was answered lately | pass | fail |
 //! | all fresh | some, and nobody has been answered for as long as makes one late | warn: the same as late | pass: who answers nobody is not crowded |
 //! | one late | any | warn: overload then explains no unanswered probe | pass: the drops may be the late one's |
 //! | one stuck beyond its bound | any | fail | pass: the drops are the stuck one's |
 //! | none told | any | nothing | nothing: who empties the queues is not known |
+//!
+//! Few drops explain a few lost probes, and a group's choice about overload is not meant for them; they do not explain a
+//! probe that is lost again and again (`policy/silent.rs`). The share is that of the queue which drops most, since the kernel
+//! steers a flood to one worker, and a probe that is lost stays there.
 //!
 //! *Late* is far sooner than stuck: a worker that has not run for a second answers nobody meanwhile, and whether it
 //! ever will is not known, so whoever is unanswered is no longer taken for crowded out.
@@ -55,8 +60,9 @@ pub struct Heartbeat {
 /// One reading of the responder's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// Counters of what was dropped before anybody could answer, by name: `socket drops`, `ring drops`.
-    pub drops: BTreeMap<String, u64>,
+    /// What came to the queues that somebody empties, and was dropped before anybody could answer, by their names:
+    /// `worker 3`, `queue 0 of eth0`.
+    pub queues: BTreeMap<String, Intake>,
     /// What interfaces received and dropped, by their names.
     pub interfaces: BTreeMap<String, Intake>,
     /// Everybody who empties queues.
@@ -66,25 +72,44 @@ pub struct Reading {
     pub answered: Option<u64>,
 }
 
-/// The counts of an interface.
+/// The counts of a queue or of an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Intake {
     /// Packets that came. Of some devices those that were dropped are among them.
     pub packets: u64,
-    /// Packets that were dropped before any socket or ring.
+    /// Packets that were dropped: at an interface before any socket or ring.
     pub dropped: u64,
 }
+
+/// Packets that were lost somewhere between two readings.
+struct Loss<'a> {
+    at: &'a str,
+    dropped: u64,
+    came: u64,
+}
+
+impl Loss<'_> {
+    /// Of what came, in hundredths.
+    fn percent(&self) -> u64 {
+        self.dropped.saturating_mul(100) / self.came.max(self.dropped).max(1)
+    }
+}
+
+/// Of a queue that drops fewer in a hundred it is no accident if a probe is lost again and again. Drops come in clumps, so
+/// a queue may be full for longer than their share says; but if it is full for three quarters of the time, more than a
+/// hundred probes are lost in a row once in ten million million times.
+const MANY: u64 = 10;
 
 /// Drops of an interface between two readings, which are a tenth of a second to a second apart, that are overload: far
 /// more than a network's own chatter, and little of any flood that a node cannot answer.
 const LEAST_DROPS: u64 = 64;
 
 impl Intake {
-    /// What was dropped since `last`, if that is no chatter.
-    fn lost_since(self, last: Self) -> Option<u64> {
+    /// What was lost since `last` at what has this name, if anything was.
+    fn lost_since(self, last: Self, at: &str) -> Option<Loss<'_>> {
         let dropped = self.dropped.saturating_sub(last.dropped);
         let came = self.packets.saturating_sub(last.packets);
-        (dropped >= LEAST_DROPS && dropped >= came / 100).then_some(dropped)
+        (dropped > 0).then_some(Loss { at, dropped, came })
     }
 }
 
@@ -110,7 +135,7 @@ pub struct Meter {
 /// The counters of a reading.
 #[derive(Clone, Debug)]
 struct Counts {
-    drops: BTreeMap<String, u64>,
+    queues: BTreeMap<String, Intake>,
     interfaces: BTreeMap<String, Intake>,
 }
 
@@ -135,17 +160,12 @@ impl Meter {
 
     /// Takes a reading; `None` if it does not tell who empties the queues.
     pub fn read(&mut self, now: Duration, reading: Reading) -> Option<Verdict> {
-        let Reading { drops, interfaces, heartbeats, answered } = reading;
+        let Reading { queues, interfaces, heartbeats, answered } = reading;
         let unanswering = self.unanswering(now, answered);
-        let counts = Counts { drops, interfaces };
+        let counts = Counts { queues, interfaces };
         let last = self.last.replace(counts.clone()).unwrap_or_else(|| counts.clone());
-        // A counter that was not there before has no past to compare with.
-        let rise = |(name, count): (&String, &u64)| {
-            let more = count.saturating_sub(*last.drops.get(name)?);
-            (more > 0).then(|| format!("{more} {name}"))
-        };
-        let lost = lost_since(&last.interfaces, &counts.interfaces);
-        let risen: Vec<_> = counts.drops.iter().filter_map(rise).chain(lost).collect();
+        let queues = losses_since(&last.queues, &counts.queues);
+        let losses: Vec<_> = queues.chain(floods_since(&last.interfaces, &counts.interfaces)).collect();
         let oldest = heartbeats.iter().max_by_key(|heartbeat| heartbeat.age)?;
         let beyond = |bound: Duration| {
             let others =
@@ -172,10 +192,10 @@ impl Meter {
             });
         }
         let running = format!("all {} run", heartbeats.len());
-        if risen.is_empty() {
+        let Some(most) = losses.iter().max_by_key(|loss| loss.percent()) else {
             let overload = Observation::Pass("no drops".to_owned());
             return Some(Verdict { heartbeats: Observation::Pass(running), overload });
-        }
+        };
         if unanswering > self.late {
             let late = self.late.as_secs_f64();
             let text = format!("{running}, and have answered nobody for more than {late} s");
@@ -185,26 +205,35 @@ impl Meter {
                 overload: Observation::Pass(spared),
             });
         }
-        let overload = Observation::Fail(format!("{} while {running}", risen.join(", ")));
+        let all = losses.iter().fold(0_u64, |all, loss| all.saturating_add(loss.dropped));
+        let (percent, at) = (most.percent(), most.at);
+        let text = format!("{all} drops, {percent} % of what came to {at} among them, while {running}");
+        let overload = if percent < MANY { Observation::Warn(text) } else { Observation::Fail(text) };
         Some(Verdict { heartbeats: Observation::Pass(running), overload })
     }
 }
 
-/// What was dropped at each of these since the counts before, in words.
-fn lost_since(
-    last: &BTreeMap<String, Intake>,
-    now: &BTreeMap<String, Intake>,
-) -> impl Iterator<Item = String> {
-    now.iter().filter_map(|(name, intake)| {
-        // A counter that was not there before has no past to compare with.
-        let dropped = intake.lost_since(*last.get(name)?)?;
-        Some(format!("{dropped} packets dropped at {name}"))
-    })
+/// What was lost at each of these since the counts before.
+fn losses_since<'a>(
+    last: &'a BTreeMap<String, Intake>,
+    now: &'a BTreeMap<String, Intake>,
+) -> impl Iterator<Item = Loss<'a>> {
+    // A counter that was not there before has no past to compare with.
+    now.iter().filter_map(|(name, intake)| intake.lost_since(*last.get(name)?, name))
+}
+
+/// The same, where that is no chatter.
+fn floods_since<'a>(
+    last: &'a BTreeMap<String, Intake>,
+    now: &'a BTreeMap<String, Intake>,
+) -> impl Iterator<Item = Loss<'a>> {
+    losses_since(last, now).filter(|loss| loss.dropped >= LEAST_DROPS && loss.dropped >= loss.came / 100)
 }
 
 /// What the host itself counts, at one moment: for whoever cannot wait for the responder's word.
 ///
-/// Drops of other programs' sockets are among them, so the same bounds hold as for an interface's own chatter. And a
+/// Drops of other programs' sockets are among them, so the same bounds hold as for an interface's own chatter. They do not
+/// say how many of a worker's queries are lost: what is little of all may be much of one. And a
 /// responder that is frozen leaves its queue to run over as well: what tells it from a flood is that nothing is taken out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostCounts {
@@ -270,7 +299,9 @@ impl HostCounts {
 
     /// What was dropped since `before`, in words, if anything was while many were taken.
     pub fn crowded_since(&self, before: &Self) -> Option<String> {
-        let dropped: Vec<_> = lost_since(&before.intakes, &self.intakes).collect();
+        let floods = floods_since(&before.intakes, &self.intakes);
+        let dropped: Vec<_> =
+            floods.map(|Loss { at, dropped, .. }| format!("{dropped} packets dropped at {at}")).collect();
         let crowded = !dropped.is_empty() && self.takers_since(before) == Takers::Many;
         crowded.then(|| dropped.join(", "))
     }
@@ -282,13 +313,14 @@ mod tests {
 
     const S: Duration = Duration::from_secs(1);
 
+    /// Workers whose heartbeats are so old; of all that came to the first, half was dropped.
     fn reading(drops: u64, ages_ms: &[u64]) -> Reading {
         let heartbeat = |(index, age): (usize, &u64)| Heartbeat {
             name: format!("worker {index}"),
             age: Duration::from_millis(*age),
         };
         Reading {
-            drops: [("socket drops".to_owned(), drops)].into(),
+            queues: [("worker 0".to_owned(), Intake { packets: 2 * drops, dropped: drops })].into(),
             heartbeats: ages_ms.iter().enumerate().map(heartbeat).collect(),
             ..Reading::default()
         }
@@ -311,8 +343,29 @@ mod tests {
         let first = meter.read(S, reading(7, &[1, 2])).unwrap();
         assert_eq!(first.overload, Observation::Pass("no drops".into()), "what was before is not known");
         let second = meter.read(S, reading(12, &[1, 2])).unwrap();
-        assert_eq!(second.overload, Observation::Fail("5 socket drops while all 2 run".into()));
+        assert_eq!(
+            second.overload,
+            Observation::Fail("5 drops, 50 % of what came to worker 0 among them, while all 2 run".into())
+        );
         assert_eq!(second.heartbeats, Observation::Pass("all 2 run".into()));
+    }
+
+    #[test]
+    fn a_few_drops_are_told_apart_from_many_by_the_queue_that_drops_most() {
+        let queues = |all: [(u64, u64); 2]| {
+            let names = ["worker 0", "worker 1"].map(str::to_owned);
+            let intake = |(came, dropped)| Intake { packets: came, dropped };
+            Reading { queues: names.into_iter().zip(all.map(intake)).collect(), ..reading(0, &[1, 2]) }
+        };
+        let mut meter = meter();
+        meter.read(S, queues([(0, 0), (0, 0)]));
+        let few = meter.read(S, queues([(1_000, 99), (1_000, 1)])).unwrap();
+        let said = "100 drops, 9 % of what came to worker 0 among them, while all 2 run";
+        assert_eq!(few.overload, Observation::Warn(said.into()));
+        // A flood of one worker, which is little of all.
+        let many = meter.read(S, queues([(100_000, 99), (2_000, 101)])).unwrap();
+        let said = "100 drops, 10 % of what came to worker 1 among them, while all 2 run";
+        assert_eq!(many.overload, Observation::Fail(said.into()));
     }
 
     /// A reading whose drops rise with the count of answers as told.
@@ -397,7 +450,7 @@ mod tests {
         let mut meter = meter();
         meter.read(S, interfaces(&[("eth0", 1_000_000, 5_000)]));
         let verdict = meter.read(S, interfaces(&[("eth0", 1_100_000, 55_000)])).unwrap();
-        let said = "50000 packets dropped at eth0 while all 2 run";
+        let said = "50000 drops, 50 % of what came to eth0 among them, while all 2 run";
         assert_eq!(verdict.overload, Observation::Fail(said.into()));
         let after = meter.read(S, interfaces(&[("eth0", 1_100_100, 55_000)])).unwrap();
         assert_eq!(after.overload, Observation::Pass("no drops".into()));
@@ -419,7 +472,9 @@ mod tests {
         meter.read(S, interfaces(&[("eth0", 0, 0)]));
         let few = meter.read(S, interfaces(&[("eth0", 400_000, 3_999)])).unwrap();
         assert!(matches!(few.overload, Observation::Pass(_)));
-        let many = meter.read(S, interfaces(&[("eth0", 800_000, 7_999)])).unwrap();
+        let more = meter.read(S, interfaces(&[("eth0", 800_000, 7_999)])).unwrap();
+        assert!(matches!(more.overload, Observation::Warn(_)));
+        let many = meter.read(S, interfaces(&[("eth0", 1_200_000, 47_999)])).unwrap();
         assert!(matches!(many.overload, Observation::Fail(_)));
     }
 

@@ -14,6 +14,7 @@
 //! | the same, explained by overload | its zone signals keep their verdicts: nobody looked; they are lost when the explanation ends |
 //! | a signal turns warned, bad or expired | its alarm, if the kind has one |
 //! | a signal turns good or unknown | that alarm is over |
+//! | a zone is warned or bad while its address answers | an alarm, one for all of them |
 //! | traffic next to none at level normal, for its grace | an alarm |
 //! | observation of anything else | nothing |
 //! | raise or clear an alarm | the alarm's table; no prefix is touched |
@@ -182,6 +183,8 @@ struct Route {
     role: Role,
     /// Indices of the signals that may ask something of it.
     needs: Vec<usize>,
+    /// Where some of its required zones is answered, and by which transport.
+    answered: BTreeSet<(SocketAddr, Transport)>,
     /// The signal of its real traffic, if that is watched.
     traffic: Option<usize>,
     /// Whether its traffic has gone in the present drain.
@@ -208,6 +211,8 @@ pub struct Policy {
     operator: Operator,
     /// Probes and zones that are bad because overload explains it; the zones of such probes are not lost.
     excused: BTreeSet<usize>,
+    /// Whether the verdict on some zone has changed since it was noted which are answered.
+    zones_changed: bool,
     /// When each probe was answered.
     heard: BTreeMap<usize, Heard>,
     clock: Duration,
@@ -228,6 +233,7 @@ impl Policy {
             alarms: Alarms::default(),
             operator: Operator::default(),
             excused: BTreeSet::new(),
+            zones_changed: false,
             heard: BTreeMap::new(),
             clock: now,
             config,
@@ -245,7 +251,16 @@ impl Policy {
                 let traffic = policy.add_watched(now, SignalId::Traffic { prefix });
                 let role = Role::Service(group);
                 let preference = Preference::new(now, pace);
-                policy.routes.push(Route { prefix, role, needs, traffic, gone: Gone::No, preference });
+                let answered = BTreeSet::new();
+                policy.routes.push(Route {
+                    prefix,
+                    role,
+                    needs,
+                    answered,
+                    traffic,
+                    gone: Gone::No,
+                    preference,
+                });
             }
         }
         for anchor in policy.config.anchors.clone() {
@@ -253,6 +268,7 @@ impl Policy {
                 prefix: anchor.prefix,
                 role: Role::Anchor(anchor.drain),
                 needs: Vec::new(),
+                answered: BTreeSet::new(),
                 traffic: None,
                 gone: Gone::No,
                 preference: Preference::anchored(now, pace),
@@ -342,6 +358,10 @@ impl Policy {
             word => said = self.command(word, outputs).or(said),
         }
         self.hold_excused_to_it(outputs);
+        if std::mem::take(&mut self.zones_changed) {
+            self.note_answered();
+            self.watch_zones(outputs);
+        }
         self.follow_drain();
         self.judge(said.as_deref(), outputs);
         self.finish_drain(outputs);
@@ -368,6 +388,7 @@ impl Policy {
         }
         let Some(signal::Change { from, to }) = self.signals[index].step(self.clock, input) else { return };
         let (id, why) = (self.ids[index].clone(), self.signals[index].why().into_owned());
+        self.zones_changed |= matches!(id.kind(), Kind::Probe | Kind::Zone);
         // A thousand zones that go with their address, or are good from the start, are no thousand events.
         let at_first = from == Health::Unknown && to == Health::Good;
         if !(lost || at_first && id.kind() == Kind::Zone) {
@@ -458,6 +479,22 @@ impl Policy {
         }
     }
 
+    /// A zone that is not answered as it should be where others are is an alarm, whatever comes of it.
+    fn watch_zones(&mut self, outputs: &mut Vec<Output>) {
+        let mut troubled = (0..self.ids.len()).filter(|&index| {
+            let SignalId::Zone { address, transport, .. } = self.ids[index] else { return false };
+            let health = self.signals[index].health();
+            (health == Health::Warned || health.is_bad())
+                && self.health(&SignalId::Probe { address, transport }) == Some(Health::Good)
+        });
+        let Some(first) = troubled.next() else { return self.clear(&AlarmId::ZoneFailing, outputs) };
+        let text = match troubled.count() {
+            0 => format!("{}: {}", self.ids[first], self.signals[first].why()),
+            more => format!("{}: {}; and {more} more", self.ids[first], self.signals[first].why()),
+        };
+        self.raise(&AlarmId::ZoneFailing, &text, outputs);
+    }
+
     /// Real traffic that does not come although all is well is an alarm, and only that.
     fn watch_traffic(&mut self, outputs: &mut Vec<Output>) {
         for index in 0..self.routes.len() {
@@ -528,9 +565,12 @@ impl Policy {
         outputs: &mut Vec<Output>,
     ) {
         self.clock = self.clock.max(now);
+        self.zones_changed = true;
+        // Nobody is announced before all of its zones have been good.
+        let proven = standing.levels.iter().any(|(_, level)| level.is_announced());
         for (id, health, why) in &standing.signals {
             if let Some(&index) = self.index.get(id) {
-                self.signals[index].assume(self.clock, *health, why.clone());
+                self.signals[index].assume(self.clock, *health, proven, why.clone());
             }
         }
         let pace = self.pace();

@@ -9,7 +9,8 @@
 //! of a probe [counts as failing](Silence::Fails). What somebody else tells (the responder's status, the
 //! kernel's tables) is [forgotten](Silence::Forgotten): the probes go on judging without it. What was told of data, and
 //! of the clock that they are judged by, is [forgotten only where it was good](Silence::Kept): signatures that have
-//! expired do not become valid because a status page hangs. When that clock itself is found wrong, all that was judged
+//! expired do not become valid because a status page hangs. And a worker that was told to be stuck
+//! [stays so](Silence::BadKept). When that clock itself is found wrong, all that was judged
 //! by it is forgotten ([`Input::Void`]): it was perhaps wrong then already.
 //!
 //! # Transition table
@@ -21,8 +22,10 @@
 //! | warned, bad, expired | `rise` in a row at most at a better grade | the verdict of that grade |
 //! | unknown, good, warned | silent for `stale`, silence fails | bad |
 //! | any but unknown | silent for `stale`, silence is forgotten | unknown |
-//! | good | silent for `stale`, silence is kept | unknown |
+//! | good | silent for `stale`, silence is kept, or kept if bad | unknown |
+//! | warned | silent for `stale`, silence is kept if bad | unknown |
 //! | warned, bad, expired | silent for `stale`, silence is kept | the same; the reason says that it is the last known |
+//! | bad, expired | silent for `stale`, silence is kept if bad | the same |
 //! | any but bad | lost | bad |
 //! | any but unknown | void | unknown |
 //! | any | silent for `stale`, lost, or void | runs so far are forgotten |
@@ -99,6 +102,8 @@ pub enum Silence {
     Forgotten,
     /// A good verdict is forgotten, a worse one is kept: that nobody tells it again makes nothing better.
     Kept,
+    /// A good verdict is forgotten, and so is a warning; a bad one is kept.
+    BadKept,
 }
 
 /// The verdict on a signal.
@@ -127,6 +132,11 @@ impl Health {
             Self::Bad => "bad",
             Self::Expired => "expired",
         }
+    }
+
+    /// Whether what is watched is as it should be, or nearly so: of a zone, that it is answered.
+    pub(crate) const fn is_answered(self) -> bool {
+        matches!(self, Self::Good | Self::Warned)
     }
 
     /// Whether what is watched is not as it should be: bad or expired.
@@ -221,6 +231,12 @@ pub struct Signal {
     since: Duration,
     /// Since when it has been bad or worse.
     ill: Option<Duration>,
+    /// Since when it has been neither, if it ever was.
+    #[serde(default)]
+    well: Option<Duration>,
+    /// Whether it was as it should be, or nearly so, since it was new or lost.
+    #[serde(default)]
+    proven: bool,
     /// Why the verdict is what it is: the observation, silence or loss that made it.
     why: String,
     /// By grade: observations in a row that were at least so bad.
@@ -257,6 +273,8 @@ impl Signal {
             health: Health::Unknown,
             since: now,
             ill: None,
+            well: None,
+            proven: false,
             why: "nothing seen yet".to_owned(),
             at_least: [0; GRADES],
             better: [0; GRADES],
@@ -287,12 +305,14 @@ impl Signal {
                 if self.health != Health::Bad {
                     self.become_(Health::Bad, text);
                 }
+                self.proven = false;
             }
             Input::Void(why) => {
                 self.forget_runs();
                 if self.health != Health::Unknown {
                     self.become_(Health::Unknown, why.to_owned());
                 }
+                self.proven = false;
             }
         }
         (self.health != from).then_some(Change { from, to: self.health })
@@ -303,8 +323,9 @@ impl Signal {
         Self { timing: other.timing, silence: other.silence, ..self }
     }
 
-    /// Takes a verdict over from somebody who knew: for replays that begin in the middle.
-    pub(crate) fn assume(&mut self, now: Duration, health: Health, why: String) {
+    /// Takes a verdict over from somebody who knew, and whether it was better before: for replays that begin in the middle.
+    pub(crate) fn assume(&mut self, now: Duration, health: Health, proven: bool, why: String) {
+        self.proven = proven;
         self.clock = self.clock.max(now);
         self.heard = self.clock;
         self.ear = Ear::Waiting;
@@ -328,13 +349,18 @@ impl Signal {
             }
             Silence::Forgotten if self.health != Health::Unknown => self.become_(Health::Unknown, why()),
             Silence::Kept if self.health == Health::Good => self.become_(Health::Unknown, why()),
-            Silence::Forgotten | Silence::Kept => {}
+            Silence::BadKept if matches!(self.health, Health::Good | Health::Warned) => {
+                self.become_(Health::Unknown, why());
+            }
+            Silence::Forgotten | Silence::Kept | Silence::BadKept => {}
         }
     }
 
     /// Whether the verdict stands although nobody has told it for so long that a good one would be forgotten.
     fn is_last_known(&self) -> bool {
-        self.silence == Silence::Kept && self.ear == Ear::Counted && self.health != Health::Unknown
+        matches!(self.silence, Silence::Kept | Silence::BadKept)
+            && self.ear == Ear::Counted
+            && self.health != Health::Unknown
     }
 
     fn observe(&mut self, observation: Observation) {
@@ -360,7 +386,7 @@ impl Signal {
             // The freshest failure explains a bad signal better than the one that made it bad.
             observation.text().clone_into(&mut self.why);
         }
-        if self.health == Health::Good && grade == 0 {
+        if self.health.is_answered() && grade <= 1 {
             self.blame = Blame::UnansweredOnly;
         }
         self.last = Some((self.clock, observation));
@@ -380,9 +406,15 @@ impl Signal {
     }
 
     fn become_(&mut self, health: Health, why: String) {
+        // The one before as well: a process before may not have said.
+        self.proven |= self.health.is_answered() || health.is_answered();
         self.health = health;
         self.since = self.clock;
-        self.ill = if health.is_bad() { self.ill.or(Some(self.clock)) } else { None };
+        (self.ill, self.well) = match (health.is_bad(), self.ill) {
+            (true, ill) => (ill.or(Some(self.clock)), None),
+            (false, Some(_)) => (None, Some(self.clock)),
+            (false, None) => (None, self.well),
+        };
         self.why = why;
     }
 
@@ -414,9 +446,19 @@ impl Signal {
         self.ill
     }
 
-    /// Whether the last that was seen is as it should be, even if that is not yet believed.
+    /// Whether it was good or warned at any time since it was begun to look at, or lost.
+    pub fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    /// Since when it has not been bad any more; `None` if it never was, or is.
+    pub fn well_since(&self) -> Option<Duration> {
+        self.well
+    }
+
+    /// Whether the last that was seen is as it should be, or nearly so, even if that is not yet believed.
     pub fn passed_last(&self) -> bool {
-        matches!(self.last, Some((_, Observation::Pass(_))))
+        matches!(self.last, Some((_, Observation::Pass(_) | Observation::Warn(_))))
     }
 
     /// Whether all that speaks against it, since it was last good, is that nothing came back in time: what
@@ -439,7 +481,8 @@ impl Signal {
         &self.why
     }
 
-    /// Everything that its future depends on, free of the time of day and bounded: for searches over states.
+    /// Everything that its future depends on, free of the time of day and bounded: for searches over states, in which nobody
+    /// asks since when it has been well.
     #[cfg(test)]
     pub(crate) fn shape(&self, grace: Duration) -> impl std::fmt::Debug + use<> {
         let Timing { fall, rise, stale } = self.timing;
@@ -448,7 +491,7 @@ impl Signal {
             self.health,
             self.at_least.map(|run| run.min(fall.count())),
             self.better.map(|run| run.min(rise.count())),
-            self.blame,
+            (self.blame, self.proven),
             (self.ear, age(self.heard, stale)),
             self.ill.map(|at| age(at, grace)),
             self.passed_last(),

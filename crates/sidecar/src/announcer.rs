@@ -64,6 +64,8 @@ pub(crate) enum Announcer {
 pub(crate) fn views(config: &Config) -> Vec<View> {
     let view = |announcer: &AnnouncerConfig| View {
         name: announcer.name.clone(),
+        thread: thread_of(&announcer.way),
+        late: false,
         mode: mode(config, announcer),
         death: death(config, announcer),
         state: "starting".to_owned(),
@@ -73,6 +75,15 @@ pub(crate) fn views(config: &Config) -> Vec<View> {
         drift: Vec::new(),
     };
     config.announcers.iter().map(view).collect()
+}
+
+/// The thread on which an announcer of the configuration runs.
+fn thread_of(way: &Way) -> &'static str {
+    match way {
+        Way::Bird(_) => "pharos-bird",
+        Way::Lease(_) => "pharos-lease",
+        Way::Exec(_) => "pharos-exec",
+    }
 }
 
 /// Every announcer of the configuration, with what the process before has left for it. Opens what can fail: the
@@ -162,6 +173,11 @@ impl Announcer {
             Self::Exec(_) => "pharos-exec",
             Self::Null(_) => "pharos-null",
         }
+    }
+
+    /// Whether its thread may wait for others, and is late if it does for long; the other has a beat of its own.
+    pub(crate) fn is_helper(&self) -> bool {
+        !matches!(self, Self::Bgp(_))
     }
 
     /// From when on it may act in the place of another process: sessions come with their sockets, and whatever else both

@@ -16,10 +16,13 @@
 //!
 //! What may wait in the kernel for longer than the watchdog is patient is: a list of addresses (getifaddrs(3) waits for
 //! whoever changes interfaces), a name to look up, a file on a disk, another program. Of these the probes need the first
-//! alone, and have it on a thread beside theirs (`probe/wire.rs`); the host's own list is looked at on a thread that does not
-//! beat (`host.rs`). Nor do the threads that send probes from each CPU:
-//! the worker of their CPU may rightly keep one from running, which is what probes are there to find out.
+//! alone, and have it on a thread beside theirs (`probe/wire.rs`). Threads that do such things are *helpers*: the announcers
+//! but our own speaker, those that look at the host's tables, and those that write files. One that has not beaten for
+//! [`LATE`] is an alarm, and what it last told of a route is not known any more; the process goes on, for its end would leave
+//! the routes of a program or a daemon as they are, with nobody to say so. The threads that send probes from each CPU do not
+//! beat: the worker of their CPU may rightly keep one from running, which is what probes are there to find out.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +32,13 @@ use crate::clock::Clock;
 
 /// Time between two beats of a thread that has nothing else to do. The watchdog forgives two that are missing.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// A helper that has not beaten for so long is late: longer than a disk or a program's start takes on a machine that is busy,
+/// and no longer than a person should be left with what is no longer so.
+pub(crate) const LATE: Duration = Duration::from_secs(10);
+
+/// In place of a time: the thread has not begun, or has ended as it should.
+const NEVER: u64 = u64::MAX;
 
 /// Where one thread beats.
 #[derive(Clone, Debug)]
@@ -56,6 +66,13 @@ impl Beat {
             () = beating => {}
         }
     }
+
+    /// The same for a helper, whose end is no fault.
+    pub(crate) async fn helping(self, work: impl Future<Output = ()>) {
+        let at_ms = Arc::clone(&self.at_ms);
+        self.during(work).await;
+        at_ms.store(NEVER, Ordering::Relaxed);
+    }
 }
 
 /// The beats of all threads that have one.
@@ -63,11 +80,12 @@ impl Beat {
 pub(crate) struct Beats {
     clock: Clock,
     threads: Vec<(&'static str, Arc<AtomicU64>)>,
+    helpers: Vec<(&'static str, Arc<AtomicU64>)>,
 }
 
 impl Beats {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, threads: Vec::new() }
+        Self { clock, threads: Vec::new(), helpers: Vec::new() }
     }
 
     /// A place for one more thread. Before its first beat it counts as one that has just beaten.
@@ -75,6 +93,26 @@ impl Beats {
         let at_ms = Arc::new(AtomicU64::new(milliseconds(self.clock.now())));
         self.threads.push((name, Arc::clone(&at_ms)));
         Beat { clock: self.clock, at_ms }
+    }
+
+    /// A place for one more helper.
+    pub(crate) fn add_helper(&mut self, name: &'static str) -> Beat {
+        let at_ms = Arc::new(AtomicU64::new(NEVER));
+        self.helpers.push((name, Arc::clone(&at_ms)));
+        Beat { clock: self.clock, at_ms }
+    }
+
+    /// Each helper's name, and whether one of that name is late. Until `awake` the process as a whole may have stood still,
+    /// which is no fault of theirs.
+    pub(crate) fn helpers(&self, awake: Duration) -> BTreeMap<&'static str, bool> {
+        let (now, late) = (milliseconds(self.clock.now()), milliseconds(LATE));
+        let awake = milliseconds(awake);
+        let mut all = BTreeMap::new();
+        for (name, at_ms) in &self.helpers {
+            let at_ms = at_ms.load(Ordering::Relaxed);
+            *all.entry(*name).or_default() |= at_ms != NEVER && now.saturating_sub(at_ms.max(awake)) > late;
+        }
+        all
     }
 
     /// Each thread, and when it beat last, in milliseconds of the clock.
@@ -125,6 +163,29 @@ mod tests {
         let mut beats = Beats::new(Clock::start());
         beats.add("pharos-bfd");
         assert_eq!(beats.silent_for(Duration::from_secs(10)), None);
+    }
+
+    #[test]
+    fn a_helper_is_late_that_has_begun_and_does_not_beat_and_is_no_thread_that_must() {
+        let mut beats = Beats::new(Clock::start());
+        let (disk, program) = (beats.add_helper("pharos-words"), beats.add_helper("pharos-exec"));
+        let late = |beats: &Beats| -> Vec<_> {
+            beats
+                .helpers(Duration::ZERO)
+                .into_iter()
+                .filter_map(|(name, late)| late.then_some(name))
+                .collect()
+        };
+        assert_eq!(late(&beats), Vec::<&str>::new(), "neither has begun");
+        let past = beats.clock.now().saturating_sub(LATE + Duration::from_secs(1));
+        disk.at_ms.store(milliseconds(past), Ordering::Relaxed);
+        program.beat();
+        assert_eq!(late(&beats), ["pharos-words"]);
+        assert!(beats.helpers(beats.clock.now()).values().all(|late| !late), "all stood still until now");
+        assert_eq!(beats.silent_for(Duration::ZERO), None);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(disk.helping(async {}));
+        assert_eq!(late(&beats), Vec::<&str>::new(), "it has ended as it should");
     }
 
     #[test]

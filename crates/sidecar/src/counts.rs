@@ -49,13 +49,18 @@ impl Look {
         Some(Observation::Fail(format!("{dropped}, as this host counts, while others are taken")))
     }
 
-    /// Tells what bears on something that went unanswered since `before`: overload if it is seen, and whether anybody is
-    /// answered. What is not overload is not told: the status knows better.
-    pub(crate) fn tell_since(&self, before: &Self, keeper: &Keeper) {
+    /// Tells whether anybody was answered since `before`.
+    pub(crate) fn tell_answers_since(&self, before: &Self, keeper: &Keeper) {
         let elapsed = self.at.saturating_sub(before.at);
         for (family, observation) in self.counts.answers_since(&before.counts, elapsed) {
             keeper.take(Input::Observe { signal: SignalId::Answers { family }, observation });
         }
+    }
+
+    /// Tells what bears on something that went unanswered since `before`: overload if it is seen, and whether anybody is
+    /// answered. What is not overload is not told: the status knows better.
+    pub(crate) fn tell_since(&self, before: &Self, keeper: &Keeper) {
+        self.tell_answers_since(before, keeper);
         if let Some(observation) = self.overload_since(before) {
             keeper.take(Input::Observe { signal: SignalId::Overload, observation });
         }

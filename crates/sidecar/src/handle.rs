@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::sync::broadcast;
 
 use crate::announcer::drift::Drift;
-use crate::beat::Beats;
+use crate::beat::{self, Beats};
 use crate::clock::Clock;
 use crate::config::{Config, Mode, StartError};
 use crate::event::Event;
@@ -213,7 +213,42 @@ impl Sidecar {
         );
 
         let threads = Arc::new(Threads::default());
-        let ticking = keeper::ticker(Arc::clone(&keeper), beats.add("pharos-keeper"));
+        let addresses = threads.stopping().or(host::run(Arc::clone(&keeper)));
+        threads.spawn_helper(&mut beats, "pharos-addresses", Stage::Driving, Turn::First, addresses)?;
+        let way_out = threads.stopping().or(way_out::run(Arc::clone(&keeper)));
+        threads.spawn_helper(&mut beats, "pharos-way-out", Stage::Driving, Turn::Ordinary, way_out)?;
+        for announcer in announcers {
+            let (name, from, turn) = (announcer.thread(), announcer.stage(), announcer.turn());
+            let helps = announcer.is_helper();
+            let running = announcer.run(threads.stopping());
+            match helps {
+                true => threads.spawn_helper(&mut beats, name, from, turn, running)?,
+                false => threads.spawn(name, from, turn, running)?,
+            }
+        }
+        if let Some(book) = book {
+            let keeping = words::keep(Arc::clone(&keeper), book, threads.writing());
+            threads.spawn_helper(&mut beats, "pharos-words", Stage::Alone, Turn::Ordinary, keeping)?;
+        }
+        if let Some(tally) = tally {
+            let (stopping, finishing) = (threads.stopping(), threads.writing());
+            let keeping = flaps::keep(Arc::clone(&keeper), tally, stopping, finishing);
+            threads.spawn_helper(&mut beats, "pharos-flaps", Stage::Alone, Turn::Ordinary, keeping)?;
+        }
+        if let Some(tape) = tape {
+            let recording = record::run(Arc::clone(&keeper), tape, threads.writing());
+            threads.spawn_helper(&mut beats, "pharos-record", Stage::Alone, Turn::Ordinary, recording)?;
+        }
+        let seats = probe::Seats::take(&threads)?;
+        let nsid = Arc::from(config.nsid.as_str());
+        let probing =
+            probe::run(Arc::clone(&keeper), config.probe, config.wire.clone(), seats, nsid, serials);
+        let probing = beats.add("pharos-probe").during(probing);
+        threads.spawn("pharos-probe", Stage::Driving, Turn::First, threads.stopping().or(probing))?;
+        let (own, keeping) = (beats.add("pharos-watch"), beats.add("pharos-keeper"));
+        let watching = watchdog::run(beats.clone(), own);
+        threads.spawn("pharos-watch", Stage::Driving, Turn::First, threads.stopping().or(watching))?;
+        let ticking = keeper::ticker(Arc::clone(&keeper), keeping, beats.clone());
         threads.spawn(
             "pharos-keeper",
             Stage::Driving,
@@ -222,36 +257,6 @@ impl Sidecar {
                 tokio::join!(ticking, responder.run());
             }),
         )?;
-        let addresses = host::run(Arc::clone(&keeper));
-        threads.spawn("pharos-addresses", Stage::Driving, Turn::First, threads.stopping().or(addresses))?;
-        for announcer in announcers {
-            let (name, from, turn) = (announcer.thread(), announcer.stage(), announcer.turn());
-            threads.spawn(name, from, turn, announcer.run(threads.stopping()))?;
-        }
-        let seats = probe::Seats::take(&threads)?;
-        let nsid = Arc::from(config.nsid.as_str());
-        let probing =
-            probe::run(Arc::clone(&keeper), config.probe, config.wire.clone(), seats, nsid, serials);
-        let probing = beats.add("pharos-probe").during(probing);
-        threads.spawn("pharos-probe", Stage::Driving, Turn::First, threads.stopping().or(probing))?;
-        let own = beats.add("pharos-watch");
-        let watching = watchdog::run(beats.clone(), own);
-        threads.spawn("pharos-watch", Stage::Driving, Turn::First, threads.stopping().or(watching))?;
-        let way_out = way_out::run(Arc::clone(&keeper));
-        threads.spawn("pharos-way-out", Stage::Driving, Turn::Ordinary, threads.stopping().or(way_out))?;
-        if let Some(book) = book {
-            let keeping = words::keep(Arc::clone(&keeper), book, threads.writing());
-            threads.spawn("pharos-words", Stage::Alone, Turn::Ordinary, keeping)?;
-        }
-        if let Some(tally) = tally {
-            let (stopping, finishing) = (threads.stopping(), threads.writing());
-            let keeping = flaps::keep(Arc::clone(&keeper), tally, stopping, finishing);
-            threads.spawn("pharos-flaps", Stage::Alone, Turn::Ordinary, keeping)?;
-        }
-        if let Some(tape) = tape {
-            let recording = record::run(Arc::clone(&keeper), tape, threads.writing());
-            threads.spawn("pharos-record", Stage::Alone, Turn::Ordinary, recording)?;
-        }
         let endings = before.map_or_else(Vec::new, |before| before.rest(&config));
         Ok(Prepared { handle: Handle { config, keeper, threads, beats, answers }, first, endings })
     }
@@ -608,7 +613,10 @@ fn announcer_status(view: &View, now: Duration) -> AnnouncerStatus {
         mode: status_mode(view.mode),
         death: view.death.clone(),
         state: view.state.clone(),
-        failing: view.failing.clone(),
+        failing: match view.late {
+            true => Some(format!("thread {} has not run for {:?}", view.thread, beat::LATE)),
+            false => view.failing.clone(),
+        },
         prefixes: view.observed.iter().map(observed).collect(),
         said: view.said.clone(),
         drift: drift_status(&view.drift, now),

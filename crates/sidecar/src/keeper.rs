@@ -9,7 +9,7 @@
 //! and ordinary ones do, so it lends the precedence of the former to the latter ([`InheritingMutex`]). Whoever only wants to
 //! tell people takes a copy ([`Keeper::copy`]) and finds his words after that.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::announcer::drift::Drift;
-use crate::beat::Beat;
+use crate::beat::{self, Beat, Beats};
 use crate::bfd::View as BfdView;
 use crate::clock::Clock;
 use crate::config::Mode;
@@ -74,6 +74,9 @@ impl Neighbour {
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) name: String,
+    /// The thread that it runs on, and whether that is late: then what is observed is of the past.
+    pub(crate) thread: &'static str,
+    pub(crate) late: bool,
     pub(crate) mode: Mode,
     /// What becomes of the routes when this process dies: a sentence.
     pub(crate) death: String,
@@ -436,6 +439,24 @@ impl Keeper {
         }
     }
 
+    /// Says which helpers are late; `before` are those that were at the last look. Until `awake` all may have stood still.
+    fn helpers(&self, beats: &Beats, awake: Duration, before: &mut BTreeSet<&'static str>) {
+        for (thread, late) in beats.helpers(awake) {
+            let is_news = if late { before.insert(thread) } else { before.remove(thread) };
+            if !is_news {
+                continue;
+            }
+            for view in self.state().announcers.iter_mut().filter(|view| view.thread == thread) {
+                view.late = late;
+            }
+            let alarm = AlarmId::ThreadLate { thread: thread.to_owned() };
+            self.take(match late {
+                true => Input::Raise { alarm, text: format!("has not run for {:?}", beat::LATE) },
+                false => Input::Clear { alarm },
+            });
+        }
+    }
+
     /// Remembers what the responder told of itself.
     pub(crate) fn served(&self, served: Served) {
         // What it replaces is freed after the lock.
@@ -501,10 +522,19 @@ fn newly_told(neighbour: &Neighbour, before: &[String]) -> Vec<Event> {
 /// The longest sleep of the ticker: a beat for the watchdog even when no deadline is near.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// Steps the policy whenever time alone may change something. Ends only with its runtime.
-pub(crate) async fn ticker(keeper: Arc<Keeper>, beat: Beat) {
+/// Steps the policy whenever time alone may change something, and looks after the helpers. Ends only with its runtime.
+pub(crate) async fn ticker(keeper: Arc<Keeper>, beat: Beat, beats: Beats) {
+    let mut late = BTreeSet::new();
+    let mut awake = keeper.clock.now();
+    let mut looked = awake;
     loop {
         beat.beat();
+        let before = std::mem::replace(&mut looked, keeper.clock.now());
+        // It is here once in a heartbeat, unless it was kept from running itself.
+        if looked.saturating_sub(before) > HEARTBEAT * 3 {
+            awake = looked;
+        }
+        keeper.helpers(&beats, awake, &mut late);
         let now = keeper.clock.now();
         let deadline = keeper.state().policy.next_deadline();
         let wake = keeper.clock.instant(deadline.unwrap_or(now + HEARTBEAT).min(now + HEARTBEAT));

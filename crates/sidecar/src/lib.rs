@@ -80,7 +80,8 @@ pub use handover::{Estate, HandoverError, Predecessor};
 pub use pharos_netio::bgp::{Gtsm, Md5Key};
 pub use pharos_policy::{
     AnchorConfig, AnchorDrain, Degrade, DrainPhase, DrainTime, DrainView, Explanation, Fall, Family,
-    GroupConfig, HoldDown, Level, Linger, OnExpiry, OnOverload, Prefix, Remaining, ReturnCap, Rise, Target,
+    GroupConfig, HoldDown, Level, Linger, OnExpiry, OnFailure, OnOverload, Prefix, Remaining, ReturnCap,
+    Rise, Target,
 };
 pub use pharos_routing::bgp::{Peering, PeeringCheck};
 pub use pharos_routing::{Community, Families, LargeCommunity};

@@ -7,7 +7,8 @@
 //! one loop never overlap; loops start at random offsets, so that they do not march in step.
 //!
 //! A single lost answer among others is the zone's matter; only a round without any answer speaks against the
-//! address. So one lost packet never counts more than once.
+//! address. So one lost packet never counts more than once. But whoever answers in this node's place, or refuses in it, does
+//! speak against the address, though others are answered.
 //!
 //! A round that nobody answered in time is told as such, since overload may explain it; before that is told, this host and
 //! the responder's status are asked whether queries are dropped and whether its threads run (`probe/doubt.rs`). The same
@@ -18,7 +19,8 @@
 //!
 //! A mismatch of serials is judged only against a status that was fetched after the answer came, because a
 //! reload may fall between the two; the serial that the status named when the query was sent is good as well, because it
-//! may fall before the answer is read; and like any failure it has to last for `fall` rounds.
+//! may fall before the answer is read; and like any failure it has to last for `fall` rounds. It is a warning of the zone and
+//! no failure: clients get an answer, and whatever makes it differ may do so at all POPs.
 //!
 //! The loops run on one thread; what they send, they send from each CPU in turn (`probe/seats.rs`), since the kernel
 //! steers what goes over loopback to the worker of the CPU that sends it. A loop that is not answered stays at its CPU
@@ -53,7 +55,7 @@ pub(crate) mod wire;
 use doubt::Doubt;
 use exchange::{Late, Miss};
 use pace::Pace;
-use reply::{Asking, Reply};
+use reply::{Asking, Flaw, Judged, Reply};
 use seats::Seat;
 pub(crate) use seats::Seats;
 use wire::Wire;
@@ -211,26 +213,28 @@ impl Loop {
 
     async fn settle(&mut self, asked: Vec<Asked>) {
         let (mut ours, mut silent, mut unanswered, mut awaited) = (None, None, false, false);
+        // Somebody else answers, or refuses, where this node does as well.
+        let mut strange = None;
         let mut zones = Vec::new();
         for Asked { zone, id, before, started, at, outcome } in asked {
             let took = at.saturating_sub(started);
             match outcome {
                 Ok(octets) => match self.judge.answer(&zone, Reply { octets, id }, (before, at)).await {
-                    Ok(verdict) => {
+                    Ok(observation) => {
                         ours.get_or_insert(took);
-                        self.judge.count(result_of(&verdict), took);
-                        zones.push((zone, observation_of(verdict)));
+                        self.judge.count(result_of(&observation), took);
+                        zones.push((zone, observation));
                     }
                     Err(why) => {
                         self.judge.count(ProbeResult::Unreachable, took);
                         silent = Some(Silent::Refused(why.clone()));
-                        zones.push((zone, Observation::Fail(why)));
+                        strange = Some(why);
                     }
                 },
                 Err(Miss::Refused(why)) => {
                     self.judge.count(ProbeResult::Unreachable, took);
                     silent = Some(Silent::Refused(why.clone()));
-                    zones.push((zone, Observation::Fail(why)));
+                    strange = Some(why);
                 }
                 Err(Miss::NotAsked(why)) => {
                     // Nothing was sent, so nothing can come late; else as good as unanswered.
@@ -256,7 +260,10 @@ impl Loop {
         // Whoever is not answered stays, so that a worker that is stuck fails often enough in a row.
         self.cpu = self.cpu.wrapping_add(1);
         self.judge.pace(took);
-        self.judge.probe(Observation::Pass(format!("answered in {:.1} ms", took.as_secs_f64() * 1e3)));
+        self.judge.probe(match strange {
+            Some(why) => Observation::Fail(why),
+            None => Observation::Pass(format!("answered in {:.1} ms", took.as_secs_f64() * 1e3)),
+        });
         if unanswered {
             // Whether queries are dropped tells a lost one from a zone that is not answered for; and among many zones the
             // next round is of others.
@@ -284,20 +291,22 @@ impl Loop {
 }
 
 impl Judge {
-    /// The verdict on a zone, if this node answered; else why it did not.
+    /// What is seen of a zone, if this node answered; else why it did not. A warning: the answer can be used, and is not
+    /// what it should be.
     async fn answer(
         &mut self,
         zone: &Zone,
         reply: Reply,
         (before, at): (Expected, Duration),
-    ) -> Result<Result<String, String>, String> {
+    ) -> Result<Observation, String> {
         match reply::judge(&reply, &zone.name, &self.nsid) {
-            reply::Judged::Strange(why) => Err(why),
-            reply::Judged::Ours(Ok(told)) => {
+            Judged::Strange(why) => Err(why),
+            Judged::Ours(Ok(told)) => {
                 self.serials.tell(at, &zone.name, told);
                 Ok(self.compare(&zone.name, told.serial, (before, at)).await)
             }
-            reply::Judged::Ours(Err(why)) => Ok(Err(why)),
+            Judged::Ours(Err(Flaw::Disagrees(why))) => Ok(Observation::Warn(why)),
+            Judged::Ours(Err(Flaw::Wrong(why))) => Ok(Observation::Fail(why)),
         }
     }
 
@@ -313,14 +322,14 @@ impl Judge {
     ) {
         let Some(octets) = late.answer(LATEST).await else { return };
         let at = self.keeper.clock.now();
-        if let Ok(verdict) = self.answer(&zone, Reply { octets, id }, (before, at)).await {
+        if let Ok(observation) = self.answer(&zone, Reply { octets, id }, (before, at)).await {
             let took = at.saturating_sub(started);
             self.pace(took);
             let took = took.as_secs_f64() * 1e3;
             if of == Of::ZoneAndAddress {
                 self.probe(Observation::Pass(format!("answered late, in {took:.1} ms")));
             }
-            self.zone(&zone, observation_of(verdict));
+            self.zone(&zone, observation);
         }
     }
 
@@ -330,21 +339,21 @@ impl Judge {
         zone: &Name,
         serial: u32,
         (before, answered): (Expected, Duration),
-    ) -> Result<String, String> {
+    ) -> Observation {
         if before == Expected::Serial(serial) {
-            return Ok(format!("serial {serial}"));
+            return Observation::Pass(format!("serial {serial}"));
         }
-        let matches = |expected: &Expected| match expected {
-            Expected::Serial(expected) if *expected == serial => Some(Ok(format!("serial {serial}"))),
-            Expected::Serial(expected) => Some(Err(format!("serial {serial}, status says {expected}"))),
-            Expected::Unknown => None,
+        let held_against = |expected: Expected| match expected {
+            Expected::Serial(expected) if expected == serial => Observation::Pass(format!("serial {serial}")),
+            Expected::Serial(expected) => {
+                Observation::Warn(format!("serial {serial}, status says {expected}"))
+            }
+            Expected::Unknown => Observation::Pass(format!("serial {serial}, not compared")),
         };
-        let now = matches(&self.serials.expected(zone));
-        let judged = match now {
-            Some(Err(_)) => matches(&self.serials.expected_after(zone, answered).await),
-            other => other,
-        };
-        judged.unwrap_or_else(|| Ok(format!("serial {serial}, not compared")))
+        match held_against(self.serials.expected(zone)) {
+            Observation::Warn(_) => held_against(self.serials.expected_after(zone, answered).await),
+            agrees => agrees,
+        }
     }
 
     fn count(&self, result: ProbeResult, took: Duration) {
@@ -375,12 +384,8 @@ impl Judge {
     }
 }
 
-fn observation_of(verdict: Result<String, String>) -> Observation {
-    verdict.map_or_else(Observation::Fail, Observation::Pass)
-}
-
-fn result_of(verdict: &Result<String, String>) -> ProbeResult {
-    if verdict.is_ok() { ProbeResult::Pass } else { ProbeResult::Wrong }
+fn result_of(observation: &Observation) -> ProbeResult {
+    if matches!(observation, Observation::Pass(_)) { ProbeResult::Pass } else { ProbeResult::Wrong }
 }
 
 async fn ask(

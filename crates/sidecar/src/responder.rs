@@ -3,7 +3,7 @@
 //! `/status` is fetched over HTTP once an interval, and at once when a probe found another serial than
 //! expected or was not answered. What it says about readiness is information, what it says about refused data is an
 //! alarm, and when it cannot be read an alarm says so, serials go uncompared, and everything else that it tells is
-//! forgotten, save what was wrong with data. What it counts of queries by address is the traffic of the prefixes. What it
+//! forgotten, save what was wrong with data and a worker that was stuck. What it counts of queries by address is the traffic of the prefixes. What it
 //! tells of the threads that answer, of queries that were dropped, and of the data becomes observations of the signals that
 //! are named after it. The view of the JSON is `responder/view.rs`.
 //!
@@ -21,7 +21,7 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use pharos_policy::load::{Meter, Takers, Verdict};
 use pharos_policy::policy::Input;
-use pharos_policy::{AlarmId, GroupConfig, Observation, Prefix, SignalId};
+use pharos_policy::{AlarmId, GroupConfig, Health, Observation, Prefix, SignalId};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
@@ -62,6 +62,9 @@ const SOONEST: Duration = Duration::from_millis(100);
 /// From one judgement to the next of what answers tell.
 pub(crate) const JUDGE: Duration = Duration::from_secs(1);
 
+/// What is said where nobody listens.
+const REFUSED: &str = "connection refused";
+
 /// Zones that are asked for by name in one request.
 const BATCH: usize = 50;
 
@@ -79,6 +82,10 @@ pub(crate) enum Expected {
 struct Snapshot {
     /// When the fetch began, in the keeper's time.
     asked: Duration,
+    /// Whether it was answered.
+    read: bool,
+    /// Whether it told of drops, few or many, while all threads run.
+    drops: bool,
     /// By absolute name in lower case; empty when the status could not be read.
     serials: HashMap<String, u32>,
 }
@@ -118,6 +125,18 @@ impl Serials {
     /// Asks for a fetch at once.
     pub(crate) fn refresh(&self) {
         self.refresh.notify_one();
+    }
+
+    /// Whether the last fetch that has ended was answered, and began after `moment`.
+    pub(crate) fn read_after(&self, moment: Duration) -> bool {
+        let last = self.latest.borrow();
+        last.read && last.asked > moment
+    }
+
+    /// Whether it did and told of drops.
+    pub(crate) fn told_of_drops_after(&self, moment: Duration) -> bool {
+        let last = self.latest.borrow();
+        last.read && last.drops && last.asked > moment
     }
 
     /// Waits until a fetch has ended, well or not, that began after `moment`; no longer than `most`.
@@ -226,6 +245,9 @@ impl Client {
             match tokio::time::timeout(config.timeout, self.fetch(config)).await {
                 Ok(Ok(view)) => self.learn(asked, view),
                 Ok(Err(why)) => {
+                    if why == REFUSED {
+                        self.has_ended();
+                    }
                     self.fail(asked, Observation::Fail(format!("http://{}/status: {why}", config.address)));
                 }
                 Err(_) => {
@@ -289,7 +311,7 @@ impl Client {
     }
 
     fn learn(&mut self, asked: Duration, view: View) {
-        self.measure(&view);
+        let drops = self.measure(&view);
         self.count_traffic(&view);
         self.judge_data(&view);
         self.keeper.served(view.told(asked));
@@ -309,21 +331,21 @@ impl Client {
                 troubled.insert(zone.name, text);
             }
         }
-        self.latest.send_replace(Arc::new(Snapshot { asked, serials }));
+        self.latest.send_replace(Arc::new(Snapshot { asked, read: true, drops, serials }));
         self.alarm(troubled);
     }
 
-    /// Whether all threads run, and whether queries are dropped.
-    fn measure(&mut self, view: &View) {
+    /// Whether all threads run, and whether queries are dropped; says the latter.
+    fn measure(&mut self, view: &View) -> bool {
         if self.pid != view.pid {
             (self.pid, self.meter) = (view.pid, Meter::new(LATE, STUCK));
         }
-        if let Some(Verdict { heartbeats, overload }) =
-            self.meter.read(self.keeper.clock.now(), view.reading())
-        {
-            self.observe(SignalId::Heartbeats, heartbeats);
-            self.observe(SignalId::Overload, overload);
-        }
+        let verdict = self.meter.read(self.keeper.clock.now(), view.reading());
+        let Some(Verdict { heartbeats, overload }) = verdict else { return false };
+        let drops = !matches!(overload, Observation::Pass(_));
+        self.observe(SignalId::Heartbeats, heartbeats);
+        self.observe(SignalId::Overload, overload);
+        drops
     }
 
     /// How many real queries come, and whether they went where they were asked to go.
@@ -379,9 +401,19 @@ impl Client {
     }
 
     /// The verdict first: whoever waits for the end of a fetch goes by it.
+    /// Nobody listens there any more. What the process that did told of its threads says nothing of the next one, whose
+    /// status may not come.
+    fn has_ended(&self) {
+        let heartbeats = self.keeper.state().policy.health(&SignalId::Heartbeats);
+        if heartbeats.is_some_and(Health::is_bad) {
+            let text = "the responder whose thread was stuck has ended".to_owned();
+            self.observe(SignalId::Heartbeats, Observation::Pass(text));
+        }
+    }
+
     fn fail(&self, asked: Duration, seen: Observation) {
         self.observe(SignalId::Status, seen);
-        self.latest.send_replace(Arc::new(Snapshot { asked, serials: HashMap::new() }));
+        self.latest.send_replace(Arc::new(Snapshot { asked, ..Snapshot::default() }));
     }
 
     fn observe(&self, signal: SignalId, observation: Observation) {
@@ -410,7 +442,7 @@ fn trouble(zone: &ZoneView) -> Option<String> {
 
 async fn get(config: StatusConfig, path: &str) -> Result<View, String> {
     let in_words = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        std::io::ErrorKind::ConnectionRefused => REFUSED.to_owned(),
         _ => error.to_string(),
     };
     let stream = TcpStream::connect(config.address).await.map_err(in_words)?;

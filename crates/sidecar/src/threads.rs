@@ -2,7 +2,7 @@
 //!
 //! A thread that ends before it was told to is a fault that `/livez` reports. What then becomes of the route
 //! is decided elsewhere: without the BGP thread its sockets close and the neighbours drop the routes, and without one that
-//! beats ([`crate::beat`]) the process ends.
+//! must beat ([`crate::beat`]) the process ends.
 //!
 //! Those on which a route depends ask the kernel to run them before ordinary threads: on a machine whose cores are taken
 //! they would find late what is in time, and that looks like a failure. A nice value alone does not do: where the kernel
@@ -17,6 +17,7 @@ use std::time::Duration;
 use pharos_netio::urgency::{self, Duty};
 use tokio::sync::watch;
 
+use crate::beat::Beats;
 use crate::config::StartError;
 
 /// A stop takes the time of one withdrawal; a neighbour that reads nothing shall not keep the process.
@@ -128,6 +129,18 @@ impl Threads {
             drop(ended);
         };
         std::thread::Builder::new().name(name.clone().into_owned()).spawn(body).map(drop).map_err(failed)
+    }
+
+    /// The same for a helper, which beats while it turns (module `beat`).
+    pub(crate) fn spawn_helper(
+        &self,
+        beats: &mut Beats,
+        name: &'static str,
+        from: Stage,
+        turn: Turn,
+        main: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), StartError> {
+        self.spawn(name, from, turn, beats.add_helper(name).helping(main))
     }
 
     /// An error that names a thread which is not running.

@@ -2,7 +2,8 @@
 //! what has thereby come of the level in force. The status, its page, `pharos why` and the metrics all ask here.
 //!
 //! A neighbour has what its session has told it; without a session it has nothing. Of another announcer counts what it
-//! observes, and of one that has observed nothing yet, nothing is known. One that runs dry tells nobody.
+//! observes, and of one that has observed nothing yet, or whose thread is late, nothing is known. One that runs dry tells
+//! nobody.
 //!
 //! A session writes down what it has told when it has told it, and looks again each second. So what stands here of a
 //! neighbour is never older than the watchdog is patient with the BGP thread, and the moment of its look: then the process
@@ -23,7 +24,11 @@ pub(crate) fn told(state: &State, prefix: Prefix) -> Vec<Told> {
     });
     let announcers = state.announcers.iter().flat_map(|view| {
         let of_it = view.observed.iter().filter(move |observed| observed.prefix == prefix);
-        of_it.map(|it| Told { who: view.name.clone(), text: it.text.clone(), route: it.route })
+        of_it.map(|it| Told {
+            who: view.name.clone(),
+            text: if view.late { format!("{} (last known)", it.text) } else { it.text.clone() },
+            route: if view.late { Route::Unknown } else { it.route },
+        })
     });
     neighbours.chain(announcers).collect()
 }
@@ -44,6 +49,7 @@ fn of_announcer(view: &View, prefix: Prefix) -> Route {
     let mut routes = of_it.map(|observed| observed.route);
     match (view.mode, routes.next()) {
         (Mode::DryRun, _) => Route::Absent,
+        (Mode::Announce, _) if view.late => Route::Unknown,
         (Mode::Announce, None) => Route::Unknown,
         (Mode::Announce, Some(first)) => Route::of_all(std::iter::once(first).chain(routes)),
     }
@@ -88,6 +94,8 @@ mod tests {
         let observed = observed_of.iter().map(observed).collect();
         View {
             name: "bird".into(),
+            thread: "pharos-bird",
+            late: false,
             mode,
             death: String::new(),
             state: String::new(),
@@ -134,6 +142,8 @@ mod tests {
         assert_eq!(of(&[Route::Unknown]), Effect::NotKnown);
         assert_eq!(of(&[Route::Absent]), Effect::NobodyTold);
         assert_eq!(of(&[Route::Absent, Route::There]), Effect::Announced, "a marker for each level");
+        let late = View { late: true, ..view(Mode::Announce, &[Route::There]) };
+        assert_eq!(effect(Vec::new(), vec![late]), Effect::NotKnown);
         // Whoever is seen to have it is enough.
         let up = neighbour(Some(Session::Established), &[LINE]);
         assert_eq!(effect(vec![up], vec![view(Mode::Announce, &[])]), Effect::Announced);

@@ -54,15 +54,18 @@ fn a_status_that_cannot_be_read_raises_an_alarm_and_leaves_the_route() {
 }
 
 #[test]
-fn answers_older_than_the_status_says_withdraw() {
+fn answers_older_than_the_status_says_degrade() {
     let responder = FakeResponder::start(LOCALHOST).unwrap();
     let router = Collector::passive();
     let sidecar = start(&responder, &router);
     responder.change(|manner| manner.status = Some(status_of("live", 8, None)));
-    router.until_gone(V4);
+    sidecar.until_level(V4, "degraded");
     assert!(sidecar.reasons(V4).contains("serial 7, status says 8"), "{}", sidecar.reasons(V4));
+    assert!(sidecar.alarms().iter().any(|alarm| alarm.starts_with("required zones fail")));
     responder.change(|manner| manner.serial = 8);
-    router.until_known(V4);
+    sidecar.until_level(V4, "normal");
+    assert!(router.knows(V4).is_some());
+    assert!(sidecar.alarms().iter().all(|alarm| !alarm.starts_with("required zones fail")));
 }
 
 #[test]

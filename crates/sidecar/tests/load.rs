@@ -60,7 +60,10 @@ fn what_a_flood_leaves_unanswered_withdraws_nothing_while_the_worker_runs() {
     until("the status was read many times more", || (responder.fetches() > fetches + 30).then_some(()));
     assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
     let alarms = sidecar.alarms();
-    assert!(alarms.iter().any(|alarm| alarm.contains("socket drops while all 1 run")), "{alarms:?}");
+    assert!(
+        alarms.iter().any(|alarm| alarm.contains("of what came to worker 0 among them, while all 1 run")),
+        "{alarms:?}"
+    );
 
     responder.change(|manner| {
         manner.fault = Fault::None;
@@ -100,7 +103,10 @@ fn a_flood_that_begins_in_the_same_moment_as_the_silence_withdraws_nothing_thoug
         until_health(&sidecar, "TCP probe", Verdict::Bad);
         assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
         until("socket drops are told", || {
-            signal(&sidecar, "load").1.contains("socket drops while all 1 run").then_some(())
+            signal(&sidecar, "load")
+                .1
+                .contains("of what came to worker 0 among them, while all 1 run")
+                .then_some(())
         });
     }
 }
@@ -268,7 +274,7 @@ fn a_flood_that_is_dropped_before_any_socket_is_overload_and_withdraws_nothing()
     router.until_known(V4);
     until_health(&sidecar, "load", Verdict::Bad);
     let (_, last) = signal(&sidecar, "load");
-    assert!(last.ends_with("packets dropped at eth0 while all 1 run"), "{last}");
+    assert!(last.ends_with("% of what came to eth0 among them, while all 1 run"), "{last}");
     responder.change(|manner| manner.fault = Fault::Mute);
     until_health(&sidecar, "UDP probe", Verdict::Bad);
     until_health(&sidecar, "TCP probe", Verdict::Bad);

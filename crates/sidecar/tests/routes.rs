@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::{Collector, FakeResponder, LOCALHOST, Running, V4, V6, active, config, until};
 use pharos_sidecar::page::{Refresh, html};
 use pharos_sidecar::status::Effect;
-use pharos_sidecar::{Families, Mode, NeighbourConfig, Role, Sidecar};
+use pharos_sidecar::{Families, Mode, NeighbourConfig, OnFailure, Role, Sidecar};
 
 use common::responder::Fault;
 
@@ -113,16 +113,19 @@ fn each_wrong_answer_withdraws_with_its_own_reason() {
 }
 
 #[test]
-fn many_required_zones_take_turns_and_one_broken_zone_withdraws() {
-    let responder = FakeResponder::start(LOCALHOST).unwrap();
-    let router = Collector::passive();
-    let mut settings = config(&[V4], vec![responder.address], vec![active(router.address)]);
-    settings.groups[0].required_zones = (0..30).map(|zone| format!("z{zone}.example")).collect();
-    let sidecar = Running::start(settings);
-    router.until_known(V4);
-    responder.change(|manner| manner.fault = Fault::ServFailFor("z17.example."));
-    router.until_gone(V4);
-    assert!(sidecar.reasons(V4).contains("zone z17.example over UDP"), "{}", sidecar.reasons(V4));
+fn many_required_zones_take_turns_and_one_broken_zone_makes_a_last_resort_or_withdraws_by_choice() {
+    for (failing, level) in [(OnFailure::LastResort, "last-resort"), (OnFailure::Withdraw, "withdrawn")] {
+        let responder = FakeResponder::start(LOCALHOST).unwrap();
+        let router = Collector::passive();
+        let mut settings = config(&[V4], vec![responder.address], vec![active(router.address)]);
+        settings.groups[0].required_zones = (0..30).map(|zone| format!("z{zone}.example")).collect();
+        settings.groups[0].failing = failing;
+        let sidecar = Running::start(settings);
+        router.until_known(V4);
+        responder.change(|manner| manner.fault = Fault::ServFailFor("z17.example."));
+        sidecar.until_level(V4, level);
+        assert!(sidecar.reasons(V4).contains("zone z17.example over UDP"), "{}", sidecar.reasons(V4));
+    }
 }
 
 #[test]

@@ -10,6 +10,12 @@
 //! | overload explains it | UDP and TCP probes, merely unanswered, and the zones that nobody could ask; slow answers | see below |
 //! | degrade is off for the group | whatever asks for degraded or last-resort | never |
 //!
+//! A required zone that this node answers wrongly is a fault of data wherever another one is answered, and what spoils data
+//! spoils them at all POPs at once. So it asks for no more than the group says (`failing:`), unless it has never been answered
+//! since the start: then the node is not ready. Where no required zone is answered any more, the node cannot answer; nor does it
+//! where nothing comes back for a zone, which is a worker that hangs. A zone whose answers do not agree with what is known
+//! of it is warned, and asks for one step less.
+//!
 //! Overload explains a probe that nobody answers while drops rise, and the responder has told lately that every worker
 //! goes round its loop and that somebody is answered (see [`load`](crate::load)): all are required. Once the drops have
 //! ended, a probe that is answered again has its time to be believed.
@@ -27,8 +33,8 @@
 //! | nobody asks for it any more | any | is gone with the verdict on the status |
 //! | is not there: another name server | there are none | stands while the host is seen to answer |
 //!
-//! The excuse belongs to an address and a transport, and has an end: `policy/silent.rs`. Answers that are slow while it stands
-//! ask for nothing either, or a flood would be passed on as one that withdraws; their grace begins when it is over.
+//! The excuse belongs to an address and a transport, and has an end, which comes sooner where few queries are dropped:
+//! `policy/silent.rs`. Answers that are slow while many are dropped ask for nothing either, or a flood would be passed on as one that withdraws; their grace begins when that is over.
 //!
 //! Whenever the explanation goes, and also when one probe is refused, the prefix is withdrawn in that same step. So a
 //! flood alone empties no POP, a responder that dies in one is withdrawn at once, and one that hangs in one as soon as that is
@@ -73,7 +79,16 @@ pub(super) enum Spared {
 }
 
 impl Ask {
-    const NOTHING: Self = Self { level: Level::Normal, spared: None };
+    pub(super) const NOTHING: Self = Self { level: Level::Normal, spared: None };
+
+    /// A level, as far as the group may ask for it.
+    fn of(level: Level, group: &GroupConfig) -> Self {
+        match (level, group.degrade) {
+            (Level::Normal, _) => Self::spared(Spared::AlarmOnly),
+            (Level::Degraded | Level::LastResort, Degrade::Off) => Self::spared(Spared::DegradeOff),
+            (level, _) => Self { level, spared: None },
+        }
+    }
 
     const fn spared(why: Spared) -> Self {
         Self { level: Level::Normal, spared: Some(why) }
@@ -90,7 +105,10 @@ impl Policy {
         for &index in &route.needs {
             let level = self.asks(route, index).level;
             wish.all = wish.all.max(level);
-            if level == Level::Withdrawn && self.ids[index].kind().means_cannot_answer() {
+            // What a group chose to leave for, an operator may choose to stay for.
+            let cannot_answer =
+                || self.ids[index].kind().means_cannot_answer() && !self.fails_beside_others(route, index);
+            if level == Level::Withdrawn && cannot_answer() {
                 wish.able = Level::Withdrawn;
             }
         }
@@ -102,15 +120,17 @@ impl Policy {
         let Role::Service(group) = route.role else { return Ask::NOTHING };
         let (id, group) = (&self.ids[index], &self.config.groups[group]);
         match self.signals[index].health() {
+            Health::Warned if id.kind() == Kind::Zone => Ask::of(Level::Degraded, group),
             Health::Good | Health::Warned => Ask::NOTHING,
             Health::Unknown if self.is_blind(id) => Ask::spared(Spared::Clock),
             Health::Unknown if id.kind().gates() => Ask { level: Level::Withdrawn, spared: None },
             Health::Unknown => Ask::NOTHING,
-            Health::Bad | Health::Expired => self.bad_asks(group, id, index),
+            Health::Bad | Health::Expired => self.bad_asks(route, group, index),
         }
     }
 
-    fn bad_asks(&self, group: &GroupConfig, id: &SignalId, index: usize) -> Ask {
+    fn bad_asks(&self, route: &Route, group: &GroupConfig, index: usize) -> Ask {
+        let id = &self.ids[index];
         if self.is_excused(index) || self.is_crowded(id) {
             return Ask::spared(Spared::Overload);
         }
@@ -120,12 +140,36 @@ impl Policy {
         let ceiling = id.ceiling(group);
         let level = match (id, self.signals[index].health()) {
             (SignalId::Signatures { .. }, Health::Bad) => Level::Degraded.min(ceiling),
+            (SignalId::Zone { .. }, _) if self.fails_beside_others(route, index) => {
+                group.failing.asks().min(ceiling)
+            }
             _ => ceiling,
         };
-        match (level, group.degrade) {
-            (Level::Normal, _) => Ask::spared(Spared::AlarmOnly),
-            (Level::Degraded | Level::LastResort, Degrade::Off) => Ask::spared(Spared::DegradeOff),
-            (level, _) => Ask { level, spared: None },
+        Ask::of(level, group)
+    }
+
+    /// Whether this is a required zone that was answered and now is wrongly, while another one is, there and by the same
+    /// transport.
+    fn fails_beside_others(&self, route: &Route, index: usize) -> bool {
+        let (SignalId::Zone { address, transport, .. }, signal) = (&self.ids[index], &self.signals[index])
+        else {
+            return false;
+        };
+        signal.is_proven()
+            && !signal.is_merely_unanswered()
+            && route.answered.contains(&(*address, *transport))
+    }
+
+    /// Where some required zone of each route is answered: looked up once when that of a zone has changed, since each of
+    /// thousands asks for it.
+    pub(super) fn note_answered(&mut self) {
+        for route in &mut self.routes {
+            let answered = route.needs.iter().filter(|&&index| self.signals[index].health().is_answered());
+            let place = |&index: &usize| match self.ids[index] {
+                SignalId::Zone { address, transport, .. } => Some((address, transport)),
+                _ => None,
+            };
+            route.answered = answered.filter_map(place).collect();
         }
     }
 
@@ -146,7 +190,12 @@ impl Policy {
     /// When the last overload ended.
     fn uncrowded_since(&self) -> Duration {
         let overload = self.index.get(&SignalId::Overload).map(|&index| &self.signals[index]);
-        overload.filter(|signal| signal.health() == Health::Good).map_or(Duration::ZERO, Signal::since)
+        overload.and_then(Signal::well_since).unwrap_or_default()
+    }
+
+    /// Whether queries are dropped, few or many.
+    pub(super) fn is_dropping(&self) -> bool {
+        self.health(&SignalId::Overload).is_some_and(|health| health == Health::Warned || health.is_bad())
     }
 
     /// Whether overload explains that this probe or zone is unanswered, or did until it began to be answered again.
@@ -156,8 +205,8 @@ impl Policy {
         matches!(self.ids[index].kind(), Kind::Probe | Kind::Zone)
             && signal.is_merely_unanswered()
             && self.is_known_to_run()
-            && !self.is_silent_alone(index)
-            && (self.is_bad(&SignalId::Overload) || recovers())
+            && !self.is_silent_beyond_excuse(index)
+            && (self.is_dropping() || recovers())
     }
 
     /// Whether this is a zone that nobody could ask for, because overload swallows its probe.
@@ -165,7 +214,7 @@ impl Policy {
         let SignalId::Zone { address, transport, .. } = self.ids[index] else { return false };
         let probe = SignalId::Probe { address, transport };
         let excused = |&probe: &usize| self.signals[probe].health().is_bad() && self.is_excused(probe);
-        self.signals[index].health() == Health::Good && self.index.get(&probe).is_some_and(excused)
+        self.signals[index].health().is_answered() && self.index.get(&probe).is_some_and(excused)
     }
 
     /// Whether the responder itself has said lately that all of it runs, and nothing since speaks against it but that its

@@ -7,7 +7,7 @@
 //!
 //! | configured anew | then |
 //! |---|---|
-//! | a signal, of a prefix that is remembered as announced | good until it is observed: the change by itself withdraws nothing |
+//! | a signal, of a prefix that is remembered as announced | good until it is observed, as if it had been so: the change by itself withdraws nothing, and a zone that then fails beside others fails as any that was answered |
 //! | a prefix | withdrawn, and its hold-down runs, as at a start |
 //! | an anchor | announced, as at a start |
 //! | a prefix that was an anchor, or the reverse | as at a start |
@@ -56,11 +56,22 @@ impl Policy {
     /// Everything that this policy has learnt.
     pub fn memory(&self) -> Memory {
         // Whoever adds a field must say here whether it is learnt.
-        let Self { config: _, ids, signals, index: _, routes, alarms, operator, excused, heard, clock } =
-            self;
+        let Self {
+            config: _,
+            ids,
+            signals,
+            index: _,
+            routes,
+            alarms,
+            operator,
+            excused,
+            zones_changed: _,
+            heard,
+            clock,
+        } = self;
         let Operator { drain, stands } = operator;
         let kept = |route: &super::Route| {
-            let super::Route { prefix, role, needs: _, traffic: _, gone, preference } = route;
+            let super::Route { prefix, role, needs: _, answered: _, traffic: _, gone, preference } = route;
             let group = self.group_name(*role).to_owned();
             Kept { prefix: *prefix, group, gone: *gone, preference: preference.clone() }
         };
@@ -106,6 +117,7 @@ impl Policy {
         let alarms: Vec<Alarm> =
             alarms.into_iter().filter(|alarm| policy.still_concerns(&alarm.id, &keeps)).collect();
         alarms.into_iter().for_each(|alarm| policy.alarms.resume(alarm));
+        policy.note_answered();
         policy.step(now, Input::Tick, outputs);
         Ok(policy)
     }
@@ -121,7 +133,7 @@ impl Policy {
             if preference.earned().is_announced() {
                 for signal in self.routes[index].needs.clone() {
                     if !known[signal] && self.ids[signal].kind().gates() {
-                        self.signals[signal].assume(self.clock, Health::Good, UNSEEN.to_owned());
+                        self.signals[signal].assume(self.clock, Health::Good, true, UNSEEN.to_owned());
                     }
                 }
             }
@@ -135,6 +147,7 @@ impl Policy {
     fn still_concerns(&self, id: &AlarmId, keeps: &impl Fn(&AlarmId) -> bool) -> bool {
         match id {
             AlarmId::Signal { signal } => self.index.contains_key(signal),
+            AlarmId::ZoneFailing => true,
             AlarmId::StatusUnreachable => self.index.contains_key(&SignalId::Status),
             AlarmId::DrainInForce => self.operator.drain.is_some(),
             AlarmId::DrainIgnored { prefix } => self.route(*prefix).is_some(),

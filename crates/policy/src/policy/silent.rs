@@ -3,15 +3,18 @@
 //! Drops say that some queries of this node are lost, not whose. An address that is dead for good, because a filter
 //! swallows its family or its socket is wedged, is as silent as one that is flooded, and a flood elsewhere on the node
 //! would excuse it for as long as the flood lasts. What tells them apart is that in a flood somebody who asks often
-//! enough is answered now and then.
+//! enough is answered now and then; and where few are dropped, whoever asks.
 //!
-//! | no answer there, by this transport | another address, by the same transport | datagrams of its family, by UDP | the excuse |
-//! |---|---|---|---|
-//! | for less than [`SILENT`] | any | any | stands |
-//! | for longer | has been answered fewer than [`ANSWERS`] times meanwhile | any | stands: nobody does better, and all would leave |
-//! | for longer | that often or more | are taken and sent by hundreds a second | stands: its family does answer, and the flood is there |
-//! | for longer | that often or more | the same, and the responder counts that none of them come to its prefix | is over, until it is answered |
-//! | for longer | that often or more | are not, or nobody counts them | is over, until it is answered |
+//! | no answer there, by this transport | overload | another address, by the same transport | datagrams of its family, by UDP | the excuse |
+//! |---|---|---|---|---|
+//! | for less than [`SILENT`] | any | any | any | stands |
+//! | for longer | not bad: few are dropped | any | any | is over, until it is answered |
+//! | for longer | bad: many are dropped | has been answered fewer than [`ANSWERS`] times meanwhile | any | stands: nobody does better, and all would leave |
+//! | for longer | bad | that often or more | are taken and sent by hundreds a second | stands: its family does answer, and the flood is there |
+//! | for longer | bad | that often or more | the same, and the responder counts that none of them come to its prefix | is over, until it is answered |
+//! | for longer | bad | that often or more | are not, or nobody counts them | is over, until it is answered |
+//!
+//! A zone counts with its address: one that alone goes unanswered there is excused while anything is dropped.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -67,8 +70,8 @@ impl Heard {
 }
 
 impl Policy {
-    /// Whether a probe, or a zone, is of an address that is silent while another is answered.
-    pub(super) fn is_silent_alone(&self, index: usize) -> bool {
+    /// Whether a probe, or a zone, is of an address that has been silent for longer than overload explains.
+    pub(super) fn is_silent_beyond_excuse(&self, index: usize) -> bool {
         let Some((address, transport, own)) = self.heard_at(index) else { return false };
         let beside = |(id, heard): (&usize, &super::Heard)| match self.ids[*id] {
             SignalId::Probe { address: other, transport: by } => {
@@ -76,7 +79,8 @@ impl Policy {
             }
             _ => false,
         };
-        own.end() <= self.clock && !self.family_answers(address, transport) && self.heard.iter().any(beside)
+        let alone = || !self.family_answers(address, transport) && self.heard.iter().any(beside);
+        own.end() <= self.clock && (!self.is_bad(&SignalId::Overload) || alone())
     }
 
     /// When the silence of a probe, or of a zone's address, has lasted too long.

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::config::{
-    AnchorConfig, AnchorDrain, Degrade, DrainTime, HoldDown, Linger, OnExpiry, OnOverload, ReturnCap,
+    AnchorConfig, AnchorDrain, Degrade, DrainTime, HoldDown, Linger, OnExpiry, OnFailure, OnOverload,
+    ReturnCap,
 };
 use crate::kind::Watch;
 use crate::operator::DrainPhase;
@@ -34,6 +35,7 @@ fn settings(degrade: Degrade) -> PolicyConfig {
             required_zones: vec!["example.com".into()],
             addresses: vec!["192.0.2.53:53".parse().unwrap(), "[2001:db8:53::53]:53".parse().unwrap()],
             degrade,
+            failing: OnFailure::default(),
             expired: OnExpiry::default(),
             overload: OnOverload::default(),
         }],
@@ -183,6 +185,107 @@ fn a_required_zone_that_is_not_answered_withdraws() {
     bench.round_but(&[zone(V4, Transport::Udp)]);
     bench.round_but(&[zone(V4, Transport::Udp)]);
     assert_eq!(bench.levels(), [Level::Withdrawn, Level::Normal]);
+}
+
+/// A bench of these required zones, announced, and the signals of the first by UDP and TCP and of the second by UDP.
+fn two_zones(failing: OnFailure, degrade: Degrade) -> (Bench, [SignalId; 3]) {
+    let mut config = settings(degrade);
+    config.groups[0].required_zones.push("example.net".into());
+    config.groups[0].failing = failing;
+    let policy = Policy::new(Duration::ZERO, config).unwrap();
+    let mut bench = Bench { policy, now: Duration::ZERO, outputs: Vec::new() };
+    for _ in 0..13 {
+        bench.round();
+    }
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+    let other =
+        SignalId::Zone { address: address_of(V4), transport: Transport::Udp, zone: "example.net".into() };
+    (bench, [zone(V4, Transport::Udp), zone(V4, Transport::Tcp), other])
+}
+
+#[test]
+fn one_required_zone_that_fails_while_another_is_answered_makes_a_last_resort() {
+    let (mut bench, [one, by_tcp, other]) = two_zones(OnFailure::default(), Degrade::Allowed);
+    let changes = bench.why(V4).next_changes;
+    assert!(changes.iter().any(|change| change.to == Level::LastResort), "{changes:?}");
+    for _ in 0..5 {
+        bench.round_but(&[one.clone(), by_tcp.clone()]);
+    }
+    assert_eq!(bench.levels(), [Level::LastResort, Level::Normal]);
+    assert!(bench.why(V4).reasons[0].text.contains("zone example.com over UDP"));
+    for _ in 0..2 {
+        bench.round_but(&[one.clone(), other.clone()]);
+    }
+    assert_eq!(bench.levels()[0], Level::Withdrawn, "no zone is answered any more");
+    for _ in 0..15 {
+        bench.round();
+    }
+    assert_eq!(bench.levels()[0], Level::Normal);
+    for _ in 0..5 {
+        bench.round_but(std::slice::from_ref(&by_tcp));
+    }
+    assert_eq!(bench.levels()[0], Level::Degraded, "TCP asks for no more than one step");
+}
+
+#[test]
+fn one_required_zone_that_fails_withdraws_where_the_group_says_so_and_is_left_where_degrade_is_off() {
+    for (failing, degrade, level) in [
+        (OnFailure::Withdraw, Degrade::Allowed, Level::Withdrawn),
+        (OnFailure::Withdraw, Degrade::Off, Level::Withdrawn),
+        (OnFailure::LastResort, Degrade::Off, Level::Normal),
+    ] {
+        let (mut bench, [one, ..]) = two_zones(failing, degrade);
+        for _ in 0..5 {
+            bench.round_but(std::slice::from_ref(&one));
+        }
+        assert_eq!(bench.levels(), [level, Level::Normal], "{failing:?} {degrade:?}");
+    }
+}
+
+#[test]
+fn a_required_zone_that_was_never_answered_keeps_the_node_withdrawn() {
+    let (mut bench, [one, by_tcp, _]) = two_zones(OnFailure::default(), Degrade::Allowed);
+    // The responder dies, and the next one has not loaded it.
+    for _ in 0..2 {
+        bench.round_but(&[probe(V4, Transport::Udp), probe(V4, Transport::Tcp)]);
+    }
+    for _ in 0..40 {
+        bench.round_but(&[one.clone(), by_tcp.clone()]);
+        assert_eq!(bench.levels()[0], Level::Withdrawn);
+    }
+    for _ in 0..24 {
+        bench.round();
+    }
+    assert_eq!(bench.levels()[0], Level::Normal);
+}
+
+#[test]
+fn a_required_zone_whose_answers_disagree_with_the_status_asks_for_one_step_less() {
+    for (degrade, level) in [(Degrade::Allowed, Level::Degraded), (Degrade::Off, Level::Normal)] {
+        let mut bench = Bench::announced(degrade);
+        for _ in 0..40 {
+            bench.round();
+            let observation = Observation::Warn("serial 7, status says 8".into());
+            bench.input(Input::Observe { signal: zone(V4, Transport::Udp), observation });
+        }
+        assert_eq!(bench.levels(), [Level::Normal; 2], "each has a good one in between");
+        for _ in 0..40 {
+            bench.now += Duration::from_secs(1);
+            let all: Vec<_> = bench.policy.needed().map(|(id, _)| id.clone()).collect();
+            for signal in all {
+                let observation = if signal == zone(V4, Transport::Udp) {
+                    Observation::Warn("serial 7, status says 8".into())
+                } else {
+                    Observation::Pass("good".into())
+                };
+                bench.input(Input::Observe { signal, observation });
+            }
+        }
+        assert_eq!(bench.levels(), [level, Level::Normal]);
+        let reasons = bench.why(V4).reasons;
+        assert_eq!(reasons.len(), 1, "{reasons:?}");
+        assert!(reasons[0].text.contains("serial 7, status says 8"), "{reasons:?}");
+    }
 }
 
 #[test]

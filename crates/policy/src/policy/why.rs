@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::asks::{Ask, Spared};
 use super::{Gone, Policy, Role, Route};
-use crate::config::{AnchorDrain, Degrade};
+use crate::config::{AnchorDrain, Degrade, OnFailure};
 use crate::explain::{Age, Explanation, NextChange, Reason, ReturnsView, WaitsFor};
-use crate::kind::{SignalId, Transport};
+use crate::kind::SignalId;
 use crate::level::Level;
 use crate::operator::DrainPhase;
 use crate::preference::{Wish, Word};
@@ -132,8 +132,8 @@ impl Policy {
     fn signal_reason(&self, index: usize) -> String {
         let (id, signal) = (&self.ids[index], &self.signals[index]);
         match signal.health() {
-            Health::Bad if self.is_bad(&SignalId::Overload) && self.is_silent_alone(index) => {
-                format!("{id}: {}; no overload explains it, since others are answered", signal.why())
+            Health::Bad if self.is_dropping() && self.is_silent_beyond_excuse(index) => {
+                format!("{id}: {}; drops do not explain so long a silence", signal.why())
             }
             Health::Bad | Health::Expired | Health::Warned => format!("{id}: {}", signal.why()),
             Health::Unknown => format!("{id}: not yet known to be good"),
@@ -232,7 +232,9 @@ impl Policy {
             let text = format!("{} ({why})", self.signal_reason(index));
             reasons.push(Reason { asks: Level::Normal, text });
         }
-        let warned = |index: &&usize| self.signals[**index].health() == Health::Warned;
+        let warned = |index: &&usize| {
+            self.signals[**index].health() == Health::Warned && self.asks(route, **index) == Ask::NOTHING
+        };
         for index in route.needs.iter().filter(warned).take(SPELLED_OUT) {
             reasons.push(Reason { asks: Level::Normal, text: self.signal_reason(*index) });
         }
@@ -325,14 +327,24 @@ impl Policy {
     fn changes_by_signals(&self, route: &Route, group: usize) -> Vec<NextChange> {
         let level = route.preference.level();
         let fall = self.config.probe.fall.count();
-        let falls = |by: Transport| format!("a {by} probe or zone fails {fall} times in a row");
+        let falls = |what: &str| format!("{what} fails {fall} times in a row");
+        let group = &self.config.groups[group];
+        let degradable = group.degrade == Degrade::Allowed;
+        let each_zone_withdraws = group.required_zones.len() == 1 || group.failing == OnFailure::Withdraw;
         let mut changes = Vec::new();
         if level.is_announced() {
-            changes.push(NextChange { to: Level::Withdrawn, after: None, when: falls(Transport::Udp) });
+            let what = if each_zone_withdraws {
+                "a UDP probe or zone"
+            } else {
+                "a UDP probe, or every zone by UDP,"
+            };
+            changes.push(NextChange { to: Level::Withdrawn, after: None, when: falls(what) });
         }
-        let degradable = self.config.groups[group].degrade == Degrade::Allowed;
+        if level < Level::LastResort && degradable && !each_zone_withdraws && self.standing(route).is_none() {
+            changes.push(NextChange { to: Level::LastResort, after: None, when: falls("a zone by UDP") });
+        }
         if level == Level::Normal && degradable && self.standing(route).is_none() {
-            changes.push(NextChange { to: Level::Degraded, after: None, when: falls(Transport::Tcp) });
+            changes.push(NextChange { to: Level::Degraded, after: None, when: falls("a TCP probe or zone") });
         }
         changes
     }

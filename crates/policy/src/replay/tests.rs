@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::alarm::AlarmId;
-use crate::config::{Degrade, DrainTime, GroupConfig, HoldDown, Linger, OnExpiry, OnOverload, ReturnCap};
+use crate::config::{
+    Degrade, DrainTime, GroupConfig, HoldDown, Linger, OnExpiry, OnFailure, OnOverload, ReturnCap,
+};
 use crate::kind::{Kind, SignalId, Transport};
 use crate::signal::{Fall, Observation, Rise, Timing};
 use crate::trace::{VERSION, Writer, micros};
@@ -24,6 +26,7 @@ fn config(expired: OnExpiry) -> PolicyConfig {
             required_zones: vec!["example.com".into()],
             addresses: vec![address()],
             degrade: Degrade::Allowed,
+            failing: OnFailure::default(),
             expired,
             overload: OnOverload::default(),
         }],

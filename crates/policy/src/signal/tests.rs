@@ -152,6 +152,22 @@ fn what_was_told_to_be_bad_is_kept_as_the_last_known_and_what_was_good_is_forgot
 }
 
 #[test]
+fn a_worker_that_was_told_to_be_stuck_stays_so_and_one_that_was_late_is_forgotten() {
+    for (observation, health) in [
+        (Observation::Pass as fn(String) -> Observation, Health::Unknown),
+        (Observation::Warn, Health::Unknown),
+        (Observation::Fail, Health::Bad),
+    ] {
+        let mut signal = Signal::new(MS(0), TIMING, Silence::BadKept);
+        for at in [1, 2, 3] {
+            seen(&mut signal, at, observation);
+        }
+        signal.step(MS(3) + STALE, Input::Tick);
+        assert_eq!(signal.health(), health);
+    }
+}
+
+#[test]
 fn only_what_was_good_and_then_met_nothing_but_silence_on_the_line_is_merely_unanswered() {
     let mut signal = good();
     seen(&mut signal, 4, Observation::Unanswered);

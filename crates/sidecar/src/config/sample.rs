@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use pharos_policy::{Degrade, DrainTime, GroupConfig, HoldDown, OnExpiry, OnOverload};
+use pharos_policy::{Degrade, DrainTime, GroupConfig, HoldDown, OnExpiry, OnFailure, OnOverload};
 
 use super::{Config, Mode, ProbeConfig, Rules};
 
@@ -15,6 +15,7 @@ pub(crate) fn group() -> GroupConfig {
         required_zones: vec!["example.com".into()],
         addresses: vec!["192.0.2.53:53".parse().unwrap()],
         degrade: Degrade::Allowed,
+        failing: OnFailure::default(),
         expired: OnExpiry::default(),
         overload: OnOverload::default(),
     }

@@ -14,7 +14,11 @@
 //! | the first | the status is asked for |
 //! | fewer than `fall` | the same, and the counters are compared with those of the one before |
 //! | `fall` | the status is awaited, then the counters are compared |
-//! | more | the counters are compared |
+//! | more | the status is asked for, unless it has just been read, and the counters are compared: an excuse that is used has to hold now, and a second ago is long for a thread that has just stopped |
+//!
+//! What the host counts of drops is told only where the status does not come, or tells of none, as where connection tracking
+//! drops before any socket: it is the sum of all workers and of other programs, and does not tell few drops from many
+//! (`pharos_policy::load`).
 //!
 //! Called by the loops of probes, once for rounds without any answer and once for those in which some zone had none.
 
@@ -32,6 +36,11 @@ use crate::responder::Serials;
 const HEARING: Duration = Duration::from_millis(450);
 /// And no longer than that from the one that counts, however soon it came.
 const MOST: Duration = Duration::from_millis(300);
+
+/// A status that was asked for so lately tells what is now.
+const RECENT: Duration = Duration::from_millis(200);
+/// And one of so long ago is still believed of drops, where none came since: its interval.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// What went unanswered without a break.
 #[derive(Debug, Default)]
@@ -58,14 +67,21 @@ impl Doubt {
         self.rounds = self.rounds.saturating_add(1);
         match self.rounds.cmp(&fall.count()) {
             Ordering::Less => serials.refresh(),
+            Ordering::Greater if !serials.read_after(now.saturating_sub(RECENT)) => serials.refresh(),
+            Ordering::Greater => {}
             Ordering::Equal => {
                 let most = self.since.saturating_add(HEARING).saturating_sub(now).min(MOST);
                 serials.heard_after(self.since, most).await;
             }
-            Ordering::Greater => {}
         }
         let before = std::mem::replace(&mut self.look, Look::now(keeper));
-        if self.rounds > 1 {
+        if self.rounds == 1 {
+            return;
+        }
+        // Of its drops the responder knows more, as long as it tells.
+        if serials.told_of_drops_after(self.since.max(keeper.clock.now().saturating_sub(TOLD))) {
+            self.look.tell_answers_since(&before, keeper);
+        } else {
             self.look.tell_since(&before, keeper);
         }
     }

@@ -2,7 +2,9 @@
 //!
 //! Encoded and decoded with hickory-proto rather than with our own codec. An answer is first judged as a
 //! letter: is it one, does it answer this query, did this node write it? Only then as an answer: authority,
-//! rcode, SOA, and the version of the zone (RFC 9660) where it was asked for and is told. The first kind of fault speaks against the address, the second against the zone.
+//! rcode, SOA, and the version of the zone (RFC 9660) where it was asked for and is told. The first kind of fault speaks
+//! against the address, the second against the zone; a version that is not that of the record is no fault of the answer,
+//! which clients can use, but the data are not what they seem to be.
 
 use hickory_proto::op::{Edns, Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption, NSIDPayload};
@@ -81,7 +83,16 @@ pub(super) enum Judged {
     /// No answer to this query by this node, for the reason given.
     Strange(String),
     /// This node answered: what it tells, or what is wrong with the answer.
-    Ours(Result<Told, String>),
+    Ours(Result<Told, Flaw>),
+}
+
+/// What is wrong with an answer of this node.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// Nobody can use it.
+    Wrong(String),
+    /// It does not agree with itself.
+    Disagrees(String),
 }
 
 /// Judges an answer to [`query`] for `zone`, given the NSID of this node.
@@ -125,7 +136,13 @@ fn letter(reply: &Reply, zone: &Name, nsid: &str) -> Result<Message, String> {
     }
 }
 
-fn answer(message: &Message, zone: &Name) -> Result<Told, String> {
+fn answer(message: &Message, zone: &Name) -> Result<Told, Flaw> {
+    let (serial, expires) = soa(message, zone).map_err(Flaw::Wrong)?;
+    Ok(Told { serial, expires, version: version(message, zone, serial).map_err(Flaw::Disagrees)? })
+}
+
+/// The serial of the SOA record, and when its first signature ends.
+fn soa(message: &Message, zone: &Name) -> Result<(u32, Option<u32>), String> {
     let header = &message.metadata;
     if header.response_code != ResponseCode::NoError {
         return Err(format!("rcode {}", name(header.response_code)));
@@ -143,7 +160,7 @@ fn answer(message: &Message, zone: &Name) -> Result<Told, String> {
     let serial = serial.ok_or_else(|| "no SOA in the answer".to_owned())?;
     let expires =
         message.answers.iter().filter(|record| record.name == *zone).filter_map(end_of_soa_signature);
-    Ok(Told { serial, expires: expires.min(), version: version(message, zone, serial)? })
+    Ok((serial, expires.min()))
 }
 
 /// When a signature of a SOA record ends (RFC 4034 §3.1), in seconds since 1970.
@@ -259,13 +276,17 @@ mod tests {
             (&[2, 0, 0, 0, 0, 8], "says serial 8, the SOA record 7"),
             (&[2, 0, 7], "has 3 octets"),
         ] {
-            assert!(matches!(version(octets), Judged::Ours(Err(text)) if text.contains(why)), "{why}");
+            let judged = version(octets);
+            assert!(
+                matches!(judged, Judged::Ours(Err(Flaw::Disagrees(text))) if text.contains(why)),
+                "{why}"
+            );
         }
     }
 
     #[test]
     fn what_this_node_answers_wrongly_speaks_against_the_zone() {
-        let ours = |why: &str| Judged::Ours(Err(why.to_owned()));
+        let ours = |why: &str| Judged::Ours(Err(Flaw::Wrong(why.to_owned())));
         assert_eq!(judged(|m| m.metadata.authoritative = false), ours("AA missing"));
         let servfail = |m: &mut Message| m.metadata.response_code = ResponseCode::ServFail;
         assert_eq!(judged(servfail), ours("rcode SERVFAIL"));

@@ -3,7 +3,6 @@
 //! Whatever is missing is not known, so that an older responder, or a newer one, is understood as far as it goes;
 //! fields that this version does not know are passed over.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -109,6 +108,9 @@ impl ZoneState {
 struct ThreadView {
     id: u64,
     heartbeat_age_ms: u64,
+    /// Of workers: messages that they received.
+    #[serde(default)]
+    queries: u64,
     #[serde(default)]
     socket_drops: u64,
     /// Of workers: messages to which a reply was sent.
@@ -129,9 +131,20 @@ struct InterfaceView {
 #[derive(Debug, Deserialize)]
 struct QueueView {
     queue: u32,
+    #[serde(default)]
+    worker: u64,
     heartbeat_age_ms: u64,
     #[serde(default)]
     lost: u64,
+    #[serde(default)]
+    events: QueueEventsView,
+}
+
+/// What happened at it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct QueueEventsView {
+    received: u64,
 }
 
 /// What an interface of the host received, and what was dropped there.
@@ -177,15 +190,29 @@ impl View {
             beat(format!("queue {} of {}", queue.queue, it.interface), queue.heartbeat_age_ms)
         });
         let heartbeats = workers.chain(tcp).chain(queues).collect();
-        let lost: u64 = self.xdp.iter().flat_map(|it| &it.queues).map(|queue| queue.lost).sum();
-        let dropped: u64 = self.workers.iter().map(|it| it.socket_drops).sum();
-        let drops = BTreeMap::from([("socket drops".to_owned(), dropped), ("ring drops".to_owned(), lost)]);
+        let of = |name: String, taken: u64, dropped: u64| {
+            (name, Intake { packets: taken.saturating_add(dropped), dropped })
+        };
+        // What a worker has of a queue came by no socket.
+        let by_queue = |worker: u64| -> u64 {
+            let queues = self.xdp.iter().flat_map(|it| &it.queues);
+            queues.filter(|queue| queue.worker == worker).map(|queue| queue.events.received).sum()
+        };
+        let sockets = self.workers.iter().map(|it| {
+            let by_socket = it.queries.saturating_sub(by_queue(it.id));
+            of(format!("worker {}", it.id), by_socket, it.socket_drops)
+        });
+        let rings = self.xdp.iter().flat_map(|it| {
+            let name = |queue: &QueueView| format!("queue {} of {}", queue.queue, it.interface);
+            it.queues.iter().map(move |queue| of(name(queue), queue.events.received, queue.lost))
+        });
+        let queues = sockets.chain(rings).collect();
         let intake =
             |it: &IntakeView| (it.interface.clone(), Intake { packets: it.packets, dropped: it.dropped });
         let interfaces = self.interfaces.iter().map(intake).collect();
         // What TCP answers shows nothing of those who ask by UDP, whom a flood keeps out.
         let answered = self.workers.iter().filter_map(|it| it.answered).reduce(u64::saturating_add);
-        Reading { drops, interfaces, heartbeats, answered }
+        Reading { queues, interfaces, heartbeats, answered }
     }
 }
 
@@ -213,14 +240,16 @@ mod tests {
     fn threads_and_attached_queues_are_read_with_what_they_dropped() {
         let text = r#"{"workers":[{"id":0,"cpu":0,"heartbeat_age_ms":3,"queries":9,"answered":8,"socket_drops":7}],
             "tcp_threads":[{"id":0,"heartbeat_age_ms":5}],
-            "xdp":[{"interface":"eth0","state":"attached","queues":[{"queue":1,"heartbeat_age_ms":4,"lost":2}]},
+            "xdp":[{"interface":"eth0","state":"attached","queues":[{"queue":1,"worker":0,"heartbeat_age_ms":4,"lost":2,"events":{"received":5,"sent":4}}]},
                    {"interface":"eth1","state":"down","queues":[{"queue":0,"heartbeat_age_ms":99999}]}],
             "interfaces":[{"interface":"eth0","packets":90,"dropped":8}]}"#;
         let view: View = serde_json::from_str(text).unwrap();
-        let Reading { drops, interfaces, heartbeats, answered } = view.reading();
+        let Reading { queues, interfaces, heartbeats, answered } = view.reading();
         assert_eq!(answered, Some(8));
         assert_eq!(interfaces, [("eth0".to_owned(), Intake { packets: 90, dropped: 8 })].into());
-        assert_eq!(drops, [("socket drops".to_owned(), 7), ("ring drops".to_owned(), 2)].into());
+        let of = |packets, dropped| Intake { packets, dropped };
+        let told = [("worker 0", of(11, 7)), ("queue 1 of eth0", of(7, 2)), ("queue 0 of eth1", of(0, 0))];
+        assert_eq!(queues, told.map(|(name, intake)| (name.to_owned(), intake)).into());
         let names: Vec<_> = heartbeats.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(names, ["worker 0", "TCP thread 0", "queue 1 of eth0"]);
     }

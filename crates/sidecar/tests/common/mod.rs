@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use pharos_sidecar::{
     Community, Config, Degrade, DrainTime, Estate, Fall, GroupConfig, Handle, HoldDown, LevelMap, Mode,
-    NeighbourConfig, OnExpiry, OnOverload, Predecessor, ProbeConfig, Rise, Role, Rules, Sidecar,
+    NeighbourConfig, OnExpiry, OnFailure, OnOverload, Predecessor, ProbeConfig, Rise, Role, Rules, Sidecar,
     StatusConfig,
 };
 
@@ -78,6 +78,7 @@ pub(crate) fn config(
             required_zones: vec!["example.com".into()],
             addresses,
             degrade: Degrade::Allowed,
+            failing: OnFailure::default(),
             expired: OnExpiry::default(),
             overload: OnOverload::default(),
         }],

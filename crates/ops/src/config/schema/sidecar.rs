@@ -80,7 +80,8 @@ section! {
         name: Label, write "1 to 63 letters, digits, - and _", Required;
         /// The prefixes that are announced for this group.
         prefixes: Vec<Prefix>, write "list of PREFIX/LENGTH", Required;
-        /// Zones whose SOA is asked for by each probe. Their answers, by UDP and TCP, decide.
+        /// Zones whose SOA is asked for by each probe. Their answers, by UDP and TCP, decide. The node is not announced
+        /// before all of them are answered.
         required: Vec<ZoneName>, write "list of domain names", Required;
         /// Addresses and ports to probe. Only needed when the responder's listen addresses do not lie in the
         /// prefixes, as on a test machine, or when the responder is another name server.
@@ -91,6 +92,12 @@ section! {
         /// an ECMP router, where one degraded node would send the whole site's traffic to the others.
         #[serde(default = "degrade")]
         degrade: Degrade, write "allowed or never", Value("allowed");
+        /// What becomes of the group when a required zone that was answered is not any more, while another one is. What
+        /// spoils a zone tends to spoil it everywhere at once: with withdraw, all nodes then withdraw. So they do, whatever is
+        /// said here, when no required zone is answered any more: require more than one, or announce an anchor. With
+        /// `degrade: never`, last-resort asks for nothing.
+        #[serde(default = "failing")]
+        failing: Failing, write "last-resort or withdraw", Value("last-resort");
         /// What becomes of the group when its signatures have expired. Signing tends to break everywhere at once:
         /// with withdraw, all nodes then withdraw.
         #[serde(default = "expired")]
@@ -163,6 +170,16 @@ pub enum Degrade {
     Never,
 }
 
+/// What becomes of a group of whose required zones one fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Failing {
+    /// Only if nobody else is left.
+    LastResort,
+    /// Not announced.
+    Withdraw,
+}
+
 /// What becomes of a group whose signatures have expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -233,6 +250,10 @@ fn returns_per_hour() -> u16 {
 
 fn record_megabytes() -> u16 {
     64
+}
+
+fn failing() -> Failing {
+    Failing::LastResort
 }
 
 fn expired() -> Expired {

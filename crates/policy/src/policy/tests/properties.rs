@@ -87,8 +87,17 @@ fn choices() -> impl Strategy<Value = PolicyConfig> {
     let degrade = prop_oneof![Just(Degrade::Allowed), Just(Degrade::Off)];
     let expired = prop_oneof![Just(OnExpiry::LastResort), Just(OnExpiry::Withdraw)];
     let overload = prop_oneof![Just(OnOverload::Hold), Just(OnOverload::Degrade), Just(OnOverload::Withdraw)];
-    (degrade, expired, overload)
-        .prop_map(|(degrade, expired, overload)| quick(wide(degrade, expired, overload)))
+    let failing = prop_oneof![Just(OnFailure::LastResort), Just(OnFailure::Withdraw)];
+    (degrade, expired, overload, failing, any::<bool>()).prop_map(
+        |(degrade, expired, overload, failing, has_two_zones)| {
+            let mut config = wide(degrade, expired, overload);
+            config.groups[0].failing = failing;
+            if has_two_zones {
+                config.groups[0].required_zones.push("example.net".into());
+            }
+            quick(config)
+        },
+    )
 }
 
 /// As wide, and quick enough that much happens in a few hundred steps.
@@ -197,13 +206,24 @@ fn cannot_answer(policy: &Policy, prefix: Prefix) -> bool {
     let forgotten = policy.health(&SignalId::Heartbeats) == Some(Health::Unknown);
     let told_to_run = reached && (good(&SignalId::Heartbeats) || forgotten && answers);
     // Drops rise, or they did until it was answered again. The rest of the excuse is judged by tests of its own.
-    let excused = |id: &SignalId| {
-        bad(id) && told_to_run && (bad(&SignalId::Overload) || policy.excused.contains(&policy.index[id]))
+    let dropping = bad(&SignalId::Overload) || policy.health(&SignalId::Overload) == Some(Health::Warned);
+    let excused =
+        |id: &SignalId| bad(id) && told_to_run && (dropping || policy.excused.contains(&policy.index[id]));
+    // Another zone is answered there, and this one was.
+    let beside = |id: &SignalId, at: &SocketAddr| {
+        let signal = &policy.signals[policy.index[id]];
+        let other = |other: &SignalId| match other {
+            SignalId::Zone { address, transport: Transport::Udp, .. } => address == at && fine(other),
+            _ => false,
+        };
+        signal.is_proven() && !signal.is_merely_unanswered() && bad(id) && policy.observed().any(other)
     };
     policy.observed().any(|id| match id {
-        SignalId::Probe { address, transport: Transport::Udp }
-        | SignalId::Zone { address, transport: Transport::Udp, .. } => {
+        SignalId::Probe { address, transport: Transport::Udp } => {
             prefix.contains(address.ip()) && !fine(id) && !excused(id)
+        }
+        SignalId::Zone { address, transport: Transport::Udp, .. } => {
+            prefix.contains(address.ip()) && !fine(id) && !excused(id) && !beside(id, address)
         }
         SignalId::Address { ip } => prefix.contains(*ip) && bad(id),
         SignalId::Heartbeats => bad(id),
@@ -318,6 +338,31 @@ proptest! {
     }
 
     #[test]
+    fn from_any_state_whoever_is_not_answered_by_udp_is_withdrawn_within_the_bound(
+        config in choices(),
+        steps in everything(),
+        seen in prop_oneof![Just(Some(Grade::Fail)), Just(Some(Grade::Unanswered)), Just(None)],
+    ) {
+        let mut bench = bench(config);
+        for (pause, step) in steps {
+            take(&mut bench, pause, &step);
+        }
+        let begin = bench.now;
+        let is_udp = |id: &SignalId| matches!(id, SignalId::Probe { transport: Transport::Udp, .. });
+        let asked: Vec<_> = bench.policy.observed().filter(|id| is_udp(id)).cloned().collect();
+        // Two rounds are believed, or silence; before that the end of a flood may have to be, which takes three.
+        let bound = if seen.is_some() { Duration::from_millis(750) } else { STALE };
+        while bench.now < begin + bound {
+            bench.now += Duration::from_millis(250);
+            all_pass(&mut bench, |id| !id.kind().gates());
+            for signal in seen.iter().flat_map(|_| asked.clone()) {
+                bench.input(Input::Observe { signal, observation: seen.unwrap_or(Grade::Fail).seen() });
+            }
+        }
+        prop_assert_eq!(bench.levels(), [Level::Withdrawn; 2]);
+    }
+
+    #[test]
     fn data_and_load_of_all_sorts_withdraw_nobody_by_default(steps in observations()) {
         let mut bench = announced(usual());
         for (pause, step) in steps {
@@ -391,7 +436,7 @@ proptest! {
             }
         }
         let why = bench.why(V6).history[0].cause.clone();
-        prop_assert!(why.contains("no overload explains it, since others are answered"), "{}", why);
+        prop_assert!(why.contains("drops do not explain so long a silence"), "{}", why);
     }
 
     #[test]

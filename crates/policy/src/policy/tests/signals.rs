@@ -289,6 +289,47 @@ fn a_flood_that_swallows_the_probes_withdraws_nobody_while_every_worker_runs() {
 }
 
 #[test]
+fn a_few_drops_excuse_what_is_lost_for_half_a_minute_and_not_an_address_that_is_dead() {
+    let few = [(SignalId::Overload, Observation::Warn("1 drop".into()))];
+    let mut bench = usual();
+    let begin = bench.now;
+    while bench.now - begin < Duration::from_secs(29) {
+        swallowed(&mut bench, &few);
+        assert_eq!(bench.levels(), [Level::Normal; 2]);
+    }
+    assert!(bench.alarmed(&SignalId::Overload));
+    for _ in 0..2 {
+        swallowed(&mut bench, &few);
+    }
+    assert_eq!(bench.levels(), [Level::Withdrawn; 2]);
+    assert!(bench.reasons().contains("drops do not explain so long a silence"), "{}", bench.reasons());
+
+    // Many excuse it for as long as they last; of what comes after them, a while is theirs.
+    let mut bench = usual();
+    for _ in 0..120 {
+        swallowed(&mut bench, &[(SignalId::Overload, fail())]);
+    }
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+    for _ in 0..3 {
+        swallowed(&mut bench, &few);
+    }
+    assert_eq!(bench.levels(), [Level::Withdrawn; 2]);
+}
+
+#[test]
+fn answers_that_are_slow_while_a_few_are_dropped_ask_for_less_after_their_grace_all_the_same() {
+    let slow = || (SignalId::Slow { address: address_of(V4) }, fail());
+    let mut bench = usual();
+    for second in 0..20 {
+        // One drop every five seconds.
+        let dropped = (second % 5 == 0).then(|| (SignalId::Overload, Observation::Warn("1 drop".into())));
+        let told: Vec<_> = dropped.into_iter().chain([slow()]).collect();
+        bench.rounds(1, &told);
+    }
+    assert_eq!(bench.levels(), [Level::Degraded, Level::Normal]);
+}
+
+#[test]
 fn answers_that_are_slow_in_a_flood_are_not_asked_to_be_fewer_before_it_has_been_over_for_their_grace() {
     let slow = || (SignalId::Slow { address: address_of(V4) }, fail());
     let mut bench = usual();

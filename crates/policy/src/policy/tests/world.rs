@@ -4,11 +4,11 @@
 //! at once is that the faults which hit all of them at once may not withdraw. This searches for an order of
 //! events that proves the opposite.
 //!
-//! 1. One POP is a [`Policy`] together with its facts: does it run, how old are its data and signatures, is it
-//!    flooded. Each event changes facts; then a second passes, in which everything is observed as the facts
+//! 1. One POP is a [`Policy`] together with its facts: does it run, how old are its data and signatures, how are its two
+//!    zones answered, is it flooded. Each event changes facts; then a second passes, in which everything is observed as the facts
 //!    have it: in each second the status before the answers, or in each the answers before the status. Starting from a new policy, every state that any sequence of events reaches is visited; two
 //!    states are one if their [shape](Signal::shape) is, which holds all that their future depends on.
-//! 2. States of a POP that no sequence of events can tell apart, by whether it runs and whether it announces,
+//! 2. States of a POP that no sequence of events can tell apart, by whether it runs, is able and announces,
 //!    are merged (Moore's partition refinement). This loses nothing, and leaves few.
 //! 3. The world is three of these, and which is which makes no difference. Events hit one POP or all. Every reachable world is visited, breadth first,
 //!    so that what is found has the shortest possible story.
@@ -23,6 +23,7 @@ use std::fmt::Write as _;
 
 const SECOND: Duration = Duration::from_secs(1);
 const POPS: usize = 3;
+const SECOND_ZONE: &str = "example.net";
 
 /// What can happen to a POP; after each, a second passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,8 +40,14 @@ enum Event {
     SignaturesNear,
     /// Signatures have expired.
     SignaturesExpired,
+    /// The zones are answered with another serial than the status says.
+    ZonesDisagree,
+    /// One zone is answered with SERVFAIL.
+    ZoneFails,
     /// A flood swallows what its probes ask.
     Flood,
+    /// A few queries are dropped, and no probe.
+    Trickle,
     /// The same flood, or another, swallows the status as well: it falls silent.
     Drown,
     /// The flood is over.
@@ -52,14 +59,17 @@ enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 14] = [
         Self::Wait,
         Self::RefusedPush,
         Self::GoodPush,
         Self::DataOld,
         Self::SignaturesNear,
         Self::SignaturesExpired,
+        Self::ZonesDisagree,
+        Self::ZoneFails,
         Self::Flood,
+        Self::Trickle,
         Self::Drown,
         Self::Calm,
         Self::Kill,
@@ -80,10 +90,19 @@ enum Age {
     Over,
 }
 
+/// How the two zones are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Zones {
+    Well,
+    BothDisagree,
+    SecondFails,
+}
+
 /// What a flood swallows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Flood {
     Nothing,
+    AFewQueries,
     Probes,
     ProbesAndStatus,
 }
@@ -95,17 +114,21 @@ struct Facts {
     flood: Flood,
     data: Age,
     signatures: Age,
+    zones: Zones,
 }
 
 impl Facts {
     fn after(self, event: Event) -> Self {
         match event {
             Event::Wait | Event::RefusedPush => self,
-            Event::GoodPush => Self { data: Age::Fresh, signatures: Age::Fresh, ..self },
+            Event::GoodPush => Self { data: Age::Fresh, signatures: Age::Fresh, zones: Zones::Well, ..self },
+            Event::ZonesDisagree => Self { zones: Zones::BothDisagree, ..self },
+            Event::ZoneFails => Self { zones: Zones::SecondFails, ..self },
             Event::DataOld => Self { data: Age::Over, ..self },
             Event::SignaturesNear => Self { signatures: Age::Near, ..self },
             Event::SignaturesExpired => Self { signatures: Age::Over, ..self },
             Event::Flood => Self { flood: Flood::Probes, ..self },
+            Event::Trickle => Self { flood: Flood::AFewQueries, ..self },
             Event::Drown => Self { flood: Flood::ProbesAndStatus, ..self },
             Event::Calm => Self { flood: Flood::Nothing, ..self },
             Event::Kill => Self { responder: Runs::No, ..self },
@@ -134,8 +157,13 @@ struct Pop {
 
 impl Pop {
     fn new(config: PolicyConfig, order: Order) -> Self {
-        let facts =
-            Facts { responder: Runs::Yes, flood: Flood::Nothing, data: Age::Fresh, signatures: Age::Fresh };
+        let facts = Facts {
+            responder: Runs::Yes,
+            flood: Flood::Nothing,
+            data: Age::Fresh,
+            signatures: Age::Fresh,
+            zones: Zones::Well,
+        };
         Self { policy: Policy::new(Duration::ZERO, config).unwrap(), order, now: Duration::ZERO, facts }
     }
 
@@ -181,7 +209,7 @@ impl Pop {
         let (good, bad) = (|| Observation::Pass("good".into()), || Observation::Fail("bad".into()));
         let group: Arc<str> = Arc::from("main");
         let answers = SignalId::Answers { family: Family::Ipv4 };
-        if flood != Flood::Nothing {
+        if matches!(flood, Flood::Probes | Flood::ProbesAndStatus) {
             self.see(answers, if responder == Runs::Yes { good() } else { bad() });
             self.see(SignalId::Overload, bad());
         }
@@ -190,7 +218,14 @@ impl Pop {
         } else if responder == Runs::Yes {
             self.see(SignalId::Status, good());
             self.see(SignalId::Heartbeats, good());
-            self.see(SignalId::Overload, if flood == Flood::Nothing { good() } else { bad() });
+            self.see(
+                SignalId::Overload,
+                match flood {
+                    Flood::Nothing => good(),
+                    Flood::AFewQueries => Observation::Warn("9 drops".into()),
+                    Flood::Probes | Flood::ProbesAndStatus => bad(),
+                },
+            );
             self.see(
                 SignalId::DataAge { group: Arc::clone(&group) },
                 if data == Age::Fresh { good() } else { bad() },
@@ -209,12 +244,12 @@ impl Pop {
     }
 
     fn look_at_answers(&mut self, flood: Flood) {
-        let responder = self.facts.responder;
+        let Facts { responder, zones, .. } = self.facts;
         let (good, bad) = (|| Observation::Pass("good".into()), || Observation::Fail("bad".into()));
         for transport in Transport::ALL {
             let seen = match (responder, flood) {
                 (Runs::No, _) => bad(),
-                (Runs::Yes, Flood::Nothing) => good(),
+                (Runs::Yes, Flood::Nothing | Flood::AFewQueries) => good(),
                 (Runs::Yes, Flood::Probes | Flood::ProbesAndStatus) => {
                     Observation::Unanswered("no answer".into())
                 }
@@ -222,7 +257,15 @@ impl Pop {
             let answered = matches!(seen, Observation::Pass(_));
             self.see(probe(V4, transport), seen);
             if answered {
-                self.see(zone(V4, transport), good());
+                let disagree = || Observation::Warn("serial 7, status says 8".into());
+                let [first, second] = match zones {
+                    Zones::Well => [good(), good()],
+                    Zones::BothDisagree => [disagree(), disagree()],
+                    Zones::SecondFails => [good(), bad()],
+                };
+                self.see(zone(V4, transport), first);
+                let signal = SignalId::Zone { address: address_of(V4), transport, zone: SECOND_ZONE.into() };
+                self.see(signal, second);
             }
         }
     }
@@ -235,8 +278,13 @@ impl Pop {
         self.facts.responder == Runs::Yes
     }
 
-    /// All that its future depends on. When each address was last answered is not among it: there is one, and nothing to hold
-    /// it against.
+    /// Whether it answers all that is required: without that it does not return, however it left.
+    fn is_able(&self) -> bool {
+        self.runs() && self.facts.zones != Zones::SecondFails
+    }
+
+    /// All that its future depends on. When each address was last answered is not among it: there is one, so nothing to hold it
+    /// against, and few drops never swallow a probe here.
     fn shape(&self) -> String {
         let signals = self.policy.ids.iter().zip(&self.policy.signals);
         let signals: Vec<_> =
@@ -281,18 +329,19 @@ fn orders() -> [(Order, PolicyConfig); 2] {
     [(Order::StatusFirst, small()), (Order::AnswersFirst, twice)]
 }
 
-/// All states of a POP: where each event leads, whether it runs, whether it announces.
+/// All states of a POP: where each event leads, whether it runs, is able to answer all, and announces.
 #[derive(Debug)]
 struct Graph {
     next: Vec<[usize; Event::ALL.len()]>,
     runs: Vec<bool>,
+    able: Vec<bool>,
     announces: Vec<bool>,
 }
 
 impl Graph {
     /// Every state that any sequence of these events reaches.
     fn of(config: &PolicyConfig, order: Order, events: &[Event]) -> Self {
-        let mut graph = Self { next: Vec::new(), runs: Vec::new(), announces: Vec::new() };
+        let mut graph = Self { next: Vec::new(), runs: Vec::new(), able: Vec::new(), announces: Vec::new() };
         let mut known = BTreeMap::new();
         let mut waiting = VecDeque::new();
         graph.number(Pop::new(config.clone(), order), &mut known, &mut waiting);
@@ -317,6 +366,7 @@ impl Graph {
         if index == fresh {
             self.next.push([0; Event::ALL.len()]);
             self.runs.push(pop.runs());
+            self.able.push(pop.is_able());
             self.announces.push(pop.announces());
             waiting.push_back((index, pop));
         }
@@ -325,7 +375,7 @@ impl Graph {
 
     /// The same with states merged that no sequence of events can tell apart.
     fn merged(&self) -> Self {
-        let seen = |index: usize| (self.runs[index], self.announces[index]);
+        let seen = |index: usize| (self.runs[index], self.able[index], self.announces[index]);
         let mut classes: Vec<usize> = Vec::new();
         let mut count = 0;
         loop {
@@ -347,11 +397,12 @@ impl Graph {
         let mut merged = Self {
             next: vec![[0; Event::ALL.len()]; count],
             runs: vec![false; count],
+            able: vec![false; count],
             announces: vec![false; count],
         };
         for (index, &class) in classes.iter().enumerate() {
             merged.next[class] = self.next[index].map(|next| classes[next]);
-            (merged.runs[class], merged.announces[class]) = seen(index);
+            (merged.runs[class], merged.able[class], merged.announces[class]) = seen(index);
         }
         // The start keeps its place: it is the first to be named.
         assert_eq!(classes[0], 0);
@@ -439,7 +490,7 @@ fn told(story: &Story) -> String {
 }
 
 /// Everything but the death of a responder: pushes, data faults and overloads.
-const HARMLESS: [Event; 9] = [
+const HARMLESS: [Event; 10] = [
     Event::Wait,
     Event::RefusedPush,
     Event::GoodPush,
@@ -447,9 +498,30 @@ const HARMLESS: [Event; 9] = [
     Event::SignaturesNear,
     Event::SignaturesExpired,
     Event::Flood,
+    Event::Trickle,
     Event::Drown,
     Event::Calm,
 ];
+
+/// The same with what may become of two zones, without what is told of data: together there are too many states.
+const HARMLESS_TO_ZONES: [Event; 7] = [
+    Event::Wait,
+    Event::GoodPush,
+    Event::ZonesDisagree,
+    Event::ZoneFails,
+    Event::Flood,
+    Event::Trickle,
+    Event::Calm,
+];
+
+/// Two required zones, of whose data nothing is told.
+fn two_zones(mut config: PolicyConfig) -> PolicyConfig {
+    config.groups[0].required_zones.push(SECOND_ZONE.into());
+    for kind in [Kind::DataAge, Kind::Signatures] {
+        config.watched.remove(&kind);
+    }
+    config
+}
 
 #[test]
 fn no_order_of_pushes_data_faults_and_overloads_withdraws_any_of_three_pops() {
@@ -457,6 +529,17 @@ fn no_order_of_pushes_data_faults_and_overloads_withdraws_any_of_three_pops() {
         let graph = Graph::of(&config, order, &HARMLESS).merged();
         let withdrawn = |world: &World| world.iter().any(|&state| !graph.announces[state]);
         let (story, worlds) = search(&graph, &HARMLESS, withdrawn);
+        println!("{order:?}: {} states of a POP, {worlds} worlds", graph.next.len());
+        assert_eq!(story.as_ref().map(told), None, "{order:?}");
+    }
+}
+
+#[test]
+fn no_order_of_faults_of_zones_and_overloads_withdraws_any_of_three_pops() {
+    for (order, config) in orders() {
+        let graph = Graph::of(&two_zones(config), order, &HARMLESS_TO_ZONES).merged();
+        let withdrawn = |world: &World| world.iter().any(|&state| !graph.announces[state]);
+        let (story, worlds) = search(&graph, &HARMLESS_TO_ZONES, withdrawn);
         println!("{order:?}: {} states of a POP, {worlds} worlds", graph.next.len());
         assert_eq!(story.as_ref().map(told), None, "{order:?}");
     }
@@ -481,13 +564,18 @@ fn no_order_of_overloads_withdraws_any_of_three_pops_of_another_server() {
 /// happened to the others, does everything stay withdrawn while one can answer.
 #[test]
 fn whatever_happens_a_pop_that_can_answer_serves_in_the_end() {
-    for (order, config) in orders() {
-        let graph = Graph::of(&config, order, &Event::ALL);
+    let about_data = [&HARMLESS[..], &[Event::Kill, Event::Start]].concat();
+    let about_zones =
+        [Event::Wait, Event::GoodPush, Event::ZonesDisagree, Event::ZoneFails, Event::Kill, Event::Start];
+    let of_data = orders().map(|(order, config)| (order, config, &about_data[..]));
+    let of_zones = orders().map(|(order, config)| (order, two_zones(config), &about_zones[..]));
+    for (order, config, events) in of_data.into_iter().chain(of_zones) {
+        let graph = Graph::of(&config, order, events);
         println!("{order:?}: {} states of a POP", graph.next.len());
         assert!(graph.next.len() > 100, "the search went somewhere");
-        for state in (0..graph.next.len()).filter(|&state| graph.runs[state]) {
+        for state in (0..graph.next.len()).filter(|&state| graph.able[state]) {
             let end = graph.in_the_end(state);
-            assert!(end.iter().all(|&at| graph.runs[at] && graph.announces[at]), "from state {state}");
+            assert!(end.iter().all(|&at| graph.able[at] && graph.announces[at]), "from state {state}");
         }
     }
 }
@@ -495,17 +583,25 @@ fn whatever_happens_a_pop_that_can_answer_serves_in_the_end() {
 /// The search must find what is wrong with these settings, and tell the shortest story of it.
 #[test]
 fn settings_that_empty_the_world_are_found_and_told() {
-    let empty_by = |config: &PolicyConfig, order: Order| {
-        let graph = Graph::of(config, order, &HARMLESS).merged();
+    let empty_in = |config: &PolicyConfig, order: Order, events: &[Event]| {
+        let graph = Graph::of(config, order, events).merged();
         let empty = |world: &World| world.iter().all(|&state| graph.runs[state] && !graph.announces[state]);
-        search(&graph, &HARMLESS, empty).0.as_ref().map(told)
+        search(&graph, events, empty).0.as_ref().map(told)
     };
+    let empty_by = |config: &PolicyConfig, order: Order| empty_in(config, order, &HARMLESS);
     let empty_of = |config: &PolicyConfig| empty_by(config, Order::StatusFirst);
     let mut config = small();
     config.groups[0].expired = OnExpiry::Withdraw;
     let story = empty_of(&config).expect("signatures that expire everywhere empty the world");
     println!("with expired: withdraw\n{story}");
     assert!(story.contains("SignaturesExpired at all POPs"), "{story}");
+
+    let mut config = two_zones(small());
+    config.groups[0].failing = OnFailure::Withdraw;
+    let story = empty_in(&config, Order::StatusFirst, &HARMLESS_TO_ZONES);
+    let story = story.expect("a zone that fails everywhere empties the world");
+    println!("with failing: withdraw\n{story}");
+    assert_eq!(story, "ZoneFails at all POPs\n");
 
     let mut config = small();
     config.groups[0].overload = OnOverload::Withdraw;
