@@ -14,6 +14,7 @@ use common::stage::{NEXT_HOPS, PREFIXES, Stage};
 use pharos_tests::lab::{Bird, Daemon, Frr, observe, pharos_binary, print_time, wait_for, wait_until};
 use rustix::process::Signal;
 use std::path::Path;
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 const SECRET: &str = "an0ther-s3cret";
@@ -251,6 +252,15 @@ fn gobgp_learns_both_families_over_both() {
     }
     let words = table("ipv4").to_string();
     assert!(words.contains("10.0.0.2"), "{words}");
+    outlive_the_hold_time(&stage);
+    withdraw_all(&stage);
+    wait_until("GoBGP has neither", || {
+        [("ipv4", PREFIXES[0]), ("ipv6", PREFIXES[1])].iter().all(|(family, prefix)| {
+            let routes = table(family);
+            routes.is_object() && routes.get(*prefix).is_none()
+        })
+    });
+    assert_never_down(&stage);
 }
 
 #[test]
@@ -288,6 +298,43 @@ fn exabgp_connects_to_a_sidecar_that_waits_and_reads_both_families() {
         };
         from("10.0.0.2") && from("fd00::2")
     });
+    outlive_the_hold_time(&stage);
+    withdraw_all(&stage);
+    wait_until("ExaBGP hears from both sessions that both are withdrawn", || {
+        let heard = std::fs::read_to_string(&heard).unwrap_or_default();
+        ["10.0.0.2", "fd00::2"].iter().all(|address| {
+            let from = |line: &&str| line.contains(&format!("\"peer\": \"{address}\""));
+            let withdrawn: Vec<_> = heard
+                .lines()
+                .filter(from)
+                .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+                .filter_map(|said| said.pointer("/neighbor/message/update/withdraw").map(ToString::to_string))
+                .collect();
+            PREFIXES.iter().all(|prefix| withdrawn.iter().any(|said| said.contains(prefix)))
+        })
+    });
+    assert_never_down(&stage);
+}
+
+/// Until both have had to hear each other's keepalives: the hold time is 9 s.
+fn outlive_the_hold_time(stage: &Stage) {
+    wait_until("the hold time has passed", || {
+        stage.status().is_some_and(|status| status["uptime_seconds"].as_f64().unwrap() > 11.0)
+    });
+    assert_never_down(stage);
+}
+
+fn assert_never_down(stage: &Stage) {
+    for name in ["10.0.0.1", "fd00::1"] {
+        let neighbour = stage.neighbour(name).unwrap();
+        assert_eq!((&neighbour["state"], &neighbour["flaps"]), (&"Established".into(), &0.into()), "{name}");
+    }
+}
+
+/// Has the node withdraw everything, its sessions up.
+fn withdraw_all(stage: &Stage) {
+    let output = pharos(stage, &["force", "all", "withdrawn", "--text", "the test says so"]);
+    assert!(output.status.success(), "{output:?}");
 }
 
 /// Freezes the sidecar and then the router, and prints when each side saw it.
@@ -367,15 +414,16 @@ impl Drop for Adopted {
     }
 }
 
+/// A `pharos` command for the node's sidecar.
+fn pharos(stage: &Stage, arguments: &[&str]) -> Output {
+    let control = stage.workspace.join("sidecar.sock");
+    let mut command = stage.node.command(pharos_binary().to_str().unwrap());
+    command.args(arguments).args(["--control", control.to_str().unwrap()]).output().unwrap()
+}
+
 /// `pharos hand-over` on the node: whether it succeeded, and what it said.
 fn hand_over(stage: &Stage) -> (bool, String) {
-    let control = stage.workspace.join("sidecar.sock");
-    let output = stage
-        .node
-        .command(pharos_binary().to_str().unwrap())
-        .args(["hand-over", "--json", "--control", control.to_str().unwrap()])
-        .output()
-        .unwrap();
+    let output = pharos(stage, &["hand-over", "--json"]);
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (output.status.success(), said)

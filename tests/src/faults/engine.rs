@@ -13,7 +13,7 @@ const LOOK: Duration = Duration::from_millis(3);
 /// What one repetition found. Times are in milliseconds from the fault.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Repetition {
-    /// Until the sidecar had decided.
+    /// Until the sidecar had decided; where no level changes, until its alarm.
     pub detection_ms: Option<f64>,
     /// Until the neighbour's route had changed.
     pub convergence_ms: Option<f64>,
@@ -179,7 +179,7 @@ fn measure(result: &mut Repetition, since: Instant, moments: &[(Kind, Instant)],
         let of_kind = moments.iter().filter(|(its, _)| *its == kind);
         of_kind.map(|(_, at)| at.saturating_duration_since(since).as_secs_f64() * 1e3).reduce(f64::max)
     };
-    result.detection_ms = last(Kind::Detection);
+    result.detection_ms = last(Kind::Detection).or_else(|| last(Kind::Alarm));
     result.convergence_ms = last(Kind::Convergence);
     result.clients_ms = last(Kind::Clients);
     result.udp = [tallies.udp.sent, tallies.udp.lost];

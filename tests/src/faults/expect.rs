@@ -54,6 +54,7 @@ pub enum Expect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Detection,
+    Alarm,
     Convergence,
     Clients,
     Other,
@@ -136,7 +137,8 @@ impl Expect {
     /// Which of the measured times this is the end of.
     pub(super) fn kind(&self) -> Kind {
         match self {
-            Self::Level { .. } | Self::Alarm(..) => Kind::Detection,
+            Self::Level { .. } => Kind::Detection,
+            Self::Alarm(..) => Kind::Alarm,
             Self::Gone(_)
             | Self::Preference(..)
             | Self::Community(..)

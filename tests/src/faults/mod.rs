@@ -3,7 +3,8 @@
 //! A [`Scenario`] is a value: what the lab is built from, what is broken and how, what each prefix, route, alarm and
 //! client must do then, how fast, and what may be lost. One engine ([`run`]) plays any of them and measures:
 //!
-//! * *detection*: from the fault to the sidecar's decision, by the moment at which its log line was read;
+//! * *detection*: from the fault to the sidecar's decision, or to its alarm where no level changes, by the moment at which its
+//!   log line was read;
 //! * *convergence*: from the fault to the change at the neighbour: netlink's news of the router's kernel route, or the
 //!   router's own table where a route changes and stays;
 //! * *clients*: from the fault to the first query after which every one is answered by whom it should be;
@@ -109,7 +110,7 @@ pub enum Routers {
 /// What a reaction may take, and from which settings that follows.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound {
-    /// From the fault to the neighbour's change, or to the sidecar's decision where no route changes.
+    /// From the fault to the sidecar's decision, or its alarm where no level changes, and to the neighbour's change.
     pub within: Option<Duration>,
     /// Why so much.
     pub because: &'static str,

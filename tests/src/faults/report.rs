@@ -100,9 +100,10 @@ impl Found {
         Spread::of(self.repetitions.iter().filter_map(of).collect())
     }
 
-    /// What the bound is held against: the neighbour's change, or the decision where no route changes.
+    /// What the bound is held against: the decision, or the alarm where there is none, and the neighbour's change, whichever is
+    /// later; a route that has only to be as it was is no change, and takes no time.
     pub fn judged(&self) -> Option<Spread> {
-        self.spread(|one| one.convergence_ms.or(one.detection_ms))
+        self.spread(|one| [one.detection_ms, one.convergence_ms].into_iter().flatten().reduce(f64::max))
     }
 
     /// Whether the slowest repetition was within the bound; `None` without a bound or a time.

@@ -27,8 +27,8 @@ pub(super) fn pharos(plan: &Plan, server: Server) -> String {
     }
     let (head, rest) = text.split_once("\nresponder:\n").expect("the shipped file has that section");
     let (_, rest) = rest.split_once("\nsidecar:\n").expect("and behind it the sidecar's");
-    let probed = "required: [example.com]\n      addresses: [\"192.0.2.53:53\", \"[2001:db8:53::53]:53\"]";
-    edited(&format!("{head}\nsidecar:\n{rest}"), &[("required: [example.com]", probed)])
+    let probed = "addresses: [\"192.0.2.53:53\", \"[2001:db8:53::53]:53\"]\n      required: [";
+    edited(&format!("{head}\nsidecar:\n{rest}"), &[("required: [", probed)])
 }
 
 /// `site.yaml` of a node.

@@ -3,6 +3,7 @@
 use super::super::expect::{DEAD, decided, gone, leaves, normal_again, preferred, returns, stays, wakes};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use super::handover::{force_degraded, release};
+use super::threads::{LATE, LATE_WHY, stop_sidecar_thread};
 use crate::lab::{Bird, HandOver, PREFIX4, PREFIX6, Plan, Speaker};
 use rustix::process::Signal;
 use std::fs;
@@ -113,12 +114,49 @@ pub(super) fn all() -> Vec<Scenario> {
             list.push(Expect::Alarm(Who::A, "announcer-failing", ""));
             list
         })
-        .step("start again", |lab| lab.start_bird(Who::A), vec![
-            Expect::AlarmOver(Who::A, "announcer-failing"),
+        .step("start again", |lab| lab.start_bird(Who::A), told_again()),
+        Scenario::new(
+            "bird-frozen",
+            "the BIRD on the node hangs (SIGSTOP), and goes on",
+            "declared: the routes stay for the hold time, then the router drops them; an alarm; it is told again once it goes \
+             on",
+        )
+        .plan(plan())
+        .within(
+            Duration::from_secs(12),
+            "the router's hold time of nine seconds; the alarm after a look once a second and ten for an answer",
+        )
+        .step("SIGSTOP", |lab| lab.node(Who::A).bird().daemon().signal(Signal::STOP), {
+            [gone(), vec![Expect::Alarm(Who::A, "announcer-failing", "")]].concat()
+        })
+        .step("SIGCONT", |lab| lab.node(Who::A).bird().daemon().signal(Signal::CONT), told_again()),
+        Scenario::new(
+            "lease-thread-hung",
+            "the sidecar's thread that renews the markers stops for good, and goes on; a BIRD on the node speaks with the \
+             router",
+            "the kernel lets the markers end, and the routes go with them; an alarm after ten seconds",
+        )
+        .plan(plan())
+        .within(LATE.max(LEASE), LATE_WHY)
+        .step("stop pharos-lease", |lab| stop_sidecar_thread(lab, "pharos-lease"), {
+            [gone(), vec![Expect::Alarm(Who::A, "thread-late", "has not run for 10s")]].concat()
+        })
+        .step("let it go on", |lab| lab.helpers.clear(), vec![
+            Expect::AlarmOver(Who::A, "thread-late"),
             Expect::Back(PREFIX4),
             Expect::Back(PREFIX6),
             Expect::Answered(&["a.ams"]),
         ]),
+    ]
+}
+
+/// BIRD has all that it should, and the routes are there.
+fn told_again() -> Vec<Expect> {
+    vec![
+        Expect::AlarmOver(Who::A, "announcer-failing"),
+        Expect::Back(PREFIX4),
+        Expect::Back(PREFIX6),
+        Expect::Answered(&["a.ams"]),
     ]
 }
 

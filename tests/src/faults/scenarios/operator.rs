@@ -104,6 +104,23 @@ pub(super) fn all() -> Vec<Scenario> {
             list
         }),
         Scenario::new(
+            "refused-push-at-one-pop",
+            "a zone with a syntax error is pushed to one POP; to the other it never comes",
+            "an alarm there; last good data answer; no route moves",
+        )
+        .within(Duration::from_secs(2), "the status is fetched once a second")
+        .loses(Loss::Nothing)
+        .step("push and reload", |lab| {
+            push_to(lab, &[Who::A], |good| good.replace("2026112101", "2026112102").replace("192.0.2.25", "192.0.2.256"));
+        }, vec![
+            Expect::Alarm(Who::A, "zone-refused", "192.0.2.256"),
+            Expect::Answered(&["a.ams"]),
+        ])
+        .calm(Duration::from_secs(3))
+        .step("a good push", |lab| {
+            push_to(lab, &[Who::A], |bad| bad.replace("192.0.2.256", "192.0.2.25"));
+        }, vec![Expect::AlarmOver(Who::A, "zone-refused"), Expect::Answered(&["a.ams"])]),
+        Scenario::new(
             "refused-push-everywhere",
             "a zone with a syntax error is pushed to every POP",
             "an alarm at each; last good data answer; no route moves",
@@ -111,7 +128,7 @@ pub(super) fn all() -> Vec<Scenario> {
         .within(Duration::from_secs(2), "the status is fetched once a second")
         .loses(Loss::Nothing)
         .step("push and reload", |lab| {
-            push_everywhere(lab, |good| good.replace("2026112101", "2026112102").replace("192.0.2.25", "192.0.2.256"));
+            push_to(lab, &[Who::A, Who::Fra], |good| good.replace("2026112101", "2026112102").replace("192.0.2.25", "192.0.2.256"));
         }, vec![
             Expect::Alarm(Who::A, "zone-refused", "192.0.2.256"),
             Expect::Alarm(Who::Fra, "zone-refused", "192.0.2.256"),
@@ -119,7 +136,7 @@ pub(super) fn all() -> Vec<Scenario> {
         ])
         .calm(Duration::from_secs(3))
         .step("a good push", |lab| {
-            push_everywhere(lab, |bad| bad.replace("2026112102", "2026112103").replace("192.0.2.256", "192.0.2.25"));
+            push_to(lab, &[Who::A, Who::Fra], |bad| bad.replace("2026112102", "2026112103").replace("192.0.2.256", "192.0.2.25"));
         }, vec![
             Expect::AlarmOver(Who::A, "zone-refused"),
             Expect::AlarmOver(Who::Fra, "zone-refused"),
@@ -186,9 +203,9 @@ fn unpin(lab: &mut FaultLab) {
     lab.topology.ams.router().namespace.sh("ip route del 192.0.2.53/32; ip -6 route del 2001:db8:53::53/128");
 }
 
-fn push_everywhere(lab: &mut FaultLab, change: fn(&str) -> String) {
-    for who in [Who::A, Who::Fra] {
-        let node = lab.node(who);
+fn push_to(lab: &mut FaultLab, nodes: &[Who], change: fn(&str) -> String) {
+    for who in nodes {
+        let node = lab.node(*who);
         let text = change(&node.zone_text("example.com.zone"));
         node.push_zone("example.com.zone", &text);
         // A refusal is this command's exit code; the alarms are what counts.

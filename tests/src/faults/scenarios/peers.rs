@@ -1,6 +1,6 @@
 //! Neighbours that are set up wrongly, speak wrongly, or come and go.
 
-use super::super::expect::{DEAD, leaves, reconnects, returns};
+use super::super::expect::{DEAD, decided, leaves, reconnects, returns, stays};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use crate::lab::{Misbehaver, Plan, message, update_body, wait_until};
 use std::time::Duration;
@@ -108,7 +108,24 @@ pub(super) fn all() -> Vec<Scenario> {
             },
             returns(),
         ),
+        Scenario::new(
+            "flapping-slowly",
+            "the responder is killed whenever its route has just returned, three times",
+            "each withdrawal is as fast as the first, and each return waits twice as long as the one before",
+        )
+        .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once")
+        .step("kill -9", |lab| lab.kill_responder(Who::A), leaves(DEAD))
+        .step("start again", |lab| lab.node(Who::A).start_responder(), returns_after("hold-down of 2.0s is over"))
+        .step("kill -9", |lab| lab.kill_responder(Who::A), leaves(DEAD))
+        .step("start again", |lab| lab.node(Who::A).start_responder(), returns_after("hold-down of 4.0s is over"))
+        .step("kill -9", |lab| lab.kill_responder(Who::A), leaves(DEAD))
+        .step("start again", |lab| lab.node(Who::A).start_responder(), returns_after("hold-down of 8.0s is over")),
     ]
+}
+
+/// Both prefixes back to normal for this reason, at the router, and clients with the node.
+fn returns_after(because: &'static str) -> Vec<Expect> {
+    [decided("normal", because), stays()].concat()
 }
 
 /// The router's daemon makes room for one that sends what no router should.

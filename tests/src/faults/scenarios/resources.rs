@@ -280,7 +280,7 @@ fn load() -> Vec<Scenario> {
         .calm(Duration::from_secs(2)),
         Scenario::new(
             "slow-but-correct",
-            "the responder pauses for 150 ms of every second: every answer comes, many come late",
+            "the responder pauses for 150 ms of every half second: every answer comes, many come late",
             "an alarm; degraded after half a minute, still announced",
         )
         .within(
@@ -293,7 +293,7 @@ fn load() -> Vec<Scenario> {
             |lab| {
                 let process = lab.node(Who::A).responder().pid();
                 let script = format!(
-                    "while :; do kill -STOP {process}; sleep 0.15; kill -CONT {process}; sleep 0.85; done"
+                    "while :; do kill -STOP {process}; sleep 0.15; kill -CONT {process}; sleep 0.35; done"
                 );
                 let machine = lab.node(Who::A).namespace.clone();
                 lab.helper(&machine, "pauses", Path::new("/bin/sh"), &["-c", &script]);

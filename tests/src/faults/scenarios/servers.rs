@@ -1,19 +1,47 @@
 //! NSD, Knot and BIND answer at ams, and the sidecar watches them from outside.
 
-use super::super::expect::{DEAD, leaves, returns};
-use super::super::{FaultLab, Scenario, Who};
-use crate::lab::{Plan, Server};
+use super::super::expect::{DEAD, leaves, normal_again, preferred, returns};
+use super::super::{Expect, FaultLab, Loss, Scenario, Who};
+use crate::lab::{Edit, PREFIX4, PREFIX6, Plan, Server};
 use pharos_testkit::peers::Peer;
 use rustix::process::Signal;
 use std::time::Duration;
 
 pub(super) fn all() -> Vec<Scenario> {
-    [
+    let mut all = [
         of(Peer::Nsd, ["nsd-killed", "nsd-frozen", "nsd-flooded"]),
         of(Peer::Knot, ["knot-killed", "knot-frozen", "knot-flooded"]),
         of(Peer::Bind, ["bind-killed", "bind-frozen", "bind-flooded"]),
     ]
-    .concat()
+    .concat();
+    all.push(zone_lost());
+    all
+}
+
+/// A required zone that only clients of that zone miss.
+fn zone_lost() -> Scenario {
+    const TWO: Edit = ("required: [example.com]", "required: [example.com, example]");
+    Scenario::new(
+        "nsd-zone-lost",
+        "a syntax error is pushed for one of two required zones: NSD answers SERVFAIL for it, and goes on with the other",
+        "last resort, and no withdrawal: what spoils a zone may spoil it at all POPs; normal again when it is mended",
+    )
+    .plan(Plan { server: Server::Other(Peer::Nsd), pharos: vec![TWO], ..Plan::default() })
+    .loses(Loss::Nothing)
+    .step("push and SIGHUP", |lab| push_example(lab, |good| good.replace("IN SOA", "IN SOA SOA")), {
+        let mut list = preferred("last-resort", "SERVFAIL", 40);
+        list.extend([Expect::Back(PREFIX4), Expect::Back(PREFIX6)]);
+        list
+    })
+    .calm(Duration::from_secs(5))
+    .step("a good push", |lab| push_example(lab, |bad| bad.replace("IN SOA SOA", "IN SOA")), normal_again())
+}
+
+fn push_example(lab: &mut FaultLab, change: fn(&str) -> String) {
+    let node = lab.node(Who::A);
+    let text = change(&node.zone_text("example.zone"));
+    node.push_zone("example.zone", &text);
+    node.responder().signal(Signal::HUP);
 }
 
 fn of(peer: Peer, [killed, frozen, flooded]: [&'static str; 3]) -> Vec<Scenario> {

@@ -114,9 +114,7 @@ fn responder() -> Vec<Scenario> {
         .step(
             "start both, and kill when its probes are good",
             |lab| {
-                let since = Instant::now();
-                start_both(lab);
-                lab.wait_for_signal(Who::A, since, "UDP probe of 192.0.2.53:53", "good");
+                start_both_until_good(lab);
                 lab.kill_responder(Who::A);
             },
             vec![
@@ -127,6 +125,50 @@ fn responder() -> Vec<Scenario> {
         )
         .calm(Duration::from_secs(4))
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
+        Scenario::new(
+            "responder-frozen-before-the-first-announcement",
+            "the responder of a node that has just started and is not announced yet hangs (SIGSTOP)",
+            "it never was announced; announced once the responder goes on and stays",
+        )
+        .dark(|_| {})
+        .step(
+            "start both, and SIGSTOP when its probes are good",
+            |lab| {
+                start_both_until_good(lab);
+                lab.strike();
+                lab.node(Who::A).responder().signal(Signal::STOP);
+            },
+            vec![
+                Expect::Logged(Who::A, "signal", "no answer within"),
+                Expect::Why(Who::A, PREFIX4, "no answer within"),
+                Expect::Answered(&["a.fra"]),
+            ],
+        )
+        .calm(Duration::from_secs(4))
+        .step("SIGCONT", |lab| lab.node(Who::A).responder().signal(Signal::CONT), returns()),
+        Scenario::new(
+            "responder-stopped-while-degraded",
+            "the responder is stopped in order (SIGTERM) while the node is degraded",
+            "withdrawn at once; earned back to normal once all is mended",
+        )
+        .within(Duration::from_secs(1), PROBES)
+        .step(
+            "reject TCP 53, then SIGTERM",
+            |lab| {
+                lab.degrade();
+                lab.strike();
+                lab.node(Who::A).responder().signal(Signal::TERM);
+            },
+            leaves(DEAD),
+        )
+        .step(
+            "mend TCP, start again",
+            |lab| {
+                lab.unfilter(Who::A);
+                lab.node(Who::A).start_responder();
+            },
+            returns(),
+        ),
     ]
 }
 
@@ -230,15 +272,56 @@ fn sidecar() -> Vec<Scenario> {
         .step(
             "start both, and kill when its probes are good",
             |lab| {
-                let since = Instant::now();
-                start_both(lab);
-                lab.wait_for_signal(Who::A, since, "UDP probe of 192.0.2.53:53", "good");
+                start_both_until_good(lab);
                 lab.kill_sidecar(Who::A);
             },
             gone(),
         )
         .calm(Duration::from_secs(1))
         .step("start again", |lab| lab.node(Who::A).start_sidecar(), returns()),
+        Scenario::new(
+            "sidecar-frozen-before-the-first-announcement",
+            "the sidecar of a node that has just started and is not announced yet hangs (SIGSTOP), past the hold time, and \
+             goes on",
+            "it is not announced before it has gone on and earned it",
+        )
+        .dark(|_| {})
+        .step(
+            "start both, and SIGSTOP when its probes are good",
+            |lab| {
+                start_both_until_good(lab);
+                lab.strike();
+                lab.node(Who::A).sidecar().signal(Signal::STOP);
+            },
+            vec![
+                Expect::That("the router has lost the session", has_lost_the_session),
+                Expect::Gone(PREFIX4),
+                Expect::Gone(PREFIX6),
+                Expect::Answered(&["a.fra"]),
+            ],
+        )
+        .step("SIGCONT", |lab| lab.node(Who::A).sidecar().signal(Signal::CONT), returns()),
+        Scenario::new(
+            "sidecar-stopped-while-degraded",
+            "the sidecar is stopped in order (SIGTERM) while the node is degraded, and a start",
+            "the routes are withdrawn, and come back no better than degraded",
+        )
+        .within(Duration::from_millis(50), "a withdrawal and a NOTIFICATION")
+        .loses(Loss::Any)
+        .step(
+            "reject TCP 53, then SIGTERM",
+            |lab| {
+                lab.degrade();
+                lab.strike();
+                lab.node(Who::A).sidecar().signal(Signal::TERM);
+            },
+            gone(),
+        )
+        .step("start again", |lab| lab.node(Who::A).start_sidecar(), {
+            [preferred("degraded", "", 80), vec![Expect::Back(PREFIX4), Expect::Back(PREFIX6)]].concat()
+        })
+        .calm(Duration::from_secs(2))
+        .step("mend TCP", |lab| lab.unfilter(Who::A), normal_again()),
         Scenario::new(
             "sidecar-frozen-while-withdrawn",
             "the sidecar hangs (SIGSTOP) while the responder is dead, past the hold time, and goes on",
@@ -280,6 +363,13 @@ fn sidecar() -> Vec<Scenario> {
 fn start_until_good(lab: &mut FaultLab) {
     let since = Instant::now();
     lab.node(Who::A).start_responder();
+    lab.wait_for_signal(Who::A, since, "UDP probe of 192.0.2.53:53", "good");
+}
+
+/// Starts both, and waits until the probes are good: then the first announcement waits for the hold-down alone.
+fn start_both_until_good(lab: &mut FaultLab) {
+    let since = Instant::now();
+    start_both(lab);
     lab.wait_for_signal(Who::A, since, "UDP probe of 192.0.2.53:53", "good");
 }
 

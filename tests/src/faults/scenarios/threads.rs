@@ -5,6 +5,11 @@ use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use crate::lab::{PREFIX4, PREFIX6, freeze_thread, make_tracer, stutter_threads};
 use std::time::Duration;
 
+/// From when on a helper's silence is told.
+pub(super) const LATE: Duration = Duration::from_secs(12);
+pub(super) const LATE_WHY: &str =
+    "a thread beats once a second, ten may be missing, and who looks looks once a second";
+
 pub(super) fn all() -> Vec<Scenario> {
     vec![
         worker_stops(
@@ -51,6 +56,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "nothing: it beats in between, and the router hears it within the hold time",
         )
         .loses(Loss::Nothing)
+        .never("session down")
         .step("stop pharos-routes again and again", stutter_speaker, stays())
         .calm(Duration::from_secs(10))
         .step("let it go on", |lab| lab.helpers.clear(), stays()),
@@ -58,12 +64,16 @@ pub(super) fn all() -> Vec<Scenario> {
             "addresses-untold",
             "the kernel does not say which addresses the host has, as while somebody holds its lock on interfaces: the sidecar's \
              thread that asks stands still",
-            "nothing: what is not seen is no reason to leave, and nobody waits for it",
+            "what is not seen is no reason to leave, and nobody waits for it: no more than an alarm, after ten seconds",
         )
+        .within(LATE, LATE_WHY)
         .loses(Loss::Nothing)
-        .step("stop pharos-addresses", |lab| stop_sidecar_thread(lab, "pharos-addresses"), stays())
-        .calm(Duration::from_secs(8))
-        .step("let it go on", |lab| lab.helpers.clear(), stays())
+        .step("stop pharos-addresses", |lab| stop_sidecar_thread(lab, "pharos-addresses"), {
+            [stays(), vec![Expect::Alarm(Who::A, "thread-late", "has not run for 10s")]].concat()
+        })
+        .step("let it go on", |lab| lab.helpers.clear(), {
+            [stays(), vec![Expect::AlarmOver(Who::A, "thread-late")]].concat()
+        })
         .calm(Duration::from_secs(2)),
         Scenario::new(
             "speaker-hung",
@@ -127,7 +137,7 @@ pub(super) fn stop_responder_thread(lab: &mut FaultLab, name: &str) {
     stop_thread(lab, process, name);
 }
 
-fn stop_sidecar_thread(lab: &mut FaultLab, name: &str) {
+pub(super) fn stop_sidecar_thread(lab: &mut FaultLab, name: &str) {
     let process = lab.node(Who::A).sidecar().pid();
     stop_thread(lab, process, name);
 }
