@@ -149,9 +149,9 @@ fn responder() -> Vec<Scenario> {
         Scenario::new(
             "responder-stopped-while-degraded",
             "the responder is stopped in order (SIGTERM) while the node is degraded",
-            "withdrawn at once; earned back to normal once all is mended",
+            "withdrawn once UDP has ended, a second after TCP; earned back to normal once all is mended",
         )
-        .within(Duration::from_secs(1), PROBES)
+        .within(Duration::from_secs(2), "a second for what has arrived, then two probes 250 ms apart")
         .step(
             "reject TCP 53, then SIGTERM",
             |lab| {
