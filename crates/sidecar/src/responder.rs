@@ -136,7 +136,7 @@ impl Serials {
     /// Whether it did and told of drops.
     pub(crate) fn told_of_drops_after(&self, moment: Duration) -> bool {
         let last = self.latest.borrow();
-        last.read && last.drops && last.asked > moment
+        last.drops && last.asked > moment
     }
 
     /// Waits until a fetch has ended, well or not, that began after `moment`; no longer than `most`.
@@ -400,7 +400,6 @@ impl Client {
         }
     }
 
-    /// The verdict first: whoever waits for the end of a fetch goes by it.
     /// Nobody listens there any more. What the process that did told of its threads says nothing of the next one, whose
     /// status may not come.
     fn has_ended(&self) {
@@ -411,6 +410,7 @@ impl Client {
         }
     }
 
+    /// The verdict first: whoever waits for the end of a fetch goes by it.
     fn fail(&self, asked: Duration, seen: Observation) {
         self.observe(SignalId::Status, seen);
         self.latest.send_replace(Arc::new(Snapshot { asked, ..Snapshot::default() }));
