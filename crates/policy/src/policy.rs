@@ -465,6 +465,8 @@ impl Policy {
             if route.preference.is_settled(wish, word) {
                 continue;
             }
+            // What was said of one prefix is no cause for what becomes of another in the same step.
+            let said = said.filter(|_| route.preference.is_told_anew(word));
             let cause = self.cause(route, wish, word, said);
             let route = &mut self.routes[index];
             if let Some(change) = route.preference.step(self.clock, wish, word, &cause) {

@@ -186,12 +186,17 @@ impl Preference {
         self.uncapped().max(self.word.cap)
     }
 
+    /// Whether the operator's words for it are others than at its last step.
+    pub(crate) fn is_told_anew(&self, word: Word) -> bool {
+        self.word != word
+    }
+
     /// Whether a step with these would change nothing but the time: the rule, for which no words are made.
     pub(crate) fn is_settled(&self, wish: Wish, word: Word) -> bool {
         let settled = |earning: &Earning, wish| earning.wanted == wish && earning.earned == wish;
         settled(&self.all, wish.all)
             && settled(&self.able, wish.able)
-            && self.word == word
+            && !self.is_told_anew(word)
             && self.level == self.in_force()
     }
 

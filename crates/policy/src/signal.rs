@@ -461,6 +461,11 @@ impl Signal {
         matches!(self.last, Some((_, Observation::Pass(_) | Observation::Warn(_))))
     }
 
+    /// Whether something was seen of it after that moment.
+    pub(crate) fn was_seen_after(&self, moment: Duration) -> bool {
+        self.last.as_ref().is_some_and(|(at, _)| *at > moment)
+    }
+
     /// Whether all that speaks against it, since it was last good, is that nothing came back in time: what
     /// overload may explain. A refusal, a wrong answer, silence of the prober or a loss are more than that.
     pub fn is_merely_unanswered(&self) -> bool {

@@ -52,7 +52,7 @@ pub(crate) mod reply;
 mod seats;
 pub(crate) mod wire;
 
-use doubt::Doubt;
+use doubt::{Believed, Doubt};
 use exchange::{Late, Miss};
 use pace::Pace;
 use reply::{Asking, Flaw, Judged, Reply};
@@ -265,10 +265,11 @@ impl Loop {
             None => Observation::Pass(format!("answered in {:.1} ms", took.as_secs_f64() * 1e3)),
         });
         if unanswered {
-            // Whether queries are dropped tells a lost one from a zone that is not answered for; and among many zones the
-            // next round is of others.
-            self.judge.serials.refresh();
-            self.gaps.go_on(self.config.fall, &self.judge.keeper, &mut self.judge.serials).await;
+            // Whether queries are dropped tells a lost one from a zone that is not answered for; and of many zones, those of
+            // this round were last asked for a turn ago.
+            let takes_turns = self.zones.len() > self.config.zones_per_round.get();
+            let believed = if takes_turns { Believed::Each } else { Believed::InARow(self.config.fall) };
+            self.gaps.go_on(believed, &self.judge.keeper, &mut self.judge.serials).await;
         } else {
             self.gaps.end();
         }
@@ -281,7 +282,8 @@ impl Loop {
     async fn unheard(&mut self, silent: Option<Silent>) {
         match silent {
             Some(Silent::Unanswered(why)) => {
-                self.silence.go_on(self.config.fall, &self.judge.keeper, &mut self.judge.serials).await;
+                let believed = Believed::InARow(self.config.fall);
+                self.silence.go_on(believed, &self.judge.keeper, &mut self.judge.serials).await;
                 self.judge.probe(Observation::Unanswered(why));
             }
             Some(Silent::Refused(why)) => self.judge.probe(Observation::Fail(why)),

@@ -4,6 +4,7 @@
 mod common;
 
 use std::net::UdpSocket;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -77,8 +78,11 @@ fn what_a_flood_leaves_unanswered_withdraws_nothing_while_the_worker_runs() {
 
 /// An announced node whose status is read as seldom as usual, and has told that all threads run.
 fn calm(responder: &FakeResponder, router: &Collector) -> Running {
+    calm_by(impatient(responder, router), responder, router)
+}
+
+fn calm_by(mut settings: Config, responder: &FakeResponder, router: &Collector) -> Running {
     responder.change(|manner| manner.tell_worker(3, "0"));
-    let mut settings = impatient(responder, router);
     settings.status = Some(StatusConfig::new(responder.status));
     let sidecar = Running::start(settings);
     router.until_known(V4);
@@ -109,6 +113,25 @@ fn a_flood_that_begins_in_the_same_moment_as_the_silence_withdraws_nothing_thoug
                 .then_some(())
         });
     }
+}
+
+/// Of many zones each is asked for once a turn: the one before says nothing of the load now.
+#[test]
+fn a_flood_that_begins_with_the_second_miss_of_one_of_many_zones_withdraws_nothing() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::passive();
+    let mut settings = impatient(&responder, &router);
+    let zones = ["com", "net", "org", "int"].map(|top| format!("example.{top}"));
+    settings.groups[0].required_zones = zones.to_vec();
+    settings.probe.zones_per_round = NonZeroUsize::new(2).unwrap();
+    let sidecar = calm_by(settings, &responder, &router);
+    responder.change(|manner| {
+        manner.ponders = Duration::from_millis(100);
+        manner.fault = Fault::FloodWithTheSecondFor("example.net.");
+    });
+    until_health(&sidecar, "zone example.net", Verdict::Bad);
+    until_health(&sidecar, "load", Verdict::Bad);
+    assert_eq!(withdrawals(&sidecar), 0, "{}", sidecar.reasons(V4));
 }
 
 #[test]

@@ -18,7 +18,9 @@
 //!
 //! Overload explains a probe that nobody answers while drops rise, and the responder has told lately that every worker
 //! goes round its loop and that somebody is answered (see [`load`](crate::load)): all are required. Once the drops have
-//! ended, a probe that is answered again has its time to be believed.
+//! ended, whatever is answered again has its time to be believed, and what has not been asked since is as it was: of many
+//! zones, each waits for its turn. The first answer that is missed after the drops ends the excuse, and so does the silence of
+//! whoever should ask.
 //!
 //! A flood keeps the status away as well, and another name server has none. Then the host's own counts have to bear it out:
 //! datagrams are taken from sockets and sent by hundreds a second, of either family
@@ -187,10 +189,13 @@ impl Policy {
         id.kind() == Kind::Slow && self.is_bad(&SignalId::Overload) && self.is_known_to_run()
     }
 
+    fn overload(&self) -> Option<&Signal> {
+        self.index.get(&SignalId::Overload).map(|&index| &self.signals[index])
+    }
+
     /// When the last overload ended.
     fn uncrowded_since(&self) -> Duration {
-        let overload = self.index.get(&SignalId::Overload).map(|&index| &self.signals[index]);
-        overload.and_then(Signal::well_since).unwrap_or_default()
+        self.overload().and_then(Signal::well_since).unwrap_or_default()
     }
 
     /// Whether queries are dropped, few or many.
@@ -198,10 +203,21 @@ impl Policy {
         self.health(&SignalId::Overload).is_some_and(|health| health == Health::Warned || health.is_bad())
     }
 
-    /// Whether overload explains that this probe or zone is unanswered, or did until it began to be answered again.
+    /// When drops last ended, few or many.
+    fn undropped_since(&self) -> Duration {
+        self.overload().map(Signal::since).unwrap_or_default()
+    }
+
+    /// Whether nobody has asked for it since drops ended.
+    pub(super) fn awaits_its_turn(&self, index: usize) -> bool {
+        !self.signals[index].was_seen_after(self.undropped_since())
+    }
+
+    /// Whether overload explains that this probe or zone is unanswered, or did until it was asked for again, and answered.
     pub(super) fn is_excused(&self, index: usize) -> bool {
         let signal = &self.signals[index];
-        let recovers = || self.excused.contains(&index) && signal.passed_last();
+        let recovers =
+            || self.excused.contains(&index) && (signal.passed_last() || self.awaits_its_turn(index));
         matches!(self.ids[index].kind(), Kind::Probe | Kind::Zone)
             && signal.is_merely_unanswered()
             && self.is_known_to_run()

@@ -15,6 +15,7 @@
 //! | fewer than `fall` | the same, and the counters are compared with those of the one before |
 //! | `fall` | the status is awaited, then the counters are compared |
 //! | more | the status is asked for, unless it has just been read, and the counters are compared: an excuse that is used has to hold now, and a second ago is long for a thread that has just stopped |
+//! | any, of zones that take turns | the status is awaited, unless it has just been read, then the counters are compared: the turn before may have been in another flood |
 //!
 //! What the host counts of drops is told only where the status does not come, or tells of none, as where connection tracking
 //! drops before any socket: it is the sum of all workers and of other programs, and does not tell few drops from many
@@ -42,6 +43,15 @@ const RECENT: Duration = Duration::from_millis(200);
 /// And one of so long ago is still believed of drops, where none came since: its interval.
 const TOLD: Duration = Duration::from_secs(1);
 
+/// Which unanswered query is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Believed {
+    /// The one after so many in a row: each is for the same.
+    InARow(Fall),
+    /// Any: what it is for was asked for a turn ago, and perhaps not answered then.
+    Each,
+}
+
 /// What went unanswered without a break.
 #[derive(Debug, Default)]
 pub(super) struct Doubt {
@@ -59,25 +69,37 @@ impl Doubt {
     }
 
     /// One more went unanswered; returns when it may be told.
-    pub(super) async fn go_on(&mut self, fall: Fall, keeper: &Keeper, serials: &mut Serials) {
+    pub(super) async fn go_on(&mut self, believed: Believed, keeper: &Keeper, serials: &mut Serials) {
         let now = keeper.clock.now();
         if self.rounds == 0 {
-            self.since = now;
+            (self.since, self.look) = (now, Look::now(keeper));
         }
         self.rounds = self.rounds.saturating_add(1);
-        match self.rounds.cmp(&fall.count()) {
-            Ordering::Less => serials.refresh(),
-            Ordering::Greater if !serials.read_after(now.saturating_sub(RECENT)) => serials.refresh(),
-            Ordering::Greater => {}
-            Ordering::Equal => {
-                let most = self.since.saturating_add(HEARING).saturating_sub(now).min(MOST);
-                serials.heard_after(self.since, most).await;
+        let just_read = serials.read_after(now.saturating_sub(RECENT));
+        match believed {
+            Believed::InARow(fall) => match self.rounds.cmp(&fall.count()) {
+                Ordering::Less => serials.refresh(),
+                Ordering::Greater if !just_read => serials.refresh(),
+                Ordering::Greater => {}
+                Ordering::Equal => {
+                    let most = self.since.saturating_add(HEARING).saturating_sub(now).min(MOST);
+                    serials.heard_after(self.since, most).await;
+                }
+            },
+            Believed::Each if self.rounds > 1 && just_read => {}
+            Believed::Each => {
+                serials.heard_after(now, MOST).await;
+                if self.rounds == 1 && !serials.read_after(now) {
+                    // Then the host's counts have to tell, and need time to rise.
+                    let heard = keeper.clock.now().saturating_sub(now);
+                    tokio::time::sleep(MOST.saturating_sub(heard)).await;
+                }
             }
         }
-        let before = std::mem::replace(&mut self.look, Look::now(keeper));
-        if self.rounds == 1 {
+        if self.rounds == 1 && believed != Believed::Each {
             return;
         }
+        let before = std::mem::replace(&mut self.look, Look::now(keeper));
         // Of its drops the responder knows more, as long as it tells.
         if serials.told_of_drops_after(self.since.max(keeper.clock.now().saturating_sub(TOLD))) {
             self.look.tell_answers_since(&before, keeper);

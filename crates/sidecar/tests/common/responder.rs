@@ -25,9 +25,25 @@ pub(crate) struct Manner {
     pub(crate) status: Option<String>,
     /// How long it takes to come.
     pub(crate) ponders: Duration,
+    /// Datagrams that it has swallowed.
+    swallowed: u32,
 }
 
 impl Manner {
+    fn swallows(&mut self, query: &[u8]) -> bool {
+        let Fault::FloodWithTheSecondFor(zone) = self.fault else { return false };
+        let asked =
+            Message::from_vec(query).ok().and_then(|query| Some(query.queries.first()?.name().to_string()));
+        if asked.as_deref() != Some(zone) {
+            return false;
+        }
+        self.swallowed += 1;
+        if self.swallowed == 2 {
+            self.tell_worker(3, "$FETCHES");
+        }
+        true
+    }
+
     /// A status with one worker that has not turned for so long, and a count of datagrams that the kernel dropped.
     pub(crate) fn tell_worker(&mut self, heartbeat_age_ms: u64, socket_drops: &str) {
         let workers = format!(
@@ -58,6 +74,8 @@ pub(crate) enum Fault {
     ServFail,
     ServFailFor(&'static str),
     Mute,
+    /// Datagrams about this zone are swallowed: the first as any may be, and with the second a flood begins.
+    FloodWithTheSecondFor(&'static str),
     /// Every datagram is answered, and after so long.
     Late(Duration),
 }
@@ -65,7 +83,7 @@ pub(crate) enum Fault {
 impl Default for Manner {
     fn default() -> Self {
         let status = Some(status_of("live", 7, None));
-        Self { serial: 7, nsid: "a.ams", fault: Fault::None, status, ponders: Duration::ZERO }
+        Self { serial: 7, nsid: "a.ams", fault: Fault::None, status, ponders: Duration::ZERO, swallowed: 0 }
     }
 }
 
@@ -201,7 +219,13 @@ fn serve_udp(socket: UdpSocket, manner: Arc<Mutex<Manner>>) -> Part {
     let mut buffer = [0; 4096];
     Part::run(move || {
         let Ok((length, from)) = socket.recv_from(&mut buffer) else { return };
-        let manner = manner.lock().unwrap().clone();
+        let manner = {
+            let mut manner = manner.lock().unwrap();
+            if manner.swallows(&buffer[..length]) {
+                return;
+            }
+            manner.clone()
+        };
         let Some(reply) = reply(&buffer[..length], &manner) else { return };
         if let Fault::Late(delay) = manner.fault {
             std::thread::sleep(delay);
@@ -275,7 +299,7 @@ fn reply(query: &[u8], manner: &Manner) -> Option<Vec<u8>> {
         Fault::Mute => return None,
         Fault::ServFail => true,
         Fault::ServFailFor(name) => zone.to_string() == *name,
-        Fault::None | Fault::NoAuthority | Fault::Late(_) => false,
+        Fault::None | Fault::NoAuthority | Fault::Late(_) | Fault::FloodWithTheSecondFor(_) => false,
     };
     if broken {
         message.metadata.response_code = ResponseCode::ServFail;

@@ -267,12 +267,23 @@ fn swallowed_of(bench: &mut Bench, kind: Kind, otherwise: &[(SignalId, Observati
 
 /// One round in which others are answered, and the queries for these zones are swallowed.
 fn lossy(bench: &mut Bench, otherwise: &[(SignalId, Observation)]) {
+    probes_pass(bench);
+    swallowed_of(bench, Kind::Zone, otherwise);
+}
+
+/// One round in which all is well, and no zone is asked for.
+fn not_its_turn(bench: &mut Bench) {
+    bench.now += Duration::from_secs(1);
+    probes_pass(bench);
+    bench.told(&[]);
+}
+
+fn probes_pass(bench: &mut Bench) {
     let probes: Vec<_> =
         bench.policy.needed().map(|(id, _)| id.clone()).filter(|id| id.kind() == Kind::Probe).collect();
     for signal in probes {
-        bench.input(Input::Observe { signal, observation: Observation::Pass("answered".into()) });
+        bench.pass(signal);
     }
-    swallowed_of(bench, Kind::Zone, otherwise);
 }
 
 #[test]
@@ -439,6 +450,39 @@ fn a_flood_that_swallows_the_queries_for_some_zones_withdraws_nobody_while_every
         lossy(&mut bench, &[]);
     }
     assert_eq!(bench.levels(), [Level::Withdrawn; 2], "without a flood it is the zone's matter");
+}
+
+/// Of thousands of zones each waits for its turn, which may be longer than it takes to believe that drops are over.
+#[test]
+fn a_zone_that_a_flood_left_unanswered_is_excused_until_its_next_turn_and_no_longer() {
+    let patient = || {
+        let mut config = wide(Degrade::Allowed, OnExpiry::default(), OnOverload::default());
+        config.zone.stale = Duration::from_secs(60);
+        let mut bench = announced(config);
+        for _ in 0..30 {
+            lossy(&mut bench, &[(SignalId::Overload, fail())]);
+        }
+        assert_eq!(bench.policy.health(&zone(V4, Transport::Udp)), Some(Health::Bad));
+        for _ in 0..15 {
+            not_its_turn(&mut bench);
+            assert_eq!(bench.levels(), [Level::Normal; 2]);
+        }
+        assert_eq!(bench.policy.health(&SignalId::Overload), Some(Health::Good), "over, and believed to be");
+        bench
+    };
+    let mut answered = patient();
+    answered.rounds(5, &[]);
+    assert_eq!(answered.levels(), [Level::Normal; 2], "it comes back by and by");
+
+    let mut missed = patient();
+    lossy(&mut missed, &[]);
+    assert_eq!(missed.levels(), [Level::Withdrawn; 2], "the first that is missed has no excuse");
+
+    let mut forgotten = patient();
+    for _ in 0..60 {
+        not_its_turn(&mut forgotten);
+    }
+    assert_eq!(forgotten.levels(), [Level::Withdrawn; 2], "nor has whoever should ask");
 }
 
 #[test]

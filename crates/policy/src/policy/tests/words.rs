@@ -72,6 +72,25 @@ fn a_forced_level_is_in_force_at_once_and_ends_by_itself() {
 }
 
 #[test]
+fn a_word_that_ends_is_no_cause_for_what_becomes_of_another_prefix_in_the_same_step() {
+    let mut bench = Bench::announced(Degrade::Allowed);
+    let (text, author) = ("congestion".into(), "bob".into());
+    // Bad after two rounds, and then for the grace.
+    let expires = bench.now + Duration::from_secs(2) + GRACE;
+    bench.input(Input::Force { target: only(V4), level: Level::LastResort, expires, text, author });
+    for _ in 0..2 {
+        bench.round_but(&[probe(V6, Transport::Tcp)]);
+    }
+    assert_eq!(bench.levels(), [Level::LastResort, Level::Normal]);
+    bench.now = expires;
+    bench.input(Input::Tick);
+    assert_eq!(bench.levels(), [Level::Normal, Level::Degraded]);
+    let cause = |prefix| bench.why(prefix).history[0].cause.clone();
+    assert!(cause(V4).contains("which has ended by itself"), "{}", cause(V4));
+    assert!(cause(V6).starts_with("TCP probe"), "{}", cause(V6));
+}
+
+#[test]
 fn what_words_allow_at_best_is_told_apart_from_what_health_allows() {
     let mut bench = Bench::announced(Degrade::Allowed);
     let ordered = |bench: &Bench| [V4, V6].map(|prefix| bench.policy.ordered(prefix.parse().unwrap()));

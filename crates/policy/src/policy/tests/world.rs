@@ -46,6 +46,8 @@ enum Event {
     ZoneFails,
     /// A flood swallows what its probes ask.
     Flood,
+    /// A flood swallows the queries for one zone, and no probe.
+    FloodOverOneZone,
     /// A few queries are dropped, and no probe.
     Trickle,
     /// The same flood, or another, swallows the status as well: it falls silent.
@@ -59,7 +61,7 @@ enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Wait,
         Self::RefusedPush,
         Self::GoodPush,
@@ -69,6 +71,7 @@ impl Event {
         Self::ZonesDisagree,
         Self::ZoneFails,
         Self::Flood,
+        Self::FloodOverOneZone,
         Self::Trickle,
         Self::Drown,
         Self::Calm,
@@ -103,6 +106,7 @@ enum Zones {
 enum Flood {
     Nothing,
     AFewQueries,
+    SecondZone,
     Probes,
     ProbesAndStatus,
 }
@@ -128,6 +132,7 @@ impl Facts {
             Event::SignaturesNear => Self { signatures: Age::Near, ..self },
             Event::SignaturesExpired => Self { signatures: Age::Over, ..self },
             Event::Flood => Self { flood: Flood::Probes, ..self },
+            Event::FloodOverOneZone => Self { flood: Flood::SecondZone, ..self },
             Event::Trickle => Self { flood: Flood::AFewQueries, ..self },
             Event::Drown => Self { flood: Flood::ProbesAndStatus, ..self },
             Event::Calm => Self { flood: Flood::Nothing, ..self },
@@ -209,7 +214,7 @@ impl Pop {
         let (good, bad) = (|| Observation::Pass("good".into()), || Observation::Fail("bad".into()));
         let group: Arc<str> = Arc::from("main");
         let answers = SignalId::Answers { family: Family::Ipv4 };
-        if matches!(flood, Flood::Probes | Flood::ProbesAndStatus) {
+        if matches!(flood, Flood::SecondZone | Flood::Probes | Flood::ProbesAndStatus) {
             self.see(answers, if responder == Runs::Yes { good() } else { bad() });
             self.see(SignalId::Overload, bad());
         }
@@ -223,7 +228,7 @@ impl Pop {
                 match flood {
                     Flood::Nothing => good(),
                     Flood::AFewQueries => Observation::Warn("9 drops".into()),
-                    Flood::Probes | Flood::ProbesAndStatus => bad(),
+                    Flood::SecondZone | Flood::Probes | Flood::ProbesAndStatus => bad(),
                 },
             );
             self.see(
@@ -246,13 +251,12 @@ impl Pop {
     fn look_at_answers(&mut self, flood: Flood) {
         let Facts { responder, zones, .. } = self.facts;
         let (good, bad) = (|| Observation::Pass("good".into()), || Observation::Fail("bad".into()));
+        let lost = || Observation::Unanswered("no answer".into());
         for transport in Transport::ALL {
             let seen = match (responder, flood) {
                 (Runs::No, _) => bad(),
-                (Runs::Yes, Flood::Nothing | Flood::AFewQueries) => good(),
-                (Runs::Yes, Flood::Probes | Flood::ProbesAndStatus) => {
-                    Observation::Unanswered("no answer".into())
-                }
+                (Runs::Yes, Flood::Nothing | Flood::AFewQueries | Flood::SecondZone) => good(),
+                (Runs::Yes, Flood::Probes | Flood::ProbesAndStatus) => lost(),
             };
             let answered = matches!(seen, Observation::Pass(_));
             self.see(probe(V4, transport), seen);
@@ -264,10 +268,25 @@ impl Pop {
                     Zones::SecondFails => [good(), bad()],
                 };
                 self.see(zone(V4, transport), first);
+                if self.turn() != 0 {
+                    continue;
+                }
+                let second = if flood == Flood::SecondZone {
+                    // Its turn before may have been in another flood: so the status is heard before each that is missed.
+                    self.look_at_status(flood);
+                    lost()
+                } else {
+                    second
+                };
                 let signal = SignalId::Zone { address: address_of(V4), transport, zone: SECOND_ZONE.into() };
                 self.see(signal, second);
             }
         }
+    }
+
+    /// The second zone is asked for each third second: of many, each waits for its turn.
+    fn turn(&self) -> u64 {
+        self.now.as_secs() % 3
     }
 
     fn announces(&self) -> bool {
@@ -290,7 +309,15 @@ impl Pop {
         let signals: Vec<_> =
             signals.map(|(id, signal)| signal.shape(self.policy.grace(id.kind()))).collect();
         let routes: Vec<_> = self.policy.routes.iter().map(|route| route.preference.shape()).collect();
-        format!("{:?} {signals:?} {routes:?} {:?}", self.facts, self.policy.excused)
+        // Where there is one zone, its turn is always.
+        let turn = if self.policy.config.groups[0].required_zones.len() > 1 { self.turn() } else { 0 };
+        let excused: Vec<_> = self
+            .policy
+            .excused
+            .iter()
+            .map(|&index| (index, self.policy.awaits_its_turn(index)))
+            .collect();
+        format!("{:?} {signals:?} {routes:?} {excused:?} {turn}", self.facts)
     }
 }
 
@@ -504,12 +531,14 @@ const HARMLESS: [Event; 10] = [
 ];
 
 /// The same with what may become of two zones, without what is told of data: together there are too many states.
-const HARMLESS_TO_ZONES: [Event; 7] = [
+const HARMLESS_TO_ZONES: [Event; 9] = [
     Event::Wait,
     Event::GoodPush,
     Event::ZonesDisagree,
     Event::ZoneFails,
     Event::Flood,
+    Event::FloodOverOneZone,
+    Event::Drown,
     Event::Trickle,
     Event::Calm,
 ];
@@ -517,6 +546,8 @@ const HARMLESS_TO_ZONES: [Event; 7] = [
 /// Two required zones, of whose data nothing is told.
 fn two_zones(mut config: PolicyConfig) -> PolicyConfig {
     config.groups[0].required_zones.push(SECOND_ZONE.into());
+    // Longer than a turn.
+    config.zone.stale = SECOND * 4;
     for kind in [Kind::DataAge, Kind::Signatures] {
         config.watched.remove(&kind);
     }
@@ -601,7 +632,7 @@ fn settings_that_empty_the_world_are_found_and_told() {
     let story = empty_in(&config, Order::StatusFirst, &HARMLESS_TO_ZONES);
     let story = story.expect("a zone that fails everywhere empties the world");
     println!("with failing: withdraw\n{story}");
-    assert_eq!(story, "ZoneFails at all POPs\n");
+    assert!(story.ends_with("ZoneFails at all POPs\n"), "{story}");
 
     let mut config = small();
     config.groups[0].overload = OnOverload::Withdraw;
