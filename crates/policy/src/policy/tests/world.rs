@@ -311,12 +311,8 @@ impl Pop {
         let routes: Vec<_> = self.policy.routes.iter().map(|route| route.preference.shape()).collect();
         // Where there is one zone, its turn is always.
         let turn = if self.policy.config.groups[0].required_zones.len() > 1 { self.turn() } else { 0 };
-        let excused: Vec<_> = self
-            .policy
-            .excused
-            .iter()
-            .map(|&index| (index, self.policy.awaits_its_turn(index)))
-            .collect();
+        let excused: Vec<_> =
+            self.policy.excused.iter().map(|&index| (index, self.policy.awaits_its_turn(index))).collect();
         format!("{:?} {signals:?} {routes:?} {excused:?} {turn}", self.facts)
     }
 }
