@@ -154,6 +154,7 @@ impl Sidecar {
             last_down: None,
             last_notification: None,
             told: Vec::new(),
+            waits: false,
             drift: Vec::new(),
             bfd: None,
         };
@@ -578,6 +579,7 @@ fn neighbour_status(neighbour: &Neighbour, now: Duration) -> NeighbourStatus {
         last_down: neighbour.last_down.clone(),
         last_notification: neighbour.last_notification.as_ref().map(|it| notification_status(it, now)),
         told: neighbour.told.clone(),
+        waits: neighbour.waits,
         drift: drift_status(&neighbour.drift, now),
         bfd: neighbour.bfd.map(|bfd| BfdStatus {
             state: bfd.state.name().to_owned(),

@@ -56,6 +56,8 @@ pub(crate) struct Neighbour {
     pub(crate) last_down: Option<String>,
     pub(crate) last_notification: Option<Notified>,
     pub(crate) told: Vec<String>,
+    /// Whether octets of what it is told wait, because it takes none: then it may know something older.
+    pub(crate) waits: bool,
     pub(crate) drift: Vec<Drift>,
     /// `None` where BFD is not configured.
     pub(crate) bfd: Option<BfdView>,

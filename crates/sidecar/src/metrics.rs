@@ -150,7 +150,8 @@ impl Metrics {
             ),
             told: gauge(
                 "pharos_sidecar_told",
-                "1 while the neighbour has been told a route for the prefix, and not that it is gone.",
+                "1 while the neighbour has been told a route for the prefix, and not that it is gone; -1 while \
+                 it takes no octets, so that what it knows may be older.",
                 &["neighbour", "remote_as", "prefix"],
             ),
             bfd: gauge(
@@ -340,7 +341,8 @@ impl Scraped {
             metrics.session.with_label_values(&labels).set(up);
             for (prefix, _) in state.policy.levels() {
                 let labels = [labels[0], labels[1], &prefix.to_string()];
-                metrics.told.with_label_values(&labels).set(i64::from(neighbour.told_of(prefix).is_some()));
+                let told = if neighbour.waits { -1 } else { i64::from(neighbour.told_of(prefix).is_some()) };
+                metrics.told.with_label_values(&labels).set(told);
             }
             if let Some(bfd) = neighbour.bfd {
                 let up = i64::from(bfd.state == BfdState::Up);

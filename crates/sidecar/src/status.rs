@@ -206,6 +206,9 @@ pub struct NeighbourStatus {
     pub last_notification: Option<NotificationStatus>,
     /// The routes that the neighbour was told and has not been told otherwise, each with its attributes.
     pub told: Vec<String>,
+    /// Whether octets of that wait because the neighbour takes none: it may know something older.
+    #[serde(default)]
+    pub waits: bool,
     /// What the neighbour should know and does not, or the reverse; empty when all is as decided.
     pub drift: Vec<DriftStatus>,
     /// BFD with it; `None` where it is not configured, or in a dry run.
@@ -492,6 +495,9 @@ impl fmt::Display for NeighbourStatus {
         }
         for line in &self.told {
             writeln!(f, "    told {line}")?;
+        }
+        if self.waits {
+            writeln!(f, "    takes no octets: what it is told waits, and it may know something older")?;
         }
         for drift in &self.drift {
             writeln!(f, "    drift {drift}")?;

@@ -1,7 +1,8 @@
 //! Who has a route of a prefix, as far as this sidecar can see: what each neighbour and each other announcer was told, and
 //! what has thereby come of the level in force. The status, its page, `pharos why` and the metrics all ask here.
 //!
-//! A neighbour has what its session has told it; without a session it has nothing. Of another announcer counts what it
+//! A neighbour has what its session has told it; without a session it has nothing; and while it takes no octets, so that some
+//! wait, what it has is not known. Octets that the kernel has taken count as told: BGP acknowledges nothing. Of another announcer counts what it
 //! observes, and of one that has observed nothing yet, or whose thread is late, nothing is known. One that runs dry tells
 //! nobody.
 //!
@@ -19,7 +20,10 @@ use crate::keeper::{Neighbour, State, View};
 pub(crate) fn told(state: &State, prefix: Prefix) -> Vec<Told> {
     let neighbours = state.neighbours.iter().map(|neighbour| {
         let nothing = if neighbour.state.is_none() { "nothing, in a dry run" } else { "nothing" };
-        let text = neighbour.told_of(prefix).unwrap_or(nothing).to_owned();
+        let mut text = neighbour.told_of(prefix).unwrap_or(nothing).to_owned();
+        if neighbour.waits {
+            text += " (waits: the neighbour takes no octets, and may know something older)";
+        }
         Told { who: format!("bgp {}", neighbour.name), text, route: of_neighbour(neighbour, prefix) }
     });
     let announcers = state.announcers.iter().flat_map(|view| {
@@ -41,7 +45,11 @@ pub(crate) fn route(state: &State, prefix: Prefix) -> Route {
 }
 
 fn of_neighbour(neighbour: &Neighbour, prefix: Prefix) -> Route {
-    if neighbour.told_of(prefix).is_some() { Route::There } else { Route::Absent }
+    match neighbour.told_of(prefix) {
+        _ if neighbour.waits => Route::Unknown,
+        Some(_) => Route::There,
+        None => Route::Absent,
+    }
 }
 
 fn of_announcer(view: &View, prefix: Prefix) -> Route {
@@ -84,6 +92,7 @@ mod tests {
             last_down: None,
             last_notification: None,
             told: told.iter().map(|line| (*line).to_owned()).collect(),
+            waits: false,
             drift: Vec::new(),
             bfd: None,
         }
@@ -126,6 +135,15 @@ mod tests {
         assert_eq!(effect(vec![down(), down()], Vec::new()), Effect::NobodyTold);
         let other = neighbour(Some(Session::Established), &["192.0.2.0/25 via 10.0.0.2"]);
         assert_eq!(effect(vec![other], Vec::new()), Effect::NobodyTold);
+    }
+
+    #[test]
+    fn what_a_neighbour_has_that_takes_no_octets_is_not_known() {
+        let waits = |told: &[&str]| Neighbour { waits: true, ..neighbour(Some(Session::Established), told) };
+        assert_eq!(effect(vec![waits(&[])], Vec::new()), Effect::NotKnown, "a withdrawal may wait");
+        assert_eq!(effect(vec![waits(&[LINE])], Vec::new()), Effect::NotKnown);
+        let other = neighbour(Some(Session::Established), &[LINE]);
+        assert_eq!(effect(vec![waits(&[]), other], Vec::new()), Effect::Announced);
     }
 
     #[test]

@@ -580,11 +580,13 @@ impl Driver {
         let drift = self.reporter.gaps(gaps);
         let lines = told.into_iter().map(routes::line).collect();
         let agreed = self.session.negotiated().filter(|_| state == State::Established).map(agreed);
+        let waits = matches!(&self.link, Link::Up(connection) if connection.is_waiting());
         self.keeper.neighbour(self.index, None, |view| {
             view.state = Some(state);
             view.since = self.session.since();
             view.agreed = agreed;
             view.told = lines;
+            view.waits = waits;
             view.drift = drift;
             view.bfd = self.bfd.as_ref().map(|(_, seen)| *seen);
         });

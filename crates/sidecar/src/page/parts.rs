@@ -266,6 +266,9 @@ fn one_neighbour(page: &mut Html, neighbour: &NeighbourStatus) {
         page.raw("<dt>Told</dt>\n<dd>nothing</dd>\n");
     }
     list(page, "<dt>Told</dt>\n", neighbour.told.iter());
+    if neighbour.waits {
+        page.raw("<dt class=\"loud\">Takes no octets</dt>\n<dd>what it is told waits, and it may know something older</dd>\n");
+    }
     if let Some(bfd) = &neighbour.bfd {
         page.within("<dt>BFD</dt>\n<dd>", &bfd.text, ", for ");
         page.text(age(bfd.state_age_seconds)).raw(", ").text(lost(bfd.flaps)).raw("</dd>\n");
