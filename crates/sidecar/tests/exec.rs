@@ -156,7 +156,12 @@ fn what_somebody_changes_by_hand_is_seen_and_mended() {
     });
     let mut events = sidecar.0.events();
 
-    std::fs::write(stage.path("state"), "withdrawn\n").unwrap();
+    let by_hand = |state: &str| {
+        // At once, so that no look finds half of it.
+        std::fs::write(stage.path("hand"), state).unwrap();
+        std::fs::rename(stage.path("hand"), stage.path("state")).unwrap();
+    };
+    by_hand("withdrawn\n");
     until("the drift is told", || match events.try_recv().ok()? {
         Event::Drift { wanted, observed, why, .. } => {
             let words = [wanted.as_str(), &observed, &why];
@@ -170,7 +175,7 @@ fn what_somebody_changes_by_hand_is_seen_and_mended() {
         _ => None,
     });
 
-    std::fs::write(stage.path("state"), "up\n").unwrap();
+    by_hand("up\n");
     until("nonsense is mended too", || (state() == "normal\n").then_some(()));
 }
 
