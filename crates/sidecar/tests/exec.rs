@@ -136,6 +136,58 @@ fn a_withdrawal_does_not_wait_for_a_program_that_hangs_while_it_announces() {
     until("it is observed", || (view(&sidecar).prefixes[0].observed == "withdrawn").then_some(()));
 }
 
+/// A configuration with so many prefixes that no cap has room for all of them, each looked at as often as can be.
+fn crowd(stage: &Stage, timeout: Duration) -> (Vec<String>, Config) {
+    let prefixes: Vec<_> = (0..20).map(|third| format!("198.18.{third}.0/24")).collect();
+    let mut announcer = stage.announcer();
+    let Way::Exec(exec) = &mut announcer.way else { panic!("an exec announcer") };
+    exec.timeout = timeout;
+    let (program, arguments) = (exec.program.clone(), exec.arguments.clone());
+    exec.observe = Some(ObserveConfig { program, arguments, interval: Duration::from_millis(100) });
+    let mut config = stage.config(announcer);
+    config.groups[0].prefixes = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
+    (prefixes, config)
+}
+
+/// Asked with the prefix alone, the program writes that down and hangs.
+const HANGING_LOOK: &str = "[ $# = 2 ] && echo $2 >> DIR/looks && exec sleep 1000\n";
+
+#[test]
+fn programs_that_hang_while_they_look_keep_no_withdrawal_and_no_announcement_back() {
+    let mut stage = Stage::new("looks", &format!("{HANGING_LOOK}{TELL}"));
+    let (prefixes, config) = crowd(&stage, Duration::from_secs(60));
+    let sidecar = Running::start(config);
+    let until_told = |stage: &Stage, level: &str| {
+        until(&format!("every prefix is told {level}"), || {
+            let log = stage.log();
+            let last = |prefix: &String| log.iter().rfind(|line| line.contains(&format!("|{prefix}|")));
+            prefixes.iter().all(|prefix| last(prefix).is_some_and(|line| line.contains(level))).then_some(())
+        });
+    };
+    until_told(&stage, "normal");
+    until("as many looks hang as there may be", || {
+        let looks = std::fs::read_to_string(stage.path("looks")).ok()?;
+        (looks.lines().count() >= 8).then_some(())
+    });
+    stage.responder.kill();
+    until_told(&stage, "withdrawn");
+    stage.responder.revive();
+    until_told(&stage, "normal");
+    sidecar.stop("the end");
+    until_told(&stage, "withdrawn");
+}
+
+#[test]
+fn looks_that_hang_leave_every_prefix_its_turn() {
+    let stage = Stage::new("turns", HANGING_LOOK);
+    let (prefixes, config) = crowd(&stage, Duration::from_millis(200));
+    let _sidecar = Running::start(config);
+    until("every prefix is looked at", || {
+        let looks = std::fs::read_to_string(stage.path("looks")).ok()?;
+        prefixes.iter().all(|prefix| looks.lines().any(|line| line == prefix)).then_some(())
+    });
+}
+
 #[test]
 fn what_somebody_changes_by_hand_is_seen_and_mended() {
     // The state is a file: the program writes it, and asked with the prefix alone it reads it.

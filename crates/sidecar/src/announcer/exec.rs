@@ -1,13 +1,14 @@
 //! The announcer `exec`: a program of the operator's is run for each change of a prefix.
 //!
-//! Per prefix there is one [`Reconciler`]; the runs of one prefix follow each other, those of several go side by side,
-//! at most [`AT_ONCE`] of them, withdrawals first. A withdrawal waits for no run: one that is still busy with announcing
-//! is killed. At the start nothing is known, so that every prefix is told its level, withdrawn to begin with; at the
-//! stop all are withdrawn.
+//! Per prefix there is one [`Reconciler`]; the runs of one prefix follow each other, those of several go side by side.
+//! Announcements wait for their turn while [`RUNS_AT_ONCE`] programs tell something. A withdrawal waits for no turn, and
+//! there is one for each prefix at most; a run that is still busy with announcing its prefix is killed first, and one
+//! that withdraws it already is not begun again before its end. At the start nothing is known, so that every prefix is
+//! told its level, withdrawn to begin with; at the stop all are withdrawn.
 //!
-//! With `observe`, another program is asked in turn what there is. Its first line is the name of a level; that a program
-//! cannot say it is shown, and believed no more than the last run that succeeded. Without it the last run that succeeded
-//! counts as observed.
+//! With `observe`, another program is asked in turn what there is, for [`LOOKS_AT_ONCE`] prefixes at a time; looks that
+//! hang delay other looks and nothing else. Its first line is the name of a level; that a program cannot say it is shown,
+//! and believed no more than the last run that succeeded. Without it the last run that succeeded counts as observed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,8 +30,13 @@ mod run;
 
 use run::{Order, Outcome};
 
-/// Programs that run side by side. A node has few prefixes; more at once would make a load of their own.
-const AT_ONCE: usize = 16;
+/// Programs that tell something side by side, before an announcement waits for its turn. A node has few prefixes; more at
+/// once would make a load of their own, and fewer would let those that hang keep the others waiting.
+const RUNS_AT_ONCE: usize = 16;
+
+/// Programs that look side by side. With fewer, some that hang would leave the other prefixes unseen; nothing is withdrawn
+/// or announced the sooner with more.
+const LOOKS_AT_ONCE: usize = 8;
 
 /// The longest reason that a program is given, in characters.
 const LONGEST_REASON: usize = 500;
@@ -60,6 +66,13 @@ struct Kept {
     /// When somebody looks next; `None` without `observe`.
     look_at: Option<Duration>,
     looking: Looking,
+}
+
+impl Kept {
+    /// When somebody may look next; `None` while somebody does, or a run is due or under way.
+    fn next_look(&self) -> Option<Duration> {
+        self.look_at.filter(|_| matches!(self.busy, Busy::No) && self.looking == Looking::No)
+    }
 }
 
 enum Busy {
@@ -124,6 +137,7 @@ impl Exec {
             self.follow_levels();
             self.tick();
             self.start_waiting();
+            self.look();
             self.report();
             let wake = self.keeper.clock.instant(self.next_deadline());
             tokio::select! {
@@ -147,23 +161,41 @@ impl Exec {
     }
 
     fn tick(&mut self) {
-        let now = self.keeper.clock.now();
         for at in 0..self.kept.len() {
             self.step(at, Input::Tick);
-            let Some(kept) = self.kept.get_mut(at) else { continue };
-            let idle = matches!(kept.busy, Busy::No) && kept.looking == Looking::No;
-            if let (true, Some(observe)) = (idle && kept.look_at <= Some(now), &self.config.observe) {
-                kept.look_at = Some(now + observe.interval);
-                kept.looking = Looking::Yes;
-                let order = Order {
-                    program: observe.program.clone(),
-                    arguments: [observe.arguments.clone(), vec![kept.prefix.to_string()]].concat(),
-                    environment: environment(&self.node, kept.prefix),
-                    timeout: self.config.timeout,
-                };
-                self.running.spawn(async move { (at, Ran::Look(run::run(order, None).await)) });
-            }
         }
+    }
+
+    /// Looks at the prefixes whose time has come, those first that have waited longest.
+    fn look(&mut self) {
+        let Some(observe) = &self.config.observe else { return };
+        let now = self.keeper.clock.now();
+        let due =
+            |(at, kept): (usize, &Kept)| kept.next_look().filter(|due| *due <= now).map(|due| (due, at));
+        let mut due: Vec<_> = self.kept.iter().enumerate().filter_map(due).collect();
+        due.sort_unstable();
+        for (_, at) in due.into_iter().take(LOOKS_AT_ONCE.saturating_sub(self.looks())) {
+            let Some(kept) = self.kept.get_mut(at) else { continue };
+            kept.look_at = Some(now + observe.interval);
+            kept.looking = Looking::Yes;
+            let order = Order {
+                program: observe.program.clone(),
+                arguments: [observe.arguments.clone(), vec![kept.prefix.to_string()]].concat(),
+                environment: environment(&self.node, kept.prefix),
+                timeout: self.config.timeout,
+            };
+            self.running.spawn(async move { (at, Ran::Look(run::run(order, None).await)) });
+        }
+    }
+
+    /// How many programs look just now.
+    fn looks(&self) -> usize {
+        self.kept.iter().filter(|kept| kept.looking != Looking::No).count()
+    }
+
+    /// How many programs tell something just now.
+    fn runs(&self) -> usize {
+        self.kept.iter().filter(|kept| matches!(kept.busy, Busy::Running(..))).count()
     }
 
     /// Hands an input to a prefix's machine and does what it asks for.
@@ -191,11 +223,16 @@ impl Exec {
         }
     }
 
+    /// Runs every withdrawal that waits, and announcements while there is room.
     fn start_waiting(&mut self) {
-        while self.running.len() < AT_ONCE {
-            let Some(at) = self.waiting.pop_front() else { return };
+        while let Some(at) = self.waiting.pop_front() {
+            let has_room = self.runs() < RUNS_AT_ONCE;
             let Some(kept) = self.kept.get_mut(at) else { continue };
             let Busy::Waiting(level) = kept.busy else { continue };
+            if urgency(level) == Urgency::Patient && !has_room {
+                // Withdrawals stand before it: none is left.
+                return self.waiting.push_front(at);
+            }
             let (kill, killed) = oneshot::channel();
             kept.busy = Busy::Running(level, Some(kill));
             if kept.looking == Looking::Yes {
@@ -281,8 +318,9 @@ impl Exec {
 
     fn next_deadline(&self) -> Duration {
         let machines = self.kept.iter().filter_map(|kept| kept.level.next_deadline());
-        let idle = |kept: &&Kept| matches!(kept.busy, Busy::No) && kept.looking == Looking::No;
-        let looks = self.kept.iter().filter(idle).filter_map(|kept| kept.look_at);
+        // Where no more may look, the end of a look is waited for, and no time.
+        let has_room = self.looks() < LOOKS_AT_ONCE;
+        let looks = self.kept.iter().filter(|_| has_room).filter_map(Kept::next_look);
         // Without anything to wait for, a look at the clock now and then does no harm.
         let rest = self.keeper.clock.now() + Duration::from_secs(60);
         machines.chain(looks).chain(self.reporter.next_deadline()).fold(rest, Duration::min)
