@@ -309,7 +309,12 @@ impl Machine {
                 (true, false) => None,
             };
             let Some((door, urgency)) = wanted else {
-                step_door(up, now, at, reconcile::Input::Tick);
+                // The load under way opens it: who held it closed until now would close it again.
+                if let Some(slot) = up.doors.get_mut(at) {
+                    *slot = None;
+                }
+                up.closing.retain(|&waiting| waiting != at);
+                up.opening.retain(|&waiting| waiting != at);
                 continue;
             };
             if let Some(slot) = up.doors.get_mut(at)

@@ -185,6 +185,21 @@ fn an_announcement_is_checked_loaded_seen_and_confirmed() {
 }
 
 #[test]
+fn a_prefix_that_is_announced_again_is_disabled_by_nobody() {
+    for undo in [Some(S(10)), None] {
+        let mut world = World::new(undo);
+        for _ in 0..3 {
+            world.want(Level::Normal);
+            world.pass(S(5));
+            let closes = world.daemon.commands.iter().any(|it| it.starts_with("disable"));
+            assert!(!closes && world.observed() == "normal", "{:?}", world.daemon.commands);
+            world.want(Level::Withdrawn);
+            world.pass(S(5));
+        }
+    }
+}
+
+#[test]
 fn without_an_undo_timeout_nothing_is_confirmed() {
     let mut world = World::new(None);
     world.want(Level::Normal);
