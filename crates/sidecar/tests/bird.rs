@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::bird::{Bird, INCLUDES};
@@ -155,38 +155,65 @@ fn a_hand_on_the_switch_and_a_restart_are_seen_and_mended() {
     until("the alarms are over", || sidecar.alarms().is_empty().then_some(()));
 }
 
-/// Between a sidecar and its BIRD; swallows confirmations while it is told to.
-fn proxy(listen: &Path, bird: &Path, swallow: &Arc<AtomicBool>) {
-    let listener = UnixListener::bind(listen).unwrap();
-    let (bird, swallow) = (bird.to_owned(), Arc::clone(swallow));
-    std::thread::spawn(move || {
-        for client in listener.incoming().map_while(Result::ok) {
-            let Ok(mut to_bird) = UnixStream::connect(&bird) else { continue };
-            let (mut from_bird, mut to_client) = (to_bird.try_clone().unwrap(), client.try_clone().unwrap());
-            std::thread::spawn(move || {
-                let _ = std::io::copy(&mut from_bird, &mut to_client);
-                let _ = to_client.shutdown(std::net::Shutdown::Both);
-            });
-            let swallow = Arc::clone(&swallow);
-            std::thread::spawn(move || {
-                for line in BufReader::new(client).lines().map_while(Result::ok) {
-                    let is_lost = line == "configure confirm" && swallow.load(Ordering::SeqCst);
-                    if !is_lost && to_bird.write_all(format!("{line}\n").as_bytes()).is_err() {
-                        break;
-                    }
-                }
-                let _ = to_bird.shutdown(std::net::Shutdown::Both);
-            });
+/// Between a sidecar and its BIRD.
+struct Proxy {
+    /// What commands begin with that never reach BIRD, while it is told to swallow.
+    command: &'static str,
+    swallows: AtomicBool,
+    swallowed: AtomicUsize,
+}
+
+impl Proxy {
+    fn start(listen: &Path, bird: &Path, command: &'static str) -> Arc<Self> {
+        let listener = UnixListener::bind(listen).unwrap();
+        let (swallows, swallowed) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let proxy = Arc::new(Self { command, swallows, swallowed });
+        let (bird, started) = (bird.to_owned(), Arc::clone(&proxy));
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(to_bird) = UnixStream::connect(&bird) else { continue };
+                let (mut from_bird, mut to_client) =
+                    (to_bird.try_clone().unwrap(), client.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from_bird, &mut to_client);
+                    let _ = to_client.shutdown(std::net::Shutdown::Both);
+                });
+                let proxy = Arc::clone(&started);
+                std::thread::spawn(move || proxy.hand_on(client, to_bird));
+            }
+        });
+        proxy
+    }
+
+    fn hand_on(&self, client: UnixStream, mut to_bird: UnixStream) {
+        for line in BufReader::new(client).lines().map_while(Result::ok) {
+            if line.starts_with(self.command) && self.swallows.load(Ordering::SeqCst) {
+                self.swallowed.fetch_add(1, Ordering::SeqCst);
+            } else if to_bird.write_all(format!("{line}\n").as_bytes()).is_err() {
+                break;
+            }
         }
-    });
+        let _ = to_bird.shutdown(std::net::Shutdown::Both);
+    }
+
+    fn swallow(&self) {
+        self.swallows.store(true, Ordering::SeqCst);
+    }
+
+    fn until_swallowed(&self) {
+        until("a command is swallowed", || (self.swallowed.load(Ordering::SeqCst) > 0).then_some(()));
+    }
+
+    fn let_through(&self) {
+        self.swallows.store(false, Ordering::SeqCst);
+    }
 }
 
 #[test]
 fn what_is_not_confirmed_is_undone_by_bird_itself_and_loaded_again() {
     let Some(bird) = Bird::start("undo", INCLUDES) else { return };
     let responder = FakeResponder::start(LOCALHOST).unwrap();
-    let swallow = Arc::new(AtomicBool::new(false));
-    proxy(&bird.path("proxy.ctl"), &bird.path("bird.ctl"), &swallow);
+    let proxy = Proxy::start(&bird.path("proxy.ctl"), &bird.path("bird.ctl"), "configure confirm");
     let mut settings = settings(&bird.path("proxy.ctl"), &bird.path("pharos.conf"));
     settings.undo_timeout = Some(Duration::from_secs(4));
     let mut config = with(&responder, settings);
@@ -197,12 +224,31 @@ fn what_is_not_confirmed_is_undone_by_bird_itself_and_loaded_again() {
         let loaded = bird.ask("show protocols \"pharos_*\"").contains(" down ");
         (loaded && view(&sidecar).state.ends_with("connected")).then_some(())
     });
-    swallow.store(true, Ordering::SeqCst);
+    proxy.swallow();
     bird.until_route(V4, "(64512,53)");
     bird.until_gone(V4);
-    swallow.store(false, Ordering::SeqCst);
+    proxy.let_through();
     bird.until_route(V4, "(64512,53)");
     until("all is well in the end", || sidecar.alarms().is_empty().then_some(()));
+}
+
+#[test]
+fn looks_that_are_never_answered_keep_no_withdrawal_back() {
+    let Some(bird) = Bird::start("looks", INCLUDES) else { return };
+    let mut responder = FakeResponder::start(LOCALHOST).unwrap();
+    let proxy = Proxy::start(&bird.path("proxy.ctl"), &bird.path("bird.ctl"), "show ");
+    let settings = settings(&bird.path("proxy.ctl"), &bird.path("pharos.conf"));
+    let sidecar = Running::start(with(&responder, settings));
+    bird.until_route(V4, "(64512,53)");
+    until("the load is confirmed", || view(&sidecar).state.ends_with("connected").then_some(()));
+    proxy.swallow();
+    proxy.until_swallowed();
+    responder.kill();
+    bird.until_gone(V4);
+    proxy.let_through();
+    until_observed(&sidecar, "withdrawn");
+    responder.revive();
+    bird.until_route(V4, "(64512,53)");
 }
 
 #[test]

@@ -4,10 +4,26 @@
 //!
 //! | what | why it comes here |
 //! |---|---|
-//! | `disable NAME` for each prefix that must go | a withdrawal waits for no file, no check and no look |
+//! | `disable NAME` for each prefix that must go | a withdrawal waits for no file and no look |
 //! | the next step of a load | |
 //! | `enable NAME` where the file says yes and somebody said no | |
 //! | the next question of a look | |
+//!
+//! It is the same after the greeting of a new connection: whether what must go was there is seen by the look that follows.
+//! So a withdrawal waits for what is under way, and for nothing else:
+//!
+//! | under way | a withdrawal waits for |
+//! |---|---|
+//! | nothing, or a file is being written | nothing |
+//! | a question: `configure check`, `show` | its answer, [`PATIENCE`] at most; then another connection is made at once |
+//! | a change: any other command | its answer, [`COMMAND_BOUND`] at most; then the connection is lost |
+//! | a new connection | its greeting, [`COMMAND_BOUND`] at most; then the connection is lost |
+//! | no connection | the next attempt, [`LONGEST_PAUSE`] at most |
+//!
+//! A change is waited for, because BIRD could carry out a `disable` from another connection before it, and the change
+//! would open again what was closed. Another connection helps where the first one is what hangs. It is heard no sooner
+//! where BIRD is busy: it does one thing at a time, and hears no client while it reads a configuration or changes to it,
+//! however long that takes. What an undo or somebody opens again is seen by the next look, and closed.
 //!
 //! A load brings the file and BIRD's configuration to the levels in force:
 //!
@@ -41,6 +57,10 @@ use crate::keeper::Observed;
 
 /// BIRD answers within milliseconds; a check of a large configuration takes seconds. Longer, and it hangs.
 const COMMAND_BOUND: Duration = Duration::from_secs(10);
+/// How long the answer to a question may keep a withdrawal waiting. BIRD gives it within milliseconds; without patience a
+/// withdrawal in the middle of a look, which is common, would cost the connection and the load under way. With much more, a
+/// BIRD that owes an answer for good would keep the route as long.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts to connect: a withdrawal may be waiting, and an attempt costs nothing.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Between two looks while a load settles.
@@ -108,6 +128,18 @@ enum Command {
     Undo,
     Protocols,
     Route(usize),
+}
+
+impl Command {
+    /// Whether it changes nothing at BIRD, so that nobody needs to wait for its end.
+    const fn is_question(self) -> bool {
+        match self {
+            Self::Check | Self::Protocols | Self::Route(_) => true,
+            Self::Greeting | Self::Close(_) | Self::Open(_) | Self::Load | Self::Confirm | Self::Undo => {
+                false
+            }
+        }
+    }
 }
 
 /// Where a load is.
@@ -258,7 +290,12 @@ impl Machine {
         let pause = self.times.pause.saturating_mul(1 << self.failures.min(8)).min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
         self.problem = Some(why);
-        let before = std::mem::replace(&mut self.link, Link::Down { not_before: now + pause });
+        self.leave(Link::Down { not_before: now + pause });
+    }
+
+    /// Ends what there is of a connection. A file that BIRD has not confirmed does not stay.
+    fn leave(&mut self, next: Link) {
+        let before = std::mem::replace(&mut self.link, next);
         if let Link::Up(up) = before
             && !matches!(up.stage, Stage::Idle | Stage::Restoring(_))
         {
@@ -270,6 +307,13 @@ impl Machine {
     fn hang_up(&mut self, now: Duration, why: String) {
         self.out.push(Output::Disconnect);
         self.lost(now, why);
+    }
+
+    /// Leaves a question unanswered for the withdrawals that wait: the next connection begins with them.
+    fn connect_anew(&mut self) {
+        self.out.push(Output::Disconnect);
+        self.leave(Link::Connecting);
+        self.out.push(Output::Connect);
     }
 
     /// Does whatever can be done now.
@@ -284,6 +328,9 @@ impl Machine {
                 if let Some((command, until)) = up.command
                     && until <= now
                 {
+                    if command.is_question() && !up.closing.is_empty() {
+                        return self.connect_anew();
+                    }
                     let why =
                         format!("no answer to `{}` within {COMMAND_BOUND:?}", self.words(command).trim());
                     return self.hang_up(now, why);
@@ -297,9 +344,6 @@ impl Machine {
     /// Holds every part against what is wanted.
     fn want(&mut self, now: Duration) {
         let Link::Up(up) = &mut self.link else { return };
-        if up.looked == Looked::NotYet {
-            return;
-        }
         for (at, kept) in self.kept.iter().enumerate() {
             let allowed =
                 up.accepted.as_ref().and_then(|levels| levels.get(at)).is_some_and(|it| it.is_announced());
@@ -321,11 +365,16 @@ impl Machine {
                 && slot.is_none()
             {
                 *slot = Some(Reconciler::new(door, urgency, self.times.pause));
-                // What BIRD shows already needs no command.
-                let seen = seen(up.sights.get(at));
-                step_door(up, now, at, reconcile::Input::Saw(seen));
+                // What BIRD shows already needs no command. What nobody has looked at may be open.
+                if up.looked == Looked::Once {
+                    let seen = seen(up.sights.get(at));
+                    step_door(up, now, at, reconcile::Input::Saw(seen));
+                }
             }
             step_door(up, now, at, reconcile::Input::Want(door, urgency));
+        }
+        if up.looked == Looked::NotYet {
+            return;
         }
         let levels = self.kept.iter().map(|kept| kept.level).collect();
         self.step_load(now, reconcile::Input::Want(levels, Urgency::Patient));
@@ -390,7 +439,10 @@ impl Machine {
     fn send_next(&mut self, now: Duration) {
         let overtaken = self.is_overtaken();
         let Link::Up(up) = &mut self.link else { return };
-        if up.command.is_some() {
+        if let Some((command, until)) = &mut up.command {
+            if command.is_question() && !up.closing.is_empty() {
+                *until = (*until).min(now + PATIENCE);
+            }
             return;
         }
         if let (Stage::Checking(_) | Stage::Loading(_), true) = (&up.stage, overtaken) {
@@ -460,7 +512,10 @@ impl Machine {
         let Some((command, _)) = up.command.take() else {
             return self.hang_up(now, format!("an answer to nothing: {reply}"));
         };
-        if reply.code.is_refusal() && !matches!(command, Command::Protocols | Command::Route(_)) {
+        // A name that BIRD does not know has no route either.
+        let is_unknown = matches!(command, Command::Close(_)) && reply.code == Code::SYNTAX;
+        let is_look = matches!(command, Command::Protocols | Command::Route(_));
+        if reply.code.is_refusal() && !is_look && !is_unknown {
             self.said.truncate(MOST_SAID - 1);
             self.said.push_front(format!("{reply}"));
         }
@@ -472,10 +527,7 @@ impl Machine {
             }
             Command::Greeting => self.hang_up(now, format!("an unexpected greeting: {reply}")),
             Command::Close(at) => {
-                // A name that BIRD does not know has no route either.
-                let gone = reply.has(Code::DISABLED)
-                    || reply.has(Code::ALREADY_DISABLED)
-                    || reply.code == Code::SYNTAX;
+                let gone = reply.has(Code::DISABLED) || reply.has(Code::ALREADY_DISABLED) || is_unknown;
                 if let (true, Some(sight)) = (gone, up.sights.get_mut(at)) {
                     *sight = Sight::Closed;
                 }

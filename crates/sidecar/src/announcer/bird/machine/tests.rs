@@ -423,6 +423,124 @@ fn a_command_without_an_answer_ends_the_connection() {
     assert!(world.machine.next_deadline().unwrap() <= world.now + COMMAND_BOUND + MS(2000));
 }
 
+/// What is asked for beside files, which keep nothing waiting.
+fn talk(mut outputs: Vec<Output>) -> Vec<Output> {
+    outputs.retain(|output| !matches!(output, Output::Write { .. }));
+    outputs
+}
+
+/// Sends a machine with the route there into a look that BIRD does not answer.
+fn looking() -> World {
+    let mut world = World::new(Some(S(10)));
+    world.want(Level::Normal);
+    world.now += S(1);
+    let outputs = world.machine.step(world.now, Input::Tick);
+    assert_eq!(outputs, [Output::Send("show protocols \"pharos_*\"\n".to_owned())]);
+    world
+}
+
+#[test]
+fn what_must_go_is_disabled_right_after_the_greeting_and_looked_at_then() {
+    let mut world = World::new(Some(S(10)));
+    world.want(Level::Normal);
+    world.is_up = false;
+    world.run(Input::Lost("BIRD closed the connection".to_owned()));
+    world.want(Level::Withdrawn);
+    world.now = world.machine.next_deadline().unwrap();
+    assert_eq!(world.machine.step(world.now, Input::Tick), [Output::Connect]);
+    assert_eq!(world.machine.step(world.now, Input::Connected), []);
+    let outputs = world.machine.step(world.now, said("0001 BIRD 2.0.12 ready.\n"));
+    let [Output::Send(command)] = outputs.as_slice() else { panic!("{outputs:?}") };
+    assert_eq!(*command, format!("disable {NAME}\n"));
+    let answer = said(&world.daemon.answer(command));
+    world.run(answer);
+    assert_eq!(world.daemon.commands[1], "show protocols \"pharos_*\"");
+    assert_eq!((world.observed().as_str(), world.machine.failing()), ("withdrawn", None));
+}
+
+#[test]
+fn a_name_that_bird_does_not_know_is_gone_and_no_refusal() {
+    let world = World::new(Some(S(10)));
+    assert_eq!(world.daemon.commands[0], format!("disable {NAME}"));
+    assert_eq!(world.daemon.commands.iter().filter(|it| it.starts_with("disable")).count(), 1);
+    assert_eq!((world.machine.said(), world.machine.failing()), (Vec::new(), None));
+}
+
+#[test]
+fn a_level_that_is_announced_is_not_disabled_on_a_new_connection() {
+    let mut world = World::new(Some(S(10)));
+    world.want(Level::Normal);
+    world.daemon.commands.clear();
+    world.run(Input::Lost("BIRD closed the connection".to_owned()));
+    world.pass(S(3));
+    assert_eq!(world.observed(), "normal");
+    assert!(!world.daemon.commands.iter().any(|it| it.starts_with("disable")), "{:?}", world.daemon.commands);
+}
+
+#[test]
+fn a_look_that_is_answered_in_time_costs_a_withdrawal_no_connection() {
+    let mut world = looking();
+    assert_eq!(talk(world.machine.step(world.now, Input::Want(vec![Level::Withdrawn]))), []);
+    let answer = said(&world.daemon.answer("show protocols \"pharos_*\""));
+    let outputs = world.machine.step(world.now + PATIENCE - MS(1), answer);
+    assert_eq!(talk(outputs), [Output::Send(format!("disable {NAME}\n"))]);
+}
+
+#[test]
+fn a_look_without_an_answer_keeps_a_withdrawal_for_its_patience_and_costs_the_connection() {
+    let mut world = looking();
+    world.now += S(5);
+    assert_eq!(talk(world.machine.step(world.now, Input::Want(vec![Level::Withdrawn]))), []);
+    assert_eq!(world.machine.next_deadline(), Some(world.now + PATIENCE));
+    assert_eq!(world.machine.step(world.now + MS(50), Input::Tick), []);
+    assert_eq!(world.machine.next_deadline(), Some(world.now + PATIENCE), "later news give no more time");
+    world.now += PATIENCE;
+    assert_eq!(talk(world.machine.step(world.now, Input::Tick)), [Output::Disconnect, Output::Connect]);
+    assert_eq!(world.machine.failing(), None, "nothing has failed so far");
+    assert_eq!(world.machine.step(world.now, Input::Connected), []);
+    let outputs = world.machine.step(world.now, said("0001 BIRD 2.0.12 ready.\n"));
+    assert_eq!(outputs, [Output::Send(format!("disable {NAME}\n"))]);
+    let answer = said(&world.daemon.answer(&format!("disable {NAME}")));
+    world.run(answer);
+    assert_eq!((world.observed().as_str(), world.machine.gaps()), ("withdrawn", Vec::new()));
+    assert!(world.machine.is_at_rest());
+}
+
+#[test]
+fn a_check_that_a_withdrawal_gives_up_puts_a_file_back_that_opens_nothing() {
+    let mut world = World::new(Some(S(10)));
+    world.want(Level::Normal);
+    let outputs = world.machine.step(world.now, Input::Want(vec![Level::Degraded]));
+    let [Output::Write { id, .. }] = outputs.as_slice() else { panic!("{outputs:?}") };
+    let outputs = world.machine.step(world.now, Input::Written { id: *id, result: Ok(()) });
+    assert_eq!(outputs, [Output::Send("configure check\n".to_owned())]);
+    assert_eq!(world.machine.step(world.now, Input::Want(vec![Level::Withdrawn])), []);
+    world.now += PATIENCE;
+    let outputs = world.machine.step(world.now, Input::Tick);
+    let [Output::Disconnect, Output::Write { text, .. }, Output::Connect] = outputs.as_slice() else {
+        panic!("{outputs:?}")
+    };
+    assert!(text.contains("disabled yes"), "{text}");
+    assert_eq!(world.machine.failing(), None);
+}
+
+#[test]
+fn a_withdrawal_waits_for_a_change_that_bird_is_carrying_out() {
+    let mut world = World::new(None);
+    world.want(Level::Normal);
+    let outputs = world.machine.step(world.now, Input::Want(vec![Level::Degraded]));
+    let [Output::Write { id, .. }] = outputs.as_slice() else { panic!("{outputs:?}") };
+    world.machine.step(world.now, Input::Written { id: *id, result: Ok(()) });
+    let outputs = world.machine.step(world.now, said("0020 Configuration OK\n"));
+    assert_eq!(outputs, [Output::Send("configure\n".to_owned())]);
+    assert_eq!(world.machine.step(world.now, Input::Want(vec![Level::Withdrawn])), []);
+    assert_eq!(world.machine.next_deadline(), Some(world.now + COMMAND_BOUND));
+    world.now += PATIENCE;
+    assert_eq!(world.machine.step(world.now, Input::Tick), []);
+    let outputs = world.machine.step(world.now, said("0003 Reconfigured\n"));
+    assert_eq!(talk(outputs), [Output::Send(format!("disable {NAME}\n"))]);
+}
+
 #[test]
 fn an_answer_to_nothing_ends_the_connection() {
     let mut world = World::new(Some(S(10)));
