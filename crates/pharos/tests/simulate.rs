@@ -3,37 +3,86 @@
 mod common;
 
 use common::{PHAROS, SITE, Scratch, run, stderr, stdout};
-use std::fmt::Write as _;
+use pharos_policy::policy::Input;
+use pharos_policy::trace::{Begin, Line, VERSION, micros};
+use pharos_policy::{
+    Degrade, DrainTime, Fall, GroupConfig, HoldDown, Level, Linger, Observation, OnExpiry, OnFailure,
+    OnOverload, Policy, PolicyConfig, ReturnCap, Rise, SignalId, Timing, Transport,
+};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::process::Output;
+use std::time::Duration;
 
-/// The name of a signal in a trace.
-fn signal(kind: &str, transport: &str) -> String {
-    let zone = if kind == "zone" { r#","zone":"example.com.""# } else { "" };
-    format!(r#"{{"kind":"{kind}","address":"192.0.2.53:53","transport":"{transport}"{zone}}}"#)
+fn address() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 53], 53))
+}
+
+/// The signals that a prefix needs, the UDP probe first.
+fn signals() -> Vec<SignalId> {
+    let address = address();
+    let probes = Transport::ALL.map(|transport| SignalId::Probe { address, transport });
+    let zones =
+        Transport::ALL.map(|transport| SignalId::Zone { address, transport, zone: "example.com.".into() });
+    probes.into_iter().chain(zones).collect()
+}
+
+/// How a node stands whose prefix is announced, or not yet.
+fn state(at: Duration, level: Level) -> String {
+    let timing = Timing { fall: Fall::new(2), rise: Rise::new(1), stale: Duration::from_secs(3) };
+    let config = PolicyConfig {
+        groups: vec![GroupConfig {
+            name: "main".into(),
+            prefixes: vec!["192.0.2.0/24".parse().expect("a prefix")],
+            required_zones: vec!["example.com.".into()],
+            addresses: vec![address()],
+            degrade: Degrade::Allowed,
+            failing: OnFailure::default(),
+            expired: OnExpiry::default(),
+            overload: OnOverload::default(),
+        }],
+        anchors: Vec::new(),
+        probe: timing,
+        zone: timing,
+        watched: BTreeMap::new(),
+        hold_down: HoldDown::new(Duration::ZERO),
+        returns: ReturnCap::default(),
+        grace: Duration::ZERO,
+        drain_time: DrainTime::default(),
+        linger: Linger::default(),
+    };
+    let mut policy = Policy::new(at, config).expect("settings that can work");
+    if level == Level::Normal {
+        for signal in signals() {
+            let observation = Observation::Pass("serial 7".into());
+            policy.step(at, Input::Observe { signal, observation }, &mut Vec::new());
+        }
+    }
+    assert!(policy.levels().all(|(_, it)| it == level));
+    line(&Line::State(micros(at), Box::new(policy.standing_now())))
+}
+
+fn line(line: &Line) -> String {
+    serde_json::to_string(line).expect("a line has a JSON form") + "\n"
 }
 
 /// A node whose prefix is announced, and whose UDP probe then fails so many times.
 fn trace(node: &str, failures: u64) -> String {
-    let mut good = Vec::new();
-    for kind in ["probe", "zone"] {
-        for transport in ["udp", "tcp"] {
-            good.push(format!(r#"[{},"good","as it was"]"#, signal(kind, transport)));
-        }
-    }
-    let mut text = format!(
-        r#"{{"begin":{{"version":1,"node":"{node}","life":7,"at_us":9000000,"unix_us":1709251199000000}}}}
-{{"state":[9000000,{{"levels":[["192.0.2.0/24","normal"]],"signals":[{}],"words":{{"drain":null,"stands":[]}}}}]}}
-{{"signal":[1,{}]}}
-"#,
-        good.join(","),
-        signal("probe", "udp")
-    );
+    let begin = Begin {
+        version: VERSION,
+        node: node.to_owned(),
+        life: 7,
+        at_us: 9_000_000,
+        unix_us: 1_709_251_199_000_000,
+        goes_on_from: None,
+    };
+    let mut text = line(&Line::Begin(begin)) + &state(Duration::from_secs(9), Level::Normal);
+    text += &line(&Line::Signal(1, signals()[0].clone()));
     for failure in 1..=failures {
         let at = 9_000_000 + failure * 250_000;
-        let _ = writeln!(text, r#"{{"saw":[{at},1,{{"fail":"connection refused"}}]}}"#);
+        text += &line(&Line::Saw(at, 1, Observation::Fail("connection refused".into())));
     }
-    let _ = writeln!(text, r#"{{"pass":[11000000,1]}}"#);
-    text
+    text + &line(&Line::Pass(11_000_000, 1))
 }
 
 fn simulate(scratch: &Scratch, pharos: &str, traces: &[&str], more: &[&str]) -> Output {
@@ -85,6 +134,17 @@ fn a_policy_that_would_have_emptied_the_world_fails_the_command_and_says_when() 
 }
 
 #[test]
+fn a_trace_of_another_form_is_refused_by_its_number() {
+    let scratch = Scratch::new("form");
+    let old = trace("a.ams", 0).replace(&format!("\"version\":{VERSION}"), "\"version\":1");
+    scratch.write("a.jsonl", &old);
+    let output = simulate(&scratch, PHAROS, &["a.jsonl"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains(&format!("a.jsonl is of form 1, and this command reads form {VERSION}")), "{said}");
+}
+
+#[test]
 fn what_is_no_trace_is_said_by_its_name() {
     let scratch = Scratch::new("none");
     scratch.write("a.jsonl", "hello\n");
@@ -98,35 +158,28 @@ fn what_is_no_trace_is_said_by_its_name() {
 /// A node that has a life for each of these, from second to second, in which it is announced throughout or, where one begins
 /// anew, until it has earned that; its probes pass, but for those of some seconds.
 fn lives(node: &str, lives: &[(u64, u64)], goes_on: bool, failing: std::ops::Range<u64>) -> String {
-    let signals: Vec<String> = ["probe", "zone"]
-        .iter()
-        .flat_map(|kind| ["udp", "tcp"].map(|transport| signal(kind, transport)))
-        .collect();
     let mut text = String::new();
-    for (index, (begin, end)) in lives.iter().enumerate() {
-        let stood = index == 0 || goes_on;
-        let good = signals.iter().map(|signal| format!(r#"[{signal},"good","as it was"]"#));
-        let good = if stood { good.collect::<Vec<_>>().join(",") } else { String::new() };
-        let from = if index > 0 && goes_on { format!(r#","goes_on_from":{index}"#) } else { String::new() };
-        let at = begin * 1_000_000;
-        let _ = writeln!(
-            text,
-            r#"{{"begin":{{"version":1,"node":"{node}","life":{},"at_us":{at},"unix_us":{}{from}}}}}
-{{"state":[{at},{{"levels":[["192.0.2.0/24","{}"]],"signals":[{good}],"words":{{"drain":null,"stands":[]}}}}]}}"#,
-            index + 1,
-            1_709_251_200_000_000 + at,
-            if stood { "normal" } else { "withdrawn" }
-        );
-        for (number, signal) in signals.iter().enumerate() {
-            let _ = writeln!(text, r#"{{"signal":[{number},{signal}]}}"#);
+    for (life, (first, last)) in (1..).zip(lives) {
+        let stood = life == 1 || goes_on;
+        let at = Duration::from_secs(*first);
+        text += &line(&Line::Begin(Begin {
+            version: VERSION,
+            node: node.to_owned(),
+            life,
+            at_us: micros(at),
+            unix_us: 1_709_251_200_000_000 + micros(at),
+            goes_on_from: (life > 1 && goes_on).then_some(life - 1),
+        }));
+        text += &state(at, if stood { Level::Normal } else { Level::Withdrawn });
+        for (number, signal) in (0..).zip(signals()) {
+            text += &line(&Line::Signal(number, signal));
         }
-        for quarter in begin * 4 + 1..=end * 4 {
+        for quarter in first * 4 + 1..=last * 4 {
             let at = quarter * 250_000;
             if failing.contains(&(quarter / 4)) {
-                let _ = writeln!(text, r#"{{"saw":[{at},0,{{"fail":"connection refused"}}]}}"#);
+                text += &line(&Line::Saw(at, 0, Observation::Fail("connection refused".into())));
             } else {
-                let passes = (0..signals.len()).map(|number| format!(r#"{{"pass":[{at},{number}]}}"#));
-                passes.for_each(|pass| text.push_str(&(pass + "\n")));
+                (0..4).for_each(|number| text += &line(&Line::Pass(at, number)));
             }
         }
     }

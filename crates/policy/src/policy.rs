@@ -39,18 +39,19 @@ use crate::operator::{Operator, Target};
 use crate::preference::{Pace, Preference};
 use crate::prefix::{Family, Prefix};
 use crate::signal::{self, Health, Observation, Signal, Timing};
-use crate::trace::Standing;
 
 mod asks;
 mod command;
 mod flaps;
 mod memory;
 mod silent;
+mod standing;
 mod why;
 
 pub use command::{DrainView, WordView};
 pub use memory::Memory;
 use silent::Heard;
+pub use standing::Standing;
 
 /// What can happen to a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -544,51 +545,14 @@ impl Policy {
         self.routes.iter().map(|route| (route.prefix, route.preference.level()))
     }
 
-    /// Every prefix of a group with what it has earned, words aside.
-    pub(crate) fn earned(&self) -> impl Iterator<Item = (Prefix, Level)> + '_ {
-        let services = self.routes.iter().filter(|route| matches!(route.role, Role::Service(_)));
-        services.map(|route| (route.prefix, route.preference.earned()))
-    }
-
-    /// Every signal that has a verdict, with its reason.
-    pub(crate) fn verdicts(&self) -> Vec<(SignalId, Health, String)> {
-        let all = self.ids.iter().zip(&self.signals);
-        let known = all.filter(|(_, signal)| signal.health() != Health::Unknown);
-        known.map(|(id, signal)| (id.clone(), signal.health(), signal.why_then().to_owned())).collect()
-    }
-
-    /// Takes over how another policy stood, in place of a start: for replays that begin in the middle. What
-    /// is not configured here is left out.
-    pub(crate) fn assume(
-        &mut self,
-        now: Duration,
-        unix: Duration,
-        standing: &Standing,
-        outputs: &mut Vec<Output>,
-    ) {
-        self.clock = self.clock.max(now);
-        self.zones_changed = true;
-        // Nobody is announced before all of its zones have been good.
-        let proven = standing.levels.iter().any(|(_, level)| level.is_announced());
-        for (id, health, why) in &standing.signals {
-            if let Some(&index) = self.index.get(id) {
-                self.signals[index].assume(self.clock, *health, proven, why.clone());
-            }
-        }
-        let pace = self.pace();
-        for (prefix, level) in &standing.levels {
-            let service =
-                |route: &&mut Route| route.prefix == *prefix && matches!(route.role, Role::Service(_));
-            if let Some(route) = self.routes.iter_mut().find(service) {
-                route.preference = Preference::starting_at(*level, self.clock, pace);
-            }
-        }
-        self.restore(now, unix, standing.words.clone(), outputs);
-    }
-
     /// The level in force of one prefix; `None` if it is not configured.
     pub fn level(&self, prefix: Prefix) -> Option<Level> {
         self.route(prefix).map(|route| route.preference.level())
+    }
+
+    /// Why a prefix has its level; `None` if it has had it from the start, or is not configured.
+    pub(crate) fn last_cause(&self, prefix: Prefix) -> Option<&str> {
+        self.route(prefix)?.preference.last_cause()
     }
 
     /// The best level in force of the prefixes that a signal concerns; `None` if it concerns none.

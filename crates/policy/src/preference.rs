@@ -109,7 +109,7 @@ impl Word {
 }
 
 /// The machine of one prefix.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preference {
     all: Earning,
     able: Earning,
@@ -120,7 +120,7 @@ pub struct Preference {
     clock: Duration,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Past {
     at: Duration,
     from: Level,
@@ -139,8 +139,7 @@ impl Preference {
         Self::starting_at(Level::Normal, now, pace)
     }
 
-    /// A prefix that has earned `level`: where a replay begins in the middle.
-    pub(crate) fn starting_at(level: Level, now: Duration, pace: Pace) -> Self {
+    fn starting_at(level: Level, now: Duration, pace: Pace) -> Self {
         let able = if level == Level::Withdrawn { Level::Withdrawn } else { Level::Normal };
         Self {
             all: Earning::new(level, now, pace),
@@ -296,6 +295,11 @@ impl Preference {
         (self.all.shape(), self.able.shape(), self.word, self.level)
     }
 
+    /// Why the level is what it is; `None` if it has not changed yet.
+    pub(crate) fn last_cause(&self) -> Option<&str> {
+        self.history.front().map(|past| past.cause.as_str())
+    }
+
     /// The last transitions, newest first, with their age at `now`.
     pub fn history(&self, now: Duration) -> Vec<Transition> {
         let now = self.clock.max(now);
@@ -310,7 +314,7 @@ impl Preference {
 }
 
 /// One machine that earns: the table above.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Earning {
     pace: Pace,
     /// The hold-down at present.
@@ -359,9 +363,11 @@ impl Earning {
         }
     }
 
-    /// Of a smaller cap only the last count: the oldest of as many as may be is what the next one waits for.
+    /// The hold-down is what the falls until now come to by these rules. Of a smaller cap only the last returns count: the
+    /// oldest of as many as may be is what the next one waits for.
     fn at_pace(&mut self, pace: Pace) {
         self.pace = pace;
+        self.hold = self.hold_after_falls();
         let most = self.most();
         for rises in [&mut self.rises, &mut self.betters] {
             rises.drain(..rises.len().saturating_sub(most));
@@ -435,8 +441,11 @@ impl Earning {
 
     /// The hold-down that so many falls come to.
     fn hold_after_falls(&self) -> Duration {
-        let HoldDown { base, max, .. } = self.pace.hold_down;
-        let doubled = 2u32.saturating_pow(self.falls.saturating_sub(1));
+        let HoldDown { first, base, max, .. } = self.pace.hold_down;
+        if self.falls == 0 {
+            return first;
+        }
+        let doubled = 2u32.saturating_pow(self.falls - 1);
         // A cap below the base would shorten the wait of a prefix that flaps.
         base.saturating_mul(doubled).min(max.max(base))
     }

@@ -15,7 +15,7 @@
 //! | begin of a process | what was announced was withdrawn at the line before, by the death of its process; a new policy |
 //! | begin of a process that goes on from the life before | the policy goes on |
 //! | begin of a file, in the middle of the same life | the policy goes on; where there is none yet, a new one |
-//! | state, for a new policy | signals, levels and words as they stood; levels that are others by it are told so |
+//! | state, for a new policy | it goes on from how things stood; levels that are others by it are told so |
 //! | an input | deadlines until then, then the input |
 //! | anything else | nothing |
 //!
@@ -122,7 +122,7 @@ impl Replay {
         let at = line.at();
         match &line {
             Line::Begin(begin) => self.begin(begin.clone())?,
-            Line::State(at, standing) => self.stand(Duration::from_micros(*at), standing),
+            Line::State(at, standing) => self.stand(Duration::from_micros(*at), standing)?,
             Line::Moved(..) => self.really += 1,
             Line::Gap(_, lost) => self.gaps += lost,
             Line::Signal(..) | Line::Pass(..) | Line::Saw(..) | Line::Input(..) => {}
@@ -175,29 +175,34 @@ impl Replay {
         }
     }
 
-    fn stand(&mut self, at: Duration, standing: &Standing) {
-        let Some(life) = self.life.as_mut().filter(|life| life.fresh == Fresh::Yes) else { return };
+    fn stand(&mut self, at: Duration, standing: &Standing) -> Result<(), ConfigError> {
+        let Some(life) = self.life.as_mut().filter(|life| life.fresh == Fresh::Yes) else { return Ok(()) };
         let wall = life.wall(at);
         let before: Vec<(Prefix, Level)> = life.policy.levels().collect();
         let mut outputs = Vec::new();
-        life.policy.assume(at, wall, standing, &mut outputs);
+        life.policy = Policy::from_standing(at, self.config.clone(), standing.clone(), &mut outputs)?;
         if life.order == Order::First {
             self.levels_at_first = life.policy.levels().collect();
-            return;
+            return Ok(());
         }
-        // Levels are assumed first, then words: what is told is what came of both, with the last word on it.
+        // What is told is what came of the standing and of the configuration, with the last word on it.
         let said = |of: Prefix| {
             outputs.iter().rev().find_map(|output| match output {
                 Output::Level { prefix, cause, .. } if *prefix == of => Some(cause.clone()),
                 _ => None,
             })
         };
+        let stood = |of: Prefix| match life.policy.last_cause(of) {
+            Some(cause) => format!("it stood so when its recording began: {cause}"),
+            None => "it stood so when its recording began".to_owned(),
+        };
         for ((prefix, from), (_, to)) in before.into_iter().zip(life.policy.levels()) {
             if from != to {
-                let cause = said(prefix).unwrap_or_else(|| "it stood so when its recording began".to_owned());
+                let cause = said(prefix).unwrap_or_else(|| stood(prefix));
                 self.moved.push(Moved { at: wall, prefix, from, to, cause });
             }
         }
+        Ok(())
     }
 
     fn hear(&mut self, at: Duration, input: Input) {

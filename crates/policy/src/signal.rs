@@ -252,6 +252,18 @@ pub struct Signal {
     clock: Duration,
 }
 
+/// A probe or zone of which nothing speaks for another verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Plain {
+    /// It is good.
+    Good,
+    /// Nobody has looked at it.
+    Unseen,
+    /// It is lost, for the reason given.
+    Lost(String),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Ear {
     Waiting,
@@ -323,14 +335,39 @@ impl Signal {
         Self { timing: other.timing, silence: other.silence, ..self }
     }
 
-    /// Takes a verdict over from somebody who knew, and whether it was better before: for replays that begin in the middle.
-    pub(crate) fn assume(&mut self, now: Duration, health: Health, proven: bool, why: String) {
-        self.proven = proven;
-        self.clock = self.clock.max(now);
-        self.heard = self.clock;
-        self.ear = Ear::Waiting;
-        self.blame = if health == Health::Good { Blame::UnansweredOnly } else { Blame::Seen };
-        self.become_(health, why);
+    /// A new signal is good from the start, for the reason given: as if it had been observed to be so.
+    pub(crate) fn begin_good(&mut self, why: &str) {
+        self.blame = Blame::UnansweredOnly;
+        self.become_(Health::Good, why.to_owned());
+    }
+
+    /// How a probe or zone stands if nothing speaks for another verdict, and since when it is silent: all that it will do
+    /// depends on these two. Of other kinds it may also be asked since when they are well, or ill.
+    pub(crate) fn plain(&self) -> Option<(Plain, Duration)> {
+        let waits = self.ear == Ear::Waiting;
+        let no_runs = self.at_least == [0; GRADES];
+        let plain = match (self.health, self.blame) {
+            (Health::Good, Blame::UnansweredOnly) if waits && no_runs => Plain::Good,
+            (Health::Unknown, Blame::Seen) if waits && self.last.is_none() => Plain::Unseen,
+            // Silence makes it no worse.
+            (Health::Bad, Blame::Seen) if no_runs && self.better == [0; GRADES] && !self.proven => {
+                Plain::Lost(self.why.clone())
+            }
+            _ => return None,
+        };
+        Some((plain, self.heard))
+    }
+
+    /// The same signal again.
+    pub(crate) fn from_plain(plain: Plain, silent: Duration, timing: Timing, silence: Silence) -> Self {
+        let mut signal = Self::new(silent, timing, silence);
+        match plain {
+            // As a trace has it of passes: without what was seen.
+            Plain::Good => signal.begin_good("good"),
+            Plain::Unseen => {}
+            Plain::Lost(why) => drop(signal.step(silent, Input::Lost(why))),
+        }
+        signal
     }
 
     fn count_silence(&mut self) {
@@ -479,11 +516,6 @@ impl Signal {
             return Cow::Owned(format!("{} (last known: nothing seen for {silence} s)", self.why));
         }
         Cow::Borrowed(&self.why)
-    }
-
-    /// The same as it was when the verdict was made, whatever silence came after.
-    pub(crate) fn why_then(&self) -> &str {
-        &self.why
     }
 
     /// Everything that its future depends on, free of the time of day and bounded: for searches over states, in which nobody

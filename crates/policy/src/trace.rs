@@ -6,8 +6,8 @@
 //! a pass has no text: a quarter of an hour of a small node is a megabyte.
 //!
 //! ```text
-//! {"begin":{"version":1,"node":"a.ams","life":1795812345000000,"at_us":0,"unix_us":1795812345000000}}
-//! {"state":[0,{"levels":[["192.0.2.0/24","withdrawn"]],"signals":[],"words":{"drain":null,"stands":[]}}]}
+//! {"begin":{"version":2,"node":"a.ams","life":1795812345000000,"at_us":0,"unix_us":1795812345000000}}
+//! {"state":[0,{"plain":[[{"kind":"probe","address":"192.0.2.53:53","transport":"udp"},"unseen",0]],"memory":{…}}]}
 //! {"signal":[1,{"kind":"probe","address":"192.0.2.53:53","transport":"udp"}]}
 //! {"pass":[250123,1]}
 //! {"saw":[500377,1,{"unanswered":"no answer within 200ms"}]}
@@ -16,7 +16,9 @@
 //! ```
 //!
 //! Times are microseconds of the policy's own clock; `begin` ties it to the wall clock. A trace may begin in
-//! the middle of a node's life, where older lines were let go: then `state` says how things stood. A process that
+//! the middle of a node's life, where older lines were let go: then `state` says how things stood, [in
+//! full](crate::policy::Standing), so that a replay goes on as the node did. At the beginning of a life it has what the process
+//! has read of those before: the operator's words, falls and returns. A process that
 //! took another's place without anybody noticing says which life it goes on from (`"goes_on_from":1795812345000000` in
 //! its `begin`), by the clock of that life; its first lines may be of the time of the last lines before. Whoever
 //! reads a line that it does not know leaves it out; another `version` means that even known lines may mean
@@ -29,13 +31,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::kind::SignalId;
 use crate::level::Level;
-use crate::operator::Saved;
-use crate::policy::{Input, Policy};
+use crate::policy::Input;
+pub use crate::policy::Standing;
 use crate::prefix::Prefix;
-use crate::signal::{Health, Observation};
+use crate::signal::Observation;
 
-/// The form described here.
-pub const VERSION: u32 = 1;
+/// The form described here. In form 1 a state had levels and verdicts alone, from which no replay could go on as the node did.
+pub const VERSION: u32 = 2;
 
 /// Microseconds of the policy's clock.
 type Micros = u64;
@@ -47,7 +49,7 @@ pub enum Line {
     /// A process began to record, or a file was begun.
     Begin(Begin),
     /// How things stood when the file was begun.
-    State(Micros, Standing),
+    State(Micros, Box<Standing>),
     /// From here on, a signal goes by this number.
     Signal(u32, SignalId),
     /// A signal was observed to be as it should.
@@ -91,17 +93,6 @@ pub struct Begin {
     /// The life whose place this one took in a planned restart: levels, sessions and clock went on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goes_on_from: Option<u64>,
-}
-
-/// How a policy stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
-    /// What each prefix has earned, words aside.
-    pub levels: Vec<(Prefix, Level)>,
-    /// The verdict on each signal that has one, with its reason.
-    pub signals: Vec<(SignalId, Health, String)>,
-    /// The operator's words.
-    pub words: Saved,
 }
 
 /// Turns inputs into lines.
@@ -175,13 +166,6 @@ impl Reader {
 /// A time as lines have it.
 pub fn micros(at: Duration) -> Micros {
     u64::try_from(at.as_micros()).unwrap_or(u64::MAX)
-}
-
-impl Policy {
-    /// How this policy stands, for the beginning of a file; `unix` is the wall clock at `now`.
-    pub fn standing_now(&self, now: Duration, unix: Duration) -> Standing {
-        Standing { levels: self.earned().collect(), signals: self.verdicts(), words: self.saved(now, unix) }
-    }
 }
 
 #[cfg(test)]

@@ -315,10 +315,10 @@ impl Keeper {
         });
     }
 
-    /// How the policy stands, and when that was; `unix` is the wall clock.
-    pub(crate) fn standing(&self, unix: Duration) -> (Duration, Standing) {
+    /// How the policy stands, and when that was.
+    pub(crate) fn standing(&self) -> (Duration, Standing) {
         let (now, state) = self.copy();
-        (now, state.policy.standing_now(now, unix))
+        (now, state.policy.standing_now())
     }
 
     /// Inputs that the recorder could not hand over since this was last asked.

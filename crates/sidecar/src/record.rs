@@ -80,14 +80,14 @@ pub(crate) struct Tape {
 struct Beginning {
     at: Duration,
     unix: Duration,
-    standing: Standing,
+    standing: Box<Standing>,
 }
 
 impl Beginning {
     fn now(keeper: &Keeper) -> Self {
         let unix = since_1970();
-        let (at, standing) = keeper.standing(unix);
-        Self { at, unix, standing }
+        let (at, standing) = keeper.standing();
+        Self { at, unix, standing: Box::new(standing) }
     }
 }
 

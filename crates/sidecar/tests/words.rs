@@ -192,6 +192,19 @@ fn with_patience(mut settings: Config) -> Config {
     settings
 }
 
+/// Ends an announced sidecar, and leaves its falls and returns as one leaves them that nobody has told to end.
+fn killed(sidecar: Running, file: &Path) {
+    let dead = until("the return is written down", || {
+        let text = fs::read_to_string(file).ok()?;
+        text.contains("\"level\": \"normal\"").then_some(text)
+    });
+    assert!(dead.contains("\"end\": \"broken\""), "{dead}");
+    drop(sidecar);
+    let ordered = fs::read_to_string(file).expect("it is there");
+    assert!(ordered.contains("\"end\": \"ordered\""), "{ordered}");
+    fs::write(file, dead).expect("it can be written");
+}
+
 #[test]
 fn a_sidecar_that_dies_whenever_it_has_announced_waits_longer_each_time_and_one_that_is_stopped_does_not() {
     let responder = FakeResponder::start(LOCALHOST).unwrap();
@@ -206,16 +219,7 @@ fn a_sidecar_that_dies_whenever_it_has_announced_waits_longer_each_time_and_one_
         waits.push(why.hold_down.as_millis());
         returns.push(why.returns.counted);
         sidecar.until_level(V4, "normal");
-        let dead = until("the return is written down", || {
-            let text = fs::read_to_string(&file).ok()?;
-            text.contains("\"level\": \"normal\"").then_some(text)
-        });
-        assert!(dead.contains("\"end\": \"broken\""), "{dead}");
-        drop(sidecar);
-        let ordered = fs::read_to_string(&file).unwrap();
-        assert!(ordered.contains("\"end\": \"ordered\""), "{ordered}");
-        // As a process leaves it that nobody has told to end.
-        fs::write(&file, dead).unwrap();
+        killed(sidecar, &file);
     }
     assert_eq!((waits, returns), (vec![50, 50, 100, 200], vec![0, 1, 2, 3]));
     for returns in [4, 5] {
@@ -252,8 +256,8 @@ fn falls_and_returns_that_cannot_be_read_begin_anew_with_an_alarm_until_they_are
     assert!(fs::read_to_string(&file).unwrap().contains("\"end\": \"broken\""));
 }
 
-/// What a replay of these files through `settings` does, as levels.
-fn replayed(path: &Path, settings: &Config) -> (Vec<String>, usize) {
+/// A replay of these files through `settings`.
+fn replay(path: &Path, settings: &Config) -> Replay {
     let mut replay = Replay::new(settings.policy()).expect("the settings can work");
     for file in [older(path), path.to_owned()] {
         let Ok(file) = fs::File::open(file) else { continue };
@@ -263,8 +267,7 @@ fn replayed(path: &Path, settings: &Config) -> (Vec<String>, usize) {
                 .expect("in order");
         }
     }
-    let moved = replay.moved().iter().map(|moved| format!("{} -> {}", moved.from, moved.to)).collect();
-    (moved, replay.really_moved())
+    replay
 }
 
 #[test]
@@ -289,7 +292,10 @@ fn what_was_recorded_replays_to_what_was_done_over_files_that_change() {
     let before = recorded();
     until("something is recorded after the withdrawal", || (recorded() != before).then_some(()));
     drop(sidecar);
-    let (moved, really) = replayed(&path, &settings);
+    let replay = replay(&path, &settings);
+    let moved: Vec<_> =
+        replay.moved().iter().map(|moved| format!("{} -> {}", moved.from, moved.to)).collect();
+    let really = replay.really_moved();
     // The files may have changed more than once, and the oldest is let go.
     let lived = [
         "withdrawn -> normal",
@@ -301,4 +307,30 @@ fn what_was_recorded_replays_to_what_was_done_over_files_that_change() {
     assert_eq!(history, lived.len());
     assert!(lived.ends_with(&moved.iter().map(String::as_str).collect::<Vec<_>>()), "{moved:?}");
     assert!(moved.len() >= 2 && moved.len() == really, "{moved:?}, really {really}");
+}
+
+#[test]
+fn a_replay_waits_as_long_as_the_sidecar_that_had_read_of_falls_before_it() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    let scratch = Scratch::new("recorded-flaps");
+    let path = scratch.0.join("signals.jsonl");
+    let mut settings = with_patience(settings(responder.address, &scratch.0));
+    settings.record = Some(RecordConfig { path: path.clone(), octets: 64 << 20 });
+    let mut lived = Vec::new();
+    for _ in 0..5 {
+        let sidecar = Running::start(settings.clone());
+        sidecar.until_level(V4, "normal");
+        lived.push(sidecar.0.why(V4).unwrap().history[0].cause.clone());
+        // A replay comes as far as its last line: one more, which changes nothing.
+        sidecar.0.undrain("", "ada");
+        killed(sidecar, &scratch.0.join("flaps.json"));
+    }
+    assert!(lived[4].contains("hold-down of 400ms is over"), "{lived:?}");
+    let replay = replay(&path, &settings);
+    let announced: Vec<_> = replay.moved().iter().filter(|moved| moved.to == Level::Normal).collect();
+    assert_eq!(announced.len(), lived.len());
+    for (moved, lived) in announced.iter().zip(&lived) {
+        // It may have been announced before its recording began.
+        assert!(moved.cause.ends_with(lived.as_str()), "{moved:?}, really {lived}");
+    }
 }

@@ -23,15 +23,15 @@ use crate::kind::SignalId;
 use crate::operator::{Drain, Operator, Stand, Target};
 use crate::preference::Preference;
 use crate::prefix::Prefix;
-use crate::signal::{Health, Signal};
+use crate::signal::Signal;
 
 /// What a policy remembers. Opaque: it is written by one process and read by the next.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
     clock: Duration,
-    signals: Vec<(SignalId, Signal)>,
+    pub(super) signals: Vec<(SignalId, Signal)>,
     routes: Vec<Kept>,
-    alarms: Vec<Alarm>,
+    pub(super) alarms: Vec<Alarm>,
     drain: Option<Drain>,
     stands: Vec<(Target, Stand)>,
     excused: Vec<SignalId>,
@@ -41,7 +41,7 @@ pub struct Memory {
 }
 
 /// One prefix.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Kept {
     prefix: Prefix,
     group: String,
@@ -133,7 +133,7 @@ impl Policy {
             if preference.earned().is_announced() {
                 for signal in self.routes[index].needs.clone() {
                     if !known[signal] && self.ids[signal].kind().gates() {
-                        self.signals[signal].assume(self.clock, Health::Good, true, UNSEEN.to_owned());
+                        self.signals[signal].begin_good(UNSEEN);
                     }
                 }
             }

@@ -139,7 +139,6 @@ fn what_was_told_to_be_bad_is_kept_as_the_last_known_and_what_was_good_is_forgot
         assert_eq!(signal.step(MS(3) + STALE, Input::Tick), None);
         assert_eq!((signal.health(), signal.next_deadline()), (health, None));
         assert_eq!(signal.why(), "seen (last known: nothing seen for 3 s)");
-        assert_eq!(signal.why_then(), "seen");
         for at in [10_000, 10_001] {
             assert_eq!(seen(&mut signal, at, Observation::Pass), health, "what is better is earned anew");
         }
