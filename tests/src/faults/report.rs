@@ -273,7 +273,7 @@ fn losses(found: &Found) -> String {
 }
 
 /// What was promised of single scenarios, beside their own bounds.
-const PROMISES: [(&str, &str, Promise); 9] = [
+const PROMISES: [(&str, &str, Promise); 14] = [
     (
         "The responder is killed: its route is gone at the neighbour",
         "responder-killed",
@@ -284,9 +284,18 @@ const PROMISES: [(&str, &str, Promise); 9] = [
     ("A host that hangs, with BFD", "node-frozen-bfd", Promise::Within(1000.0)),
     ("Drain, with a network that honours GRACEFUL_SHUTDOWN", "drain", Promise::NothingLost),
     ("Drain, with one that strips every community", "drain-stripped", Promise::NothingLost),
+    (
+        "Drain, with routers that keep a route of their own",
+        "drain-and-the-route-is-kept-upstream",
+        Promise::NothingLost,
+    ),
     ("Rolling upgrade of all POPs", "rolling-upgrade", Promise::NothingLost),
     ("Planned restart of the sidecar, and no UPDATE", "sidecar-handed-over", Promise::NothingLost),
     ("The same with BFD", "sidecar-handed-over-bfd", Promise::NothingLost),
+    ("The same while degraded", "sidecar-handed-over-while-degraded", Promise::NothingLost),
+    ("The same while drained", "sidecar-handed-over-while-drained", Promise::NothingLost),
+    ("The same while held and forced", "sidecar-handed-over-while-held-and-forced", Promise::NothingLost),
+    ("The same with a BIRD on the node", "bird-sidecar-handed-over", Promise::NothingLost),
 ];
 
 #[derive(Debug, Clone, Copy)]

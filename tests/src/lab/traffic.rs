@@ -193,6 +193,8 @@ impl Traffic {
         const SOON: Duration = Duration::from_millis(100);
         /// A query that was sent so long before the move had its answer by then, or was lost to something else.
         const ANSWERED: Duration = Duration::from_millis(10);
+        /// From a move to the moment at which the monitor has read of it: a connection may have been reset in between.
+        const HEARD: Duration = Duration::from_millis(10);
         let since_origin = |at: &Instant| at.saturating_duration_since(self.shared.origin);
         let moves: Vec<_> = moves.iter().map(since_origin).collect();
         let [from, until] = [from, until].map(|at| since_origin(&at));
@@ -201,7 +203,7 @@ impl Traffic {
             let ends = lane.ends.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let by = |sample: &Sample, at: Duration| match lane.over {
                 Over::Udp => false,
-                Over::Tcp => (sample.sent..=sample.ended).contains(&at),
+                Over::Tcp => (sample.sent..=sample.ended + HEARD).contains(&at),
                 Over::Stream => ends.iter().any(|end| {
                     let meanwhile = end.at..=end.again.unwrap_or(Duration::MAX);
                     end.at.abs_diff(at) <= SOON

@@ -672,24 +672,26 @@ fn unsettled(settings: &Settings, kept: &[Kept], levels: &[Level], sights: &[Sig
 impl Machine {
     /// How it stands with BIRD.
     pub(super) fn state(&self) -> String {
-        match (&self.link, &self.problem) {
-            (Link::Up(up), _) => match &up.stage {
+        match (&self.problem, &self.link) {
+            // A connection counts from its greeting on: a BIRD that hangs is connected to as well.
+            (Some(why), _) => format!("not connected: {why}"),
+            (None, Link::Up(up)) => match &up.stage {
                 Stage::Idle => "connected".to_owned(),
                 Stage::Writing(_) | Stage::Restoring(_) => "connected, writing the file".to_owned(),
                 Stage::Checking(_) | Stage::Loading(_) => "connected, loading the file".to_owned(),
                 Stage::Settling { .. } | Stage::Confirming(_) => "connected, confirming the load".to_owned(),
                 Stage::Undoing(_) => "connected, undoing the load".to_owned(),
             },
-            (_, Some(why)) => format!("not connected: {why}"),
-            (_, None) => "connecting".to_owned(),
+            (None, _) => "connecting".to_owned(),
         }
     }
 
     /// Why the last action failed, if it did.
     pub(super) fn failing(&self) -> Option<&str> {
-        match &self.link {
-            Link::Up(up) => up.load.failure(),
-            Link::Down { .. } | Link::Connecting => self.problem.as_deref(),
+        match (&self.problem, &self.link) {
+            (Some(why), _) => Some(why),
+            (None, Link::Up(up)) => up.load.failure(),
+            (None, _) => None,
         }
     }
 

@@ -541,6 +541,20 @@ fn a_withdrawal_waits_for_a_change_that_bird_is_carrying_out() {
     assert_eq!(talk(outputs), [Output::Send(format!("disable {NAME}\n"))]);
 }
 
+/// The kernel connects to one that is stopped as well.
+#[test]
+fn a_bird_that_does_not_greet_fails_on() {
+    let mut world = World::new(Some(S(10)));
+    world.machine.step(world.now, Input::Lost("it hangs".to_owned()));
+    world.now = world.machine.next_deadline().unwrap();
+    assert_eq!(world.machine.step(world.now, Input::Tick), [Output::Connect]);
+    assert_eq!(world.machine.step(world.now, Input::Connected), []);
+    assert_eq!(world.machine.failing(), Some("it hangs"));
+    assert_eq!(world.machine.state(), "not connected: it hangs");
+    world.machine.step(world.now, said("0001 BIRD 2.0.12 ready.\n"));
+    assert_eq!((world.machine.failing(), world.machine.state().as_str()), (None, "connected"));
+}
+
 #[test]
 fn an_answer_to_nothing_ends_the_connection() {
     let mut world = World::new(Some(S(10)));
