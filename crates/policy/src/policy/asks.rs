@@ -20,7 +20,7 @@
 //! goes round its loop and that somebody is answered (see [`load`](crate::load)): all are required. Once the drops have
 //! ended, whatever is answered again has its time to be believed, and what has not been asked since is as it was: of many
 //! zones, each waits for its turn. The first answer that is missed after the drops ends the excuse, and so does the silence of
-//! whoever should ask.
+//! whoever should ask. That its address is answered is enough for a zone then: the host tells of answers in a flood alone.
 //!
 //! A flood keeps the status away as well, and another name server has none. Then the host's own counts have to bear it out:
 //! datagrams are taken from sockets and sent by hundreds a second, of either family
@@ -220,17 +220,26 @@ impl Policy {
             || self.excused.contains(&index) && (signal.passed_last() || self.awaits_its_turn(index));
         matches!(self.ids[index].kind(), Kind::Probe | Kind::Zone)
             && signal.is_merely_unanswered()
-            && self.is_known_to_run()
             && !self.is_silent_beyond_excuse(index)
-            && (self.is_dropping() || recovers())
+            && (self.is_known_to_run() && (self.is_dropping() || recovers())
+                || self.is_answered_beside(index) && recovers())
     }
 
-    /// Whether this is a zone that nobody could ask for, because overload swallows its probe.
+    /// Whether this is a zone whose address is answered, by the same transport: once nobody else tells that the node answers, as
+    /// after a flood of another name server, that does.
+    fn is_answered_beside(&self, index: usize) -> bool {
+        let SignalId::Zone { address, transport, .. } = self.ids[index] else { return false };
+        self.health(&SignalId::Probe { address, transport }) == Some(Health::Good)
+    }
+
+    /// Whether this is a zone, answered until then or excused as well, that nobody could ask for, because overload swallows
+    /// its probe.
     pub(super) fn is_unseen(&self, index: usize) -> bool {
         let SignalId::Zone { address, transport, .. } = self.ids[index] else { return false };
         let probe = SignalId::Probe { address, transport };
         let excused = |&probe: &usize| self.signals[probe].health().is_bad() && self.is_excused(probe);
-        self.signals[index].health().is_answered() && self.index.get(&probe).is_some_and(excused)
+        (self.signals[index].health().is_answered() || self.is_excused(index))
+            && self.index.get(&probe).is_some_and(excused)
     }
 
     /// Whether the responder itself has said lately that all of it runs, and nothing since speaks against it but that its

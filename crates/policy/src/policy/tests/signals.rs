@@ -485,6 +485,52 @@ fn a_zone_that_a_flood_left_unanswered_is_excused_until_its_next_turn_and_no_lon
     assert_eq!(forgotten.levels(), [Level::Withdrawn; 2], "nor has whoever should ask");
 }
 
+/// Another name server: what the host tells of answers is forgotten soon after a flood.
+#[test]
+fn a_zone_of_another_server_is_excused_until_its_next_turn_too() {
+    let mut config = wide(Degrade::Allowed, OnExpiry::default(), OnOverload::default());
+    config.zone.stale = Duration::from_secs(90);
+    for kind in [Kind::Status, Kind::Ready, Kind::Heartbeats] {
+        config.watched.remove(&kind);
+    }
+    let mut bench = announced(config);
+    for _ in 0..30 {
+        lossy(&mut bench, &[(SignalId::Overload, fail())]);
+    }
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+    let answers = SignalId::Answers { family: Family::Ipv4 };
+    let calm = |bench: &mut Bench, zones: bool| {
+        bench.now += Duration::from_secs(1);
+        probes_pass(bench);
+        bench.pass(SignalId::Overload);
+        let all: Vec<_> = bench.policy.needed().map(|(id, _)| id.clone()).collect();
+        all.into_iter().filter(|id| zones && id.kind() == Kind::Zone).for_each(|id| bench.pass(id));
+        assert_eq!(bench.levels(), [Level::Normal; 2]);
+    };
+    // Three turns until it is believed to be answered again.
+    for round in 1..=60 {
+        calm(&mut bench, round % 20 == 0);
+    }
+    assert_eq!(bench.policy.health(&answers), Some(Health::Unknown), "long forgotten");
+    assert_eq!(bench.policy.health(&zone(V4, Transport::Udp)), Some(Health::Good));
+}
+
+#[test]
+fn what_overload_excuses_stays_excused_while_whole_rounds_are_swallowed() {
+    let flood = [(SignalId::Overload, fail())];
+    let mut bench = usual();
+    for _ in 0..5 {
+        lossy(&mut bench, &flood);
+    }
+    assert_eq!(bench.policy.health(&zone(V4, Transport::Udp)), Some(Health::Bad));
+    for _ in 0..20 {
+        swallowed(&mut bench, &flood);
+        assert_eq!(bench.levels(), [Level::Normal; 2], "nobody could look");
+    }
+    bench.rounds(5, &[]);
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+}
+
 #[test]
 fn a_hang_in_a_flood_withdraws_as_soon_as_a_heartbeat_or_the_status_says_so() {
     let flood = (SignalId::Overload, fail());
