@@ -15,7 +15,7 @@
 //! | under way | a withdrawal waits for |
 //! |---|---|
 //! | nothing, or a file is being written | nothing |
-//! | a question: `configure check`, `show` | its answer, [`PATIENCE`] at most; then another connection is made at once |
+//! | a question: `configure check`, `show` | its answer, [`PATIENCE`] at most; then another connection is made at once, unless BIRD has refused this withdrawal before |
 //! | a change: any other command | its answer, [`COMMAND_BOUND`] at most; then the connection is lost |
 //! | a new connection | its greeting, [`COMMAND_BOUND`] at most; then the connection is lost |
 //! | no connection | the next attempt, [`LONGEST_PAUSE`] at most |
@@ -23,7 +23,8 @@
 //! A change is waited for, because BIRD could carry out a `disable` from another connection before it, and the change
 //! would open again what was closed. Another connection helps where the first one is what hangs. It is heard no sooner
 //! where BIRD is busy: it does one thing at a time, and hears no client while it reads a configuration or changes to it,
-//! however long that takes. What an undo or somebody opens again is seen by the next look, and closed.
+//! however long that takes. What a load or an undo opens counts as open from its command on, so that a withdrawal meanwhile is
+//! sent right behind it; what somebody else opens, or an undo of BIRD's own, is seen by the next look, and closed.
 //!
 //! A load brings the file and BIRD's configuration to the levels in force:
 //!
@@ -170,6 +171,8 @@ enum Link {
 /// What is known while there is a connection.
 struct Up {
     command: Option<(Command, Duration)>,
+    /// When its answer is waited for no longer, since a withdrawal waits.
+    hurry: Option<Duration>,
     /// One for each prefix; `None` while nobody knows what the door should be.
     doors: Vec<Option<Reconciler<Door>>>,
     closing: VecDeque<usize>,
@@ -261,7 +264,7 @@ impl Machine {
             Link::Connecting => None,
             Link::Up(up) => {
                 if let Some((_, until)) = up.command {
-                    return Some(until);
+                    return Some(up.hurry.map_or(until, |hurry| hurry.min(until)));
                 }
                 let doors = up.doors.iter().flatten().filter_map(Reconciler::next_deadline);
                 doors.chain(up.load.next_deadline()).chain([up.look_at]).min()
@@ -273,6 +276,7 @@ impl Machine {
         let levels = self.kept.iter().map(|kept| kept.level).collect();
         self.link = Link::Up(Box::new(Up {
             command: Some((Command::Greeting, now + COMMAND_BOUND)),
+            hurry: None,
             doors: self.kept.iter().map(|_| None).collect(),
             closing: VecDeque::new(),
             opening: VecDeque::new(),
@@ -325,12 +329,12 @@ impl Machine {
             }
             Link::Down { .. } | Link::Connecting => {}
             Link::Up(up) => {
+                if up.hurry.is_some_and(|hurry| hurry <= now) {
+                    return self.connect_anew();
+                }
                 if let Some((command, until)) = up.command
                     && until <= now
                 {
-                    if command.is_question() && !up.closing.is_empty() {
-                        return self.connect_anew();
-                    }
                     let why =
                         format!("no answer to `{}` within {COMMAND_BOUND:?}", self.words(command).trim());
                     return self.hang_up(now, why);
@@ -439,10 +443,9 @@ impl Machine {
     fn send_next(&mut self, now: Duration) {
         let overtaken = self.is_overtaken();
         let Link::Up(up) = &mut self.link else { return };
-        if let Some((command, until)) = &mut up.command {
-            if command.is_question() && !up.closing.is_empty() {
-                *until = (*until).min(now + PATIENCE);
-            }
+        if let Some((command, _)) = up.command {
+            let hurries = command.is_question() && up.closing.iter().any(|&at| is_untried(up, at));
+            up.hurry = hurries.then(|| up.hurry.unwrap_or(now + PATIENCE));
             return;
         }
         if let (Stage::Checking(_) | Stage::Loading(_), true) = (&up.stage, overtaken) {
@@ -468,6 +471,12 @@ impl Machine {
             .or_else(|| up.questions.as_mut().and_then(VecDeque::pop_front));
         let Some(command) = next else { return };
         up.command = Some((command, now + COMMAND_BOUND));
+        let levels = match (command, &up.stage) {
+            (Command::Load, Stage::Loading(levels)) => Some(levels.clone()),
+            (Command::Undo, _) => self.last_good.clone(),
+            _ => None,
+        };
+        levels.iter().for_each(|levels| may_open(up, now, levels));
         let words = self.words(command);
         self.out.push(Output::Send(words));
     }
@@ -509,6 +518,7 @@ impl Machine {
 
     fn heard(&mut self, now: Duration, reply: &Reply) {
         let Link::Up(up) = &mut self.link else { return };
+        up.hurry = None;
         let Some((command, _)) = up.command.take() else {
             return self.hang_up(now, format!("an answer to nothing: {reply}"));
         };
@@ -571,16 +581,16 @@ impl Machine {
         let undo = self.times.undo;
         let Link::Up(up) = &mut self.link else { return };
         let loaded = [Code::RECONFIGURED, Code::IN_PROGRESS, Code::QUEUED].contains(&reply.code);
+        if !matches!(up.stage, Stage::Checking(_)) {
+            // Whatever became of it: what was seen before is of the past.
+            (up.look_at, up.questions) = (now, None);
+        }
         up.stage = match std::mem::replace(&mut up.stage, Stage::Idle) {
             Stage::Checking(levels) if reply.code == Code::CHECKED => Stage::Loading(levels),
-            Stage::Loading(levels) if loaded => {
-                up.look_at = now;
-                up.questions = None;
-                match undo {
-                    Some(undo) => Stage::Settling { levels, until: now + undo / 2 },
-                    None => return self.loaded(now, levels),
-                }
-            }
+            Stage::Loading(levels) if loaded => match undo {
+                Some(undo) => Stage::Settling { levels, until: now + undo / 2 },
+                None => return self.loaded(now, levels),
+            },
             Stage::Confirming(levels) if reply.code == Code::CONFIRMED => return self.loaded(now, levels),
             Stage::Checking(_) | Stage::Loading(_) => {
                 Stage::Restoring(format!("BIRD refuses the configuration: {reply}"))
@@ -599,7 +609,6 @@ impl Machine {
         up.stage = Stage::Idle;
         up.accepted = Some(levels.clone());
         self.last_good = Some(levels);
-        up.look_at = now;
         self.step_load(now, reconcile::Input::Done);
     }
 
@@ -631,6 +640,24 @@ impl Machine {
                 Some(why) => Seen::Odd(why),
             };
             self.step_load(now, reconcile::Input::Saw(seen));
+        }
+    }
+}
+
+/// Whether the command that opens or closes a prefix has not failed since it was due.
+fn is_untried(up: &Up, at: usize) -> bool {
+    up.doors.get(at).and_then(Option::as_ref).is_some_and(|door| door.failure().is_none())
+}
+
+/// BIRD is told to go over to these levels, which opens what was closed and is announced by them: until the next look it
+/// counts as open, so that nobody takes it for gone who wants it to be.
+fn may_open(up: &mut Up, now: Duration, levels: &[Level]) {
+    for (at, level) in levels.iter().enumerate() {
+        if let Some(sight @ (Sight::Closed | Sight::Missing)) = up.sights.get_mut(at)
+            && level.is_announced()
+        {
+            *sight = Sight::Idle;
+            step_door(up, now, at, reconcile::Input::Saw(Seen::Known(Door::Open)));
         }
     }
 }

@@ -541,6 +541,45 @@ fn a_withdrawal_waits_for_a_change_that_bird_is_carrying_out() {
     assert_eq!(talk(outputs), [Output::Send(format!("disable {NAME}\n"))]);
 }
 
+/// What was seen before it was told to open the prefix says nothing any more.
+#[test]
+fn a_withdrawal_while_a_load_opens_the_prefix_is_sent_right_behind_it() {
+    for undo in [None, Some(S(10))] {
+        let mut world = World::new(undo);
+        let outputs = world.machine.step(world.now, Input::Want(vec![Level::Normal]));
+        let [Output::Write { id, .. }] = outputs.as_slice() else { panic!("{outputs:?}") };
+        world.machine.step(world.now, Input::Written { id: *id, result: Ok(()) });
+        let outputs = world.machine.step(world.now, said("0020 Configuration OK\n"));
+        assert!(
+            matches!(outputs.as_slice(), [Output::Send(it)] if it.starts_with("configure")),
+            "{outputs:?}"
+        );
+        assert_eq!(world.machine.step(world.now, Input::Want(vec![Level::Withdrawn])), []);
+        assert!(!world.machine.is_at_rest(), "nobody leaves before it is closed");
+        let outputs = world.machine.step(world.now, said("0003 Reconfigured\n"));
+        assert_eq!(talk(outputs), [Output::Send(format!("disable {NAME}\n"))]);
+    }
+}
+
+/// Else a check that takes longer than the pause between two attempts would never end.
+#[test]
+fn a_withdrawal_that_bird_has_refused_breaks_no_check_off() {
+    let mut world = World::new(None);
+    world.want(Level::Normal);
+    let outputs = world.machine.step(world.now, Input::Want(vec![Level::Withdrawn]));
+    let id = outputs.iter().find_map(|output| match output {
+        Output::Write { id, .. } => Some(*id),
+        _ => None,
+    });
+    world.machine.step(world.now, Input::Written { id: id.unwrap(), result: Ok(()) });
+    let outputs = world.machine.step(world.now, said("8007 Access denied\n"));
+    assert_eq!(outputs, [Output::Send("configure check\n".to_owned())]);
+    let end = world.machine.next_deadline();
+    world.now += S(1);
+    assert_eq!(world.machine.step(world.now, Input::Tick), []);
+    assert_eq!(world.machine.next_deadline(), end, "it is due again, and waits");
+}
+
 /// The kernel connects to one that is stopped as well.
 #[test]
 fn a_bird_that_does_not_greet_fails_on() {
