@@ -4,7 +4,8 @@
 //! form of [`pharos_policy::trace`]. The keeper hands each input over without waiting: a queue that is full
 //! loses inputs, which the trace then says. A thread of its own writes. When a file has half of the size that
 //! both may have, it takes the name with `.1` and another is begun, with how things stand at that moment, so
-//! that it can be read without the one before. What is written is on the disk within a second, whatever ends the process.
+//! that it can be read without the one before; one that begins with nearly as much, or more, has an eighth of its half for what
+//! follows. What is written is on the disk within a second, whatever ends the process.
 //!
 //! In a planned restart the next process begins its file when the one before has ended, with how things stood when it took
 //! the policy over, and with all that it has heard since: a replay misses nothing in between.
@@ -140,6 +141,8 @@ impl Recorder {
 struct Reel {
     file: BufWriter<File>,
     octets: u64,
+    /// How many of them say how things stood when it was begun.
+    beginning: u64,
     writer: Writer,
 }
 
@@ -157,12 +160,18 @@ impl Reel {
             file.read_exact(&mut last)?;
             last != *b"\n"
         };
-        let mut reel = Self { file: BufWriter::new(file), octets, writer: Writer::new() };
+        let mut reel = Self { file: BufWriter::new(file), octets, beginning: 0, writer: Writer::new() };
         if torn {
             // The line that a crash tore ends here, and only it is lost.
             reel.write(b"\n")?;
         }
         Ok(reel)
+    }
+
+    /// Whether it has the half that is its own. After a long beginning there is room for some notes all the same: else each
+    /// note would begin another file.
+    fn is_full(&self, half: u64) -> bool {
+        self.octets >= half.max(self.beginning.saturating_add(half / 8))
     }
 
     fn write(&mut self, octets: &[u8]) -> io::Result<()> {
@@ -251,7 +260,7 @@ impl Tape {
             if lost > 0 {
                 reel.line(&Line::Gap(micros(note.at()), lost))?;
             }
-            if reel.octets >= half {
+            if reel.is_full(half) {
                 reel = self.begin(keeper, Some(reel))?;
             }
         }
@@ -284,6 +293,7 @@ impl Tape {
             fs::rename(&self.config.path, older(&self.config.path))?;
         }
         let mut reel = Reel::open(&self.config.path)?;
+        let before = reel.octets;
         reel.line(&Line::Begin(Begin {
             version: VERSION,
             node: self.node.clone(),
@@ -293,6 +303,7 @@ impl Tape {
             goes_on_from: self.goes_on_from,
         }))?;
         reel.line(&Line::State(micros(at), standing))?;
+        reel.beginning = reel.octets - before;
         if let Some(note) = after {
             reel.note(&note)?;
         }
@@ -314,6 +325,21 @@ mod tests {
     #[test]
     fn the_older_file_has_the_same_name_and_a_number() {
         assert_eq!(older(Path::new("/a/signals.jsonl")), PathBuf::from("/a/signals.jsonl.1"));
+    }
+
+    #[test]
+    fn a_long_beginning_leaves_room_for_notes() {
+        let path = std::env::temp_dir().join(format!("pharos-record-full-{}.jsonl", std::process::id()));
+        let reel = Reel::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let mut reel = Reel { octets: 799, beginning: 10, ..reel };
+        assert!(!reel.is_full(800));
+        reel.octets = 800;
+        assert!(reel.is_full(800));
+        (reel.octets, reel.beginning) = (1099, 1000);
+        assert!(!reel.is_full(800), "it would begin with as much again");
+        reel.octets = 1100;
+        assert!(reel.is_full(800));
     }
 
     #[test]
