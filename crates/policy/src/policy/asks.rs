@@ -203,14 +203,10 @@ impl Policy {
         self.health(&SignalId::Overload).is_some_and(|health| health == Health::Warned || health.is_bad())
     }
 
-    /// When drops last ended, few or many.
-    fn undropped_since(&self) -> Duration {
-        self.overload().map(Signal::since).unwrap_or_default()
-    }
-
-    /// Whether nobody has asked for it since drops ended.
+    /// Whether nobody has asked for it since drops ended, or began to be told otherwise.
     pub(super) fn awaits_its_turn(&self, index: usize) -> bool {
-        !self.signals[index].was_seen_after(self.undropped_since())
+        let told = self.overload().map(Signal::since).unwrap_or_default();
+        !self.signals[index].was_seen_after(told)
     }
 
     /// Whether overload explains that this probe or zone is unanswered, or did until it was asked for again, and answered.

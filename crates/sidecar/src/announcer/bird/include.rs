@@ -86,13 +86,15 @@ fn attributes(out: &mut String, settings: &Settings, attributes: Option<&Attribu
     }
 }
 
-/// What BIRD shows of a protocol and its route.
+/// What is known of a protocol and its route: what BIRD shows, or that it was told something since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Sight {
     /// Its configuration has no such protocol.
     Missing,
     /// The protocol is disabled.
     Closed,
+    /// BIRD was told to go over to a configuration that opens it, and has not been asked since.
+    Opening,
     /// The protocol is up, and BIRD has no route of it: its next hop is not there.
     Idle,
     /// BIRD has the route, with these attributes.

@@ -43,18 +43,19 @@
 //!
 //! What BIRD shows is looked at each second. A protocol that somebody has enabled or disabled, attributes that are not
 //! those of the level, and a BIRD that has restarted are seen so, and mended.
+//!
+//! Longer than a file should be: withdrawals, loads and looks share one connection, and what each waits for of the others is read
+//! in one place. What people are told of it stands in `view`.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use pharos_policy::{Level, Prefix, explain};
+use pharos_policy::{Level, Prefix};
 
 use super::include::{self, Settings, Shown, Sight};
 use super::reply::{Code, Reply};
-use crate::announcer::drift::{Gap, Kind};
 use crate::announcer::reconcile::{self, Reconciler, Seen, Standing, Urgency};
 use crate::config::Reload;
-use crate::keeper::Observed;
 
 /// BIRD answers within milliseconds; a check of a large configuration takes seconds. Longer, and it hangs.
 const COMMAND_BOUND: Duration = Duration::from_secs(10);
@@ -272,6 +273,21 @@ impl Machine {
         }
     }
 
+    /// Whether nothing is under way and nothing is open to be done; also when there is nobody to tell.
+    pub(super) fn is_at_rest(&self) -> bool {
+        match &self.link {
+            Link::Up(up) => {
+                let closed = |sight: &Sight| matches!(sight, Sight::Missing | Sight::Closed);
+                up.looked == Looked::Once
+                    && up.sights.iter().all(closed)
+                    && (up.stage == Stage::Idle && up.load.standing() == Standing::AsWanted
+                        || up.load.failure().is_some())
+            }
+            Link::Down { .. } => self.problem.is_some(),
+            Link::Connecting => false,
+        }
+    }
+
     fn connected(&mut self, now: Duration) {
         let levels = self.kept.iter().map(|kept| kept.level).collect();
         self.link = Link::Up(Box::new(Up {
@@ -476,7 +492,9 @@ impl Machine {
             (Command::Undo, _) => self.last_good.clone(),
             _ => None,
         };
-        levels.iter().for_each(|levels| may_open(up, now, levels));
+        if let Some(levels) = levels {
+            may_open(up, now, &levels);
+        }
         let words = self.words(command);
         self.out.push(Output::Send(words));
     }
@@ -649,14 +667,14 @@ fn is_untried(up: &Up, at: usize) -> bool {
     up.doors.get(at).and_then(Option::as_ref).is_some_and(|door| door.failure().is_none())
 }
 
-/// BIRD is told to go over to these levels, which opens what was closed and is announced by them: until the next look it
-/// counts as open, so that nobody takes it for gone who wants it to be.
+/// BIRD is told to go over to these levels, which opens what was closed and is announced by them: until the next look that
+/// counts as open.
 fn may_open(up: &mut Up, now: Duration, levels: &[Level]) {
     for (at, level) in levels.iter().enumerate() {
         if let Some(sight @ (Sight::Closed | Sight::Missing)) = up.sights.get_mut(at)
             && level.is_announced()
         {
-            *sight = Sight::Idle;
+            *sight = Sight::Opening;
             step_door(up, now, at, reconcile::Input::Saw(Seen::Known(Door::Open)));
         }
     }
@@ -680,7 +698,7 @@ fn step_door(up: &mut Up, now: Duration, at: usize, input: reconcile::Input<Door
 fn seen(sight: Option<&Sight>) -> Seen<Door> {
     match sight {
         Some(Sight::Missing | Sight::Closed) => Seen::Known(Door::Closed),
-        Some(Sight::Idle | Sight::Route(_)) => Seen::Known(Door::Open),
+        Some(Sight::Opening | Sight::Idle | Sight::Route(_)) => Seen::Known(Door::Open),
         None => Seen::Unknown("not looked at yet".to_owned()),
     }
 }
@@ -689,146 +707,12 @@ fn seen(sight: Option<&Sight>) -> Seen<Door> {
 fn unsettled(settings: &Settings, kept: &[Kept], levels: &[Level], sights: &[Sight]) -> Option<String> {
     kept.iter().zip(levels).zip(sights).find_map(|((Kept { prefix, name, .. }, level), sight)| match sight {
         Sight::Missing => Some(format!("has no protocol {name}; does its configuration include the file?")),
-        Sight::Closed | Sight::Idle => None,
+        Sight::Closed | Sight::Opening | Sight::Idle => None,
         Sight::Route(shown) if !level.is_announced() || *shown == Shown::expected(settings, *level) => None,
         Sight::Route(shown) => Some(format!("has {prefix} with {}", shown.words())),
     })
 }
 
-/// What people are told.
-impl Machine {
-    /// How it stands with BIRD.
-    pub(super) fn state(&self) -> String {
-        match (&self.problem, &self.link) {
-            // A connection counts from its greeting on: a BIRD that hangs is connected to as well.
-            (Some(why), _) => format!("not connected: {why}"),
-            (None, Link::Up(up)) => match &up.stage {
-                Stage::Idle => "connected".to_owned(),
-                Stage::Writing(_) | Stage::Restoring(_) => "connected, writing the file".to_owned(),
-                Stage::Checking(_) | Stage::Loading(_) => "connected, loading the file".to_owned(),
-                Stage::Settling { .. } | Stage::Confirming(_) => "connected, confirming the load".to_owned(),
-                Stage::Undoing(_) => "connected, undoing the load".to_owned(),
-            },
-            (None, _) => "connecting".to_owned(),
-        }
-    }
-
-    /// Why the last action failed, if it did.
-    pub(super) fn failing(&self) -> Option<&str> {
-        match (&self.problem, &self.link) {
-            (Some(why), _) => Some(why),
-            (None, Link::Up(up)) => up.load.failure(),
-            (None, _) => None,
-        }
-    }
-
-    /// BIRD's last refusals.
-    pub(super) fn said(&self) -> Vec<String> {
-        self.said.iter().cloned().collect()
-    }
-
-    /// What is observed of each prefix.
-    pub(super) fn observed(&self) -> Vec<Observed> {
-        let observed = |(at, kept): (usize, &Kept)| Observed {
-            prefix: kept.prefix,
-            text: self.observed_of(at, kept),
-            route: self.route_of(at),
-        };
-        self.kept.iter().enumerate().map(observed).collect()
-    }
-
-    /// Whether BIRD has a route of the prefix, as far as it says so.
-    fn route_of(&self, at: usize) -> explain::Route {
-        match &self.link {
-            Link::Up(up) if up.looked == Looked::Once => match up.sights.get(at) {
-                Some(Sight::Route(_)) => explain::Route::There,
-                None | Some(Sight::Missing | Sight::Closed | Sight::Idle) => explain::Route::Absent,
-            },
-            Link::Up(_) | Link::Connecting | Link::Down { .. } => explain::Route::Unknown,
-        }
-    }
-
-    fn observed_of(&self, at: usize, kept: &Kept) -> String {
-        let Link::Up(up) = &self.link else { return "unknown: not connected".to_owned() };
-        if up.looked == Looked::NotYet {
-            return "unknown: not looked at yet".to_owned();
-        }
-        match up.sights.get(at) {
-            None | Some(Sight::Missing) => "withdrawn: BIRD has no such protocol".to_owned(),
-            Some(Sight::Closed) => "withdrawn".to_owned(),
-            Some(Sight::Idle) => "not announced: BIRD has no way to its next hop".to_owned(),
-            Some(Sight::Route(shown)) => {
-                let mut levels =
-                    std::iter::once(kept.level).chain(Level::ALL).filter(|level| level.is_announced());
-                match levels.find(|level| *shown == Shown::expected(&self.settings, *level)) {
-                    Some(level) => level.to_string(),
-                    None => format!("announced with {}", shown.words()),
-                }
-            }
-        }
-    }
-
-    /// Every prefix that is not as wanted.
-    pub(super) fn gaps(&self) -> Vec<Gap> {
-        self.kept.iter().enumerate().filter_map(|(at, kept)| self.gap(at, kept)).collect()
-    }
-
-    fn gap(&self, at: usize, kept: &Kept) -> Option<Gap> {
-        let (why, kind) = match &self.link {
-            Link::Up(up) if up.looked == Looked::Once => {
-                let sight = up.sights.get(at)?;
-                if self.is_right(kept, sight) {
-                    return None;
-                }
-                self.explain(up, at, sight)
-            }
-            _ => match &self.problem {
-                Some(why) => (why.clone(), Kind::Astray),
-                None => ("not asked yet".to_owned(), Kind::Closing),
-            },
-        };
-        let observed = self.observed_of(at, kept);
-        Some(Gap { prefix: kept.prefix, wanted: kept.level.to_string(), observed, why, kind })
-    }
-
-    fn is_right(&self, kept: &Kept, sight: &Sight) -> bool {
-        match sight {
-            Sight::Missing | Sight::Closed => !kept.level.is_announced(),
-            Sight::Idle => false,
-            Sight::Route(shown) => {
-                kept.level.is_announced() && *shown == Shown::expected(&self.settings, kept.level)
-            }
-        }
-    }
-
-    fn explain(&self, up: &Up, at: usize, sight: &Sight) -> (String, Kind) {
-        let door = up.doors.get(at).and_then(Option::as_ref);
-        let failure = up.load.failure().or_else(|| door.and_then(Reconciler::failure));
-        let astray = up.load.standing() == Standing::Astray
-            || door.is_some_and(|door| door.standing() == Standing::Astray);
-        match (failure, sight, astray) {
-            (Some(why), ..) => (why.to_owned(), Kind::Astray),
-            (None, Sight::Idle, _) => ("is its marker there?".to_owned(), Kind::Closing),
-            (None, _, true) => ("somebody else has changed it".to_owned(), Kind::Astray),
-            (None, _, false) => ("it is being carried out".to_owned(), Kind::Closing),
-        }
-    }
-
-    /// Whether nothing is under way and nothing is open to be done; also when there is nobody to tell.
-    pub(super) fn is_at_rest(&self) -> bool {
-        match &self.link {
-            Link::Up(up) => {
-                let closed = |sight: &Sight| matches!(sight, Sight::Missing | Sight::Closed);
-                up.looked == Looked::Once
-                    && up.sights.iter().all(closed)
-                    && (up.stage == Stage::Idle && up.load.standing() == Standing::AsWanted
-                        || up.load.failure().is_some())
-            }
-            Link::Down { .. } => self.problem.is_some(),
-            Link::Connecting => false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests;
+mod view;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::announcer::bird::reply::Parser;
+use crate::announcer::drift::Kind;
 use crate::config::LevelMap;
+use pharos_policy::explain;
 use pharos_routing::Community;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
@@ -556,6 +558,7 @@ fn a_withdrawal_while_a_load_opens_the_prefix_is_sent_right_behind_it() {
         );
         assert_eq!(world.machine.step(world.now, Input::Want(vec![Level::Withdrawn])), []);
         assert!(!world.machine.is_at_rest(), "nobody leaves before it is closed");
+        assert_eq!(world.machine.observed()[0].route, explain::Route::Unknown);
         let outputs = world.machine.step(world.now, said("0003 Reconfigured\n"));
         assert_eq!(talk(outputs), [Output::Send(format!("disable {NAME}\n"))]);
     }
