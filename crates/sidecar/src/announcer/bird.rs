@@ -23,7 +23,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pharos_policy::Level;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
@@ -135,7 +134,7 @@ impl Bird {
                 () = sleep(&self.keeper, deadline) => self.step(Input::Tick),
             }
         }
-        self.step(Input::Want(vec![Level::Withdrawn; self.keeper.levels().borrow().len()]));
+        self.step(Input::Stop);
         let withdrawing = async {
             while !(self.machine.is_at_rest() && self.writing.is_none()) {
                 let deadline = self.deadline();

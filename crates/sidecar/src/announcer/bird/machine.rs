@@ -18,7 +18,7 @@
 //! | a question: `configure check`, `show` | its answer, [`PATIENCE`] at most; then another connection is made at once, unless BIRD has refused this withdrawal before |
 //! | a change: any other command | its answer, [`COMMAND_BOUND`] at most; then the connection is lost |
 //! | a new connection | its greeting, [`COMMAND_BOUND`] at most; then the connection is lost |
-//! | no connection | the next attempt, [`LONGEST_PAUSE`] at most |
+//! | no connection | the next attempt, [`LONGEST_PAUSE`] at most; at the stop, nothing |
 //!
 //! A change is waited for, because BIRD could carry out a `disable` from another connection before it, and the change
 //! would open again what was closed. Another connection helps where the first one is what hangs. It is heard no sooner
@@ -38,8 +38,9 @@
 //!
 //! A load that fails is tried again after a pause that doubles. Meanwhile withdrawals are carried out by `disable`, and
 //! the file that is restored has them `disabled` as well. A load that would open what must go by now is dropped before
-//! BIRD is told. Whatever breaks the connection, restores an unconfirmed file; with an undo timeout BIRD undoes what was
-//! not confirmed.
+//! BIRD is told. Whatever breaks the connection, restores the file, and so does each change of a level while there is none: a
+//! BIRD that comes back begins with what it has taken last, less what must be gone by now. With an undo timeout BIRD undoes
+//! what was not confirmed.
 //!
 //! What BIRD shows is looked at each second. A protocol that somebody has enabled or disabled, attributes that are not
 //! those of the level, and a BIRD that has restarted are seen so, and mended.
@@ -94,6 +95,8 @@ pub(super) enum Input {
         result: Result<(), String>,
     },
     Want(Vec<Level>),
+    /// Everything shall be withdrawn, and nothing else will be wanted: whether there is a BIRD is asked once more.
+    Stop,
     Tick,
 }
 
@@ -209,6 +212,8 @@ pub(super) struct Machine {
     previous: Option<String>,
     last_good: Option<Vec<Level>>,
     writes: u64,
+    /// Why the last order to write could not be carried out.
+    unwritten: Option<String>,
     said: VecDeque<String>,
     out: Vec<Output>,
 }
@@ -235,6 +240,7 @@ impl Machine {
             previous,
             last_good: None,
             writes: 0,
+            unwritten: None,
             said: VecDeque::new(),
             out: Vec::new(),
         }
@@ -247,9 +253,11 @@ impl Machine {
             Input::Lost(why) => self.lost(now, why),
             Input::Said(reply) => self.heard(now, &reply),
             Input::Written { id, result } => self.written(now, id, result),
-            Input::Want(levels) => {
-                for (kept, level) in self.kept.iter_mut().zip(levels) {
-                    kept.level = level;
+            Input::Want(levels) => self.take_levels(levels),
+            Input::Stop => {
+                self.take_levels(vec![Level::Withdrawn; self.kept.len()]);
+                if let Link::Down { not_before } = &mut self.link {
+                    *not_before = now;
                 }
             }
             Input::Tick => {}
@@ -306,21 +314,35 @@ impl Machine {
         }));
     }
 
-    fn lost(&mut self, now: Duration, why: String) {
-        let pause = self.times.pause.saturating_mul(1 << self.failures.min(8)).min(LONGEST_PAUSE);
-        self.failures = self.failures.saturating_add(1);
-        self.problem = Some(why);
-        self.leave(Link::Down { not_before: now + pause });
-    }
-
-    /// Ends what there is of a connection. A file that BIRD has not confirmed does not stay.
-    fn leave(&mut self, next: Link) {
-        let before = std::mem::replace(&mut self.link, next);
-        if let Link::Up(up) = before
-            && !matches!(up.stage, Stage::Idle | Stage::Restoring(_))
-        {
+    fn take_levels(&mut self, levels: Vec<Level>) {
+        let mut has_changed = false;
+        for (kept, level) in self.kept.iter_mut().zip(levels) {
+            has_changed |= kept.level != level;
+            kept.level = level;
+        }
+        if has_changed && !self.is_heard() {
             self.restore();
         }
+    }
+
+    /// Whether BIRD listens: until its greeting, a connection is one to a backlog.
+    fn is_heard(&self) -> bool {
+        let Link::Up(up) = &self.link else { return false };
+        up.command.is_none_or(|(command, _)| command != Command::Greeting)
+    }
+
+    fn lost(&mut self, now: Duration, why: String) {
+        let pause = self.times.pause.saturating_mul(1 << self.failures.min(8)).min(LONGEST_PAUSE);
+        self.link = Link::Down { not_before: now + pause };
+        // After that, changed levels alone change the file.
+        if self.failures == 0 || self.unwritten.is_some() {
+            self.restore();
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.problem = Some(match &self.unwritten {
+            Some(also) => format!("{why}; and the file that it would begin with cannot be written: {also}"),
+            None => why,
+        });
     }
 
     /// Gives the connection up.
@@ -332,7 +354,8 @@ impl Machine {
     /// Leaves a question unanswered for the withdrawals that wait: the next connection begins with them.
     fn connect_anew(&mut self) {
         self.out.push(Output::Disconnect);
-        self.leave(Link::Connecting);
+        self.link = Link::Connecting;
+        self.restore();
         self.out.push(Output::Connect);
     }
 
@@ -440,6 +463,7 @@ impl Machine {
         if id != self.writes {
             return;
         }
+        self.unwritten = result.as_ref().err().cloned();
         let Link::Up(up) = &mut self.link else { return };
         match (std::mem::replace(&mut up.stage, Stage::Idle), result) {
             (Stage::Writing(levels), Ok(())) => up.stage = Stage::Checking(levels),

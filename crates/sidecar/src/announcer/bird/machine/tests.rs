@@ -349,6 +349,81 @@ fn a_bird_that_restarts_is_asked_and_told_anew() {
 }
 
 #[test]
+fn the_file_that_a_bird_will_come_back_to_opens_nothing_that_must_be_gone() {
+    let mut world = World::new(Some(S(10)));
+    world.want(Level::Normal);
+    world.is_up = false;
+    world.run(Input::Lost("BIRD closed the connection".to_owned()));
+    let opens = |world: &World| world.daemon.file.contains("disabled no");
+    assert!(opens(&world));
+    world.want(Level::Withdrawn);
+    assert!(!opens(&world), "{}", world.daemon.file);
+    world.want(Level::Normal);
+    assert!(opens(&world), "{}", world.daemon.file);
+}
+
+#[test]
+fn what_was_wanted_gone_before_the_connection_was_lost_is_not_opened_by_the_file() {
+    let mut world = World::new(Some(S(10)));
+    world.want(Level::Normal);
+    let outputs = world.machine.step(world.now, Input::Want(vec![Level::Withdrawn]));
+    assert!(outputs.contains(&Output::Send(format!("disable {NAME}\n"))), "{outputs:?}");
+    world.is_up = false;
+    world.run(Input::Lost("BIRD closed the connection".to_owned()));
+    assert!(world.daemon.file.contains("disabled yes"), "{}", world.daemon.file);
+}
+
+#[test]
+fn the_file_opens_nothing_that_must_be_gone_while_a_bird_that_hangs_does_not_greet() {
+    let mut world = World::new(Some(S(10)));
+    world.want(Level::Normal);
+    world.machine.step(world.now, Input::Lost("BIRD closed the connection".to_owned()));
+    world.now += S(1);
+    assert_eq!(world.machine.step(world.now, Input::Tick), [Output::Connect]);
+    assert_eq!(world.machine.step(world.now, Input::Connected), []);
+    let outputs = world.machine.step(world.now, Input::Want(vec![Level::Withdrawn]));
+    let [Output::Write { text, .. }] = outputs.as_slice() else { panic!("{outputs:?}") };
+    assert!(text.contains("disabled yes"), "{text}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_while_bird_is_away_is_told_and_written_at_the_next_attempt() {
+    let mut world = World::new(Some(S(10)));
+    world.want(Level::Normal);
+    world.is_up = false;
+    world.run(Input::Lost("BIRD closed the connection".to_owned()));
+    let outputs = world.machine.step(world.now, Input::Want(vec![Level::Withdrawn]));
+    let [Output::Write { id, .. }] = outputs.as_slice() else { panic!("{outputs:?}") };
+    world.machine.step(world.now, Input::Written { id: *id, result: Err("no space".to_owned()) });
+    assert!(world.daemon.file.contains("disabled no"));
+    let next = world.machine.next_deadline().unwrap();
+    world.machine.step(next, Input::Tick);
+    let outputs = world.machine.step(next, Input::Lost("nobody listens".to_owned()));
+    let [Output::Write { id, text }] = outputs.as_slice() else { panic!("{outputs:?}") };
+    assert!(text.contains("disabled yes"), "{text}");
+    let why = world.machine.failing().unwrap();
+    assert!(why.contains("nobody listens") && why.contains("no space"), "{why}");
+    world.machine.step(next, Input::Written { id: *id, result: Ok(()) });
+    assert_eq!(world.machine.step(next, Input::Lost("nobody listens".to_owned())), []);
+}
+
+#[test]
+fn at_the_stop_it_is_asked_once_more_whether_there_is_a_bird() {
+    for is_up in [true, false] {
+        let mut world = World::new(Some(S(10)));
+        world.want(Level::Normal);
+        world.is_up = false;
+        world.run(Input::Lost("BIRD closed the connection".to_owned()));
+        world.pass(S(30));
+        world.is_up = is_up;
+        world.run(Input::Stop);
+        assert!(world.machine.is_at_rest());
+        assert!(!world.daemon.file.contains("disabled no"), "{}", world.daemon.file);
+        assert_eq!(world.observed(), if is_up { "withdrawn" } else { "unknown: not connected" });
+    }
+}
+
+#[test]
 fn a_route_is_there_while_bird_shows_it_and_of_a_bird_that_is_gone_nobody_knows() {
     let mut world = World::new(Some(S(10)));
     let route = |world: &World| world.machine.observed()[0].route;
@@ -420,7 +495,7 @@ fn a_command_without_an_answer_ends_the_connection() {
     let outputs = world.machine.step(world.now, Input::Tick);
     assert_eq!(outputs, [Output::Send("show protocols \"pharos_*\"\n".to_owned())]);
     let outputs = world.machine.step(world.now + COMMAND_BOUND, Input::Tick);
-    assert_eq!(outputs, [Output::Disconnect]);
+    assert!(matches!(outputs.as_slice(), [Output::Disconnect, Output::Write { .. }]), "{outputs:?}");
     assert!(world.machine.failing().unwrap().contains("no answer to `show protocols"));
     assert!(world.machine.next_deadline().unwrap() <= world.now + COMMAND_BOUND + MS(2000));
 }
@@ -601,5 +676,5 @@ fn a_bird_that_does_not_greet_fails_on() {
 fn an_answer_to_nothing_ends_the_connection() {
     let mut world = World::new(Some(S(10)));
     let outputs = world.machine.step(world.now, said("0003 Reconfigured\n"));
-    assert_eq!(outputs, [Output::Disconnect]);
+    assert!(matches!(outputs.as_slice(), [Output::Disconnect, Output::Write { .. }]), "{outputs:?}");
 }
