@@ -234,7 +234,8 @@ fn floods_since<'a>(
 ///
 /// Drops of other programs' sockets are among them, so the same bounds hold as for an interface's own chatter. They do not
 /// say how many of a worker's queries are lost: what is little of all may be much of one. And a
-/// responder that is frozen leaves its queue to run over as well: what tells it from a flood is that nothing is taken out.
+/// responder that is frozen leaves its queue to run over as well: what tells it from a flood is that nothing is taken out. Where
+/// other programs take out of theirs as many, whoever counts has to look whether its own are read, and say so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostCounts {
     /// What came to interfaces and to the sockets of a protocol, and was dropped there, by their names.

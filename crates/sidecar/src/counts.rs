@@ -12,6 +12,9 @@
 //! not, or where a file cannot be read, nothing is seen here, and the responder's status alone tells of drops; so it does
 //! of AF_XDP, whose queries no socket takes.
 //!
+//! Of the addresses that are probed it is also seen whether anybody takes out what comes (`queues.rs`): if nobody does, what
+//! other programs take is no sign of a flood that is answered.
+//!
 //! Read by probes that nobody answered, before that is told (`probe/doubt.rs`), around each fetch of the status, and where
 //! there is no status once a second (`responder.rs`). What the counts mean is said in [`pharos_policy::load`].
 
@@ -30,29 +33,42 @@ pub(crate) struct Look {
     /// In the keeper's time.
     at: Duration,
     counts: HostCounts,
+    /// For how long nobody has taken out what comes to the addresses that are probed, if that is so.
+    unread: Option<Duration>,
 }
 
 impl Look {
     /// How it is now.
     pub(crate) fn now(keeper: &Keeper) -> Self {
-        Self { at: keeper.clock.now(), counts: all() }
+        let at = keeper.clock.now();
+        Self { at, counts: all(), unread: keeper.queues.look(at) }
+    }
+
+    /// That nobody takes out what comes, if that is so.
+    pub(crate) fn unread(&self) -> Option<String> {
+        let seconds = self.unread?.as_secs();
+        Some(format!("what comes to the responder's sockets has lain there unread for {seconds} s"))
     }
 
     /// Whether many datagrams were taken since `before`.
     pub(crate) fn takers_since(&self, before: &Self) -> Takers {
-        self.counts.takers_since(&before.counts)
+        match self.unread {
+            Some(_) => Takers::Few,
+            None => self.counts.takers_since(&before.counts),
+        }
     }
 
     /// What is seen of load since `before`, if that is overload.
     pub(crate) fn overload_since(&self, before: &Self) -> Option<Observation> {
-        let dropped = self.counts.crowded_since(&before.counts)?;
+        let dropped = self.counts.crowded_since(&before.counts).filter(|_| self.unread.is_none())?;
         Some(Observation::Fail(format!("{dropped}, as this host counts, while others are taken")))
     }
 
     /// Tells whether anybody was answered since `before`.
     pub(crate) fn tell_answers_since(&self, before: &Self, keeper: &Keeper) {
         let elapsed = self.at.saturating_sub(before.at);
-        for (family, observation) in self.counts.answers_since(&before.counts, elapsed) {
+        for (family, counted) in self.counts.answers_since(&before.counts, elapsed) {
+            let observation = self.unread().map_or(counted, Observation::Fail);
             keeper.take(Input::Observe { signal: SignalId::Answers { family }, observation });
         }
     }
@@ -91,7 +107,7 @@ fn of_sockets() -> HostCounts {
 }
 
 /// One of this process's tables: a service may have no other part of `/proc`.
-fn read(name: &str) -> String {
+pub(crate) fn read(name: &str) -> String {
     std::fs::read_to_string(format!("/proc/self/net/{name}")).unwrap_or_default()
 }
 

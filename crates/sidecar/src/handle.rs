@@ -22,6 +22,7 @@ use crate::flaps::Tally;
 use crate::handover::{Ending, Estate, HandoverError, Holder, Order, Predecessor};
 use crate::keeper::{self, Keeper, Neighbour, Notified, Observed, Served, State, View};
 use crate::metrics::Scraped;
+use crate::queues::Queues;
 use crate::sources::Sources;
 use crate::status::{
     AlarmStatus, AnnouncerStatus, BfdStatus, DriftStatus, MOST_SIGNALS, NeighbourStatus, NotificationStatus,
@@ -181,7 +182,8 @@ impl Sidecar {
             config.rules.patience,
             before.as_ref().map(|before| before.known.traffic.clone()).unwrap_or_default(),
         );
-        let keeper = Arc::new(Keeper::new(clock, policy, neighbours, views, recorder, traffic));
+        let queues = Queues::of(config.groups.iter().flat_map(|group| group.addresses.iter().copied()));
+        let keeper = Arc::new(Keeper::new(clock, policy, neighbours, views, recorder, traffic, queues));
         let book = config.state.as_deref().map(Book::in_directory);
         let mut tally = config.state.as_deref().map(Tally::in_directory);
         match &before {

@@ -32,6 +32,7 @@ use crate::config::Mode;
 use crate::event::Event;
 use crate::handover::Order;
 use crate::metrics::Metrics;
+use crate::queues::Queues;
 use crate::record::Recorder;
 use crate::status::{Direction, ZoneStatus};
 use crate::traffic::{Flows, Traffic};
@@ -219,6 +220,7 @@ impl State {
 pub(crate) struct Keeper {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
+    pub(crate) queues: Queues,
     state: InheritingMutex<State>,
     events: broadcast::Sender<Event>,
     levels: watch::Sender<Levels>,
@@ -237,11 +239,13 @@ impl Keeper {
         announcers: Vec<View>,
         recorder: Option<Recorder>,
         traffic: Traffic,
+        queues: Queues,
     ) -> Self {
         let levels: Levels = policy.levels().collect();
         Self {
             clock,
             metrics: Metrics::new(),
+            queues,
             state: InheritingMutex::new(State {
                 policy,
                 neighbours,

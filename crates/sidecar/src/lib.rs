@@ -58,6 +58,7 @@ mod kept;
 mod metrics;
 pub mod page;
 mod probe;
+mod queues;
 mod record;
 mod responder;
 pub mod sources;

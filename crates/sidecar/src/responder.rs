@@ -283,7 +283,8 @@ impl Client {
             match look.overload_since(&before) {
                 Some(_) => look.tell_since(&before, &self.keeper),
                 None => {
-                    let seen = Observation::Pass("no drops that this host counts".to_owned());
+                    let nothing = || "no drops that this host counts".to_owned();
+                    let seen = Observation::Pass(look.unread().unwrap_or_else(nothing));
                     self.observe(SignalId::Overload, seen);
                 }
             }

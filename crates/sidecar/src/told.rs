@@ -75,6 +75,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::config::sample;
     use crate::keeper::{Keeper, Observed};
+    use crate::queues::Queues;
     use crate::traffic::{Flows, Traffic};
 
     fn prefix() -> Prefix {
@@ -120,7 +121,7 @@ mod tests {
         let traffic = Traffic::new(config.rules.quiet, config.rules.patience, Flows::new());
         let clock = Clock::start();
         let policy = Policy::new(clock.now(), config.policy()).unwrap();
-        let keeper = Keeper::new(clock, policy, neighbours, views, None, traffic);
+        let keeper = Keeper::new(clock, policy, neighbours, views, None, traffic, Queues::of([]));
         let route = route(&keeper.state(), prefix());
         Effect::of(Level::Normal, route)
     }

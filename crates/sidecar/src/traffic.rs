@@ -7,7 +7,8 @@
 //! |---|---|
 //! | degraded, last resort | at most [`MOVED`] of those before still come |
 //! | draining, withdrawn | next to none come |
-//! | a better level | some come |
+//! | a better level, not the best | some come |
+//! | normal | [`RETURNED`] of those come again that came before it last got worse, and some |
 //!
 //! For [`Patience`] after a change nobody judges: routes and resolvers take their time. Where next to nothing came
 //! before a change for the worse there is nothing to follow, nor after a return where next to nothing came before it
@@ -28,6 +29,8 @@ use crate::config::{Patience, Quiet};
 /// What is left of the queries of before where those who can be asked to have gone elsewhere: some networks have no
 /// other way, most do.
 const MOVED: f64 = 0.5;
+/// What is back of the queries of before where all may come again: at night a tenth come of those by day.
+const RETURNED: f64 = 0.1;
 /// A rate is told as the mean of about so many seconds, unless next to nothing comes.
 const MEAN_SECONDS: f64 = 3.0;
 
@@ -125,6 +128,7 @@ impl Traffic {
         let turn = flow.turn?;
         let some_come = flow.rate >= self.quiet;
         let has = match turn.to {
+            Level::Normal => some_come && flow.rate >= turn.usual * RETURNED,
             _ if !turn.is_for_the_worse() => some_come,
             Level::Draining | Level::Withdrawn => !some_come,
             _ => flow.rate <= turn.before * MOVED,
@@ -219,6 +223,18 @@ mod tests {
         assert_eq!(followed(&traffic, 500), Some(Followed::No));
         traffic.measured(S(501), prefix(), 900.0);
         assert_eq!(followed(&traffic, 501), Some(Followed::Yes));
+    }
+
+    #[test]
+    fn a_few_queries_of_a_thousand_are_no_return_to_normal() {
+        let mut traffic = turned(Level::Withdrawn);
+        (61..120).for_each(|at| traffic.measured(S(at), prefix(), 0.0));
+        traffic.moved(S(120), prefix(), Level::Withdrawn, Level::Normal);
+        (121..500).for_each(|at| traffic.measured(S(at), prefix(), 20.0));
+        assert_eq!(followed(&traffic, 130), Some(Followed::NotYet));
+        assert_eq!(followed(&traffic, 499), Some(Followed::No));
+        (500..600).for_each(|at| traffic.measured(S(at), prefix(), 110.0));
+        assert_eq!(followed(&traffic, 599), Some(Followed::Yes));
     }
 
     #[test]

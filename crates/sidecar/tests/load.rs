@@ -252,6 +252,38 @@ fn inside_another_server_is_flooded() {
 }
 
 #[test]
+fn a_responder_that_hangs_is_not_flooded_however_busy_another_program_of_its_host_is() {
+    in_namespace("inside_it_hangs_beside_a_busy_program");
+}
+
+#[test]
+#[ignore = "another test runs it in a namespace"]
+fn inside_it_hangs_beside_a_busy_program() {
+    ip("link set lo up");
+    for has_status in [true, false] {
+        let responder = FakeResponder::start(LOCALHOST).unwrap();
+        let router = Collector::passive();
+        let mut settings = impatient(&responder, &router);
+        settings.status = settings.status.filter(|_| has_status);
+        responder.change(|manner| manner.tell_worker(3, "0"));
+        let sidecar = Running::start(settings);
+        router.until_known(V4);
+        let swamp = Swamp::flood();
+        responder.change(|manner| {
+            manner.ponders = Duration::from_secs(60);
+            manner.fault = Fault::Hangs;
+        });
+        until_health(&sidecar, "UDP probe", Verdict::Bad);
+        until_health(&sidecar, "load", Verdict::Bad);
+        until_health(&sidecar, "IPv4 answers", Verdict::Good);
+        // What others take excuses it only until it is known that nobody takes what comes to it.
+        router.until_gone(V4);
+        assert!(sidecar.reasons(V4).contains("UDP probe"), "{}", sidecar.reasons(V4));
+        drop(swamp);
+    }
+}
+
+#[test]
 fn a_host_that_does_not_let_its_own_probes_out_is_unanswered_and_a_flood_explains_that() {
     if std::process::Command::new("nft").arg("--version").output().is_err() {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "nft is not installed");

@@ -24,7 +24,7 @@
 //!
 //! A flood keeps the status away as well, and another name server has none. Then the host's own counts have to bear it out:
 //! datagrams are taken from sockets and sent by hundreds a second, of either family
-//! ([`SignalId::Answers`]). Who hangs sends none.
+//! ([`SignalId::Answers`]). Who hangs sends none, and of what others of the host send the observer tells it apart.
 //!
 //! | the responder's status | then heartbeats | and the excuse |
 //! |---|---|---|

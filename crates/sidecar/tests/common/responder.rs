@@ -74,6 +74,8 @@ pub(crate) enum Fault {
     ServFail,
     ServFailFor(&'static str),
     Mute,
+    /// The same, and datagrams are not even taken.
+    Hangs,
     /// Datagrams about this zone are swallowed: the first as any may be, and with the second a flood begins.
     FloodWithTheSecondFor(&'static str),
     /// Every datagram is answered, and after so long.
@@ -218,6 +220,9 @@ fn serve_udp(socket: UdpSocket, manner: Arc<Mutex<Manner>>) -> Part {
     socket.set_read_timeout(Some(TURN)).unwrap();
     let mut buffer = [0; 4096];
     Part::run(move || {
+        if manner.lock().unwrap().fault == Fault::Hangs {
+            return std::thread::sleep(TURN);
+        }
         let Ok((length, from)) = socket.recv_from(&mut buffer) else { return };
         let manner = {
             let mut manner = manner.lock().unwrap();
@@ -296,7 +301,7 @@ fn reply(query: &[u8], manner: &Manner) -> Option<Vec<u8>> {
     edns.options_mut().insert(EdnsOption::NSID(NSIDPayload::new(manner.nsid.as_bytes()).ok()?));
     message.set_edns(edns);
     let broken = match &manner.fault {
-        Fault::Mute => return None,
+        Fault::Mute | Fault::Hangs => return None,
         Fault::ServFail => true,
         Fault::ServFailFor(name) => zone.to_string() == *name,
         Fault::None | Fault::NoAuthority | Fault::Late(_) | Fault::FloodWithTheSecondFor(_) => false,
