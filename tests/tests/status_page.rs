@@ -11,6 +11,7 @@ use pharos_tests::lab::{
     ANYCAST4, ANYCAST6, Edit, Node, PREFIX4, PREFIX6, Plan, SIDECAR_HTTP, Topology, Workspace, wait_until,
 };
 use serde_json::Value;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -442,12 +443,23 @@ fn all_agree(node: &Node, since: Instant) {
     panic!("{found:#?}");
 }
 
+/// What a scrape took later than the status may count that much more, or less.
+const BETWEEN_LOOKS: f64 = 3.0;
+
+/// The value of one metric, with its labels.
+fn scraped(metrics: &str, name: &str) -> Option<f64> {
+    metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
 /// Where something that `/status` says is said otherwise elsewhere.
 fn disagreements(node: &Node, since: Instant, status: &Value) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let mut check = |place: &str, said: &str, fact: &str| {
+    let wrong = RefCell::new(Vec::new());
+    let refute = |place: &str, said: &str, fact: &str| {
+        wrong.borrow_mut().push(format!("{place} does not say {fact:?}:\n{said}"));
+    };
+    let check = |place: &str, said: &str, fact: &str| {
         if !fact.is_empty() && !has_time(fact) && !said.contains(fact) {
-            wrong.push(format!("{place} does not say {fact:?}:\n{said}"));
+            refute(place, said, fact);
         }
     };
     let printed = |arguments: &[&str]| String::from_utf8_lossy(&node.pharos(arguments).stdout).into_owned();
@@ -463,7 +475,23 @@ fn disagreements(node: &Node, since: Instant, status: &Value) -> Vec<String> {
             format!("pharos_sidecar_level{{group=\"{group}\",prefix=\"{name}\"}} {}", rank.unwrap_or(9));
         check("metrics", &metrics, &gauge);
         for family in ["level_age", "hold_down_left"] {
-            check("metrics", &metrics, &format!("pharos_sidecar_{family}_seconds{{prefix=\"{name}\"}} "));
+            let told = prefix.get(format!("{family}_seconds")).and_then(Value::as_f64).unwrap_or(0.0);
+            let metric = format!("pharos_sidecar_{family}_seconds{{prefix=\"{name}\"}}");
+            let is_near = |value: f64| (value - told).abs() < BETWEEN_LOOKS;
+            if !scraped(&metrics, &metric).is_some_and(is_near) {
+                refute("metrics", &metrics, &format!("{metric} {told}"));
+            }
+        }
+        let traffic = prefix.get("traffic").unwrap_or(&Value::Null);
+        let followed = format!("pharos_sidecar_traffic_followed{{prefix=\"{name}\"}}");
+        let (value, words) = match text(traffic, "followed") {
+            "yes" => (Some(1.0), "they followed it"),
+            "not-yet" => (Some(0.0), "they have not followed it yet"),
+            "no" => (Some(-1.0), "they have not followed it"),
+            _ => (None, ""),
+        };
+        if scraped(&metrics, &followed) != value {
+            refute("metrics", &metrics, &format!("{followed} {value:?}"));
         }
         let (announced, verdict) = match text(prefix, "effect") {
             "announced" => (1, "Announced"),
@@ -476,6 +504,9 @@ fn disagreements(node: &Node, since: Instant, status: &Value) -> Vec<String> {
         check("the page", &page, verdict);
         check("why", &why, &format!("{name} is {level}"));
         check("why", &why, "hold-down ");
+        for said in [&command, &why, &page] {
+            check("a text", said, words);
+        }
         for said in [&command, &why, &page] {
             check("a text", said, level);
             for reason in list(prefix, "reasons").take(1) {
@@ -532,13 +563,20 @@ fn disagreements(node: &Node, since: Instant, status: &Value) -> Vec<String> {
         check("why", &printed(&["why", prefix]), &format!("{from} -> {to}: {cause}"));
         check("the log", &log, &format!("route {prefix} {from} {to} {cause}\n"));
     }
+    let kinds = metrics.lines().filter(|line| line.starts_with("pharos_sidecar_alarms{"));
+    let counted: f64 = kinds.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+    let alarms = list(status, "alarms").count();
+    if counted != alarms as f64 {
+        refute("metrics", &metrics, &format!("{alarms} alarms, but {counted}"));
+    }
+    check("the page", &page, &format!("Alarms ({alarms})"));
     for alarm in list(status, "alarms") {
         [&command, &page, &log].iter().for_each(|said| {
             check("a text", said, text(alarm, "subject"));
             check("a text", said, text(alarm, "text"));
         });
     }
-    wrong
+    wrong.into_inner()
 }
 
 /// What the sidecar has logged, one line an event.

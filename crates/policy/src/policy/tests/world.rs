@@ -15,14 +15,16 @@
 //!
 //! That the search can find something is proved by wrong settings, which it must find out.
 //!
-//! Not in it: what is told of data together with what may become of zones (two searches, since together there are too many
-//! states); and a second address, beside which one that is silent stands out (`policy/silent.rs`): of that, tests of
+//! All events at once make too many states. So what is told of data and what may become of zones are searched apart, each with
+//! every kind of flood, and together with some.
+//!
+//! Not in it: a second address, beside which one that is silent stands out (`policy/silent.rs`): of that, tests of
 //! single signals and the properties tell.
 
 use super::*;
 use crate::alarm::AlarmId;
 use crate::config::PolicyConfig;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -543,6 +545,19 @@ const HARMLESS_TO_ZONES: [Event; 9] = [
     Event::Calm,
 ];
 
+/// All of these together, but for what differs from another by its degree alone.
+const ALL_SORTS: [Event; 9] = [
+    Event::Wait,
+    Event::GoodPush,
+    Event::DataOld,
+    Event::SignaturesExpired,
+    Event::ZonesDisagree,
+    Event::ZoneFails,
+    Event::FloodOverOneZone,
+    Event::Drown,
+    Event::Calm,
+];
+
 /// Two required zones, of whose data nothing is told.
 fn two_zones(mut config: PolicyConfig) -> PolicyConfig {
     config.groups[0].required_zones.push(SECOND_ZONE.into());
@@ -574,6 +589,25 @@ fn no_order_of_faults_of_zones_and_overloads_withdraws_any_of_three_pops() {
         println!("{order:?}: {} states of a POP, {worlds} worlds", graph.next.len());
         assert_eq!(story.as_ref().map(told), None, "{order:?}");
     }
+}
+
+/// All sorts of faults together, each in its worst form, beside a flood: since no POP knows of another, one that never leaves is
+/// enough.
+#[test]
+fn no_order_of_faults_of_data_and_of_zones_and_of_a_flood_withdraws_a_pop() {
+    let mut config = small();
+    config.groups[0].required_zones.push(SECOND_ZONE.into());
+    config.zone.stale = SECOND * 4;
+    let graph = Graph::of(&config, Order::StatusFirst, &ALL_SORTS);
+    println!("{} states of a POP", graph.next.len());
+    let settled = graph.in_the_end(0)[0];
+    let (mut reached, mut waiting) = (BTreeSet::from([settled]), vec![settled]);
+    while let Some(state) = waiting.pop() {
+        assert!(graph.announces[state], "state {state}");
+        let next = ALL_SORTS.map(|event| graph.after(state, event));
+        waiting.extend(next.into_iter().filter(|&next| reached.insert(next)));
+    }
+    assert!(reached.len() > 100, "the search went somewhere");
 }
 
 /// NSD, Knot or BIND: no status tells anything, and the host's counts have to do.
