@@ -566,7 +566,8 @@ sidecar:
 
     #[test]
     fn a_bird_is_told_the_levels_and_its_routes_end_with_their_markers() {
-        let marker = "{prefix: 192.0.2.0/24, address: 169.254.77.1/30, levels: [normal, last-resort]}";
+        let levels = "[normal, last-resort, degraded, draining]";
+        let marker = format!("{{prefix: 192.0.2.0/24, address: 169.254.77.1/30, levels: {levels}}}");
         let bird = "{communities: [\"64512:53\"], levels: {degraded: {prepend: 2, med: 50, local-pref: 80}}}";
         let announcers = format!("{{bird: {bird}, lease: {{markers: [{marker}]}}");
         let config =
@@ -580,8 +581,19 @@ sidecar:
         let sidecar::Attributes { prepends, med, local_pref, .. } = bird.levels.degraded;
         assert_eq!((prepends, med, local_pref, bird.levels.normal.local_pref), (2, Some(50), Some(80), None));
         let sidecar::Way::Lease(lease) = &lease.way else { panic!("a lease was given") };
-        assert_eq!(lease.markers[0].levels, [sidecar::Level::Normal, sidecar::Level::LastResort]);
+        use sidecar::Level::{Degraded, Draining, LastResort, Normal};
+        assert_eq!(lease.markers[0].levels, [Normal, LastResort, Degraded, Draining]);
         assert_eq!((lease.interface.as_str(), lease.lifetime.as_secs()), ("pharos0", 3));
+    }
+
+    #[test]
+    fn a_marker_on_which_no_bird_depends_may_stand_for_some_levels() {
+        let marker = "{prefix: 192.0.2.0/24, address: 169.254.77.1/30, levels: [normal, last-resort]}";
+        let site = format!("address: 10.0.0.1}}\nannouncers: {{lease: {{markers: [{marker}]}}");
+        let config = sidecar(&loaded("lease", 64512, &site)).unwrap();
+        let [lease] = config.announcers.as_slice() else { panic!("one announcer was given") };
+        let sidecar::Way::Lease(lease) = &lease.way else { panic!("a lease was given") };
+        assert_eq!(lease.markers[0].levels, [sidecar::Level::Normal, sidecar::Level::LastResort]);
     }
 
     #[test]

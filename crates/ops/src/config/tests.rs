@@ -463,6 +463,37 @@ fn markers_are_no_addresses_of_the_service_and_birds_routes_have_an_end() {
 }
 
 #[test]
+fn the_marker_that_birds_route_goes_by_is_there_at_every_level() {
+    let load = |rest: &str, levels: &str, more: &str| {
+        let markers = format!(
+            "{{prefix: 192.0.2.0/24, address: 169.254.77.1/30{levels}}}, \
+             {{prefix: \"2001:db8:53::/48\", address: \"fd00:77::1/126\"}}{more}"
+        );
+        let announcers = format!("announcers: {{{rest}lease: {{markers: [{markers}]}}}}\nneighbours:");
+        try_load(PHAROS, &SITE.replace("neighbours:", &announcers), Need::Sidecar)
+    };
+    const SOME: &str = ", levels: [normal, last-resort]";
+    const ALL: &str = ", levels: [draining, normal, degraded, last-resort]";
+    const MORE: &str = ", {prefix: 192.0.2.0/24, address: 169.254.77.5/30, levels: [degraded, draining]}";
+    for more in ["", MORE] {
+        let said = load("bird: {}, ", SOME, more).unwrap_err();
+        let words = "error: marker 169.254.77.1 is not there at level degraded, draining, where BIRD would withdraw \
+                     192.0.2.0/24, whose route goes by it";
+        assert!(said.contains(words) && said.contains("help: leave `levels` out"), "{said}");
+        assert!(said.starts_with("site.yaml:5:"), "{said}");
+    }
+    assert_eq!(
+        load("bird: {}, ", ALL, MORE).unwrap().warnings,
+        [],
+        "others of the prefix are for other daemons"
+    );
+    assert!(load("bird: {}, ", ", levels: []", "").unwrap_err().contains("`levels` is empty"));
+    // Whose routes depend on no marker, or on each of them, is somebody else's.
+    assert!(load("bird: {death: stay}, ", SOME, "").is_ok());
+    assert_eq!(load("", SOME, MORE).unwrap().warnings, []);
+}
+
+#[test]
 fn an_anchor_needs_a_marker_as_any_prefix_does_and_is_named_with_its_place() {
     const MARKERS: &str = "{prefix: 192.0.2.0/24, address: 169.254.77.1/30}, \
                            {prefix: \"2001:db8:53::/48\", address: \"fd00:77::1/126\"}";

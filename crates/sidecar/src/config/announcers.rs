@@ -91,7 +91,7 @@ pub struct MarkerConfig {
     pub address: IpAddr,
     /// The length of its network.
     pub length: u8,
-    /// The levels at which it is there.
+    /// The levels at which it is there: all that are announced, where a BIRD that is told goes by it.
     pub levels: Vec<Level>,
 }
 
@@ -162,7 +162,7 @@ impl Config {
         of_groups.chain(self.rules.anchors.iter().map(|anchor| anchor.prefix))
     }
 
-    /// For each prefix the next hop that exists while its marker does.
+    /// For each prefix the next hops that exist while its markers do; BIRD goes by the first.
     pub(crate) fn gateways(&self) -> Vec<(Prefix, IpAddr)> {
         let markers = self.lease().into_iter().flat_map(|lease| &lease.markers);
         markers.map(|marker| (marker.prefix, marker.gateway())).collect()
@@ -192,13 +192,30 @@ impl BirdConfig {
         if self.death == Death::Stay {
             return None;
         }
-        let gateways = config.gateways();
-        let free = config.announced().find(|prefix| !gateways.iter().any(|(of, _)| of == prefix))?;
-        Some(format!(
-            "nothing would end the route of {free} when the sidecar dies; \
-             give it a marker in the lease announcer, or say that its routes stay"
-        ))
+        config.announced().find_map(|prefix| fault_of_marker(config, prefix))
     }
+}
+
+/// What is wrong with the marker on which BIRD's route of a prefix depends.
+fn fault_of_marker(config: &Config, prefix: Prefix) -> Option<String> {
+    let mut markers = config.lease().into_iter().flat_map(|lease| &lease.markers);
+    // BIRD's route goes by the first alone. A change from one to the next would leave it without a next hop meanwhile.
+    let Some(marker) = markers.find(|marker| marker.prefix == prefix) else {
+        return Some(format!(
+            "nothing would end the route of {prefix} when the sidecar dies; \
+             give it a marker in the lease announcer, or say that its routes stay"
+        ));
+    };
+    let lacks = Level::ALL.into_iter().filter(|level| level.is_announced() && !marker.levels.contains(level));
+    let lacks: Vec<_> = lacks.map(Level::name).collect();
+    (!lacks.is_empty()).then(|| {
+        format!(
+            "BIRD's route of {prefix} goes by its first marker, {}, which is not there at level {}: \
+             it would be withdrawn; let that marker stand for every level",
+            marker.address,
+            lacks.join(", ")
+        )
+    })
 }
 
 impl LeaseConfig {
@@ -333,11 +350,16 @@ mod tests {
                 prefix: "192.0.2.0/24".parse().unwrap(),
                 address: "169.254.77.1".parse().unwrap(),
                 length: 30,
+                // A daemon that nobody tells may have a route for each level.
                 levels: vec![Level::Normal],
             }],
         };
         change(&mut lease);
         fault_of(Way::Lease(lease))
+    }
+
+    fn every_level() -> Vec<Level> {
+        Level::ALL.into_iter().filter(|level| level.is_announced()).collect()
     }
 
     #[test]
@@ -389,7 +411,7 @@ mod tests {
             prefix: prefix.parse().unwrap(),
             address: Ipv4Addr::new(169, 254, 77, at * 4 + 1).into(),
             length: 30,
-            levels: vec![Level::Normal],
+            levels: every_level(),
         };
         let markers = (0..).zip(markers).map(marker).collect();
         let lease = LeaseConfig { interface: "pharos0".into(), lifetime: Duration::from_secs(3), markers };
@@ -448,6 +470,35 @@ mod tests {
         assert!(config.check().is_ok());
         let gateways: Vec<_> = config.gateways().iter().map(|(of, via)| format!("{of} via {via}")).collect();
         assert_eq!(gateways, ["192.0.2.0/24 via 169.254.77.2", "192.0.0.0/16 via 169.254.77.6"]);
+    }
+
+    #[test]
+    fn the_marker_that_birds_route_goes_by_is_there_at_every_level() {
+        let with = |markers: &[&str], change: fn(&mut Vec<MarkerConfig>)| {
+            let mut config = anchored(markers);
+            let (name, way) = ("bird".into(), Way::Bird(bird()));
+            config.announcers.push(AnnouncerConfig { name, mode: Mode::Announce, way });
+            for announcer in &mut config.announcers {
+                if let Way::Lease(lease) = &mut announcer.way {
+                    change(&mut lease.markers);
+                }
+            }
+            config.check().err().map(|error| error.to_string())
+        };
+        let each = ["192.0.2.0/24", "192.0.0.0/16"];
+        assert_eq!(with(&each, |_| ()), None);
+        let said = with(&each, |markers| markers[0].levels = vec![Level::Normal, Level::LastResort]).unwrap();
+        let words = "announcer bird: BIRD's route of 192.0.2.0/24 goes by its first marker, 169.254.77.1, which is not \
+                     there at level degraded, draining: it would be withdrawn; let that marker stand for every level";
+        assert_eq!(said, words);
+        let said =
+            with(&each, |markers| markers[1].levels.retain(|level| *level != Level::Draining)).unwrap();
+        assert!(said.contains("route of 192.0.0.0/16 goes by its first marker, 169.254.77.5"), "{said}");
+        // Others of the prefix are for other daemons.
+        let more = ["192.0.2.0/24", "192.0.0.0/16", "192.0.2.0/24"];
+        assert_eq!(with(&more, |markers| markers[2].levels = vec![Level::Normal]), None);
+        let said = with(&more, |markers| markers[0].levels = vec![Level::Normal]).unwrap();
+        assert!(said.contains("169.254.77.1, which is not there at level degraded"), "{said}");
     }
 
     #[test]

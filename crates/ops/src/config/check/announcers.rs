@@ -2,7 +2,7 @@
 
 use super::{Checker, In};
 use crate::config::schema::{
-    BirdSection, Death, ExecSection, LeaseSection, MarkerSection, PharosFile, SiteFile,
+    BirdSection, Death, ExecSection, LeaseSection, LevelName, MarkerSection, PharosFile, SiteFile,
 };
 use crate::config::values::{Period, Prefix};
 use crate::yaml::Step::{self, Item, Key};
@@ -79,22 +79,48 @@ impl Checker<'_> {
             let what = format!("`undo-timeout` is {undo}");
             self.error(In::Site, &at("undo-timeout"), what, "write 2s to 10m, or 0s for none");
         }
-        let has_marker =
-            |prefix: Prefix| lease.is_some_and(|it| it.markers.iter().any(|it| it.prefix == prefix));
-        if bird.death == Death::Lease
-            && let Some((_, free)) = announced.all().find(|(_, prefix)| !has_marker(*prefix))
-        {
-            self.error(
-                In::Site,
-                &at("death"),
-                format!("nothing would end BIRD's route of {free} when the sidecar dies"),
-                "give it a marker under `lease:`, or write `death: stay` if the route shall stay for good",
-            );
+        let markers = lease.map(|lease| lease.markers.as_slice()).unwrap_or_default();
+        if bird.death == Death::Lease {
+            let has_marker = |prefix: Prefix| markers.iter().any(|marker| marker.prefix == prefix);
+            if let Some((_, free)) = announced.all().find(|(_, prefix)| !has_marker(*prefix)) {
+                self.error(
+                    In::Site,
+                    &at("death"),
+                    format!("nothing would end BIRD's route of {free} when the sidecar dies"),
+                    "give it a marker under `lease:`, or write `death: stay` if the route shall stay for good",
+                );
+            }
+            for (_, prefix) in announced.all() {
+                // BIRD's route goes by the first alone.
+                let first = markers.iter().enumerate().find(|(_, marker)| marker.prefix == prefix);
+                if let Some((index, marker)) = first {
+                    self.every_level(index, marker);
+                }
+            }
         }
         if bird.death == Death::Stay {
             let what = "BIRD's routes would stay when the sidecar dies, whatever becomes of the responder";
             self.warning(In::Site, &at("death"), what, "write `death: lease`, with markers under `lease:`");
         }
+    }
+
+    /// Whether a marker that BIRD's route goes by is there as long as the route shall be.
+    fn every_level(&mut self, index: usize, marker: &MarkerSection) {
+        let lacks = LevelName::ALL.into_iter().filter(|level| !marker.levels.contains(level));
+        let lacks: Vec<_> = lacks.map(LevelName::name).collect();
+        // An empty list has an error of its own.
+        if lacks.is_empty() || marker.levels.is_empty() {
+            return;
+        }
+        let at = [Key("announcers"), Key("lease"), Key("markers"), Item(index), Key("levels")];
+        let what = format!(
+            "marker {} is not there at level {}, where BIRD would withdraw {}, whose route goes by it",
+            marker.address.address,
+            lacks.join(", "),
+            marker.prefix
+        );
+        let remedy = "leave `levels` out: what a level means is told to BIRD by communities";
+        self.error(In::Site, &at, what, remedy);
     }
 
     fn lease(&mut self, lease: &LeaseSection, announced: &Announced, pharos: &PharosFile) {

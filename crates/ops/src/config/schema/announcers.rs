@@ -88,7 +88,8 @@ section! {
         prefix: Prefix, write "PREFIX/LENGTH", Required;
         /// The address, and the length of its network, which has room for a next hop; never an address of the service.
         address: Marker, write "ADDRESS/LENGTH", Required;
-        /// The levels at which it is there, so that a daemon can hold a route for each.
+        /// The levels at which it is there, so that a daemon can hold a route for each. A `bird` that is told has one
+        /// route for all of them, which goes by the first marker of its prefix: that one stands for every level.
         #[serde(default = "announced")]
         levels: Vec<LevelName>, write "list of normal, degraded, last-resort, draining",
             Value("[normal, degraded, last-resort, draining]");
@@ -172,6 +173,21 @@ pub enum LevelName {
     Draining,
 }
 
+impl LevelName {
+    /// All of them, from the best on.
+    pub const ALL: [Self; 4] = [Self::Normal, Self::Degraded, Self::LastResort, Self::Draining];
+
+    /// The name, as it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Degraded => "degraded",
+            Self::LastResort => "last-resort",
+            Self::Draining => "draining",
+        }
+    }
+}
+
 fn bird_control() -> PathBuf {
     PathBuf::from("/run/bird/bird.ctl")
 }
@@ -201,7 +217,7 @@ fn lifetime() -> Period {
 }
 
 fn announced() -> Vec<LevelName> {
-    vec![LevelName::Normal, LevelName::Degraded, LevelName::LastResort, LevelName::Draining]
+    LevelName::ALL.to_vec()
 }
 
 fn timeout() -> Period {
