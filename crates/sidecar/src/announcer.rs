@@ -15,6 +15,7 @@
 //! a program delays no BGP session.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -24,7 +25,7 @@ use crate::bfd::Bfd;
 use crate::config::{AnnouncerConfig, Config, Death, Mode, StartError, Way};
 use crate::handover::{self, Order, Part, Predecessor, Socket};
 use crate::keeper::{Keeper, View};
-use crate::threads::{Stage, Stopping, Turn};
+use crate::threads::{STOP_BOUND, Stage, Stopping, Turn};
 
 mod bird;
 pub(crate) mod drift;
@@ -161,6 +162,16 @@ fn death(config: &Config, announcer: &AnnouncerConfig) -> String {
         }
         Way::Exec(_) => "the routes stay as they are: nobody is left to run the program".to_owned(),
     }
+}
+
+/// How long it takes at most until every announcer has withdrawn everything and ended.
+pub(crate) fn longest_stop(config: &Config) -> Duration {
+    let of_programs =
+        config.announcers.iter().filter_map(|announcer| match (&announcer.way, mode(config, announcer)) {
+            (Way::Exec(exec), Mode::Announce) => Some(exec::longest_stop(exec)),
+            _ => None,
+        });
+    of_programs.fold(STOP_BOUND, Duration::max)
 }
 
 impl Announcer {
@@ -308,4 +319,34 @@ fn share(doors: &[std::io::Result<(std::net::SocketAddr, std::os::fd::OwnedFd)>]
         Some((Socket::Listener(*address), socket.try_clone().ok()?))
     };
     Part { sockets: doors.iter().flatten().filter_map(again).collect(), ..Part::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ExecConfig, sample};
+
+    #[test]
+    fn a_stop_waits_for_the_slowest_program_that_has_to_be_killed_before_it_withdraws() {
+        let with = |mode, timeouts: &[u64]| {
+            let exec = |seconds: &u64| AnnouncerConfig {
+                name: seconds.to_string(),
+                mode,
+                way: Way::Exec(ExecConfig {
+                    program: "/x".into(),
+                    arguments: Vec::new(),
+                    timeout: Duration::from_secs(*seconds),
+                    retry: Duration::from_secs(1),
+                    observe: None,
+                }),
+            };
+            let mut config = sample::config();
+            config.announcers = timeouts.iter().map(exec).collect();
+            longest_stop(&config).as_secs()
+        };
+        assert_eq!(with(Mode::Announce, &[]), 5);
+        assert_eq!(with(Mode::Announce, &[5]), 12, "the unit's TimeoutStopSec is 30 s");
+        assert_eq!(with(Mode::Announce, &[5, 60, 10]), 67);
+        assert_eq!(with(Mode::DryRun, &[60]), 5);
+    }
 }

@@ -502,9 +502,10 @@ impl Handle {
     }
 
     /// Withdraws every route, closes the sessions with Cease and `text` for the neighbours' operators
-    /// (RFC 9003), and ends the threads. Returns when that is done, after a few seconds at the latest.
+    /// (RFC 9003), and ends the threads. Returns when that is done, after a few seconds at the latest, or after as long as
+    /// the announcers' programs are given to withdraw.
     pub async fn stop(&self, text: &str) {
-        self.threads.stop(text).await;
+        self.threads.stop(text, announcer::longest_stop(&self.config)).await;
     }
 }
 

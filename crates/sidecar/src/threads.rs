@@ -20,8 +20,9 @@ use tokio::sync::watch;
 use crate::beat::Beats;
 use crate::config::StartError;
 
-/// A stop takes the time of one withdrawal; a neighbour that reads nothing shall not keep the process.
-const STOP_BOUND: Duration = Duration::from_secs(5);
+/// A stop takes the time of one withdrawal, and this is more than a session needs; a neighbour that reads nothing shall not
+/// keep the process. Who needs longer by configuration has [`Threads::stop`] told so.
+pub(crate) const STOP_BOUND: Duration = Duration::from_secs(5);
 
 /// How long files may take when another process takes over: it waits with its own until this one has ended.
 const WRITE_BOUND: Duration = Duration::from_secs(1);
@@ -151,16 +152,16 @@ impl Threads {
         }
     }
 
-    /// Tells every thread to stop and waits until they have, but not for ever.
-    pub(crate) async fn stop(&self, text: &str) {
+    /// Tells every thread to stop and waits until they have, for `bound` at most.
+    pub(crate) async fn stop(&self, text: &str, bound: Duration) {
         // Whoever waits for a stage still shall hear the order, too.
         self.enter(Stage::Alone);
         self.stop.send_replace(Some(Arc::from(text)));
         self.pens_down.send_replace(Some(Arc::from(text)));
         let mut runs = self.runs.subscribe();
         let ended = runs.wait_for(|runs| runs.values().all(|run| *run == Run::Ended));
-        if tokio::time::timeout(STOP_BOUND, ended).await.is_err() {
-            tracing::warn!("threads did not end within {STOP_BOUND:?}; the process ends without them");
+        if tokio::time::timeout(bound, ended).await.is_err() {
+            tracing::warn!("threads did not end within {bound:?}; the process ends without them");
         }
     }
 

@@ -136,6 +136,72 @@ fn a_withdrawal_does_not_wait_for_a_program_that_hangs_while_it_announces() {
     until("it is observed", || (view(&sidecar).prefixes[0].observed == "withdrawn").then_some(()));
 }
 
+/// Fails to withdraw while there is a file `broken`, and takes that away with it where there is one `once` as well.
+const BREAKS: &str = "if [ \"$2\" = withdrawn -a -e DIR/broken ]; then\n\
+                      echo failed >> DIR/log; [ -e DIR/once ] && rm DIR/broken; echo no router; exit 7; fi\n";
+
+#[test]
+fn at_the_stop_a_withdrawal_that_has_failed_waits_for_no_pause() {
+    let mut stage = Stage::new("hurry", &format!("{BREAKS}{TELL}"));
+    let mut announcer = stage.announcer();
+    let Way::Exec(exec) = &mut announcer.way else { panic!("an exec announcer") };
+    // As long as a withdrawal ever pauses.
+    exec.retry = Duration::from_secs(2);
+    let sidecar = Running::start(stage.config(announcer));
+    let line = |level: &str| format!("first word|{level}|{V4}|{level}|ipv4|main|a.ams");
+    stage.until_last(&line("normal"));
+    std::fs::write(stage.path("broken"), "").unwrap();
+    stage.responder.kill();
+    let words = format!("exec test fails: {V4} withdrawn: exit status: 7: no router");
+    until("the withdrawal fails", || sidecar.alarms().contains(&words).then_some(()));
+    std::fs::remove_file(stage.path("broken")).unwrap();
+    sidecar.stop("the end");
+    assert_eq!(stage.log().last(), Some(&line("withdrawn")));
+}
+
+#[test]
+fn a_withdrawal_that_fails_at_the_stop_is_tried_again() {
+    let stage = Stage::new("again", &format!("{BREAKS}{TELL}"));
+    let sidecar = Running::start(stage.config(stage.announcer()));
+    let line = |level: &str| format!("first word|{level}|{V4}|{level}|ipv4|main|a.ams");
+    stage.until_last(&line("normal"));
+    std::fs::write(stage.path("once"), "").unwrap();
+    std::fs::write(stage.path("broken"), "").unwrap();
+    sidecar.stop("the end");
+    assert_eq!(stage.log()[2..], ["failed".to_owned(), line("withdrawn")]);
+}
+
+#[test]
+fn a_stop_waits_for_a_withdrawal_as_long_as_a_run_may_take() {
+    // Longer than a stop takes that no program has part in.
+    let stage = Stage::new("slow", &format!("[ $2 = withdrawn -a -e DIR/slow ] && sleep 6\n{TELL}"));
+    let sidecar = Running::start(stage.config(stage.announcer()));
+    let line = |level: &str| format!("first word|{level}|{V4}|{level}|ipv4|main|a.ams");
+    stage.until_last(&line("normal"));
+    std::fs::write(stage.path("slow"), "").unwrap();
+    sidecar.stop("the end");
+    assert_eq!(stage.log().last(), Some(&line("withdrawn")));
+}
+
+#[test]
+fn a_stop_does_not_wait_for_ever_for_a_program_that_hangs_and_leaves_none_behind() {
+    let script =
+        format!("[ $2 = withdrawn -a -e DIR/hang ] && {{ sleep 1000 & echo $! > DIR/child; wait; }}\n{TELL}");
+    let stage = Stage::new("bound", &script);
+    let mut announcer = stage.announcer();
+    let Way::Exec(exec) = &mut announcer.way else { panic!("an exec announcer") };
+    exec.timeout = Duration::from_millis(500);
+    let sidecar = Running::start(stage.config(announcer));
+    stage.until_last(&format!("first word|normal|{V4}|normal|ipv4|main|a.ams"));
+    std::fs::write(stage.path("hang"), "").unwrap();
+    sidecar.stop("the end");
+    let child = std::fs::read_to_string(stage.path("child")).unwrap();
+    let stat = format!("/proc/{}/stat", child.trim());
+    until("the last child has died", || {
+        std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z ")).then_some(())
+    });
+}
+
 /// A configuration with so many prefixes that no cap has room for all of them, each looked at as often as can be.
 fn crowd(stage: &Stage, timeout: Duration) -> (Vec<String>, Config) {
     let prefixes: Vec<_> = (0..20).map(|third| format!("198.18.{third}.0/24")).collect();

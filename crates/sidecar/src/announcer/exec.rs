@@ -4,7 +4,8 @@
 //! Announcements wait for their turn while [`RUNS_AT_ONCE`] programs tell something. A withdrawal waits for no turn, and
 //! there is one for each prefix at most; a run that is still busy with announcing its prefix is killed first, and one
 //! that withdraws it already is not begun again before its end. At the start nothing is known, so that every prefix is
-//! told its level, withdrawn to begin with; at the stop all are withdrawn.
+//! told its level, withdrawn to begin with. At the stop all are withdrawn: at once, whatever pause there was after a run
+//! that failed, and where that fails again and again for as long as [`longest_stop`] gives. Nobody does it afterwards.
 //!
 //! With `observe`, another program is asked in turn what there is, for [`LOOKS_AT_ONCE`] prefixes at a time; looks that
 //! hang delay other looks and nothing else. Its first line is the name of a level; that a program cannot say it is shown,
@@ -38,6 +39,13 @@ const RUNS_AT_ONCE: usize = 16;
 /// or announced the sooner with more.
 const LOOKS_AT_ONCE: usize = 8;
 
+/// At the stop withdrawals are tried for so long beside the time that a single one may take. With less, one that fails by its
+/// timeout would have no second try; the whole must be less than the service manager waits.
+const LAST_TRIES: Duration = Duration::from_secs(5);
+
+/// Then programs that have not ended are killed, which takes no time unless the kernel does, and the thread ends.
+const ENDING: Duration = Duration::from_secs(2);
+
 /// The longest reason that a program is given, in characters.
 const LONGEST_REASON: usize = 500;
 
@@ -69,6 +77,11 @@ struct Kept {
 }
 
 impl Kept {
+    /// Whether it is withdrawn, as far as anybody knows, and nothing is under way that could change that.
+    fn is_withdrawn(&self) -> bool {
+        matches!(self.busy, Busy::No) && *self.level.seen() == Seen::Known(Level::Withdrawn)
+    }
+
     /// When somebody may look next; `None` while somebody does, or a run is due or under way.
     fn next_look(&self) -> Option<Duration> {
         self.look_at.filter(|_| matches!(self.busy, Busy::No) && self.looking == Looking::No)
@@ -95,6 +108,12 @@ enum Looking {
 enum Ran {
     Action(Outcome),
     Look(Outcome),
+}
+
+/// How long a program's last withdrawals take at most, from the order to stop on: one that is given its whole time after
+/// an announcement that has to be killed first, and some tries more where they fail.
+pub(super) fn longest_stop(config: &ExecConfig) -> Duration {
+    config.timeout + LAST_TRIES + ENDING
 }
 
 impl Exec {
@@ -131,7 +150,7 @@ impl Exec {
         }
     }
 
-    /// Follows the levels until the order to stop; then withdraws every prefix, once.
+    /// Follows the levels until the order to stop; then withdraws every prefix.
     pub(super) async fn run(mut self, mut stopping: Stopping) {
         loop {
             self.follow_levels();
@@ -349,18 +368,45 @@ impl Exec {
         });
     }
 
-    /// Runs the program once more for every prefix that is not withdrawn, whatever else is under way.
+    /// Runs the program for every prefix that is not withdrawn, whatever else is under way, and again where it fails, until
+    /// all are withdrawn or the time for it is over.
     async fn withdraw_all(&mut self) {
+        let until = self.keeper.clock.now() + self.config.timeout + LAST_TRIES;
         for at in 0..self.kept.len() {
             self.step(at, Input::Want(Level::Withdrawn, Urgency::Urgent));
+            self.step(at, Input::Hurry);
         }
-        self.start_waiting();
-        while self.kept.iter().any(|kept| !matches!(kept.busy, Busy::No)) {
-            let Some(Ok((at, ran))) = self.running.join_next().await else { break };
-            self.ran(at, ran);
+        loop {
             self.start_waiting();
+            self.report();
+            if self.kept.iter().all(Kept::is_withdrawn) {
+                return;
+            }
+            if self.keeper.clock.now() >= until {
+                break;
+            }
+            let tries = self.kept.iter().filter_map(|kept| kept.level.next_deadline());
+            let wake = self.keeper.clock.instant(tries.fold(until, Duration::min));
+            tokio::select! {
+                Some(Ok((at, ran))) = self.running.join_next(), if !self.running.is_empty() => self.ran(at, ran),
+                () = tokio::time::sleep_until(wake) => self.tick(),
+            }
         }
-        self.report();
+        self.give_up().await;
+    }
+
+    /// Says what is left as it was, and ends the programs that are running still, with their children.
+    async fn give_up(&mut self) {
+        let announcer = self.name.as_str();
+        for kept in self.kept.iter_mut().filter(|kept| !kept.is_withdrawn()) {
+            let why = kept.level.failure().unwrap_or("the program has not ended");
+            tracing::error!(announcer, prefix = %kept.prefix, why, "not withdrawn at the stop: what there is stays");
+            if let Busy::Running(_, kill) = &mut kept.busy {
+                drop(kill.take());
+            }
+        }
+        let killing = async { while self.running.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(ENDING / 2, killing).await;
     }
 }
 

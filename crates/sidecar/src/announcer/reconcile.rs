@@ -7,7 +7,8 @@
 //! | wanted is seen | in action | input | then |
 //! |---|---|---|---|
 //! | no | no | anything, and the pause is over | act |
-//! | no | no | anything, during the pause | nothing; [`Reconciler::next_deadline`] says when |
+//! | no | no | hurry | act, also during the pause |
+//! | no | no | anything else, during the pause | nothing; [`Reconciler::next_deadline`] says when |
 //! | yes | no | anything | nothing; after [`CALM`] the pauses begin anew |
 //! | | yes | want what is being done | nothing |
 //! | | yes | want something else that cannot wait | abandon the action; act when it has ended |
@@ -61,6 +62,8 @@ pub(super) enum Input<T> {
     Failed(String),
     /// Somebody has looked.
     Saw(Seen<T>),
+    /// Its keeper is about to go: the pause that is running is over. Later ones are as ever.
+    Hurry,
     /// Time passed.
     Tick,
 }
@@ -145,6 +148,7 @@ impl<T: Clone + PartialEq> Reconciler<T> {
             Input::Done => self.ended(now, None),
             Input::Failed(why) => self.ended(now, Some(why)),
             Input::Saw(seen) => self.seen = seen,
+            Input::Hurry => self.not_before = Duration::ZERO,
             Input::Tick => {}
         }
         self.settle(now);
@@ -318,6 +322,22 @@ mod tests {
             assert!(next - now <= S(2));
             now = next;
         }
+    }
+
+    #[test]
+    fn in_a_hurry_a_pause_is_cut_short_and_nothing_is_done_twice() {
+        let mut it = Reconciler::new(9, Urgency::Urgent, S(1));
+        it.step(S(0), Input::Tick);
+        it.step(S(0), failed());
+        assert_eq!(it.step(S(0), Input::Want(9, Urgency::Urgent)), None, "that is nothing new");
+        assert_eq!(it.step(S(0), Input::Hurry), Some(Output::Act(9)));
+        assert_eq!(it.step(S(0), Input::Hurry), None, "it is under way");
+        assert_eq!(it.standing(), Standing::Astray, "it has failed before");
+        it.step(S(0), failed());
+        assert_eq!(it.next_deadline(), Some(S(2)), "it pauses again");
+        it.step(S(2), Input::Tick);
+        it.step(S(2), Input::Done);
+        assert_eq!(it.step(S(2), Input::Hurry), None, "it is as wanted");
     }
 
     #[test]

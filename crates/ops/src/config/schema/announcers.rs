@@ -109,7 +109,8 @@ section! {
         /// Its first arguments.
         #[serde(default)]
         arguments: Vec<String>, write "list of texts", Value("[]");
-        /// A run that takes longer is killed, with all its children, and has failed.
+        /// A run that takes longer is killed, with all its children, and has failed. A stop of the sidecar waits for
+        /// withdrawals, and for what is tried again: this time and 7 s at most.
         #[serde(default = "timeout")]
         timeout: Period, write "duration, 100ms to 1m", Value("5s");
         /// The first pause after a run that failed; it doubles up to half a minute, for a withdrawal up to two seconds.
