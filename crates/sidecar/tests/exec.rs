@@ -298,6 +298,43 @@ fn what_somebody_changes_by_hand_is_seen_and_mended() {
 }
 
 #[test]
+fn looks_that_fail_are_an_alarm_and_leave_what_was_known_as_the_last_known() {
+    let look = "if [ $# = 2 ]; then [ -e DIR/blind ] && echo no socket && exit 9; cat DIR/state; exit; fi\n";
+    let tell = "echo $2 > DIR/draft.$$ && mv DIR/draft.$$ DIR/state; echo $2 >> DIR/log\n";
+    let stage = Stage::new("blind", &format!("{look}{tell}"));
+    let mut announcer = stage.announcer();
+    let Way::Exec(exec) = &mut announcer.way else { panic!("an exec announcer") };
+    let (program, arguments) = (exec.program.clone(), exec.arguments.clone());
+    exec.observe = Some(ObserveConfig { program, arguments, interval: Duration::from_millis(100) });
+    let sidecar = Running::start(stage.config(announcer));
+    let effect = |sidecar: &Running| sidecar.0.status().prefixes[0].effect;
+    let told = || stage.log().len();
+    until("the route is seen", || {
+        let sees = view(&sidecar).prefixes.first()?.observed == "normal";
+        (sees && effect(&sidecar) == Some(Effect::Announced)).then_some(())
+    });
+    let before = told();
+    std::fs::write(stage.path("blind"), "").unwrap();
+    let words = format!("exec test fails: {V4} cannot be looked at: exit status: 9: no socket");
+    until("the alarm stands", || sidecar.alarms().contains(&words).then_some(()));
+    until("what is shown is the last known", || {
+        (view(&sidecar).prefixes[0].observed == "normal (last known)").then_some(())
+    });
+    assert!(view(&sidecar).failing.unwrap().ends_with("no socket"));
+    assert_eq!(effect(&sidecar), Some(Effect::NotKnown));
+    assert_eq!(
+        (view(&sidecar).drift, told()),
+        (Vec::new(), before),
+        "that nobody sees it is no reason to act"
+    );
+    std::fs::remove_file(stage.path("blind")).unwrap();
+    until("a good look ends it", || {
+        let sees = view(&sidecar).prefixes[0].observed == "normal" && view(&sidecar).failing.is_none();
+        (sees && sidecar.alarms().is_empty() && effect(&sidecar) == Some(Effect::Announced)).then_some(())
+    });
+}
+
+#[test]
 fn a_configuration_that_would_leave_a_programs_routes_up_is_not_handed_over_to() {
     let stage = Stage::new("left", TELL);
     let sidecar = Running::start(stage.config(stage.announcer()));

@@ -8,8 +8,10 @@
 //! that failed, and where that fails again and again for as long as [`longest_stop`] gives. Nobody does it afterwards.
 //!
 //! With `observe`, another program is asked in turn what there is, for [`LOOKS_AT_ONCE`] prefixes at a time; looks that
-//! hang delay other looks and nothing else. Its first line is the name of a level; that a program cannot say it is shown,
-//! and believed no more than the last run that succeeded. Without it the last run that succeeded counts as observed.
+//! hang delay other looks and nothing else. Its first line is the name of a level. A look that fails is no reason to act:
+//! what is known stays so. After [`LOOKS_IN_VAIN`] of a prefix in a row the announcer is failing, with the program's last
+//! word, what was known is shown as that, and who has the route is not known; until a look is answered. Without `observe`
+//! the last run that succeeded counts as observed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,6 +40,9 @@ const RUNS_AT_ONCE: usize = 16;
 /// Programs that look side by side. With fewer, some that hang would leave the other prefixes unseen; nothing is withdrawn
 /// or announced the sooner with more.
 const LOOKS_AT_ONCE: usize = 8;
+
+/// Looks at one prefix that fail in a row until people hear of it: one may meet a daemon that is being restarted.
+const LOOKS_IN_VAIN: u32 = 3;
 
 /// At the stop withdrawals are tried for so long beside the time that a single one may take. With less, one that fails by its
 /// timeout would have no second try; the whole must be less than the service manager waits.
@@ -74,9 +79,31 @@ struct Kept {
     /// When somebody looks next; `None` without `observe`.
     look_at: Option<Duration>,
     looking: Looking,
+    /// The looks that have failed since one was answered.
+    in_vain: InVain,
+}
+
+/// Looks that have failed in a row.
+#[derive(Debug, Default)]
+struct InVain {
+    count: u32,
+    /// Why the last one did.
+    why: String,
 }
 
 impl Kept {
+    /// Why nobody can see what there is, where that has lasted.
+    fn blind(&self) -> Option<&str> {
+        (self.in_vain.count >= LOOKS_IN_VAIN).then_some(self.in_vain.why.as_str())
+    }
+
+    /// Why the announcer is failing with this prefix, if it is.
+    fn failing(&self) -> Option<String> {
+        let (prefix, wanted) = (self.prefix, self.level.wanted());
+        let run = self.level.failure().map(|why| format!("{prefix} {wanted}: {why}"));
+        run.or_else(|| self.blind().map(|why| format!("{prefix} cannot be looked at: {why}")))
+    }
+
     /// Whether it is withdrawn, as far as anybody knows, and nothing is under way that could change that.
     fn is_withdrawn(&self) -> bool {
         matches!(self.busy, Busy::No) && *self.level.seen() == Seen::Known(Level::Withdrawn)
@@ -133,6 +160,7 @@ impl Exec {
             busy: Busy::No,
             look_at,
             looking: Looking::No,
+            in_vain: InVain::default(),
         };
         let kept = levels.borrow().iter().map(kept).collect();
         Self {
@@ -318,21 +346,23 @@ impl Exec {
         }
     }
 
-    /// Believes what `observe` says, if it is a level.
+    /// Believes what `observe` says, if it is a level, and counts the looks that fail.
     fn saw(&mut self, at: usize, outcome: &Outcome) {
-        let first = outcome.lines.first().map(String::as_str).unwrap_or_default();
-        match (outcome.result(), Level::ALL.into_iter().find(|level| level.name() == first)) {
-            (Ok(()), Some(level)) => self.step(at, Input::Saw(Seen::Known(level))),
-            (Ok(()), None) => {
-                let odd = format!("\"{}\", which is no level", printable(first));
-                self.step(at, Input::Saw(Seen::Odd(odd)));
-            }
-            (Err(why), _) => {
-                // Blindness is no reason to act; what was done last still counts.
-                let announcer = self.name.as_str();
-                tracing::debug!(announcer, why, "observe");
-            }
+        let Some(kept) = self.kept.get_mut(at) else { return };
+        if let Err(why) = outcome.result() {
+            // Blindness is no reason to act; what was done last still counts.
+            let announcer = self.name.as_str();
+            tracing::debug!(announcer, prefix = %kept.prefix, why, "observe");
+            kept.in_vain = InVain { count: kept.in_vain.count.saturating_add(1), why };
+            return;
         }
+        kept.in_vain = InVain::default();
+        let first = outcome.lines.first().map(String::as_str).unwrap_or_default();
+        let seen = match Level::ALL.into_iter().find(|level| level.name() == first) {
+            Some(level) => Seen::Known(level),
+            None => Seen::Odd(format!("\"{}\", which is no level", printable(first))),
+        };
+        self.step(at, Input::Saw(seen));
     }
 
     fn next_deadline(&self) -> Duration {
@@ -348,9 +378,7 @@ impl Exec {
     fn report(&mut self) {
         let gaps = self.kept.iter().filter_map(gap).collect();
         let drift = self.reporter.gaps(gaps);
-        let failing = self.kept.iter().find_map(|kept| {
-            kept.level.failure().map(|why| format!("{} {}: {why}", kept.prefix, kept.level.wanted()))
-        });
+        let failing = self.kept.iter().find_map(Kept::failing);
         self.reporter.failing(failing.as_deref());
         let observed = self.kept.iter().map(observed).collect();
         let running = self.kept.iter().filter(|kept| !matches!(kept.busy, Busy::No)).count();
@@ -426,12 +454,14 @@ fn gap(kept: &Kept) -> Option<Gap> {
 }
 
 fn observed(kept: &Kept) -> Observed {
-    let route = match kept.level.seen() {
-        Seen::Known(level) if level.is_announced() => Route::There,
-        Seen::Known(_) => Route::Absent,
-        Seen::Odd(_) | Seen::Unknown(_) => Route::Unknown,
+    let text = seen(kept.level.seen());
+    let (text, route) = match (kept.blind(), kept.level.seen()) {
+        (_, Seen::Odd(_) | Seen::Unknown(_)) => (text, Route::Unknown),
+        (Some(_), Seen::Known(_)) => (format!("{text} (last known)"), Route::Unknown),
+        (None, Seen::Known(level)) if level.is_announced() => (text, Route::There),
+        (None, Seen::Known(_)) => (text, Route::Absent),
     };
-    Observed { prefix: kept.prefix, text: seen(kept.level.seen()), route }
+    Observed { prefix: kept.prefix, text, route }
 }
 
 fn seen(seen: &Seen<Level>) -> String {

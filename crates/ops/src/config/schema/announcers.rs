@@ -117,7 +117,7 @@ section! {
         #[serde(default = "retry")]
         retry: Period, write "duration, 100ms to 1m", Value("1s");
         /// A program that says which level a prefix has, by its name in the first line. It gets its arguments and the
-        /// prefix. Without it the last run that succeeded counts.
+        /// prefix. Three looks in a row that fail are an alarm. Without it the last run that succeeded counts.
         #[serde(default)]
         observe: Option<ObserveSection>, write "section", Described("none");
         /// Whether the program is run: dry-run shows what it would be told.
