@@ -6,10 +6,12 @@ use std::io::Read;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use common::{Collector, FakeResponder, LOCALHOST, Running, V4, V6, active, config, until};
+use common::{Collector, FakeResponder, LOCALHOST, Running, V4, V6, active, config, in_namespace, ip, until};
 use pharos_sidecar::page::{Refresh, html};
 use pharos_sidecar::status::Effect;
-use pharos_sidecar::{Families, Mode, NeighbourConfig, OnFailure, Role, Sidecar};
+use pharos_sidecar::{
+    Community, Families, LargeCommunity, Level, Mode, NeighbourConfig, OnFailure, Role, Sidecar,
+};
 
 use common::responder::Fault;
 
@@ -405,4 +407,57 @@ fn why_names_what_each_neighbour_was_told_of_the_prefix_and_of_no_other() {
     assert_eq!(why.neighbours[0].told.len(), 1);
     assert!(why.neighbours[0].told[0].starts_with("198.51.100.0/24 via 10.0.0.2"));
     assert!(why.to_string().contains("198.51.100.0/24 via 10.0.0.2"));
+}
+
+#[test]
+fn what_a_router_does_not_take_becomes_drift_of_each_prefix_that_it_is_about() {
+    in_namespace("inside_a_router_takes_nothing");
+}
+
+#[test]
+#[ignore = "another test runs it in a namespace"]
+fn inside_a_router_takes_nothing() {
+    // Kernels keep the more for a connection the longer its packets are.
+    ip("link set lo mtu 1500 up");
+    let mut responder = FakeResponder::start(LOCALHOST).unwrap();
+    let router = Collector::narrow();
+    let mut neighbour = active(router.address);
+    neighbour.hold_time = Duration::from_secs(90);
+    for level in [&mut neighbour.levels.degraded, &mut neighbour.levels.last_resort] {
+        level.communities = (0..100).map(|number| Community::new(64512, number)).collect();
+        level.large_communities = (0..50).map(|number| LargeCommunity::new(64512, 1, number)).collect();
+    }
+    let sidecar = Running::start(config(&[V4], vec![responder.address], vec![neighbour]));
+    router.until_known(V4);
+    until("no alarm is left from the start", || sidecar.alarms().is_empty().then_some(()));
+    let neighbour = || sidecar.0.status().neighbours.into_iter().next().unwrap();
+    assert_eq!(neighbour().drift, []);
+
+    router.be_deaf(true);
+    let mut levels = [Level::Degraded, Level::LastResort].into_iter().cycle();
+    // The kernels make a little more room at first; what waits here has to be more than that.
+    let mut waited = 0;
+    until("more octets wait than any kernel takes", || {
+        let level = levels.next().unwrap();
+        sidecar.0.force("all", level, Duration::from_secs(600), "to fill it", "ada").unwrap();
+        waited = if neighbour().waits { waited + 1 } else { 0 };
+        (waited == 200).then_some(())
+    });
+    responder.kill();
+    sidecar.until_level(V4, "withdrawn");
+    let drifts = format!("bgp {} drifts: {V4} should be withdrawn and is {V4} via 10.0.0.2", router.address);
+    let alarm = until("the withdrawal that waits is drift", || {
+        sidecar.alarms().into_iter().find(|alarm| alarm.starts_with(&drifts))
+    });
+    assert!(alarm.ends_with(": that waits, for the neighbour takes no octets"), "{alarm}");
+    assert!(neighbour().told.is_empty() && neighbour().waits, "{:?}", neighbour());
+    assert_eq!(neighbour().drift[0].wanted, "withdrawn");
+    assert!(router.knows(V4).is_some());
+
+    router.be_deaf(false);
+    router.until_gone(V4);
+    until("the drift is over", || {
+        let over = neighbour().drift.is_empty() && !neighbour().waits;
+        (over && !sidecar.alarms().iter().any(|alarm| alarm.contains("drifts"))).then_some(())
+    });
 }

@@ -106,6 +106,27 @@ pub(super) fn gaps(
     gaps
 }
 
+/// Where octets wait that the neighbour does not take: what they tell, `told`, differs from what it was told when it had
+/// taken all. Each message that comes after one that waits does so as well.
+pub(super) fn untaken(told: &[&Route], taken: &[Route]) -> Vec<Gap> {
+    let of = |routes: &[&Route], route: &Route| {
+        routes.iter().find(|other| other.prefix == route.prefix).map(|other| line(other))
+    };
+    let taken: Vec<&Route> = taken.iter().collect();
+    let changed = told.iter().filter(|told| !taken.contains(told));
+    let gone = taken.iter().filter(|taken| !told.iter().any(|told| told.prefix == taken.prefix));
+    let gap = |route: &&Route| {
+        Some(Gap {
+            prefix: Prefix::new(route.prefix.addr(), route.prefix.len()).ok()?,
+            wanted: of(told, route).unwrap_or_else(|| "withdrawn".to_owned()),
+            observed: of(&taken, route).unwrap_or_else(|| "not told".to_owned()),
+            why: "that waits, for the neighbour takes no octets".to_owned(),
+            kind: Kind::Closing,
+        })
+    };
+    changed.chain(gone).filter_map(gap).collect()
+}
+
 /// A route as a person reads it: `192.0.2.0/24 via 10.0.0.2 communities 64512:53`.
 pub(super) fn line(route: &Route) -> String {
     let mut line = format!("{} via {}", route.prefix, route.next_hop);
@@ -205,5 +226,28 @@ mod tests {
         let gaps = gaps(&wanted.impossible, &[], &[], |_| unreachable!("no route that can be sent is amiss"));
         let [gap] = gaps.as_slice() else { panic!("{gaps:?}") };
         assert_eq!((gap.prefix.to_string().as_str(), gap.kind), ("2001:db8::/48", Kind::Astray));
+    }
+
+    #[test]
+    fn what_the_neighbour_does_not_take_is_a_gap_of_each_prefix_that_it_is_about() {
+        let routes = |levels: [Level; 2]| {
+            let [v4, v6] = levels;
+            let levels = [("192.0.2.0/24".parse().unwrap(), v4), ("2001:db8:53::/48".parse().unwrap(), v6)];
+            wanted(&neighbour(), &levels, Some("10.0.0.2".parse().unwrap())).sendable
+        };
+        let seen = |told: [Level; 2], taken: [Level; 2]| -> Vec<String> {
+            let (told, taken) = (routes(told), routes(taken));
+            let gaps = untaken(&told.iter().collect::<Vec<_>>(), &taken);
+            assert!(gaps.iter().all(|gap| gap.kind == Kind::Closing));
+            gaps.iter().map(|gap| format!("{}: {} for {}", gap.prefix, gap.observed, gap.wanted)).collect()
+        };
+        let (normal, degraded, withdrawn) = (Level::Normal, Level::Degraded, Level::Withdrawn);
+        let four = "192.0.2.0/24 via 10.0.0.2 communities 64512:53";
+        assert_eq!(seen([normal; 2], [normal; 2]), Vec::<String>::new(), "what waits is something else");
+        assert_eq!(seen([withdrawn, normal], [normal; 2]), [format!("192.0.2.0/24: {four} for withdrawn")]);
+        assert_eq!(seen([normal; 2], [withdrawn, normal]), [format!("192.0.2.0/24: not told for {four}")]);
+        let worse = "192.0.2.0/24 via 10.0.0.2 prepends 1 communities 64512:53";
+        assert_eq!(seen([degraded, normal], [normal; 2]), [format!("192.0.2.0/24: {four} for {worse}")]);
+        assert_eq!(seen([withdrawn; 2], [normal; 2]).len(), 2);
     }
 }

@@ -64,6 +64,8 @@ pub(super) struct Driver {
     refusals: Ration,
     /// Why a route cannot be sent at all.
     impossible: Vec<Impossible>,
+    /// What the neighbour was told when it had taken all octets: nothing yet on a new connection.
+    taken: Vec<Route>,
     reporter: Reporter,
     standing: Standing,
     /// When a neighbour that was never up is called down.
@@ -127,6 +129,7 @@ impl Driver {
             oddities: Ration::default(),
             refusals: Ration::default(),
             impossible: Vec::new(),
+            taken: Vec::new(),
             reporter,
             standing: Standing::Down,
             patience: Some(now + FIRST_PATIENCE),
@@ -576,11 +579,16 @@ impl Driver {
         let state = self.session.state();
         let told: Vec<&Route> = self.session.adj_rib_out().collect();
         let wanted: Vec<&Route> = self.session.wanted_routes().collect();
-        let gaps = routes::gaps(&self.impossible, &wanted, &told, |wanted| self.why_not(wanted, state));
+        let mut gaps = routes::gaps(&self.impossible, &wanted, &told, |wanted| self.why_not(wanted, state));
+        let waits = matches!(&self.link, Link::Up(connection) if connection.is_waiting());
+        if waits && state == State::Established {
+            gaps.extend(routes::untaken(&told, &self.taken));
+        } else if !self.taken.iter().eq(told.iter().copied()) {
+            self.taken = told.iter().copied().cloned().collect();
+        }
         let drift = self.reporter.gaps(gaps);
         let lines = told.into_iter().map(routes::line).collect();
         let agreed = self.session.negotiated().filter(|_| state == State::Established).map(agreed);
-        let waits = matches!(&self.link, Link::Up(connection) if connection.is_waiting());
         self.keeper.neighbour(self.index, None, |view| {
             view.state = Some(state);
             view.since = self.session.since();

@@ -27,6 +27,7 @@ pub(crate) struct Collector {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
     stop: Arc<AtomicBool>,
+    deaf: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -43,6 +44,15 @@ impl Collector {
         Self::run(Role::Passive, families, address, Some(listener))
     }
 
+    /// A router that waits for the sidecar, and whose kernel takes as few octets as it can before the router reads them.
+    pub(crate) fn narrow() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        // Connections inherit it.
+        rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 1).unwrap();
+        let address = listener.local_addr().unwrap();
+        Self::run(Role::Passive, Families::BOTH, address, Some(listener))
+    }
+
     /// A router that connects to the sidecar.
     pub(crate) fn active(sidecar: SocketAddr) -> Self {
         Self::run(Role::Active, Families::BOTH, sidecar, None)
@@ -53,6 +63,8 @@ impl Collector {
         config.role = role;
         config.families = families;
         config.received = Received::Report;
+        // The sidecar's is no longer, unless the test says so.
+        config.hold_time = Duration::from_secs(90);
         config.connect_retry = Duration::from_millis(20);
         if let Some(listener) = &listener {
             listener.set_nonblocking(true).unwrap();
@@ -67,9 +79,15 @@ impl Collector {
             stream: None,
             seen: Arc::clone(&seen),
         };
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || driver.drive(&stopped));
-        Self { address, seen, stop, thread: Some(thread) }
+        let deaf = Arc::new(AtomicBool::new(false));
+        let (stopped, deafened) = (Arc::clone(&stop), Arc::clone(&deaf));
+        let thread = std::thread::spawn(move || driver.drive(&stopped, &deafened));
+        Self { address, seen, stop, deaf, thread: Some(thread) }
+    }
+
+    /// Whether it reads nothing, although it says that it lives.
+    pub(crate) fn be_deaf(&self, deaf: bool) {
+        self.deaf.store(deaf, Ordering::Relaxed);
     }
 
     /// Looks at what was seen.
@@ -117,7 +135,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn drive(mut self, stop: &AtomicBool) {
+    fn drive(mut self, stop: &AtomicBool, deaf: &AtomicBool) {
         self.step(Input::Start);
         let mut buffer = [0; 4096];
         while !stop.load(Ordering::Relaxed) {
@@ -126,7 +144,8 @@ impl Driver {
             {
                 self.connected(stream);
             }
-            match self.stream.as_mut().map(|stream| stream.read(&mut buffer)) {
+            let reads = !deaf.load(Ordering::Relaxed);
+            match self.stream.as_mut().filter(|_| reads).map(|stream| stream.read(&mut buffer)) {
                 Some(Ok(0)) => self.closed("closed"),
                 Some(Ok(count)) => self.step(Input::Received(&buffer[..count])),
                 Some(Err(error)) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
