@@ -208,7 +208,7 @@ impl Sidecar {
             (&config.groups, config.rules.quiet),
             answers.clone(),
         );
-        let sources = Sources::of(&config, None);
+        let sources = Sources::of(&config, &answers);
         tracing::info!(
             has = Sources::in_words(&sources.has),
             lacks = Sources::in_words(&sources.lacks),
@@ -297,7 +297,7 @@ impl Handle {
                     age_seconds: ago(alarm.since),
                 })
                 .collect(),
-            sources: Sources::of(&self.config, self.answers.tells_version()),
+            sources: Sources::of(&self.config, &self.answers),
             signals,
             signals_omitted,
             transitions: (state.transitions.iter())

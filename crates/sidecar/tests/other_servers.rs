@@ -159,6 +159,19 @@ fn its_route_is_kept_by_what_its_answers_tell() {
         // Older data with a lower serial are a rollback, which servers differ about; what is served counts.
         until_health(server, &sidecar, "age of the data of group main", Verdict::Bad);
         sidecar.until_level(V4, "normal");
+
+        // A counter tells no age, which people hear of.
+        server.reload(7);
+        until_health(server, &sidecar, "age of the data of group main", Verdict::Warned);
+        let said = "the serial of example.com. is neither a time nor a day";
+        until("it is an alarm", || sidecar.alarms().iter().any(|alarm| alarm.contains(said)).then_some(()));
+        let sources = sidecar.0.status().sources;
+        assert!(
+            sources.lacks.iter().any(|it| it.signal == "data-age" && it.text.contains(said)),
+            "{sources:?}"
+        );
+        assert!(!names(&sources.has).iter().any(|it| it == "data-age"), "{sources:?}");
+        sidecar.until_level(V4, "normal");
     });
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use hickory_proto::rr::Name;
 
+use super::data;
 use super::view::{SignedView, ZoneState, ZoneView};
 use crate::probe::reply::{Told, Version};
 
@@ -48,6 +49,13 @@ impl Answers {
         fresh.map(view).collect()
     }
 
+    /// Why the age of a zone is not known, where the answer that came last shows that no serial tells it.
+    pub(crate) fn ageless(&self, zone: &Name, now_unix: u64) -> Option<String> {
+        let zone = zone.to_string();
+        let (_, told) = *self.lock().get(&zone)?;
+        data::is_undated(told.serial, now_unix).then(|| data::ageless(&zone))
+    }
+
     /// Whether the server says which version of a zone it answers from; `None` before it has answered.
     pub(crate) fn tells_version(&self) -> Option<Version> {
         let all = self.lock();
@@ -80,5 +88,8 @@ mod tests {
         assert_eq!(zones[0].signed.as_ref().unwrap().earliest_expiry_record, "a. SOA");
         assert!(zones[1].signed.is_none());
         assert_eq!(answers.zones(S(61)).len(), 1);
+        let ageless = |zone| answers.ageless(&Name::from_ascii(zone).unwrap(), 1_795_867_200);
+        assert!(ageless("a.").unwrap().starts_with("the serial of a. is neither"), "told once, it stays so");
+        assert_eq!(ageless("c."), None, "nobody was asked");
     }
 }

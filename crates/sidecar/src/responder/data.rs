@@ -2,7 +2,8 @@
 //!
 //! The age of a zone counts from the moment that its serial names, where it names one: seconds since 1970, or the day of
 //! `YYYYMMDDnn` (RFC 1912 §2.2), which counts from its end. No number in use is both. Of other serials only the
-//! time is known at which this process loaded them, so that a restart makes them young.
+//! time is known at which this process loaded them, so that a restart makes them young. Another server than ours does not
+//! tell that either: the age of such a zone is not known, which is worth a warning where it has a bound.
 //!
 //! A group is as old as the oldest of its required zones, and its signatures end with the first that ends.
 
@@ -19,14 +20,34 @@ const BAD: u64 = DAY;
 /// Serials from 2001 on are taken for times; below are counters.
 const FIRST_TIME: u64 = 978_307_200;
 
-/// Whether the zones of a group are fresh enough; `None` when of none of them an age is known.
+/// Whether the zones of a group are fresh enough; `None` when nothing is known of any.
 pub(super) fn age(zones: &[&ZoneView], now: u64, most: Option<Duration>) -> Option<Observation> {
     let Some(most) = most else { return Some(Observation::Pass("no bound is set".to_owned())) };
     let dated = zones.iter().filter_map(|zone| Some((since(zone, now)?, zone)));
-    let ((made, from), zone) = dated.min_by_key(|((made, _), _)| *made)?;
-    let bound = Duration::from_secs(now.saturating_sub(made)) <= most;
-    let text = |word| format!("{} is {word} {} s old by its {from}", zone.name, most.as_secs());
-    Some(if bound { Observation::Pass(text("at most")) } else { Observation::Fail(text("more than")) })
+    let oldest = dated.min_by_key(|((made, _), _)| *made).map(|((made, from), zone)| {
+        let bound = Duration::from_secs(now.saturating_sub(made)) <= most;
+        let text = |word| format!("{} is {word} {} s old by its {from}", zone.name, most.as_secs());
+        if bound { Observation::Pass(text("at most")) } else { Observation::Fail(text("more than")) }
+    });
+    match (oldest, zones.iter().find(|zone| zone.serial.is_some() && since(zone, now).is_none())) {
+        // Of those that are known one is too old: whatever the others are.
+        (Some(old @ Observation::Fail(_)), _) => Some(old),
+        (_, Some(undated)) => Some(Observation::Warn(ageless(&undated.name))),
+        (young, None) => young,
+    }
+}
+
+/// That a zone's age cannot be told by its serial, and what to do about it.
+pub(super) fn ageless(zone: &str) -> String {
+    format!(
+        "the serial of {zone} is neither a time nor a day, so that its age is not known; \
+         make serials seconds since 1970 or YYYYMMDDnn, or leave out `data-age`"
+    )
+}
+
+/// Whether a serial tells no age.
+pub(super) fn is_undated(serial: u32, now: u64) -> bool {
+    made(u64::from(serial), now).is_none()
 }
 
 /// When the data of a zone were made, in seconds since 1970, and what says so.
@@ -108,6 +129,28 @@ mod tests {
         assert_eq!(judged(7, 1), Observation::Pass("a. is at most 3600 s old by its loading".into()));
         let old = [&zone(7, NOW - 7200, None), &zone(8, NOW, None)];
         assert!(matches!(age(&old, NOW, Some(Duration::from_secs(3600))), Some(Observation::Fail(_))));
+    }
+
+    #[test]
+    fn a_zone_that_tells_its_age_neither_by_serial_nor_by_loading_is_a_warning_where_it_has_a_bound() {
+        let foreign = |serial| {
+            let mut zone = zone(serial, NOW, None);
+            zone.loaded_unix = None;
+            zone
+        };
+        let hour = Some(Duration::from_secs(3600));
+        let (counter, fresh) = (foreign(7), foreign(u32::try_from(NOW - 60).unwrap()));
+        let warned = Some(Observation::Warn(ageless("a.")));
+        assert_eq!(age(&[&counter], NOW, hour), warned);
+        assert_eq!(age(&[&fresh, &counter], NOW, hour), warned);
+        assert!(matches!(age(&[&fresh], NOW, hour), Some(Observation::Pass(_))));
+        let old = foreign(u32::try_from(NOW - 7200).unwrap());
+        assert!(matches!(age(&[&counter, &old], NOW, hour), Some(Observation::Fail(_))));
+        assert!(matches!(age(&[&counter], NOW, None), Some(Observation::Pass(_))), "no bound is set");
+        let mut unread = foreign(7);
+        unread.serial = None;
+        assert_eq!(age(&[&unread], NOW, hour), None, "nothing was answered");
+        assert!(is_undated(7, NOW) && !is_undated(2_026_112_803, NOW));
     }
 
     #[test]

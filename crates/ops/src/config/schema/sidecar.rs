@@ -110,7 +110,8 @@ section! {
         /// How old the data of the required zones may be. Older ones are an alarm, and after the sidecar's `data-grace`
         /// the group asks for less traffic. Age counts from the serial where that is a time (seconds since 1970) or a day
         /// (YYYYMMDDnn, from its end), else from the moment at which the responder loaded the zone, so that a restart
-        /// makes it young.
+        /// makes it young. Another server than Pharos' own does not tell that moment: then the age is not known, which is
+        /// an alarm and no more.
         #[serde(default)]
         data_age: Option<Period>, write "duration, at least 1m", Described("none; data may be of any age");
     }
