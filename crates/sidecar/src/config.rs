@@ -583,16 +583,15 @@ impl Config {
         Ok(())
     }
 
-    /// Every prefix whose family the session carries needs a next hop of that family.
+    /// Every prefix and anchor whose family the session carries needs a next hop of that family.
     fn check_next_hops(&self, neighbour: &NeighbourConfig) -> Result<(), StartError> {
-        let prefixes = || self.groups.iter().flat_map(|group| &group.prefixes);
         for (family, key, set) in [
             (Family::Ipv4, "ipv4", neighbour.next_hop_ipv4.is_some()),
             (Family::Ipv6, "ipv6", neighbour.next_hop_ipv6.is_some()),
         ] {
             let own = Family::of(neighbour.address) == family;
             let needed = neighbour.families.contains(family)
-                && prefixes().any(|prefix| Family::of(prefix.address()) == family);
+                && self.announced().any(|prefix| Family::of(prefix.address()) == family);
             if needed && !set && !own {
                 return Err(StartError::NoNextHop { name: neighbour.name(), family, key });
             }
@@ -737,5 +736,20 @@ mod tests {
         assert_eq!([3, 9, 90, 600].map(|seconds| open_time(passive, seconds)), [10, 10, 90, 240]);
         assert_eq!(open_time(passive, 0), 240, "nothing bounds silence by configuration");
         assert_eq!(open_time(Role::Active { port: 179 }, 9), 240);
+    }
+
+    #[test]
+    fn an_anchor_needs_a_next_hop_of_its_family_as_any_prefix_does() {
+        let mut config = sample::config();
+        config.neighbours.push(NeighbourConfig::new(Ipv4Addr::new(10, 0, 0, 1).into(), 64500));
+        let said = |config: &Config| config.check().err().map(|error| error.to_string());
+        assert_eq!(said(&config), None);
+        let (prefix, drain) = ("2001:db8::/32".parse().unwrap(), pharos_policy::AnchorDrain::Stays);
+        config.rules.anchors = vec![AnchorConfig { prefix, drain }];
+        let refusal = said(&config).unwrap();
+        assert!(refusal.starts_with("neighbour 10.0.0.1 has no next hop for "), "{refusal}");
+        assert!(refusal.contains("set next-hop-ipv6, or leave ipv6 out of its families"), "{refusal}");
+        config.neighbours[0].next_hop_ipv6 = Some("fd00::2".parse().unwrap());
+        assert_eq!(said(&config), None);
     }
 }
