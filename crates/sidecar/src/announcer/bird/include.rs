@@ -162,12 +162,15 @@ pub(super) fn route(reply: &Reply, name: &str) -> Option<Shown> {
     let mut shown = Shown::default();
     for line in reply.texts(Code::ATTRIBUTES) {
         let Some((key, value)) = line.trim().split_once(": ") else { continue };
+        // BIRD 3 shows attributes by the names that its filters have for them.
         match key {
-            "BGP.community" => shown.communities = value.split_whitespace().map(str::to_owned).collect(),
-            "BGP.large_community" => shown.large_communities = tuples(value),
-            "BGP.as_path" => value.clone_into(&mut shown.path),
-            "BGP.med" => shown.med = Some(value.to_owned()),
-            "BGP.local_pref" => shown.local_pref = Some(value.to_owned()),
+            "BGP.community" | "bgp_community" => {
+                shown.communities = value.split_whitespace().map(str::to_owned).collect();
+            }
+            "BGP.large_community" | "bgp_large_community" => shown.large_communities = tuples(value),
+            "BGP.as_path" | "bgp_path" => value.clone_into(&mut shown.path),
+            "BGP.med" | "bgp_med" => shown.med = Some(value.to_owned()),
+            "BGP.local_pref" | "bgp_local_pref" => shown.local_pref = Some(value.to_owned()),
             _ => {}
         }
     }
@@ -244,6 +247,16 @@ protocol static pharos_2001_db8_53___48 {
         assert_eq!(shown.words(), "(64512,53) (64512,1,2) (64512,3,4) path 64512 med 50 local-pref 80");
         assert_eq!(route(&reply(said), "pharos_192_0_2_0"), None, "another protocol's route is not ours");
         assert_eq!(route(&reply("8001 Network not found\n"), "pharos_192_0_2_0_24"), None);
+    }
+
+    #[test]
+    fn attributes_are_known_by_the_names_that_bird_3_has_for_them_too() {
+        let said = "1007-Table master4:\n 192.0.2.0/24         unicast [pharos_192_0_2_0_24 20:59:31.389] * (200)\n \
+                    \tvia 169.254.77.2 on pharos0\n1012-\tpreference: 200\n \tsource: static\n \tbgp_path: 64512\n \
+                    \tbgp_med: 50\n \tbgp_local_pref: 80\n \tbgp_community: (64512,53)\n \
+                    \tbgp_large_community: (64512, 1, 2) (64512, 3, 4)\n0000 \n";
+        let shown = route(&reply(said), "pharos_192_0_2_0_24").unwrap();
+        assert_eq!(shown, Shown::expected(&settings(), Level::Degraded));
     }
 
     #[test]
