@@ -15,7 +15,7 @@
 //! | slow | inner probe | degraded, after its grace; alarm | degraded | forgotten |
 //! | wire | wire probe | degraded, after its grace; alarm | degraded | forgotten |
 //! | default-route | host | degraded, after its grace; alarm | degraded | forgotten |
-//! | data-age | responder's status | degraded, after its grace; alarm | degraded | kept, unless good |
+//! | data-age | responder's status | degraded, after its grace; alarm, also when warned | degraded | kept, unless good |
 //! | signatures | responder's status | alarm; degraded; when expired last-resort, or withdrawn by the group's choice | last-resort, or withdrawn by choice | kept, unless good |
 //! | overload | responder's status; the host, while a probe is unanswered, and always where no status tells | alarm, also when warned; degraded or withdrawn only by the group's choice | normal, or as chosen | forgotten |
 //! | answers | the host, while something goes unanswered | nothing: it bears out that overload explains it | normal | forgotten |
