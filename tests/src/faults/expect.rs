@@ -2,6 +2,7 @@
 
 use super::{FaultLab, Who};
 use crate::lab::{NodeEvent, PREFIX4, PREFIX6, RouteMonitor, RouteNews};
+use serde_json::Value;
 use std::time::Instant;
 
 /// Something that must come true after a step.
@@ -38,8 +39,10 @@ pub enum Expect {
     Logged(Who, &'static str, &'static str),
     /// What this signal saw last has these words.
     Saw(Who, &'static str, &'static str),
-    /// `pharos why` for the prefix has these words.
+    /// Among the reasons that `pharos why` gives for the prefix, one that asks for the level in force has these words.
     Why(Who, &'static str, &'static str),
+    /// What `pharos why` says of traffic and the last change of the prefix: `yes`, `not-yet` or `no`.
+    Followed(Who, &'static str, &'static str),
     /// Every query of every client is answered by one of these.
     Answered(&'static [&'static str]),
     /// The responder has ended by itself.
@@ -152,7 +155,7 @@ impl Expect {
 
     /// Whether looking costs a process: then it is looked at last, and seldom.
     pub(super) fn is_costly(&self) -> bool {
-        matches!(self, Self::Why(..))
+        matches!(self, Self::Why(..) | Self::Followed(..))
     }
 
     /// The moment at which it came true; `None` if it has not since then.
@@ -202,8 +205,11 @@ impl Expect {
                 (news.gateways == expected).then_some(news.at.max(since))
             }
             Self::Why(who, prefix, words) => {
-                let output = lab.node(*who).pharos(&["why", prefix]);
-                has(&String::from_utf8_lossy(&output.stdout), words).then(Instant::now)
+                has_reason(&why(lab, *who, prefix)?, words).then(Instant::now)
+            }
+            Self::Followed(who, prefix, verdict) => {
+                let why = why(lab, *who, prefix)?;
+                (why.pointer("/traffic/followed")?.as_str()? == *verdict).then(Instant::now)
             }
             Self::Answered(nodes) => lab.traffic.settled_on(nodes, since),
             Self::ResponderEnded(who) => lab.node(*who).responder().ended().map(|_| Instant::now()),
@@ -211,6 +217,22 @@ impl Expect {
             Self::That(_, holds) => holds(lab).then(Instant::now),
         }
     }
+}
+
+/// What `pharos why` says of a prefix.
+fn why(lab: &mut FaultLab, who: Who, prefix: &str) -> Option<Value> {
+    serde_json::from_slice(&lab.node(who).pharos(&["why", prefix, "--json"]).stdout).ok()
+}
+
+/// Whether a reason that asks for the level in force has one of these words. What else stands there, signals, history and
+/// what would change it, is no reason.
+fn has_reason(why: &Value, words: &str) -> bool {
+    let level = why.get("level");
+    let reasons = why.get("reasons").and_then(Value::as_array);
+    let text = |reason: &Value| reason.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
+    level.is_some()
+        && reasons
+            .is_some_and(|all| all.iter().any(|one| one.get("asks") == level && has(&text(one), words)))
 }
 
 fn first(
@@ -245,4 +267,26 @@ pub(super) fn nodes_among(news: &RouteNews) -> usize {
     let is_node =
         |gateway: &&String| ["10.0.", "fd00::", "fd00:0:0:"].iter().any(|net| gateway.starts_with(net));
     news.gateways.iter().filter(is_node).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_reason_asks_for_the_level_in_force_and_no_signal_nor_history_is_one() {
+        let why = json!({
+            "level": "degraded",
+            "reasons": [
+                {"asks": "degraded", "text": "UDP probe of 192.0.2.53:53: no answer within 200ms"},
+                {"asks": "normal", "text": "data of example.com.: 70 s old (asks for nothing)"},
+            ],
+            "signals": [{"name": "TCP probe of 192.0.2.53:53", "last": "connection refused"}],
+            "history": [{"cause": "the signature has expired"}],
+        });
+        assert!(has_reason(&why, "refused|no answer within"));
+        assert!(!["TCP", "has expired", "70 s old"].iter().any(|words| has_reason(&why, words)));
+        assert!(!has_reason(&json!({"reasons": [{"text": "TCP"}]}), "TCP"));
+    }
 }

@@ -35,7 +35,7 @@ pub(super) fn all() -> Vec<Scenario> {
                 vec![
                     Expect::Community(PREFIX4, "64512:101"),
                     Expect::Alarm(Who::A, "preference-ignored", "as if nobody had been told"),
-                    Expect::Why(Who::A, PREFIX4, "they have not followed it"),
+                    Expect::Followed(Who::A, PREFIX4, "no"),
                 ],
             ]
             .concat(),
@@ -59,7 +59,7 @@ pub(super) fn all() -> Vec<Scenario> {
             force_degraded,
             [
                 preferred("degraded", "lab", 80),
-                vec![Expect::Answered(&["a.fra"]), Expect::Why(Who::A, PREFIX4, "they followed it")],
+                vec![Expect::Answered(&["a.fra"]), Expect::Followed(Who::A, PREFIX4, "yes")],
             ]
             .concat(),
         )
