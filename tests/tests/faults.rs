@@ -139,7 +139,8 @@ fn repeat(scenario: &Scenario, commit: &str, repetitions: usize, latest: Option<
             );
             return None;
         }
-        let one = run(scenario);
+        let (one, discarded) = run(scenario);
+        found.discarded.extend(discarded);
         println!("    {}: {}", scenario.name, line(&one));
         one.failures.iter().for_each(|failure| println!("    {failure}"));
         found.repetitions.push(one);

@@ -38,6 +38,15 @@ pub struct Repetition {
     pub failures: Vec<String>,
 }
 
+/// A repetition that does not count, because the machine stood still.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Discarded {
+    /// For so long.
+    pub stood_ms: f64,
+    /// What failed in it, if anything.
+    pub failures: Vec<String>,
+}
+
 /// A change of a level that a step expected, or that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Change {
@@ -52,23 +61,27 @@ const STARVED: Duration = Duration::from_millis(300);
 /// So many repetitions may be spoilt in a row.
 const MOST_SPOILT: u32 = 5;
 
-/// Plays the scenario once; again, if the machine stood still meanwhile, or failed it while it let nobody run.
-pub fn run(scenario: &Scenario) -> Repetition {
+/// Plays the scenario once; again, if the machine stood still meanwhile, or failed it while it let nobody run. Tells of
+/// those attempts as well.
+pub fn run(scenario: &Scenario) -> (Repetition, Vec<Discarded>) {
+    let mut discarded = Vec::new();
     for _ in 0..MOST_SPOILT {
         let standstill = Standstills::watch(Watcher::OnEachCore);
         let repetition = run_once(scenario);
         let longest = standstill.longest();
         if longest < if repetition.failures.is_empty() { STANDSTILL } else { STARVED } {
-            return repetition;
+            return (repetition, discarded);
         }
         println!(
             "    {}: the machine stood still for {longest:.1?}, so this one does not count",
             scenario.name
         );
         repetition.failures.iter().for_each(|failure| println!("    it would have failed: {failure}"));
+        let stood_ms = longest.as_secs_f64() * 1e3;
+        discarded.push(Discarded { stood_ms, failures: repetition.failures });
     }
     let why = format!("the machine stood still in each of {MOST_SPOILT} attempts");
-    Repetition { failures: vec![why], ..Repetition::default() }
+    (Repetition { failures: vec![why], ..Repetition::default() }, discarded)
 }
 
 fn run_once(scenario: &Scenario) -> Repetition {
@@ -265,15 +278,15 @@ fn judge_silence(result: &mut Repetition, scenario: &Scenario, lab: &FaultLab, s
     }
 }
 
-/// What BIRD counts of a session now, where it is more than before. Columns are received, rejected, filtered,
-/// ignored, accepted.
+/// What BIRD counts of a session now, where it is more than before. A session that began anew counts from nothing. Columns are
+/// received, rejected, filtered, ignored, accepted.
 pub(crate) fn difference(before: &[String], after: &[String]) -> Vec<String> {
     let numbers =
         |line: &str| -> Vec<i64> { line.split_whitespace().filter_map(|word| word.parse().ok()).collect() };
     let name = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
     let of = |(before, after): (&String, &String)| {
-        let received =
-            numbers(after).first().copied().unwrap_or(0) - numbers(before).first().copied().unwrap_or(0);
+        let [before, now] = [before, after].map(|line| numbers(line).first().copied().unwrap_or(0));
+        let received = if now < before { now } else { now - before };
         (received != 0).then(|| format!("{}: {received}", name(after)))
     };
     before.iter().zip(after).filter_map(of).collect()

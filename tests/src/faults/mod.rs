@@ -24,7 +24,7 @@ pub mod report;
 mod scenarios;
 
 pub(crate) use engine::difference;
-pub use engine::{Repetition, run};
+pub use engine::{Discarded, Repetition, run};
 pub use expect::Expect;
 pub use lab::{FaultLab, Who};
 pub use scenarios::{all, left_out, plan_with_bfd};

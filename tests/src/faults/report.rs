@@ -6,7 +6,7 @@
 //! on the page. `docs/faults.md` is the introduction that people wrote, followed by what [`page`] makes of the committed
 //! record.
 
-use super::{Loss, Repetition, Scenario};
+use super::{Discarded, Loss, Repetition, Scenario};
 use crate::lab::source_root;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -36,6 +36,9 @@ pub struct Found {
     /// Repetitions that failed in earlier runs, which were played again.
     #[serde(default)]
     pub failed_earlier: usize,
+    /// Attempts that do not count, because the machine stood still.
+    #[serde(default)]
+    pub discarded: Vec<Discarded>,
     /// What happened, each time.
     pub repetitions: Vec<Repetition>,
 }
@@ -86,6 +89,7 @@ impl Found {
             lossless: scenario.loss == Loss::Nothing,
             commit: commit.to_owned(),
             failed_earlier: 0,
+            discarded: Vec::new(),
             repetitions: Vec::new(),
         }
     }
@@ -341,6 +345,23 @@ fn commits(scenarios: &[Found]) -> String {
     format!("Played at commit {first}{}.", others.collect::<String>())
 }
 
+/// How many attempts do not count because the machine stood still, and what of them had failed.
+fn discarded(scenarios: &[Found]) -> String {
+    let all: usize = scenarios.iter().map(|found| found.discarded.len()).sum();
+    if all == 0 {
+        return String::new();
+    }
+    let has_failed = |found: &&Found| found.discarded.iter().any(|one| !one.failures.is_empty());
+    let failed = scenarios.iter().flat_map(|found| &found.discarded);
+    let failed = failed.filter(|one| !one.failures.is_empty()).count();
+    let names: Vec<_> = scenarios.iter().filter(has_failed).map(|found| found.name.as_str()).collect();
+    let of = if names.is_empty() { String::new() } else { format!(" (of {})", names.join(", ")) };
+    format!(
+        "Besides, {all} repetitions do not count, because the machine stood still meanwhile, and were played again: {failed} \
+         of them had failed{of}. What failed in them stands in `tests/faults.json`.\n\n"
+    )
+}
+
 /// Prints `docs/faults.md` anew from what is committed: the introduction, the record of scenarios, and the hour's. Without
 /// a record of scenarios there is no page.
 ///
@@ -374,6 +395,7 @@ pub fn page(introduction: &str, record: &Record) -> String {
             format!(" Of the runs that led to it, {earlier} repetitions failed and were played again.")
         },
     );
+    text += &discarded(&record.scenarios);
     text += &promises(&record.scenarios);
     text += &table(&record.scenarios);
     text
@@ -402,6 +424,20 @@ mod tests {
         assert_eq!(Found::read(workspace.path(), &scenario(), "abc", 10), Some(found));
         let other = Scenario { fault: "something else is broken", ..scenario() };
         assert_eq!(Found::read(workspace.path(), &other, "abc", 10), None);
+    }
+
+    #[test]
+    fn what_was_discarded_outlives_a_new_beginning_and_stands_on_the_page() {
+        let workspace = Workspace::new("report");
+        let mut found = found("abc", 1);
+        let failed = Discarded { stood_ms: 1200.0, failures: vec!["lost".to_owned()] };
+        found.discarded = vec![failed, Discarded { stood_ms: 1100.0, failures: Vec::new() }];
+        found.write(workspace.path());
+        let again = Found::read(workspace.path(), &scenario(), "def", 10).unwrap();
+        assert_eq!((again.repetitions.len(), again.discarded.len()), (0, 2));
+        let page = page("# Faults", &Record { machine: "A machine".to_owned(), scenarios: vec![again] });
+        assert!(page.contains("2 repetitions do not count"), "{page}");
+        assert!(page.contains("1 of them had failed (of nothing)"), "{page}");
     }
 
     #[test]
