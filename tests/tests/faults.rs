@@ -156,8 +156,9 @@ fn repeat(scenario: &Scenario, commit: &str, repetitions: usize, latest: Option<
 
 fn line(one: &Repetition) -> String {
     let time = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));
+    let later: String = one.later_ms.iter().map(|ms| format!(", later {ms:.1} ms")).collect();
     format!(
-        "detection {} ms, convergence {} ms, clients {} ms; lost {} of {} UDP, {} of {} TCP, {} later; {}",
+        "detection {} ms, convergence {} ms, clients {} ms{later}; lost {} of {} UDP, {} of {} TCP, {} later; {}",
         time(one.detection_ms),
         time(one.convergence_ms),
         time(one.clients_ms),

@@ -1,7 +1,7 @@
 //! Plays one scenario once, and measures.
 
-use super::expect::Kind;
-use super::{Expect, FaultLab, Loss, Routers, Scenario, Step, Who};
+use super::expect::{Kind, returned};
+use super::{Expect, FaultLab, Loss, Routers, Scenario, Since, Step, Who};
 use crate::lab::{GUARD, NodeEvent, PREFIX4, PREFIX6, STANDSTILL, Standstills, Tallies, Watcher};
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,11 +23,14 @@ pub struct Repetition {
     pub udp: [u64; 2],
     /// The same over TCP.
     pub tcp: [u64; 2],
-    /// Queries lost in all steps over connections that were open at the moment when a route moved.
+    /// Queries lost from the fault to the end over connections that were open at the moment when a route moved.
     #[serde(default)]
     pub cut: u64,
-    /// Queries lost later, in the steps that mend.
+    /// Queries lost later, in the steps after the fault.
     pub lost_later: u64,
+    /// Until later steps that have bounds of their own had their reactions, in the order of the steps.
+    #[serde(default)]
+    pub later_ms: Vec<f64>,
     /// Answers that were none.
     pub wrong: u64,
     /// Changes of a level that nobody expected.
@@ -96,28 +99,41 @@ fn run_once(scenario: &Scenario) -> Repetition {
 
 fn play(scenario: &Scenario) -> Repetition {
     let mut lab = FaultLab::build(scenario.plan.clone(), scenario.begin);
-    let counted = lab.topology.ams.route_changes();
+    let mut counted = Vec::new();
     let mut result = Repetition::default();
     let mut expected = Vec::new();
-    let mut begun = None;
+    let (mut begun, mut fault) = (None, None);
+    // What must not be there is looked for from the end of the step before, so that nothing falls in between.
+    let mut entered = Instant::now();
     for (number, step) in scenario.steps.iter().enumerate() {
         let heard = (step.routers == Routers::HearNothing).then(|| lab.topology.ams.listen());
+        if number == scenario.fault_step {
+            counted = lab.topology.ams.route_changes();
+        }
         lab.strike();
         (step.act)(&mut lab);
         let since = lab.struck;
         begun.get_or_insert(since);
         let moments = wait_for_all(&mut lab, step, since);
         expected.extend(step.expect.iter().filter_map(change));
+        let settled = Instant::now();
         calm(step);
+        judge_hold(&mut result, step, &mut lab, since, settled);
         let end = Instant::now();
+        judge_news(&mut result, step, &lab, entered, &moments);
+        entered = end;
         let tallies = lab.traffic.tally(since, end);
         result.wrong += tallies.udp.wrong + tallies.tcp.wrong;
-        if number == 0 {
-            measure(&mut result, since, &moments, tallies);
-        } else {
+        if number == scenario.fault_step {
+            fault = Some(since);
+            measure(&mut result, since, step, &moments, tallies);
+        } else if number > scenario.fault_step {
             result.lost_later += tallies.udp.lost + tallies.tcp.lost;
         }
-        result.cut += lab.traffic.cut(since, end, &lab.moves(since));
+        if number >= scenario.fault_step {
+            result.cut += lab.traffic.cut(since, end, &lab.moves(since));
+        }
+        measure_later(&mut result, step, fault.unwrap_or(since), since, &moments);
         judge_losses(&mut result, scenario, step, &lab, since, &moments, end);
         if let Some(before) = heard {
             judge_hearing(&mut result, step, &lab, before);
@@ -144,25 +160,28 @@ fn play(scenario: &Scenario) -> Repetition {
     result
 }
 
-/// The moments at which the expectations came true, in their order.
-fn wait_for_all(lab: &mut FaultLab, step: &Step, since: Instant) -> Vec<(Kind, Instant)> {
+/// The moments at which each of the step's expectations came true first, once those about the present are so all at once.
+fn wait_for_all(lab: &mut FaultLab, step: &Step, since: Instant) -> Vec<Instant> {
     let mut moments: Vec<Option<Instant>> = vec![None; step.expect.len()];
     loop {
         let cheap_ones_met =
             moments.iter().zip(&step.expect).all(|(moment, expect)| moment.is_some() || expect.is_costly());
         for (moment, expect) in moments.iter_mut().zip(&step.expect) {
-            // What was true once counts.
             if moment.is_none() && (cheap_ones_met || !expect.is_costly()) {
                 *moment = expect.met(lab, since);
             }
         }
+        let mut lapsed = Vec::new();
         if let Some(moments) = moments.iter().copied().collect::<Option<Vec<_>>>() {
-            return step.expect.iter().map(Expect::kind).zip(moments).collect();
+            lapsed = lapses(lab, step, since);
+            if lapsed.is_empty() {
+                return moments;
+            }
         }
         let missing = step.expect.iter().zip(&moments).filter(|(_, moment)| moment.is_none());
         assert!(
             since.elapsed() < GUARD,
-            "{}: not within {} s: {:?}\nevents: {:#?}",
+            "{}: not within {} s: {:?}; was so and is not any more: {lapsed:?}\nevents: {:#?}",
             step.what,
             GUARD.as_secs(),
             missing.map(|(expect, _)| expect).collect::<Vec<_>>(),
@@ -170,6 +189,12 @@ fn wait_for_all(lab: &mut FaultLab, step: &Step, since: Instant) -> Vec<(Kind, I
         );
         std::thread::sleep(if cheap_ones_met { 20 * LOOK } else { LOOK });
     }
+}
+
+/// What the step expects of the present, and is not so now.
+fn lapses<'s>(lab: &mut FaultLab, step: &'s Step, since: Instant) -> Vec<&'s Expect> {
+    let states = step.expect.iter().filter(|expect| expect.is_state());
+    states.filter(|expect| expect.met(lab, since).is_none()).collect()
 }
 
 /// What the sidecars said since then, for those who look for the cause.
@@ -187,16 +212,64 @@ fn calm(step: &Step) {
     std::thread::sleep(step.calm);
 }
 
-fn measure(result: &mut Repetition, since: Instant, moments: &[(Kind, Instant)], tallies: Tallies) {
-    let last = |kind| {
-        let of_kind = moments.iter().filter(|(its, _)| *its == kind);
-        of_kind.map(|(_, at)| at.saturating_duration_since(since).as_secs_f64() * 1e3).reduce(f64::max)
-    };
+/// After its calm everything about the present is as it was before, and nobody else has answered meanwhile.
+fn judge_hold(result: &mut Repetition, step: &Step, lab: &mut FaultLab, since: Instant, settled: Instant) {
+    for lapsed in lapses(lab, step, since) {
+        result.failures.push(format!("{}: in the calm after it came to an end: {lapsed:?}", step.what));
+    }
+    for expect in &step.expect {
+        let Expect::Answered(nodes) = expect else { continue };
+        let mut others = lab.traffic.answered_by(settled, Instant::now());
+        others.retain(|other| !nodes.contains(&other.as_str()));
+        if !others.is_empty() {
+            result.failures.push(format!("{}: in the calm after it {others:?} answered", step.what));
+        }
+    }
+}
+
+/// What was gone, or had to be away all the while, did not come back at a router for a moment. `entered` is when the step
+/// before had ended.
+fn judge_news(result: &mut Repetition, step: &Step, lab: &FaultLab, entered: Instant, moments: &[Instant]) {
+    for (expect, moment) in step.expect.iter().zip(moments) {
+        let Some((prefix, most)) = expect.most_nodes() else { continue };
+        let after = if matches!(expect, Expect::Absent(_)) { entered } else { *moment };
+        for router in &lab.topology.ams.routers {
+            result.failures.extend(returned(&router.routes.news(prefix), after, most).iter().map(|news| {
+                let late = news.at.duration_since(after).as_secs_f64();
+                let by = news.gateways.join(", ");
+                format!("{}: {expect:?}, and {late:.3} s later it is there by {by}", step.what)
+            }));
+        }
+    }
+}
+
+/// The last moment of one kind, from then on.
+fn last(step: &Step, moments: &[Instant], kind: Kind, since: Instant) -> Option<f64> {
+    let of_kind = step.expect.iter().zip(moments).filter(|(expect, _)| expect.kind() == kind);
+    of_kind.map(|(_, at)| at.saturating_duration_since(since).as_secs_f64() * 1e3).reduce(f64::max)
+}
+
+fn measure(result: &mut Repetition, since: Instant, step: &Step, moments: &[Instant], tallies: Tallies) {
+    let last = |kind| last(step, moments, kind, since);
     result.detection_ms = last(Kind::Detection).or_else(|| last(Kind::Alarm));
     result.convergence_ms = last(Kind::Convergence);
     result.clients_ms = last(Kind::Clients);
     result.udp = [tallies.udp.sent, tallies.udp.lost];
     result.tcp = [tallies.tcp.sent, tallies.tcp.lost];
+}
+
+/// What a step with bounds of its own is held against them by: its decision, or its alarm where there is none, and the
+/// neighbour's change, whichever is later.
+fn measure_later(result: &mut Repetition, step: &Step, fault: Instant, since: Instant, moments: &[Instant]) {
+    let Some(timed) = step.timed else { return };
+    let from = match timed.since {
+        Since::Step => since,
+        Since::Fault => fault,
+    };
+    let last = |kind| last(step, moments, kind, from);
+    let decided = last(Kind::Detection).or_else(|| last(Kind::Alarm));
+    let judged = [decided, last(Kind::Convergence)].into_iter().flatten().reduce(f64::max);
+    result.later_ms.extend(judged);
 }
 
 fn judge_losses(
@@ -205,10 +278,11 @@ fn judge_losses(
     step: &Step,
     lab: &FaultLab,
     since: Instant,
-    moments: &[(Kind, Instant)],
+    moments: &[Instant],
     end: Instant,
 ) {
-    let settled = moments.iter().filter(|(kind, _)| *kind == Kind::Clients).map(|(_, at)| *at).max();
+    let clients = step.expect.iter().zip(moments).filter(|(expect, _)| expect.kind() == Kind::Clients);
+    let settled = clients.map(|(_, at)| *at).max();
     let from = match (scenario.loss, settled) {
         (Loss::Any, _) | (Loss::UntilConverged, None) => return,
         (Loss::Nothing | Loss::Connections, _) => since,

@@ -19,8 +19,10 @@ pub enum Expect {
         /// Part of the cause.
         because: &'static str,
     },
-    /// The route is gone at every router of ams, or, with two nodes there, that node's part of it.
+    /// The route goes at every router of ams: no node there is a way to the prefix any more, and none becomes one again.
     Gone(&'static str),
+    /// No node is a way to the prefix for any router of ams, from the beginning of the step to its end.
+    Absent(&'static str),
     /// The route is at every router of ams.
     Back(&'static str),
     /// The routers of ams spread the prefix over so many nodes.
@@ -84,7 +86,12 @@ pub(super) fn at_fra(level: &'static str, because: &'static str) -> Vec<Expect> 
     [PREFIX4, PREFIX6].map(|prefix| Expect::Level { who: Who::Fra, prefix, level, because }).to_vec()
 }
 
-/// The routes are gone, and clients are with fra; nobody is left at ams who could decide anything.
+/// Nothing is announced, before, during and after, and clients are with fra.
+pub(super) fn absent() -> Vec<Expect> {
+    vec![Expect::Absent(PREFIX4), Expect::Absent(PREFIX6), Expect::Answered(&["a.fra"])]
+}
+
+/// The routes go, and clients are with fra; nobody is left at ams who could decide anything.
 pub(super) fn gone() -> Vec<Expect> {
     vec![Expect::Gone(PREFIX4), Expect::Gone(PREFIX6), Expect::Answered(&["a.fra"])]
 }
@@ -158,6 +165,39 @@ impl Expect {
         matches!(self, Self::Why(..) | Self::Followed(..))
     }
 
+    /// Whether it is about what is, and not about what has happened: then it has to be so still when the step ends.
+    pub(super) fn is_state(&self) -> bool {
+        match self {
+            Self::Gone(_)
+            | Self::Absent(_)
+            | Self::Back(_)
+            | Self::Spread(..)
+            | Self::Preference(..)
+            | Self::Community(..)
+            | Self::Transit(..)
+            | Self::Answered(_) => true,
+            Self::Level { .. }
+            | Self::Alarm(..)
+            | Self::AlarmOver(..)
+            | Self::Logged(..)
+            | Self::Saw(..)
+            | Self::Why(..)
+            | Self::Followed(..)
+            | Self::ResponderEnded(_)
+            | Self::SidecarEnded(_)
+            | Self::That(..) => false,
+        }
+    }
+
+    /// The prefix whose routes may lead to so many nodes of ams at most once this has come true.
+    pub(super) fn most_nodes(&self) -> Option<(&'static str, usize)> {
+        match self {
+            Self::Gone(prefix) | Self::Absent(prefix) => Some((prefix, 0)),
+            Self::Spread(prefix, nodes) => Some((prefix, *nodes)),
+            _ => None,
+        }
+    }
+
     /// The moment at which it came true; `None` if it has not since then.
     pub(super) fn met(&self, lab: &mut FaultLab, since: Instant) -> Option<Instant> {
         match self {
@@ -187,6 +227,7 @@ impl Expect {
                 has(seen.get("last")?.as_str()?, words).then(Instant::now)
             }
             Self::Gone(prefix) => route(lab, prefix, since, 0),
+            Self::Absent(prefix) => route(lab, prefix, since, 0).map(|_| since),
             Self::Back(prefix) => {
                 let nodes = lab.topology.ams.machines.len();
                 route(lab, prefix, since, nodes)
@@ -204,9 +245,7 @@ impl Expect {
                 let expected: Vec<_> = gateway.iter().map(|gateway| (*gateway).to_owned()).collect();
                 (news.gateways == expected).then_some(news.at.max(since))
             }
-            Self::Why(who, prefix, words) => {
-                has_reason(&why(lab, *who, prefix)?, words).then(Instant::now)
-            }
+            Self::Why(who, prefix, words) => has_reason(&why(lab, *who, prefix)?, words).then(Instant::now),
             Self::Followed(who, prefix, verdict) => {
                 let why = why(lab, *who, prefix)?;
                 (why.pointer("/traffic/followed")?.as_str()? == *verdict).then(Instant::now)
@@ -231,8 +270,7 @@ fn has_reason(why: &Value, words: &str) -> bool {
     let reasons = why.get("reasons").and_then(Value::as_array);
     let text = |reason: &Value| reason.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
     level.is_some()
-        && reasons
-            .is_some_and(|all| all.iter().any(|one| one.get("asks") == level && has(&text(one), words)))
+        && reasons.is_some_and(|all| all.iter().any(|one| one.get("asks") == level && has(&text(one), words)))
 }
 
 fn first(
@@ -269,10 +307,47 @@ pub(super) fn nodes_among(news: &RouteNews) -> usize {
     news.gateways.iter().filter(is_node).count()
 }
 
+/// Of a router's news of a prefix, those by which it led to more than `most` nodes of this POP, later than `after`.
+pub(super) fn returned(news: &[RouteNews], after: Instant, most: usize) -> Vec<&RouteNews> {
+    news.iter().filter(|news| news.at > after && nodes_among(news) > most).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::time::Duration;
+
+    const BACKBONE: &str = "10.8.0.2";
+    const A: &str = "10.0.0.2";
+    const B: &str = "10.0.1.2";
+
+    fn news(begun: Instant, list: &[(u64, &[&str])]) -> Vec<RouteNews> {
+        let one = |(ms, gateways): &(u64, &[&str])| RouteNews {
+            at: begun + Duration::from_millis(*ms),
+            gateways: gateways.iter().map(|&gateway| gateway.to_owned()).collect(),
+        };
+        list.iter().map(one).collect()
+    }
+
+    #[test]
+    fn a_route_that_came_back_and_went_again_is_seen() {
+        let begun = Instant::now();
+        let at = |ms| begun + Duration::from_millis(ms);
+        let flap = news(begun, &[(0, &[A]), (10, &[]), (20, &[A]), (25, &[])]);
+        let seen: Vec<_> = returned(&flap, at(10), 0).iter().map(|news| news.at).collect();
+        assert_eq!(seen, [at(20)]);
+        assert!(returned(&flap, at(20), 0).is_empty(), "what came before it had to be gone is no fault");
+    }
+
+    #[test]
+    fn another_pop_s_way_is_no_return_and_of_two_nodes_one_may_stay() {
+        let begun = Instant::now();
+        assert!(returned(&news(begun, &[(10, &[]), (20, &[BACKBONE])]), begun, 0).is_empty());
+        let pair = news(begun, &[(10, &[B]), (20, &[B]), (30, &[A, B])]);
+        assert_eq!(returned(&pair, begun, 1), [&pair[2]]);
+        assert_eq!(returned(&pair, begun, 0).len(), 3);
+    }
 
     #[test]
     fn a_reason_asks_for_the_level_in_force_and_no_signal_nor_history_is_one() {

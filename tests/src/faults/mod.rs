@@ -14,6 +14,11 @@
 //!
 //! A machine that stood still while a repetition ran has measured nothing: that repetition is played again.
 //!
+//! One step is the fault, the first unless another is marked: its times and losses are those of the scenario. A later step
+//! may have bounds of its own. What a step expects of the present (a route, a preference, who answers) has to be so all at
+//! once when the step's wait ends, and again when its calm does; a route that had to be gone and came back for a moment
+//! fails it by the router's own news, whatever the sidecars say of themselves.
+//!
 //! It refuses to judge a time in a single run: that a reaction comes, and in which order, is what fails it. Bounds are
 //! held against many repetitions by the closing table ([`report`]), of which `docs/faults.md` is made.
 
@@ -47,8 +52,10 @@ pub struct Scenario {
     pub plan: Plan,
     /// The state in which the fault strikes.
     pub begin: Begin,
-    /// What is done, in this order; the first is the fault.
+    /// What is done, in this order.
     pub steps: Vec<Step>,
+    /// Which of them is the fault; those before it prepare it.
+    pub fault_step: usize,
     /// How fast.
     pub bound: Bound,
     /// What clients may lose.
@@ -96,6 +103,30 @@ pub struct Step {
     pub calm: Duration,
     /// What the routers of ams may hear of it, from its beginning to the end of its calm.
     pub routers: Routers,
+    /// When its own reaction must come, where that is judged beside the fault's.
+    pub timed: Option<Timed>,
+}
+
+/// Between which times the decision and the neighbour's change of one step must come.
+#[derive(Debug, Clone, Copy)]
+pub struct Timed {
+    /// From when on it counts.
+    pub since: Since,
+    /// Not sooner.
+    pub least: Duration,
+    /// Not later.
+    pub most: Duration,
+    /// From which settings that follows.
+    pub because: &'static str,
+}
+
+/// From when on a time counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// From the step itself.
+    Step,
+    /// From the fault.
+    Fault,
 }
 
 /// What routers may hear from their nodes.
@@ -141,6 +172,7 @@ impl Scenario {
             plan: Plan::default(),
             begin: Begin::Lit,
             steps: Vec::new(),
+            fault_step: 0,
             bound: Bound { within: None, because: "" },
             loss: Loss::UntilConverged,
             tolerates: Vec::new(),
@@ -181,7 +213,34 @@ impl Scenario {
     /// Then this is done, and that comes of it.
     #[must_use]
     pub fn step(mut self, what: &'static str, act: fn(&mut FaultLab), expect: Vec<Expect>) -> Self {
-        self.steps.push(Step { what, act, expect, calm: Duration::ZERO, routers: Routers::Hear });
+        let (calm, routers, timed) = (Duration::ZERO, Routers::Hear, None);
+        self.steps.push(Step { what, act, expect, calm, routers, timed });
+        self
+    }
+
+    /// The last step is the fault; what came before prepares it.
+    #[must_use]
+    pub fn is_the_fault(mut self) -> Self {
+        self.fault_step = self.steps.len().saturating_sub(1);
+        self
+    }
+
+    /// The reaction to the last step, which is not the fault, comes between these times from it.
+    #[must_use]
+    pub fn between(self, least: Duration, most: Duration, because: &'static str) -> Self {
+        self.timed(Timed { since: Since::Step, least, most, because })
+    }
+
+    /// The same, from the fault.
+    #[must_use]
+    pub fn between_from_the_fault(self, least: Duration, most: Duration, because: &'static str) -> Self {
+        self.timed(Timed { since: Since::Fault, least, most, because })
+    }
+
+    fn timed(mut self, timed: Timed) -> Self {
+        if let Some(step) = self.steps.last_mut() {
+            step.timed = Some(timed);
+        }
         self
     }
 

@@ -6,13 +6,14 @@
 //! on the page. `docs/faults.md` is the introduction that people wrote, followed by what [`page`] makes of the committed
 //! record.
 
-use super::{Discarded, Loss, Repetition, Scenario};
+use super::{Discarded, Loss, Repetition, Scenario, Timed};
 use crate::lab::source_root;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// All repetitions of one scenario, with what they are held against.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct Found {
     pub bound_ms: Option<f64>,
     /// Why so much.
     pub because: String,
+    /// The bounds of later steps, in their order.
+    #[serde(default)]
+    pub later: Vec<Later>,
     /// Whether clients had to lose nothing at all.
     pub lossless: bool,
     /// What was played: [`commit`](crate::lab::commit).
@@ -41,6 +45,36 @@ pub struct Found {
     pub discarded: Vec<Discarded>,
     /// What happened, each time.
     pub repetitions: Vec<Repetition>,
+}
+
+/// The bounds of one step after the fault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Later {
+    /// What is done in that step.
+    pub what: String,
+    /// Its reaction comes no sooner, in milliseconds.
+    pub least_ms: f64,
+    /// And no later.
+    pub most_ms: f64,
+    /// Why so much.
+    pub because: String,
+}
+
+impl Later {
+    fn new(what: &str, timed: &Timed) -> Self {
+        let Timed { least, most, because, .. } = timed;
+        let (what, because) = (what.to_owned(), (*because).to_owned());
+        Self { what, least_ms: in_milliseconds(*least), most_ms: in_milliseconds(*most), because }
+    }
+
+    /// Whether both are of the same step, and the same bounds.
+    fn is_as(&self, other: &Self) -> bool {
+        (&self.what, self.least_ms, self.most_ms) == (&other.what, other.least_ms, other.most_ms)
+    }
+}
+
+fn in_milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 /// Fewer repetitions tell too little.
@@ -79,13 +113,16 @@ impl Spread {
 impl Found {
     /// Nothing found yet at this commit.
     pub fn new(scenario: &Scenario, commit: &str) -> Self {
+        let steps = scenario.steps.iter();
+        let later = steps.filter_map(|step| Some(Later::new(step.what, step.timed.as_ref()?)));
         Self {
             section: scenario.section.to_owned(),
             name: scenario.name.to_owned(),
             fault: scenario.fault.to_owned(),
             reaction: scenario.reaction.to_owned(),
-            bound_ms: scenario.bound.within.map(|within| within.as_secs_f64() * 1e3),
+            bound_ms: scenario.bound.within.map(in_milliseconds),
             because: scenario.bound.because.to_owned(),
+            later: later.collect(),
             lossless: scenario.loss == Loss::Nothing,
             commit: commit.to_owned(),
             failed_earlier: 0,
@@ -107,7 +144,7 @@ impl Found {
     /// What the bound is held against: the decision, or the alarm where there is none, and the neighbour's change, whichever is
     /// later; a route that has only to be as it was is no change, and takes no time.
     pub fn judged(&self) -> Option<Spread> {
-        self.spread(|one| [one.detection_ms, one.convergence_ms].into_iter().flatten().reduce(f64::max))
+        self.spread(judged)
     }
 
     /// Whether the slowest repetition was within the bound; `None` without a bound or a time.
@@ -115,14 +152,42 @@ impl Found {
         Some(self.judged()?.worst <= self.bound_ms?)
     }
 
-    /// Why it is not worth a record: too few repetitions, a failure, a time over its bound.
+    /// The times of a later step that has bounds of its own.
+    fn later_times(&self, place: usize) -> impl Iterator<Item = f64> {
+        self.repetitions.iter().filter_map(move |one| one.later_ms.get(place).copied())
+    }
+
+    /// Whether each repetition was within the bounds of that step.
+    fn later_within(&self, place: usize, later: &Later) -> bool {
+        self.later_times(place).all(|time| (later.least_ms..=later.most_ms).contains(&time))
+    }
+
+    /// Whether a time of the fault, or of a later step, is not within its bounds.
+    pub fn missed(&self) -> bool {
+        let mut later = self.later.iter().enumerate();
+        self.within() == Some(false) || later.any(|(place, later)| !self.later_within(place, later))
+    }
+
+    /// Whether a repetition lacks a time that there is a bound for.
+    fn lacks_a_time(&self) -> bool {
+        let lacks = |one: &Repetition| {
+            self.bound_ms.is_some() && judged(one).is_none() || one.later_ms.len() < self.later.len()
+        };
+        self.repetitions.iter().any(lacks)
+    }
+
+    /// Why it is not worth a record: too few repetitions, a failure, a time over its bound, a bound without a time.
     pub fn objections(&self) -> Vec<String> {
         let say = |what: String| format!("{}: {what}", self.name);
         let few = (self.repetitions.len() < LEAST_REPETITIONS)
             .then(|| say(format!("{} repetitions, {LEAST_REPETITIONS} are wanted", self.repetitions.len())));
         let failed = self.failures().first().map(|failure| say((*failure).to_owned()));
         let late = (self.within() == Some(false)).then(|| say("over its bound".to_owned()));
-        [few, failed, late].into_iter().flatten().collect()
+        let untimed = self.lacks_a_time().then(|| say("a bound, and no time to hold against it".to_owned()));
+        let later = self.later.iter().enumerate();
+        let later = later.filter(|(place, later)| !self.later_within(*place, later));
+        let later = later.map(|(_, later)| say(format!("{}: out of its bounds", later.what)));
+        [few, failed, late, untimed].into_iter().flatten().chain(later).collect()
     }
 
     /// Writes it into `directory`.
@@ -149,14 +214,21 @@ impl Found {
         }
         found.section = fresh.section;
         found.because = fresh.because;
+        found.later = fresh.later;
         same.then_some(found)
     }
 
-    /// Whether both are of the same scenario, in words and bound.
+    /// Whether both are of the same scenario, in words and bounds.
     fn is_as(&self, other: &Self) -> bool {
-        (&self.name, &self.fault, &self.reaction, self.bound_ms, self.lossless)
-            == (&other.name, &other.fault, &other.reaction, other.bound_ms, other.lossless)
+        let mut later = self.later.iter().zip(&other.later);
+        (&self.name, &self.fault, &self.reaction, self.bound_ms, self.lossless, self.later.len())
+            == (&other.name, &other.fault, &other.reaction, other.bound_ms, other.lossless, other.later.len())
+            && later.all(|(one, other)| one.is_as(other))
     }
+}
+
+fn judged(one: &Repetition) -> Option<f64> {
+    [one.detection_ms, one.convergence_ms].into_iter().flatten().reduce(f64::max)
 }
 
 impl Record {
@@ -205,11 +277,21 @@ pub fn table(scenarios: &[Found]) -> String {
 
 fn line(found: &Found) -> String {
     let bound = match (found.bound_ms, found.within()) {
-        (None, _) => "none".to_owned(),
-        (Some(bound), None) => format!("{} ({})", milliseconds(bound), found.because),
-        (Some(bound), Some(true)) => format!("{}, kept ({})", milliseconds(bound), found.because),
-        (Some(bound), Some(false)) => format!("{}, **missed** ({})", milliseconds(bound), found.because),
+        (None, _) => None,
+        (Some(bound), None) => Some(format!("{} ({})", milliseconds(bound), found.because)),
+        (Some(bound), Some(kept)) => {
+            Some(format!("{}, {} ({})", milliseconds(bound), verdict(kept), found.because))
+        }
     };
+    let later = found.later.iter().enumerate().map(|(place, later)| {
+        let Later { what, least_ms, most_ms, because } = later;
+        let times = cell(Spread::of(found.later_times(place).collect()));
+        let kept = verdict(found.later_within(place, later));
+        let [least, most] = [*least_ms, *most_ms].map(milliseconds);
+        format!("{what}: {least} to {most}, {kept}: {times} ({because})")
+    });
+    let bounds: Vec<_> = bound.into_iter().chain(later).collect();
+    let bounds = if bounds.is_empty() { "none".to_owned() } else { bounds.join("; ") };
     let times = [
         found.spread(|one| one.detection_ms),
         found.spread(|one| one.convergence_ms),
@@ -217,13 +299,17 @@ fn line(found: &Found) -> String {
     ]
     .map(cell);
     format!(
-        "| {} | {} | {} | {bound} | {} | {} |\n",
+        "| {} | {} | {} | {bounds} | {} | {} |\n",
         found.name,
         found.fault,
         found.reaction,
         times.join(" | "),
         losses(found)
     )
+}
+
+const fn verdict(kept: bool) -> &'static str {
+    if kept { "kept" } else { "**missed**" }
 }
 
 /// The median, p99 and worst of times, or one time where they are the same.
@@ -362,23 +448,26 @@ fn discarded(scenarios: &[Found]) -> String {
     )
 }
 
-/// Prints `docs/faults.md` anew from what is committed: the introduction, the record of scenarios, and the hour's. Without
-/// a record of scenarios there is no page.
+/// Prints `docs/faults.md` anew from what is committed. Without a record of scenarios there is no page.
 ///
 /// # Panics
 /// If the source tree cannot be read and written.
 pub fn publish() {
-    let root = source_root();
-    let Some(record) = Record::committed() else { return };
-    let introduction = fs::read_to_string(root.join("tests/faults.md"));
+    let Some(text) = committed_page() else { return };
+    fs::write(source_root().join("docs/faults.md"), text).expect("the source tree can be written");
+}
+
+/// The page by what is committed: the introduction, the record of scenarios, and the hour's.
+fn committed_page() -> Option<String> {
+    let record = Record::committed()?;
+    let introduction = fs::read_to_string(source_root().join("tests/faults.md"));
     let introduction = introduction.expect("the introduction is in the source tree");
-    let text = page(&introduction, &record) + &crate::endurance::report::committed_section();
-    fs::write(root.join("docs/faults.md"), text).expect("the source tree can be written");
+    Some(page(&introduction, &record) + &crate::endurance::report::committed_section())
 }
 
 /// The page of a record: the introduction, then the table.
 pub fn page(introduction: &str, record: &Record) -> String {
-    let missed: Vec<_> = record.scenarios.iter().filter(|found| found.within() == Some(false)).collect();
+    let missed = record.scenarios.iter().filter(|found| found.missed()).count();
     let repetitions: usize = record.scenarios.iter().map(|found| found.repetitions.len()).sum();
     let failed = record.scenarios.iter().filter(|found| !found.failures().is_empty()).count();
     let earlier: usize = record.scenarios.iter().map(|found| found.failed_earlier).sum();
@@ -388,7 +477,7 @@ pub fn page(introduction: &str, record: &Record) -> String {
         record.machine,
         commits(&record.scenarios),
         record.scenarios.len(),
-        missed.len(),
+        missed,
         if earlier == 0 {
             String::new()
         } else {
@@ -441,6 +530,29 @@ mod tests {
     }
 
     #[test]
+    fn a_later_step_is_held_against_bounds_of_its_own_on_both_sides() {
+        let second = Duration::from_secs(1);
+        let of = |later_ms: &[f64]| {
+            let scenario = scenario()
+                .step("break it", |_| {}, Vec::new())
+                .step("the deadline", |_| {}, Vec::new())
+                .between_from_the_fault(10 * second, 11 * second, "the drain time");
+            let mut found = Found::new(&scenario, "abc");
+            found.repetitions = vec![Repetition { later_ms: later_ms.to_vec(), ..Repetition::default() }; 10];
+            found
+        };
+        assert_eq!(of(&[10_500.0]).objections(), Vec::<String>::new());
+        for missed in [9_999.0, 11_001.0] {
+            assert_eq!(of(&[missed]).objections(), ["nothing: the deadline: out of its bounds"]);
+            assert!(of(&[missed]).missed());
+        }
+        assert_eq!(of(&[]).objections(), ["nothing: a bound, and no time to hold against it"]);
+        let line = line(&of(&[10_500.0]));
+        assert!(line.contains("| the deadline: 10.0 s to 11.0 s, kept: 10.5 s (the drain time) |"), "{line}");
+        assert!(!of(&[1.0]).is_as(&found("abc", 1)), "bounds are part of what is played");
+    }
+
+    #[test]
     fn a_failure_is_counted_and_all_repetitions_are_played_again() {
         let workspace = Workspace::new("report");
         let mut found = found("abc", 1);
@@ -481,12 +593,19 @@ mod tests {
 
     #[test]
     fn a_record_has_ten_repetitions_none_of_which_failed_or_was_late() {
-        let bounded = |repetitions| Found { bound_ms: Some(100.0), ..found("abc", repetitions) };
+        let bounded = |repetitions| {
+            let mut found = Found { bound_ms: Some(100.0), ..found("abc", repetitions) };
+            found.repetitions.iter_mut().for_each(|one| one.detection_ms = Some(7.0));
+            found
+        };
         assert_eq!(bounded(10).objections(), Vec::<String>::new());
         assert_eq!(bounded(9).objections(), ["nothing: 9 repetitions, 10 are wanted"]);
         let mut late = bounded(10);
         late.repetitions[3].convergence_ms = Some(101.0);
         assert_eq!(late.objections(), ["nothing: over its bound"]);
+        let mut untimed = bounded(10);
+        untimed.repetitions[3].detection_ms = None;
+        assert_eq!(untimed.objections(), ["nothing: a bound, and no time to hold against it"]);
         let mut failed = bounded(10);
         failed.repetitions[3].failures = vec!["lost".to_owned()];
         assert_eq!(failed.objections(), ["nothing: lost"]);

@@ -1,8 +1,9 @@
 //! The host around the processes: what is missing at boot, clocks, a second instance.
 
-use super::super::expect::{decided, preferred, returns, stays};
+use super::super::expect::{absent, decided, preferred, returns, stays};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use super::data::{ZONE, push_fresh_signed};
+use super::{ANNOUNCED, ANNOUNCED_WHY, HOLD_DOWN};
 use crate::lab::{Backbone, ClockKind, Edit, PREFIX4, PREFIX6, Plan};
 use std::time::Duration;
 
@@ -24,11 +25,14 @@ pub(super) fn all() -> Vec<Scenario> {
                 lab.node(Who::A).start_responder();
                 lab.node(Who::A).start_sidecar();
             },
-            vec![
-                Expect::Logged(Who::A, "session up", ""),
-                Expect::Why(Who::A, PREFIX4, "example.com"),
-                Expect::Answered(&["a.fra"]),
-            ],
+            [
+                vec![
+                    Expect::Logged(Who::A, "session up", ""),
+                    Expect::Why(Who::A, PREFIX4, "example.com"),
+                ],
+                absent(),
+            ]
+            .concat(),
         )
         .calm(Duration::from_secs(4))
         .step(
@@ -39,7 +43,8 @@ pub(super) fn all() -> Vec<Scenario> {
                 lab.pharos(Who::A, &["reload"]);
             },
             returns(),
-        ),
+        )
+        .between(HOLD_DOWN, ANNOUNCED, ANNOUNCED_WHY),
         Scenario::new(
             "clock-jumps",
             "the wall clock of both processes of a node jumps a year ahead, then six back, and then to the truth; the zone is \

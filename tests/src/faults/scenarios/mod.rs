@@ -22,8 +22,28 @@ mod words;
 mod xdp;
 
 use super::Scenario;
+use std::time::Duration;
 
 pub use bfd::plan as plan_with_bfd;
+
+/// An operator's word, and the UPDATE that comes of it.
+const UPDATE: Duration = Duration::from_millis(500);
+const UPDATE_WHY: &str = "one UPDATE";
+/// The hold-down in the lab: nobody is announced again sooner.
+const HOLD_DOWN: Duration = Duration::from_secs(2);
+/// From a start, or from the moment when all is well, to the announcement.
+const ANNOUNCED: Duration = Duration::from_secs(4);
+const ANNOUNCED_WHY: &str =
+    "three probes 250 ms apart, a status that is fetched once a second, and a hold-down of two seconds";
+/// A drain whose queries have gone ends before its deadline.
+const QUIET_LEAST: Duration = Duration::from_secs(2);
+const QUIET_MOST: Duration = Duration::from_millis(5500);
+const QUIET_WHY: &str = "three readings of the status, a second apart, by which next to no query comes any more, and the one \
+                         before them, in which some still did";
+/// One whose queries stay ends at it.
+const DEADLINE_LEAST: Duration = Duration::from_secs(10);
+const DEADLINE_MOST: Duration = Duration::from_secs(11);
+const DEADLINE_WHY: &str = "a drain time of ten seconds, and one UPDATE";
 
 /// Why some of them are left out here, if they are.
 pub fn left_out() -> Option<&'static str> {
@@ -61,6 +81,8 @@ pub fn all() -> Vec<Scenario> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::expect::Kind;
+    use super::super::{Bound, Expect, Step, Timed};
     use super::*;
     use std::collections::BTreeSet;
 
@@ -69,5 +91,27 @@ mod tests {
         let all = all();
         let names: BTreeSet<_> = all.iter().map(|scenario| scenario.name).collect();
         assert_eq!(names.len(), all.len());
+    }
+
+    #[test]
+    fn whatever_has_a_bound_can_be_measured_and_says_why_so_much() {
+        for scenario in all() {
+            let measured = |step: &Step| {
+                let is_measured = |expect: &Expect| {
+                    matches!(expect.kind(), Kind::Detection | Kind::Alarm | Kind::Convergence)
+                };
+                step.expect.iter().any(is_measured)
+            };
+            let Bound { within, because } = scenario.bound;
+            assert_eq!(within.is_some(), !because.is_empty(), "{}", scenario.name);
+            let fault = scenario.steps.get(scenario.fault_step).expect("a scenario has a fault");
+            assert!(within.is_none() || measured(fault), "{}", scenario.name);
+            assert!(fault.timed.is_none(), "{}: the fault has the bound of the scenario", scenario.name);
+            for (number, step) in scenario.steps.iter().enumerate() {
+                let Some(Timed { least, most, because, .. }) = step.timed else { continue };
+                assert!(number > scenario.fault_step && measured(step), "{}", scenario.name);
+                assert!(least < most && !because.is_empty(), "{}", scenario.name);
+            }
+        }
     }
 }

@@ -3,6 +3,9 @@
 use super::super::expect::{at_fra, decided, leaves, preferred, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use super::traffic::{DEAF, pin_transit, unpin_transit};
+use super::{
+    DEADLINE_LEAST, DEADLINE_MOST, DEADLINE_WHY, QUIET_LEAST, QUIET_MOST, QUIET_WHY, UPDATE, UPDATE_WHY,
+};
 use crate::lab::{Backbone, PREFIX4, PREFIX6, Plan, TransitPolicy, wait_until};
 use rustix::process::Signal;
 use std::time::Duration;
@@ -12,10 +15,10 @@ pub(super) fn all() -> Vec<Scenario> {
         Scenario::new(
             "drain",
             "`pharos drain` under load, and the transit network honours GRACEFUL_SHUTDOWN",
-            "clients move while the route still stands; it is withdrawn at the deadline; nothing is lost",
+            "clients move while the route still stands; it is withdrawn when they are gone; nothing is lost",
         )
         .loses(Loss::Nothing)
-        .drained(draining(&["a.fra"]), left()),
+        .drained(draining(&["a.fra"]), |all| all.when_they_are_gone(left())),
         Scenario::new(
             "drain-stripped",
             "`pharos drain` under load; the transit network strips every community, the backbone does not",
@@ -23,14 +26,14 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .plan(Plan { transit: TransitPolicy::StripsEverything, backbone: Backbone::Ibgp, ..Plan::default() })
         .loses(Loss::Nothing)
-        .drained(draining(&["a.fra"]), left()),
+        .drained(draining(&["a.fra"]), |all| all.when_they_are_gone(left())),
         Scenario::new(
             "drain-that-nobody-follows",
             "`pharos drain` under load; the transit network strips every community, and the POPs have no link of their own",
             "clients stay until the deadline; then the route is withdrawn, with the alarm `drain-ignored` until they are gone",
         )
         .plan(Plan { transit: TransitPolicy::StripsEverything, ..Plan::default() })
-        .drained(draining(&["a.ams"]), ignored()),
+        .drained(draining(&["a.ams"]), |all| all.at_the_deadline(ignored())),
         Scenario::new(
             "drain-ignored-by-the-router",
             "`pharos drain` under load; the POP's own router and the transit network ignore every community",
@@ -48,7 +51,7 @@ pub(super) fn all() -> Vec<Scenario> {
                 ],
             ]
             .concat(),
-            ignored(),
+            |all| all.at_the_deadline(ignored()),
         ),
         Scenario::new(
             "drain-and-the-route-is-kept-upstream",
@@ -58,9 +61,9 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .loses(Loss::Nothing)
         .prepared(pin)
-        .within(Duration::from_millis(500), "one UPDATE")
+        .within(UPDATE, UPDATE_WHY)
         .step("drain", drain, draining(&["a.ams"]))
-        .step("the deadline", |_| {}, [
+        .at_the_deadline([
             decided("withdrawn", ""),
             vec![
                 Expect::Gone(PREFIX4),
@@ -83,7 +86,7 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .loses(Loss::Nothing)
         .step("drain ams", drain, draining(&["a.fra"]))
-        .step("the deadline", |_| {}, left())
+        .when_they_are_gone(left())
         .step("replace both processes", |lab| replace(lab, Who::A), vec![
             Expect::Level { who: Who::A, prefix: PREFIX4, level: "normal", because: "" },
             Expect::Level { who: Who::A, prefix: PREFIX6, level: "normal", because: "" },
@@ -155,12 +158,28 @@ fn undrain(lab: &mut FaultLab) {
 }
 
 impl Scenario {
-    /// The steps of a drain: clients do as they are told or not, the deadline comes, and it ends.
-    fn drained(self, draining: Vec<Expect>, left: Vec<Expect>) -> Self {
-        self.within(Duration::from_millis(500), "one UPDATE")
-            .step("drain", drain, draining)
-            .step("the deadline", |_| {}, left)
-            .step("undrain", undrain, back())
+    /// The steps of a drain: clients do as they are told or not, the routes go, and it ends.
+    fn drained(self, draining: Vec<Expect>, leaves: fn(Self) -> Self) -> Self {
+        let told = self.within(UPDATE, UPDATE_WHY).step("drain", drain, draining);
+        leaves(told).step("undrain", undrain, back())
+    }
+
+    /// The drain has its way before its deadline: next to no query comes any more.
+    fn when_they_are_gone(self, left: Vec<Expect>) -> Self {
+        self.step("the clients are gone", |_| {}, left).between_from_the_fault(
+            QUIET_LEAST,
+            QUIET_MOST,
+            QUIET_WHY,
+        )
+    }
+
+    /// The drain ends at its deadline, since queries come still.
+    fn at_the_deadline(self, left: Vec<Expect>) -> Self {
+        self.step("the deadline", |_| {}, left).between_from_the_fault(
+            DEADLINE_LEAST,
+            DEADLINE_MOST,
+            DEADLINE_WHY,
+        )
     }
 }
 

@@ -2,8 +2,17 @@
 
 use super::super::expect::{DEAD, decided, leaves, reconnects, returns, stays};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
+use super::HOLD_DOWN;
 use crate::lab::{Misbehaver, PREFIX4, PREFIX6, Plan, message, update_body, wait_until};
 use std::time::Duration;
+
+const PROBES: &str = "two probes 250 ms apart, refused at once";
+/// Two probes in a row must fail, and the first of them may be due at once.
+const SOONEST: Duration = Duration::from_millis(200);
+/// From a start until its probes are good, and the status has told that it is ready.
+const PROBED: Duration = Duration::from_secs(2);
+const RETURN_WHY: &str =
+    "the hold-down, three probes 250 ms apart, and a status that is fetched once a second";
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![
@@ -91,7 +100,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "the responder is killed and started every two seconds, ten times",
             "one withdrawal; the route returns once, when it has earned it",
         )
-        .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once")
+        .within(Duration::from_secs(1), PROBES)
         .step(
             "kill -9",
             |lab| lab.kill_responder(Who::A),
@@ -116,13 +125,18 @@ pub(super) fn all() -> Vec<Scenario> {
             "the responder is killed whenever its route has just returned, three times",
             "each withdrawal is as fast as the first, and each return waits twice as long as the one before",
         )
-        .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once")
+        .within(Duration::from_secs(1), PROBES)
         .step("kill -9", |lab| lab.kill_responder(Who::A), leaves(DEAD))
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns_after("hold-down of 2.0s is over"))
+        .between(HOLD_DOWN, HOLD_DOWN + PROBED, RETURN_WHY)
         .step("kill -9", |lab| lab.kill_responder(Who::A), leaves(DEAD))
+        .between(SOONEST, Duration::from_secs(1), PROBES)
         .step("start again", |lab| lab.node(Who::A).start_responder(), returns_after("hold-down of 4.0s is over"))
+        .between(2 * HOLD_DOWN, 2 * HOLD_DOWN + PROBED, RETURN_WHY)
         .step("kill -9", |lab| lab.kill_responder(Who::A), leaves(DEAD))
-        .step("start again", |lab| lab.node(Who::A).start_responder(), returns_after("hold-down of 8.0s is over")),
+        .between(SOONEST, Duration::from_secs(1), PROBES)
+        .step("start again", |lab| lab.node(Who::A).start_responder(), returns_after("hold-down of 8.0s is over"))
+        .between(4 * HOLD_DOWN, 4 * HOLD_DOWN + PROBED, RETURN_WHY),
     ]
 }
 
@@ -194,7 +208,8 @@ fn stands(lab: &mut FaultLab) -> bool {
         let told = status.pointer("/neighbours/0/told").and_then(serde_json::Value::as_array);
         told.is_some_and(|told| told.iter().any(|one| one.as_str().is_some_and(|one| one.contains(prefix))))
     };
-    (heard.sessions, heard.ended, heard.notification) == (1, 0, None) && [PREFIX4, PREFIX6].into_iter().all(told)
+    (heard.sessions, heard.ended, heard.notification) == (1, 0, None)
+        && [PREFIX4, PREFIX6].into_iter().all(told)
 }
 
 fn neighbour_of(lab: &FaultLab) -> &Misbehaver {

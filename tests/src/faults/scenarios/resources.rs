@@ -43,6 +43,7 @@ fn what_runs_out() -> Vec<Scenario> {
                 Expect::Answered(&["a.ams"]),
             ],
         )
+        .is_the_fault()
         .calm(Duration::from_secs(3))
         .step(
             "make room",
@@ -194,6 +195,7 @@ fn load() -> Vec<Scenario> {
                 Expect::Back(PREFIX4),
             ],
         )
+        .is_the_fault()
         .calm(Duration::from_secs(5))
         .step(
             "both end",

@@ -3,6 +3,7 @@
 
 use super::super::expect::decided;
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
+use super::{QUIET_MOST, QUIET_WHY, UPDATE, UPDATE_WHY};
 use crate::lab::{ANYCAST4, Backbone, Edit, PREFIX4, PREFIX6, Plan};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "the wire probe alone sees it: an alarm, then degraded, and the router sends clients to the other POP; mended, \
              it is tried half a minute later",
         )
+        .within(WITHIN, WHY)
         .step("lose what comes for port 53", lose_queries, degraded("no answer by way of eth0"))
         .step("let it through", find_queries, well_again()),
         lab(
@@ -30,6 +32,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "after half a minute at which it could not be seen whether it is still so it is tried at level normal, and \
              degraded again; the next trial takes twice as long to come",
         )
+        .within(WITHIN, WHY)
         .step("lose what comes for port 53", lose_queries, degraded("no answer by way of eth0"))
         .step("wait", |_| {}, {
             let mut list = decided("normal", "");
@@ -42,6 +45,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "the node's way back to its clients leads to a router that is not there: queries arrive, no reply gets out",
             "the same, by the same signal: there is a default route, so that nothing else can tell",
         )
+        .within(WITHIN, WHY)
         .step(
             "lead it nowhere",
             |lab| lead_default_routes(lab, "10.0.0.99", "fd00::99"),
@@ -53,6 +57,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "a drain, after which the router sends what comes for the prefix to the other POP for a while",
             "that nobody answers by way of the router meanwhile is no fault of the node: it comes back at level normal",
         )
+        .within(QUIET_MOST, QUIET_WHY)
         .loses(Loss::Nothing)
         .step(
             "drain",
@@ -84,6 +89,7 @@ pub(super) fn all() -> Vec<Scenario> {
                 list
             },
         )
+        .between(Duration::ZERO, UPDATE, UPDATE_WHY)
         .calm(Duration::from_secs(18))
         .step("look", |_| {}, vec![Expect::That("the wire probe has no alarm", has_no_wire_alarm)]),
         another(),
@@ -97,6 +103,7 @@ fn another() -> Scenario {
         "an alarm at the first with the other's name, and IPv4 degraded there; IPv6 stays, and no client loses an answer",
     )
     .plan(Plan { ams_nodes: 2, site: vec![WIRE], ..Plan::default() })
+    .within(WITHIN, WHY)
     .loses(Loss::Connections)
     .step("ip route add", |lab| router(lab, &format!("ip route add {ANYCAST4}/32 via 10.0.1.2")), {
         let words = "NSID says b.ams, this node is a.ams";
@@ -124,7 +131,6 @@ pub(super) fn lab(name: &'static str, fault: &'static str, reaction: &'static st
     Scenario::new(name, fault, reaction)
         .plan(Plan { site: vec![WIRE], backbone: Backbone::Ibgp, ..Plan::default() })
         .prepared(accept_local)
-        .within(WITHIN, WHY)
 }
 
 /// What docs/operation.md asks of a node whose wire is probed.

@@ -1,7 +1,7 @@
 //! The same deaths while the operator's word stands: held levels and forced ones, which outlive both processes and keep
 //! nobody announced who cannot answer.
 
-use super::super::expect::{DEAD, decided, gone, leaves, normal_again, preferred, returns};
+use super::super::expect::{DEAD, absent, decided, gone, leaves, normal_again, preferred, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use super::handover::{force_degraded, release};
 use crate::lab::{PREFIX4, PREFIX6};
@@ -175,7 +175,6 @@ fn forced() -> Vec<Scenario> {
             "kill -9 of the sidecar of a node that is forced to be withdrawn, and a start",
             "it remembers: nothing is announced until somebody releases it",
         )
-        .within(Duration::from_millis(500), "one UPDATE")
         .step(
             "`pharos force all withdrawn`",
             |lab| {
@@ -196,10 +195,11 @@ fn forced() -> Vec<Scenario> {
                     Expect::Logged(Who::A, "signal", "UDP probe of 192.0.2.53:53"),
                     Expect::Why(Who::A, PREFIX4, "forced to withdrawn"),
                 ],
-                gone(),
+                absent(),
             ]
             .concat(),
         )
+        .is_the_fault()
         .calm(Duration::from_secs(5))
         .step("`pharos release`", release, returns()),
     ]
