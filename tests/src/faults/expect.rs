@@ -189,6 +189,12 @@ impl Expect {
         }
     }
 
+    /// Whether it is something that has to come about, so that there must be a bound on how late.
+    #[cfg(test)]
+    pub(super) fn is_reaction(&self) -> bool {
+        matches!(self, Self::Level { .. } | Self::Alarm(..) | Self::Gone(_))
+    }
+
     /// The prefix whose routes may lead to so many nodes of ams at most once this has come true.
     pub(super) fn most_nodes(&self) -> Option<(&'static str, usize)> {
         match self {

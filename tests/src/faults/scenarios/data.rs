@@ -3,6 +3,7 @@
 
 use super::super::expect::{at_fra, decided, leaves, normal_again, preferred, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
+use super::{ANNOUNCED, ANNOUNCED_WHY};
 use crate::lab::{Backbone, PREFIX4, PREFIX6, Plan, sign_until, source_root, unix_seconds};
 use std::fs;
 use std::time::{Duration, Instant, SystemTime};
@@ -166,6 +167,7 @@ fn signatures() -> Vec<Scenario> {
             push_signed(lab, Who::Fra, 1, SystemTime::now() + 30 * DAY);
             push_signed(lab, Who::A, 1, SystemTime::now() + 3 * DAY);
         })
+        .within(ANNOUNCED, ANNOUNCED_WHY)
         .loses(Loss::Nothing)
         .step(
             "start both processes",

@@ -69,6 +69,7 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .plan(Plan { clock: ClockKind::Shifted, ..Plan::default() })
         .dark(|lab| lab.node(Who::A).clock().set(-6 * YEAR))
+        .within(ANNOUNCED, ANNOUNCED_WHY)
         .loses(Loss::Nothing)
         .step(
             "start both processes",

@@ -94,6 +94,17 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_to_react_has_a_bound_on_how_late() {
+        let reacts = |scenario: &&Scenario| {
+            let fault = scenario.steps.get(scenario.fault_step).expect("a scenario has a fault");
+            fault.expect.iter().any(Expect::is_reaction)
+        };
+        let all = all();
+        let unbound = all.iter().filter(reacts).filter(|scenario| scenario.bound.within.is_none());
+        assert_eq!(unbound.map(|scenario| scenario.name).collect::<Vec<_>>(), [""; 0]);
+    }
+
+    #[test]
     fn whatever_has_a_bound_can_be_measured_and_says_why_so_much() {
         for scenario in all() {
             let measured = |step: &Step| {

@@ -157,6 +157,10 @@ pub(super) fn all() -> Vec<Scenario> {
             "the transit network keeps sending to the POP until its router has heard of the node again; the sidecar alarms",
         )
         .plan(Plan { help: TransitHelp::GracefulRestart, ..Plan::default() })
+        .within(
+            Duration::from_millis(3500),
+            "the kernel closes the session's connection; then connect-retry, a second, and two where the daemon was not up yet",
+        )
         .loses(Loss::Any)
         .step("kill -9, and start", |lab| {
             lab.strike();

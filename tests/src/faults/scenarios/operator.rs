@@ -85,6 +85,7 @@ pub(super) fn all() -> Vec<Scenario> {
             "clients are always with a POP that is not being upgraded; nothing is lost",
         )
         .loses(Loss::Nothing)
+        .within(UPDATE, UPDATE_WHY)
         .step("drain ams", drain, draining(&["a.fra"]))
         .when_they_are_gone(left())
         .step("replace both processes", |lab| replace(lab, Who::A), vec![

@@ -21,6 +21,10 @@ pub(super) fn all() -> Vec<Scenario> {
             "after a change the router expects another AS number of the node",
             "no session; the alarm gives the router's reason; all is back when the router is mended",
         )
+        .within(
+            Duration::from_millis(3500),
+            "connect-retry, a second, and two where the daemon was not up yet; then a NOTIFICATION",
+        )
         .loses(Loss::Any)
         .step(
             "restart the router with another AS number",
@@ -43,6 +47,10 @@ pub(super) fn all() -> Vec<Scenario> {
             bird: vec![("# password \"...\";", "password \"an0ther-s3cret\";")],
             ..Plan::default()
         })
+        .within(
+            Duration::from_secs(7),
+            "connect-retry, a second, and five for which an attempt to connect is waited for",
+        )
         .loses(Loss::Any)
         .step(
             "restart the router with another password",

@@ -25,6 +25,10 @@ fn what_runs_out() -> Vec<Scenario> {
             "alarms; answers go on from memory, new data too, and no route moves",
         )
         .plan(Plan { disk: Disk::Small, ..Plan::default() })
+        .within(
+            Duration::from_secs(2),
+            "a reload of the samples; the operator's word that follows is written at once, and cannot be",
+        )
         .loses(Loss::Nothing)
         .never("session down")
         .step("fill the disks", fill, vec![Expect::Answered(&["a.ams"])])

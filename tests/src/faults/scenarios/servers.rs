@@ -27,6 +27,10 @@ fn zone_lost() -> Scenario {
         "last resort, and no withdrawal: what spoils a zone may spoil it at all POPs; normal again when it is mended",
     )
     .plan(Plan { server: Server::Other(Peer::Nsd), pharos: vec![TWO], ..Plan::default() })
+    .within(
+        Duration::from_secs(3),
+        "a second of NSD's reload, two probes of the zone 250 ms apart, and the grace before any lower level, 750 ms",
+    )
     .loses(Loss::Nothing)
     .step("push and SIGHUP", |lab| push_example(lab, |good| good.replace("IN SOA", "IN SOA SOA")), {
         let mut list = preferred("last-resort", "SERVFAIL", 40);
