@@ -196,12 +196,19 @@ fn bless(found: &[Found]) {
     if std::env::var_os("PHAROS_BLESS").is_none() {
         return;
     }
+    if let Some(why) = left_out() {
+        panic!("{why}; a record without them is none, and nothing is written");
+    }
     let mut record = Record { machine: machine(), scenarios: found.to_vec() };
     if let Some(before) = Record::committed() {
         record = record.completed(&before, &all());
     }
-    let missing = all().len() - record.scenarios.len();
-    assert_eq!(missing, 0, "scenarios are missing in the record; nothing is written");
+    // Neither a scenario that nobody has played, nor one that is gone or has another name now.
+    let all: Vec<_> = all().iter().map(|scenario| scenario.name).collect();
+    let recorded: Vec<_> = record.scenarios.iter().map(|found| found.name.as_str()).collect();
+    let missing: Vec<_> = all.iter().filter(|name| !recorded.contains(name)).collect();
+    assert!(missing.is_empty(), "missing in the record: {missing:?}; nothing is written");
+    assert_eq!(recorded, all, "the record is not of these scenarios in this order; nothing is written");
     let objections: Vec<_> = record.scenarios.iter().flat_map(Found::objections).collect();
     objections.iter().for_each(|objection| println!("{objection}"));
     assert!(objections.is_empty(), "this is no record yet; nothing is written");

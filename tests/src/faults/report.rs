@@ -516,6 +516,20 @@ mod tests {
     }
 
     #[test]
+    fn the_committed_page_is_made_of_the_committed_records() {
+        if std::env::var_os("PHAROS_BLESS").is_some() {
+            publish();
+        }
+        let Some(page) = committed_page() else { return };
+        let committed = fs::read_to_string(source_root().join("docs/faults.md")).unwrap();
+        let differing = committed.lines().zip(page.lines()).find(|(committed, made)| committed != made);
+        assert!(
+            committed == page,
+            "PHAROS_BLESS=1 makes docs/faults.md anew; it and what is made of the records differ first in {differing:#?}"
+        );
+    }
+
+    #[test]
     fn what_was_discarded_outlives_a_new_beginning_and_stands_on_the_page() {
         let workspace = Workspace::new("report");
         let mut found = found("abc", 1);
