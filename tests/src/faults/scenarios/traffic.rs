@@ -5,6 +5,7 @@
 use super::super::expect::{normal_again, preferred, stays};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use super::handover::{force_degraded, release};
+use super::{UPDATE, UPDATE_WHY};
 use crate::lab::{Backbone, Edit, PREFIX4, PREFIX6, Plan};
 use std::time::Duration;
 
@@ -25,20 +26,25 @@ pub(super) fn all() -> Vec<Scenario> {
             "an alarm once the patience is over; the node stays degraded, announced, and answering",
         )
         .plan(Plan { backbone: Backbone::Ibgp, bird: vec![DEAF], pharos: vec![PATIENCE], ..Plan::default() })
-        .within(Duration::from_secs(13), "a patience of ten seconds, and the status is fetched once a second")
+        .within(UPDATE, UPDATE_WHY)
         .loses(Loss::Nothing)
         .step(
             "`pharos force all degraded`",
             force_degraded,
-            [
-                still("degraded"),
-                vec![
-                    Expect::Community(PREFIX4, "64512:101"),
-                    Expect::Alarm(Who::A, "preference-ignored", "as if nobody had been told"),
-                    Expect::Followed(Who::A, PREFIX4, "no"),
-                ],
-            ]
-            .concat(),
+            [still("degraded"), vec![Expect::Community(PREFIX4, "64512:101")]].concat(),
+        )
+        .step(
+            "the patience is over",
+            |_| {},
+            {
+                let alarm = Expect::Alarm(Who::A, "preference-ignored", "as if nobody had been told");
+                [stays(), vec![alarm, Expect::Followed(Who::A, PREFIX4, "no")]].concat()
+            },
+        )
+        .between_from_the_fault(
+            Duration::from_secs(10),
+            Duration::from_secs(13),
+            "a patience of ten seconds, and the status is fetched once a second",
         )
         .calm(Duration::from_secs(3))
         .step(
