@@ -321,6 +321,24 @@ impl FaultLab {
         self.node(who).namespace.sh("nft delete table inet lab");
     }
 
+    /// From now on what the first node of ams itself asks of the IPv4 address goes over a link of its own to the second, which
+    /// answers it; what comes from elsewhere reaches the first as before. The address stays where it is: a rule stands before
+    /// the table of those that are the host's own. It strikes with that rule.
+    pub fn lead_own_queries_astray(&mut self) {
+        let (machine, other) = (self.node(Who::A).namespace.clone(), self.node(Who::B).namespace.clone());
+        machine.link("side", &["10.7.0.1/30"], &other, "side", &["10.7.0.2/30"]);
+        machine.sh("ip route add default via 10.7.0.2 src 10.7.0.1 table 100
+            ip rule add pref 10 lookup local
+            ip rule del pref 0");
+        self.strike();
+        machine.sh(&format!("ip rule add pref 5 iif lo to {ANYCAST4} lookup 100"));
+    }
+
+    /// Ends that.
+    pub fn lead_own_queries_home(&mut self) {
+        self.node(Who::A).namespace.sh("ip rule del pref 5");
+    }
+
     /// Asks a query of a POP's own node, from its machine.
     pub fn local_answer(&mut self, who: Who) -> Option<String> {
         let machine = self.node(who).namespace.clone();

@@ -237,7 +237,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// Two nodes behind one router, as they should be configured.
-fn pair() -> Plan {
+pub(super) fn pair() -> Plan {
     Plan { ams_nodes: 2, pharos: vec![("degrade: allowed", "degrade: never")], ..Plan::default() }
 }
 

@@ -3,7 +3,8 @@
 //! Clients ask as much over TCP as over UDP, and each over both families: 10,400 queries a second.
 
 use super::super::expect::{leaves, normal_again, preferred, returns};
-use super::super::{Expect, Loss, Scenario, Who};
+use super::super::{Expect, FaultLab, Loss, Scenario, Who};
+use super::network::pair;
 use crate::lab::{Backbone, PREFIX4, PREFIX6, Plan};
 use std::time::Duration;
 
@@ -64,18 +65,50 @@ fn halves() -> Vec<Scenario> {
         .step("let it through", |lab| lab.unfilter(Who::A), normal_again()),
         Scenario::new(
             "another-node-answers",
-            "the anycast IPv4 address is taken off one of two nodes; by the router, the other answers its probes",
-            "IPv4 withdrawn there, and it stays so while a stranger answers in its place",
+            "what one of two nodes asks of its own IPv4 address is led to the other, which answers; the address stays on it, and \
+             clients reach it as before",
+            "IPv4 withdrawn there, since another node's NSID says so, and it stays so while a stranger answers in its place; IPv6 \
+             stays as it is, and no query over UDP is lost",
         )
-        .plan(Plan { ams_nodes: 2, pharos: vec![("degrade: allowed", "degrade: never")], ..Plan::default() })
-        .within(Duration::from_secs(1), "two probes 250 ms apart, 200 ms each without an answer")
+        .plan(pair())
+        .within(
+            Duration::from_millis(600),
+            "two probes 250 ms and a twentieth of jitter apart, answered at once, and one UPDATE",
+        )
+        .loses(Loss::Connections)
+        .step("ip rule add", FaultLab::lead_own_queries_astray, vec![
+            Expect::Level { who: Who::A, prefix: PREFIX4, level: "withdrawn", because: STRANGER },
+            Expect::Spread(PREFIX4, 1),
+            Expect::Spread(PREFIX6, 2),
+            Expect::Why(Who::A, PREFIX4, STRANGER),
+            Expect::That("the address is on it, and no alarm says otherwise", |lab| {
+                let alarms = lab.node(Who::A).alarms();
+                let addresses = lab.node(Who::A).namespace.sh("ip address show dev lo");
+                addresses.contains("192.0.2.53/32") && !alarms.iter().any(|kind| kind == "address")
+            }),
+            Expect::Answered(&["a.ams", "b.ams"]),
+        ])
+        .calm(Duration::from_secs(3))
+        .step("ip rule del", FaultLab::lead_own_queries_home, vec![
+            Expect::Level { who: Who::A, prefix: PREFIX4, level: "normal", because: "" },
+            Expect::Back(PREFIX4),
+            Expect::Back(PREFIX6),
+            Expect::Answered(&["a.ams", "b.ams"]),
+        ]),
+        Scenario::new(
+            "address-removed-at-one-of-two",
+            "the anycast IPv4 address is taken off one of two nodes; by the router, the other answers its probes",
+            "IPv4 withdrawn there at once; the reason names the other node once its probes have met it",
+        )
+        .plan(pair())
+        .within(Duration::from_millis(500), "the host's addresses are looked at four times a second")
         .step("ip address del", |lab| {
             let machine = lab.node(Who::A).namespace.clone();
             machine.sh("ip address del 192.0.2.53/32 dev lo");
         }, vec![
             Expect::Level { who: Who::A, prefix: PREFIX4, level: "withdrawn", because: "192.0.2.53" },
             Expect::Spread(PREFIX4, 1),
-            Expect::Why(Who::A, PREFIX4, "b.ams"),
+            Expect::Why(Who::A, PREFIX4, STRANGER),
             Expect::Answered(&["a.ams", "b.ams"]),
         ])
         .calm(Duration::from_secs(3))
@@ -89,6 +122,9 @@ fn halves() -> Vec<Scenario> {
         ]),
     ]
 }
+
+/// What a probe says of another node that answers in the place of the first.
+const STRANGER: &str = "NSID says b.ams, this node is a.ams";
 
 /// Both prefixes degraded and told so to the router; clients stay, since ams is the only one who is asked first.
 fn degraded() -> Vec<Expect> {
