@@ -205,7 +205,8 @@ impl Traffic {
                 Over::Udp => false,
                 Over::Tcp => (sample.sent..=sample.ended + HEARD).contains(&at),
                 Over::Stream => ends.iter().any(|end| {
-                    let meanwhile = end.at..=end.again.unwrap_or(Duration::MAX);
+                    // Who writes may meet the end before who reads has noted it.
+                    let meanwhile = end.at.min(at.saturating_sub(HEARD))..=end.again.unwrap_or(Duration::MAX);
                     end.at.abs_diff(at) <= SOON
                         && sample.sent + ANSWERED >= at
                         && meanwhile.contains(&sample.ended)
@@ -628,6 +629,8 @@ mod tests {
         });
         lane.over = Over::Stream;
         let at = Duration::from_millis;
+        // It could not be written: the connection had ended by then, and its reader had not noticed.
+        lane.settle(at(1020), 102, Fate::Failed);
         lane.ended(at(1025));
         for number in [103, 104] {
             lane.settle(at(10 * number as u64), number, Fate::Failed);

@@ -14,9 +14,10 @@ pub(super) fn all() -> Vec<Scenario> {
     vec![
         Scenario::new(
             "drain",
-            "`pharos drain` under load, and the transit network honours GRACEFUL_SHUTDOWN",
+            "`pharos drain` under load by UDP and by TCP, and the transit network honours GRACEFUL_SHUTDOWN",
             "clients move while the route still stands; it is withdrawn when they are gone; nothing is lost",
         )
+        .asked_by_streams()
         .loses(Loss::Nothing)
         .drained(draining(&["a.fra"]), |all| all.when_they_are_gone(left())),
         Scenario::new(
@@ -81,9 +82,11 @@ pub(super) fn all() -> Vec<Scenario> {
         .step("undrain", undrain, back()),
         Scenario::new(
             "rolling-upgrade",
-            "both processes of every POP are replaced, one POP after the other, each drained first",
+            "both processes of every POP are replaced under load by UDP and by TCP, one POP after the other, each drained \
+             first",
             "clients are always with a POP that is not being upgraded; nothing is lost",
         )
+        .asked_by_streams()
         .loses(Loss::Nothing)
         .within(UPDATE, UPDATE_WHY)
         .step("drain ams", drain, draining(&["a.fra"]))
