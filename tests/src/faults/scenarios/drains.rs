@@ -7,8 +7,15 @@ use crate::lab::PREFIX4;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
+/// The drain time of ten seconds, and then some: its end changes nothing any more.
+const PAST_THE_DEADLINE: Duration = Duration::from_secs(12);
+
 /// In the log: the probe that is looked for afterwards is the one that has to have failed.
 const UNANSWERED: &str = "UDP probe of 192.0.2.53:53\",\"text\":\"no answer within";
+pub(super) const REFUSED: &str = "UDP probe of 192.0.2.53:53\",\"text\":\"connection refused|\
+                       UDP probe of 192.0.2.53:53\",\"text\":\"no answer within";
+/// The same probe is answered.
+const GOOD: &str = "UDP probe of 192.0.2.53:53\",\"text\":\"answered";
 
 pub(super) fn all() -> Vec<Scenario> {
     [draining(), drained()].concat()
@@ -18,8 +25,9 @@ fn draining() -> Vec<Scenario> {
     vec![
         Scenario::new(
             "responder-killed-while-draining",
-            "kill -9 of the responder while the node is being drained",
-            "withdrawn at once, not at the drain's deadline",
+            "kill -9 of the responder while the node is being drained, and a start",
+            "withdrawn at once, not at the drain's deadline; it answers again, and nothing is announced until somebody undrains \
+             it",
         )
         .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once")
         .step(
@@ -29,11 +37,15 @@ fn draining() -> Vec<Scenario> {
                 lab.kill_responder(Who::A);
             },
             leaves(DEAD),
-        ),
+        )
+        .step("start again", |lab| lab.node(Who::A).start_responder(), answers_still_drained())
+        .calm(PAST_THE_DEADLINE)
+        .step("undrain", undrain, returns()),
         Scenario::new(
             "responder-frozen-while-draining",
-            "the responder hangs (SIGSTOP) while the node is being drained",
-            "withdrawn at once, not at the drain's deadline",
+            "the responder hangs (SIGSTOP) while the node is being drained, and goes on",
+            "withdrawn at once, not at the drain's deadline; it answers again, and nothing is announced until somebody undrains \
+             it",
         )
         .within(Duration::from_secs(1), "two probes 250 ms apart, 200 ms each without an answer")
         .step(
@@ -44,7 +56,10 @@ fn draining() -> Vec<Scenario> {
                 lab.node(Who::A).responder().signal(Signal::STOP);
             },
             leaves("no answer within"),
-        ),
+        )
+        .step("SIGCONT", |lab| lab.node(Who::A).responder().signal(Signal::CONT), answers_still_drained())
+        .calm(PAST_THE_DEADLINE)
+        .step("undrain", undrain, returns()),
         Scenario::new(
             "sidecar-killed-while-draining",
             "kill -9 of the sidecar of a node that is being drained, and a start",
@@ -97,14 +112,10 @@ fn drained() -> Vec<Scenario> {
         .step(
             "kill -9",
             |lab| lab.kill_responder(Who::A),
-            [vec![Expect::Logged(Who::A, "signal", DEAD)], still_drained()].concat(),
+            [vec![Expect::Logged(Who::A, "signal", REFUSED)], still_drained()].concat(),
         )
         .is_the_fault()
-        .step(
-            "start again",
-            |lab| lab.node(Who::A).start_responder(),
-            [vec![Expect::Logged(Who::A, "signal", "UDP probe of 192.0.2.53:53")], still_drained()].concat(),
-        )
+        .step("start again", |lab| lab.node(Who::A).start_responder(), answers_still_drained())
         .calm(Duration::from_secs(5))
         .step("undrain", undrain, returns()),
         after_the_deadline(
@@ -118,11 +129,7 @@ fn drained() -> Vec<Scenario> {
             [vec![Expect::Logged(Who::A, "signal", UNANSWERED)], still_drained()].concat(),
         )
         .is_the_fault()
-        .step(
-            "SIGCONT",
-            |lab| lab.node(Who::A).responder().signal(Signal::CONT),
-            [vec![Expect::Logged(Who::A, "signal", "UDP probe of 192.0.2.53:53")], still_drained()].concat(),
-        )
+        .step("SIGCONT", |lab| lab.node(Who::A).responder().signal(Signal::CONT), answers_still_drained())
         .calm(Duration::from_secs(5))
         .step("undrain", undrain, returns()),
         after_the_deadline(
@@ -155,7 +162,11 @@ fn drained() -> Vec<Scenario> {
 }
 
 /// A node that has been drained, and has left.
-fn after_the_deadline(name: &'static str, fault: &'static str, reaction: &'static str) -> Scenario {
+pub(super) fn after_the_deadline(
+    name: &'static str,
+    fault: &'static str,
+    reaction: &'static str,
+) -> Scenario {
     Scenario::new(name, fault, reaction).step(
         "drain, and the deadline",
         |lab| {
@@ -166,7 +177,7 @@ fn after_the_deadline(name: &'static str, fault: &'static str, reaction: &'stati
 }
 
 /// A drained node whose sidecar is new, or was away: it looks, and announces nothing.
-fn remembers() -> Vec<Expect> {
+pub(super) fn remembers() -> Vec<Expect> {
     let seen = [
         Expect::Logged(Who::A, "session up", "10.0.0.1"),
         Expect::Logged(Who::A, "signal", "UDP probe of 192.0.2.53:53"),
@@ -174,7 +185,12 @@ fn remembers() -> Vec<Expect> {
     [seen.to_vec(), still_drained()].concat()
 }
 
-fn still_drained() -> Vec<Expect> {
+/// A drained node whose responder has come back: it is seen to answer, and nothing is announced.
+pub(super) fn answers_still_drained() -> Vec<Expect> {
+    [vec![Expect::Logged(Who::A, "signal", GOOD)], still_drained()].concat()
+}
+
+pub(super) fn still_drained() -> Vec<Expect> {
     [vec![Expect::Why(Who::A, PREFIX4, "drain")], absent()].concat()
 }
 
@@ -185,6 +201,6 @@ fn drain(lab: &mut FaultLab) {
     lab.wait_for_level(since, "draining", 0);
 }
 
-fn undrain(lab: &mut FaultLab) {
+pub(super) fn undrain(lab: &mut FaultLab) {
     lab.pharos(Who::A, &["undrain"]);
 }

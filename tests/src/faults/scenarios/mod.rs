@@ -14,6 +14,7 @@ mod processes;
 mod resources;
 mod servers;
 mod states;
+mod stops;
 mod threads;
 mod traffic;
 mod transports;
@@ -56,7 +57,7 @@ pub fn all() -> Vec<Scenario> {
         ("Processes that die, hang and come back", processes::all()),
         (
             "The same in other states",
-            [states::all(), drains::all(), words::all(), last_resort::all()].concat(),
+            [states::all(), stops::all(), drains::all(), words::all(), last_resort::all()].concat(),
         ),
         ("A thread that stops", threads::all()),
         ("Half of the service", transports::all()),
