@@ -160,7 +160,7 @@ fn told_again() -> Vec<Expect> {
     ]
 }
 
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     Plan { speaker: Speaker::LocalBird, ..Plan::default() }
 }
 

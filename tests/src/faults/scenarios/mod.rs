@@ -8,6 +8,7 @@ mod handover;
 mod host;
 mod last_resort;
 mod network;
+mod node_bird;
 mod operator;
 mod peers;
 mod processes;
@@ -65,7 +66,7 @@ pub fn all() -> Vec<Scenario> {
         ("BFD", bfd::all()),
         ("The path of the packets", [wire::all(), xdp::all()].concat()),
         ("Neighbours that are wrong", peers::all()),
-        ("A BIRD on the node", announcers::all()),
+        ("A BIRD on the node", [announcers::all(), node_bird::all()].concat()),
         ("Data and signatures", data::all()),
         ("The host", host::all()),
         ("What runs out", resources::all()),
