@@ -12,6 +12,7 @@ mod node_bird;
 mod operator;
 mod peers;
 mod processes;
+mod programs;
 mod resources;
 mod servers;
 mod states;
@@ -66,7 +67,7 @@ pub fn all() -> Vec<Scenario> {
         ("BFD", bfd::all()),
         ("The path of the packets", [wire::all(), xdp::all()].concat()),
         ("Neighbours that are wrong", peers::all()),
-        ("A BIRD on the node", [announcers::all(), node_bird::all()].concat()),
+        ("A BIRD on the node", [announcers::all(), node_bird::all(), programs::all()].concat()),
         ("Data and signatures", data::all()),
         ("The host", host::all()),
         ("What runs out", resources::all()),

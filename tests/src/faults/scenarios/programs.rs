@@ -1,0 +1,131 @@
+//! A program of the operator's announces (`exec`): a shell script that enables and disables protocols of a BIRD on the node
+//! by birdc(8), and says by the same means what there is.
+
+use super::super::expect::{DEAD, absent, decided, leaves, returns};
+use super::super::{Expect, FaultLab, Loss, Scenario, Who};
+use super::node_bird::SAMPLE;
+use crate::lab::{Edit, PREFIX4, PREFIX6, Plan, Speaker, wait_until};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "exec-responder-killed",
+            "kill -9 of the responder; a program speaks with a BIRD on the node (`exec`)",
+            "the program is run at once, and the routes go",
+        )
+        .plan(plan())
+        .prepared(write_protocols)
+        .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once, and a run of the program")
+        .step("kill -9", |lab| lab.kill_responder(Who::A), leaves(DEAD))
+        .step("start again", |lab| lab.node(Who::A).start_responder(), returns()),
+        Scenario::new(
+            "exec-program-hangs",
+            "the program that announces hangs whenever it is to announce; TCP refuses, so that it is to tell of level degraded, \
+             and while it hangs the responder is killed",
+            "the run that hangs is killed with its children, and the withdrawal comes at once; an announcement that hangs \
+             later is killed after its five seconds, is an alarm, and is tried again until it succeeds",
+        )
+        .plan(plan())
+        .prepared(write_protocols)
+        .loses(Loss::Any)
+        .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once, and a run of the program")
+        .step(
+            "hang, reject TCP 53, then kill -9",
+            |lab| {
+                hang(lab);
+                lab.filter(Who::A, "tcp dport 53 reject with tcp reset");
+                let hangs = ["hangs-ipv4", "hangs-ipv6"].map(|name| directory(lab).join(name));
+                wait_until("the program hangs for both prefixes", || hangs.iter().all(|file| file.exists()));
+                lab.kill_responder(Who::A);
+            },
+            leaves(DEAD),
+        )
+        .step(
+            "mend TCP, start the responder",
+            |lab| {
+                lab.unfilter(Who::A);
+                lab.node(Who::A).start_responder();
+            },
+            {
+                let rest = [
+                    Expect::Alarm(Who::A, "announcer-failing", "killed after 5s"),
+                    Expect::Alarm(Who::A, "drift", "should be normal"),
+                ];
+                [decided("normal", ""), rest.to_vec(), absent()].concat()
+            },
+        )
+        .step("hang no more", go_on, vec![
+            Expect::AlarmOver(Who::A, "announcer-failing"),
+            Expect::Back(PREFIX4),
+            Expect::Back(PREFIX6),
+            Expect::Answered(&["a.ams"]),
+        ]),
+    ]
+}
+
+/// In the place of the announcers `bird` and `lease`; the lab puts its own paths for the two that are shipped.
+const PROGRAM: Edit = (
+    SAMPLE,
+    concat!(
+        "#   exec:
+#     - name: birdc
+#       program: ",
+        env!("CARGO_MANIFEST_DIR"),
+        "/tools/announce-by-birdc
+#       arguments: [/run/bird/bird.ctl, /var/lib/pharos/bird.conf]
+#       observe:
+#         program: ",
+        env!("CARGO_MANIFEST_DIR"),
+        "/tools/announce-by-birdc
+#         arguments: [/run/bird/bird.ctl, /var/lib/pharos/bird.conf, observe]
+#         interval: 1s
+"
+    ),
+);
+
+fn plan() -> Plan {
+    Plan { speaker: Speaker::LocalBird, site: vec![PROGRAM], ..Plan::default() }
+}
+
+/// BIRD's side, at every node: a protocol for each prefix and level, of which the program enables one.
+fn write_protocols(lab: &mut FaultLab) {
+    let levels = [
+        ("normal", "(64512, 100)"),
+        ("degraded", "(64512, 101)"),
+        ("last_resort", "(64512, 102)"),
+        ("draining", "(64512, 103)); bgp_community.add((65535, 0)"),
+    ];
+    let prefixes = [(PREFIX4, "ipv4"), (PREFIX6, "ipv6")];
+    let of = |(prefix, family): (&str, &str)| {
+        let name = prefix.replace(['.', ':', '/'], "_");
+        levels.map(|(level, communities)| {
+            format!(
+                "protocol static pharos_{name}_{level} {{
+	disabled;
+	{family};
+	route {prefix} blackhole {{ bgp_community.add({communities}); }};
+}}
+"
+            )
+        })
+    };
+    let text = prefixes.map(of).concat().concat();
+    for node in lab.nodes() {
+        fs::write(node.state.join("bird.conf"), &text).expect("the lab's own directory can be written");
+    }
+}
+
+fn directory(lab: &mut FaultLab) -> PathBuf {
+    lab.node(Who::A).state.clone()
+}
+
+fn hang(lab: &mut FaultLab) {
+    fs::write(directory(lab).join("hang"), "").expect("the lab's own directory can be written");
+}
+
+fn go_on(lab: &mut FaultLab) {
+    fs::remove_file(directory(lab).join("hang")).expect("an earlier step has put it there");
+}
