@@ -7,6 +7,7 @@ mod drains;
 mod handover;
 mod host;
 mod last_resort;
+mod links;
 mod network;
 mod node_bird;
 mod operator;
@@ -63,7 +64,7 @@ pub fn all() -> Vec<Scenario> {
         ),
         ("A thread that stops", threads::all()),
         ("Half of the service", transports::all()),
-        ("Links, sessions and routers", network::all()),
+        ("Links, sessions and routers", [network::all(), links::all()].concat()),
         ("BFD", bfd::all()),
         ("The path of the packets", [wire::all(), xdp::all()].concat()),
         ("Neighbours that are wrong", peers::all()),
