@@ -3,7 +3,7 @@
 use super::Begin;
 use super::expect::nodes_among;
 use crate::lab::{
-    ANYCAST4, Daemon, Edit, Misbehaver, Namespace, Node, PREFIX4, PREFIX6, Plan, Pop, Router, Speaker,
+    ANYCAST4, Busy, Daemon, Edit, Misbehaver, Namespace, Node, PREFIX4, PREFIX6, Plan, Pop, Router, Speaker,
     Topology, Traffic, Transport, edited, unix_seconds, wait_until,
 };
 use rustix::process::Signal;
@@ -41,6 +41,8 @@ pub struct FaultLab {
     pub traffic: Traffic,
     /// What else runs; killed with the lab.
     pub helpers: Vec<Daemon>,
+    /// Another server on the first node of ams, where a scenario puts one there.
+    pub busy: Option<Busy>,
     /// A neighbour that misbehaves, where a scenario puts one in the router's place.
     pub neighbour: Option<Misbehaver>,
     /// A moment that a scenario has set for later, by the wall clock.
@@ -68,6 +70,7 @@ impl FaultLab {
             struck: Instant::now(),
             traffic,
             helpers: Vec::new(),
+            busy: None,
             neighbour: None,
             due: None,
             nodes,

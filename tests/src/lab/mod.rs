@@ -34,6 +34,7 @@
 //! marked as ignored, and `tests/run` runs them where those are at hand.
 
 mod bird;
+mod busy;
 mod client;
 mod clock;
 mod configs;
@@ -53,6 +54,7 @@ mod topology;
 mod traffic;
 
 pub use bird::{Bird, BirdRoute};
+pub use busy::Busy;
 pub use client::{Answer, Client, Transport, Watch};
 pub use clock::ShiftedClock;
 pub use flood::{Sender, flood};

@@ -345,7 +345,7 @@ fn serial(lab: &mut FaultLab) -> Option<u64> {
     lab.node(Who::A).zone_status("example.com.")?.get("serial")?.as_u64()
 }
 
-fn begin_flood(lab: &mut FaultLab) {
+pub(super) fn begin_flood(lab: &mut FaultLab) {
     for seed in [1, 2] {
         let router = &lab.topology.ams.router().namespace;
         let one = flood(&lab.topology.workspace, router, ANYCAST4, seed, Sender::Anywhere);

@@ -2,7 +2,8 @@
 
 use super::super::expect::{DEAD, leaves, normal_again, preferred, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
-use crate::lab::{Edit, PREFIX4, PREFIX6, Plan, Server};
+use super::resources::begin_flood;
+use crate::lab::{Busy, Edit, PREFIX4, PREFIX6, Plan, Server};
 use pharos_testkit::peers::Peer;
 use rustix::process::Signal;
 use std::time::Duration;
@@ -14,7 +15,7 @@ pub(super) fn all() -> Vec<Scenario> {
         of(Peer::Bind, ["bind-killed", "bind-frozen", "bind-flooded"]),
     ]
     .concat();
-    all.push(zone_lost());
+    all.extend([zone_lost(), frozen_beside_a_busy_one()]);
     all
 }
 
@@ -39,6 +40,42 @@ fn zone_lost() -> Scenario {
     })
     .calm(Duration::from_secs(5))
     .step("a good push", |lab| push_example(lab, |bad| bad.replace("IN SOA SOA", "IN SOA")), normal_again())
+}
+
+/// Its queue runs over as in a flood, and somebody takes and sends datagrams.
+fn frozen_beside_a_busy_one() -> Scenario {
+    Scenario::new(
+        "nsd-frozen-beside-a-busy-server",
+        "in a flood it hangs (SIGSTOP), while another server of its machine takes and sends some thousand datagrams a second",
+        "what comes to it is read by nobody, so that the flood explains nothing any more: withdrawn as soon as that is seen",
+    )
+    .plan(Plan { server: Server::Other(Peer::Nsd), ..Plan::default() })
+    .alone()
+    .within(
+        Duration::from_secs(6),
+        "its queue is looked at for 3 s, then what the host counts has to be heard three times more, once a second at least",
+    )
+    .loses(Loss::Any)
+    .step(
+        "the flood and the other server",
+        |lab| {
+            let machine = lab.node(Who::A).namespace.clone();
+            lab.busy = Some(Busy::start(&machine));
+            begin_flood(lab);
+        },
+        vec![Expect::Alarm(Who::A, "overload", "")],
+    )
+    .step("SIGSTOP", |lab| signal(lab, Signal::STOP), leaves("no answer within"))
+    .is_the_fault()
+    .step(
+        "the flood ends, and SIGCONT",
+        |lab| {
+            lab.helpers.clear();
+            lab.busy = None;
+            signal(lab, Signal::CONT);
+        },
+        returns(),
+    )
 }
 
 fn push_example(lab: &mut FaultLab, change: fn(&str) -> String) {
