@@ -90,6 +90,12 @@ impl Inbox {
         urgency
     }
 
+    /// What the thread took of its core in its last round, in thousandths; nothing unless it runs first.
+    #[inline]
+    pub fn share(&self) -> u16 {
+        self.rhythm.as_ref().map_or(0, |rhythm| rhythm.share)
+    }
+
     /// Serves these queues from now on instead of those before, which are closed.
     ///
     /// # Errors
@@ -143,7 +149,7 @@ impl Inbox {
             self.queues.iter().for_each(|queue| queue.beat(now));
         }
         if let Some(rhythm) = &mut self.rhythm {
-            let owed = rhythm.owes(Instant::now(), Usage::of_current_thread);
+            let owed = rhythm.owes(Instant::now(), Usage::of_current_thread, || 0);
             if !owed.is_zero() {
                 std::thread::sleep(owed);
             }

@@ -89,4 +89,5 @@ pub use error::NetError;
 pub use inbox::{Came, Inbox};
 pub use peer::{Arrival, Peer};
 pub use report::SendReport;
+pub use rhythm::{Connections, Shares};
 pub use udp::{Freebind, ReusePort, Steering, UdpOptions, UdpSocket, bind_group};

@@ -1,8 +1,8 @@
 //! A thread that must not wait while others compute, and one that has time while others answer: the kernel is told.
 //!
-//! The sidecar's threads that keep a route and the responder's UDP workers ask at their start to be run first (module
-//! `rhythm` says why workers do, and what they leave to others), the former before the latter; the responder's thread that reloads zones asks to be run after those that
-//! answer. None needs it to be right, only to be in time on a busy machine or to answer more on the same core, so what
+//! The sidecar's threads that keep a route and the responder's threads that answer ask to be run first (module `rhythm` says
+//! why the latter do, and what they leave to others), in the order of their [`Duty`]; the responder's thread that reloads
+//! zones asks to be run after those that answer. None needs it to be right, only to be in time on a busy machine or to answer more on the same core, so what
 //! the kernel refuses is told and not an error.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ const LONGEST_TURN: u64 = 100_000_000;
 /// What the kernel granted to the calling thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
-    /// SCHED_FIFO: before all ordinary threads. Needs CAP_SYS_NICE, or `LimitRTPRIO=` of 2 for a route and 1 for answers.
+    /// SCHED_FIFO: before all ordinary threads. Needs CAP_SYS_NICE, or `LimitRTPRIO=` of 3 for a route and 2 for answers.
     RealTime,
     /// A larger share than others get. Needs CAP_SYS_NICE or `LimitNICE=-10`.
     Favoured,
@@ -37,7 +37,9 @@ impl fmt::Display for Urgency {
 /// What a thread that asks to be run first is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duty {
-    /// It answers queries, as many as come.
+    /// It answers on connections: after those who answer datagrams, whose clients have no queue to wait in.
+    Connections,
+    /// It answers datagrams, as many as come.
     Answers,
     /// It keeps a route or a session, which takes next to nothing of a CPU: before those who answer, since what they do not
     /// leave to it they would lose with the route.
@@ -48,18 +50,17 @@ pub enum Duty {
 /// (sched_rt_runtime_us), so that one that spins does not lock the machine.
 pub fn prefer_current_thread(duty: Duty) -> Urgency {
     const NICE: i32 = -10;
-    let priorities: &[i32] = match duty {
-        Duty::Answers => &[1],
-        // Where only the lowest is granted, it takes turns with those who answer.
-        Duty::Route => &[2, 1],
-    };
-    for &sched_priority in priorities {
-        let priority = libc::sched_param { sched_priority };
-        // SAFETY: the pointer is to a structure that outlives the call, which only reads it; 0 is the calling thread.
-        let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) };
-        if sys::check(result).is_ok() {
-            return Urgency::RealTime;
+    let granted = match duty {
+        // Beside datagrams at the same priority those would wait for connections.
+        Duty::Connections => {
+            return if run_at(2) && run_at(1) { Urgency::RealTime } else { Urgency::Ordinary };
         }
+        Duty::Answers => run_at(2) || run_at(1),
+        // Where only a lower one is granted, it takes turns with those who answer.
+        Duty::Route => run_at(3) || run_at(2) || run_at(1),
+    };
+    if granted {
+        return Urgency::RealTime;
     }
     if nice() <= NICE {
         return Urgency::Favoured;
@@ -70,6 +71,24 @@ pub fn prefer_current_thread(duty: Duty) -> Urgency {
         Ok(_) => Urgency::Favoured,
         Err(_) => Urgency::Ordinary,
     }
+}
+
+/// The calling thread runs as any other from now on, until it asks again.
+pub fn run_as_any_other() {
+    // Nobody is refused what is less than he has.
+    let _ = schedule(libc::SCHED_OTHER, 0);
+}
+
+/// Before all ordinary threads, and those of a lower priority; says whether the kernel grants it.
+fn run_at(priority: i32) -> bool {
+    schedule(libc::SCHED_FIFO, priority)
+}
+
+fn schedule(policy: i32, sched_priority: i32) -> bool {
+    let priority = libc::sched_param { sched_priority };
+    // SAFETY: the pointer is to a structure that outlives the call, which only reads it; 0 is the calling thread.
+    let result = unsafe { libc::sched_setscheduler(0, policy, &raw const priority) };
+    sys::check(result).is_ok()
 }
 
 /// From now on the calling thread lets others of the same CPU run as soon as they have something to do. Its share of a
@@ -143,7 +162,7 @@ mod tests {
 
     #[test]
     fn whatever_is_granted_a_thread_goes_on() {
-        for duty in [Duty::Answers, Duty::Route] {
+        for duty in [Duty::Connections, Duty::Answers, Duty::Route] {
             let granted = std::thread::spawn(move || prefer_current_thread(duty)).join().unwrap();
             assert!(!granted.to_string().is_empty());
         }

@@ -74,7 +74,7 @@ impl Config {
     }
 }
 
-/// How a worker stands to the other threads of its CPU.
+/// How a thread that answers stands to the other threads of its CPU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Precedence {
     /// It asks the kernel to run before them, and leaves them an eighth of the time.

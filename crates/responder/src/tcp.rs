@@ -7,7 +7,8 @@
 //! remember more is bounded (modules `session` and `gate`).
 //!
 //! Threads are not pinned, unlike workers: a flood of datagrams may take the whole of one core, and must not take the
-//! connections that arrive there with it. By intention there is no async runtime here: its timer for each wait, its
+//! connections that arrive there with it. They run before ordinary threads and after workers, while no worker is that busy
+//! (`rhythm.rs` of pharos-netio). By intention there is no async runtime here: its timer for each wait, its
 //! wakers and a task for each connection cost more than all that DNS needs.
 //!
 //! Bounds: connections in all, from one address and from one network; a deadline for each query to become whole and for
@@ -34,9 +35,11 @@ use pharos_answer::{Context, Job, Pressure, Silent, Verdict, look_up};
 use pharos_netio::descriptors::is_shortage;
 use pharos_netio::poll::{Event, Events, Interest, Poll};
 use pharos_netio::tcp::accept;
+use pharos_netio::urgency::Urgency;
+use pharos_netio::{Connections, Shares};
 use pharos_zonedb::Reader;
 
-use crate::config::StartError;
+use crate::config::{Precedence, StartError};
 use crate::counters::Counters;
 use crate::hush::Hush;
 use crate::origin::{Origin, Origins};
@@ -72,6 +75,9 @@ const LISTENERS: u64 = 1 << 32;
 pub(crate) struct Tcp {
     /// The thread's name.
     pub(crate) name: String,
+    pub(crate) precedence: Precedence,
+    /// What the UDP workers take.
+    pub(crate) shares: Arc<Shares>,
     pub(crate) listeners: Vec<TcpListener>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) zones: Reader<Served>,
@@ -98,6 +104,12 @@ impl Tcp {
         }
         let listeners = self.listeners.into_iter();
         Ok(Desk {
+            name: self.name,
+            precedence: match self.precedence {
+                Precedence::First => Connections::first(),
+                Precedence::Ordinary => Connections::ordinary(),
+            },
+            shares: self.shares,
             poll,
             listeners: listeners.map(Listener::new).collect(),
             hushed_until: None,
@@ -185,6 +197,9 @@ fn interest(phase: Phase) -> Interest {
 
 /// A TCP thread at work.
 struct Desk {
+    name: String,
+    precedence: Connections,
+    shares: Arc<Shares>,
     poll: Poll,
     listeners: Vec<Listener>,
     /// Set while no connection is accepted, for want of descriptors.
@@ -214,6 +229,11 @@ impl Desk {
 
     /// Waits for something to happen, no longer than `wait`, and deals with it; says whether anything did.
     fn turn(&mut self, events: &mut Events, wait: Duration) -> bool {
+        if let Some(granted) = self.precedence.turn(&self.shares)
+            && granted != Urgency::RealTime
+        {
+            tracing::info!(thread = self.name, %granted, "connections are not answered before ordinary threads run");
+        }
         self.tick();
         let next = self.next_deadline();
         let wait = next.map_or(wait, |next| next.saturating_sub(self.now).min(wait));

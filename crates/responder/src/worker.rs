@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use pharos_answer::{Context, Job, Pressure, Silent, Verdict, look_up};
 use pharos_netio::affinity::{CpuId, pin_current_thread};
 use pharos_netio::urgency::Urgency;
-use pharos_netio::{Batch, Came, Datagrams, Inbox, MAX_SLOTS, Peer};
+use pharos_netio::{Batch, Came, Datagrams, Inbox, MAX_SLOTS, Peer, Shares};
 use pharos_zonedb::Reader;
 
 use crate::config::{Precedence, StartError};
@@ -45,6 +45,8 @@ pub(crate) struct Worker {
     pub(crate) name: String,
     pub(crate) cpu: Option<CpuId>,
     pub(crate) precedence: Precedence,
+    /// Where it notes what it takes of its core, under its number.
+    pub(crate) shares: (Arc<Shares>, usize),
     pub(crate) inbox: Inbox,
     /// Where queues of AF_XDP come from.
     pub(crate) mailbox: Arc<Mailbox>,
@@ -104,6 +106,8 @@ impl Worker {
                 return;
             }
             self.mailbox.deliver(&mut self.inbox);
+            let (shares, id) = &self.shares;
+            shares.set(*id, self.inbox.share());
             let counting = (&*self.counters, &self.origins);
             match self.inbox.receive(&mut batch) {
                 Ok(Some(Came::Socket(place, socket))) => {

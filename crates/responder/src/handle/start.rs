@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime};
 use pharos_answer::{Audience, Context, Transport};
 use pharos_netio::affinity::{self, CpuId};
 use pharos_netio::lock::AddressLocks;
-use pharos_netio::{Inbox, UdpSocket};
+use pharos_netio::{Inbox, Shares, UdpSocket};
 
 use super::{
     DESK_TCP, DESK_UDP, Handle, Management, Post, Responder, Shared, checks, lock, tcp_name, wall,
@@ -116,6 +116,7 @@ impl Responder {
         let published = &shared.published;
         let udp_context = Arc::new(context.clone());
         let mut mailboxes = Vec::new();
+        let shares = Arc::new(Shares::of(udp.len()));
         for (id, (sockets, (cpu, counters))) in udp.into_iter().zip(&shared.workers).enumerate() {
             let mailbox = Arc::<Mailbox>::default();
             mailboxes.push(mailbox.clone());
@@ -123,6 +124,7 @@ impl Responder {
                 name: worker_name(id),
                 cpu: *cpu,
                 precedence: precedence_of(id, shared.cpus, precedence),
+                shares: (shares.clone(), id),
                 inbox: Inbox::new(sockets, TURN)?,
                 mailbox,
                 zones: published.reader(),
@@ -139,6 +141,8 @@ impl Responder {
         for (id, (listeners, counters)) in listeners.into_iter().zip(&shared.tcp).enumerate() {
             let tcp = Tcp {
                 name: tcp_name(id),
+                precedence: precedence_of(id, shared.cpus, precedence),
+                shares: shares.clone(),
                 listeners,
                 gate: shared.gate.clone(),
                 zones: published.reader(),
@@ -162,9 +166,12 @@ impl Responder {
     ) -> Result<(), StartError> {
         let shared = self.handle.shared.clone();
         let Some(management) = &shared.management else { return Ok(()) };
+        let shares = Arc::new(Shares::of(1));
         let limits = TcpLimits { connections: DESK_CONNECTIONS, ..*shared.gate.limits() };
         let tcp = Tcp {
             name: DESK_TCP.to_owned(),
+            precedence: Precedence::Ordinary,
+            shares: shares.clone(),
             listeners: listeners.into_iter().flatten().collect(),
             gate: Arc::new(Gate::new(limits)),
             zones: shared.published.reader(),
@@ -179,6 +186,7 @@ impl Responder {
             name: DESK_UDP.to_owned(),
             cpu: None,
             precedence: Precedence::Ordinary,
+            shares: (shares, 0),
             inbox: Inbox::new(udp.into_iter().flatten().collect(), TURN)?,
             mailbox: Arc::default(),
             zones: shared.published.reader(),
@@ -210,7 +218,8 @@ impl Responder {
 }
 
 /// Workers are dealt to the CPUs in turn, and the first of each CPU may run before others. Of two that did, neither would
-/// leave anything: while one sleeps so that others may run, the other one does.
+/// leave anything: while one sleeps so that others may run, the other one does. There are as many threads of connections
+/// that may.
 fn precedence_of(worker: usize, cpus: usize, wanted: Precedence) -> Precedence {
     if worker < cpus { wanted } else { Precedence::Ordinary }
 }

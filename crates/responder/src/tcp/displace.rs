@@ -121,6 +121,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use pharos_answer::{AnyPolicy, Context, Transport};
+    use pharos_netio::Shares;
     use pharos_netio::poll::Events;
     use pharos_wire::hash::HashKey;
     use pharos_zonedb::{Published, ZoneSet};
@@ -128,7 +129,7 @@ mod tests {
     use super::super::table::Queue;
     use super::super::{EVENTS, Gate, Tcp};
     use super::*;
-    use crate::config::TcpLimits;
+    use crate::config::{Precedence, TcpLimits};
     use crate::counters::Counters;
     use crate::origin::Origins;
     use crate::zones::Served;
@@ -147,6 +148,8 @@ mod tests {
         let served = Served { zones: ZoneSet::new(HashKey::new([7, 9]), []), slots: Box::default() };
         let tcp = Tcp {
             name: "tcp".into(),
+            precedence: Precedence::Ordinary,
+            shares: Arc::new(Shares::of(0)),
             listeners,
             gate: Arc::new(Gate::new(limits)),
             zones: Published::new(Arc::new(served)).reader(),

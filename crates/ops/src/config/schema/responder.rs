@@ -16,8 +16,9 @@ section! {
         /// UDP worker threads, each pinned to a core with a socket of its own for each address.
         #[serde(default = "workers")]
         workers: Workers, write "auto (one per core) or 1 to 1024", Value("auto");
-        /// Whether workers ask the kernel to run before ordinary threads of their core, of which they leave an eighth
-        /// to others: one worker of each core does. Write no for a second responder on the same cores.
+        /// Whether threads that answer ask the kernel to run before ordinary threads of their core, of which they leave an
+        /// eighth to others: one worker of each core does, and a TCP thread for each of these. Write no for a second
+        /// responder on the same cores.
         #[serde(default = "run_first")]
         run_first: RunFirst, write "yes or no", Value("yes");
         /// The largest UDP response in octets, for clients that accept as much. Beyond 1232 octets responses
