@@ -19,7 +19,7 @@
 //! | the busiest worker takes | the thread of connections runs | others have at least |
 //! |---|---|---|
 //! | nothing | first, an eighth of the time aside | an eighth |
-//! | less than half | first, that and an eighth aside | an eighth |
+//! | up to half | first, that and an eighth aside | an eighth |
 //! | more | as any other thread | what the worker leaves |
 
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -148,7 +148,8 @@ impl Rhythm {
             true => Duration::ZERO,
             false => round.saturating_sub(own).saturating_sub(round * u32::from(others) / 1000),
         };
-        let missing = PAUSE.saturating_sub(left);
+        // Of a pause, too, others have what is not taken by those.
+        let missing = PAUSE.saturating_sub(left) * 1000 / u32::from(1000 - others.min(HALF));
         // The sleep that follows is part of no round, and is one wait more.
         let waits = used.waits + u64::from(!missing.is_zero());
         let share = own.as_nanos().saturating_mul(1000) / round.as_nanos().max(1);
@@ -203,8 +204,8 @@ mod tests {
             rhythm.owes(begin + ROUND, || Usage { cpu: ROUND / 2, waits: 1 }, || share)
         };
         assert_eq!((owes(0), owes(375)), (Duration::ZERO, Duration::ZERO));
-        assert_eq!(owes(400), PAUSE - ROUND / 10);
-        assert_eq!(owes(900), PAUSE);
+        assert_eq!(owes(400), (PAUSE - ROUND / 10) * 1000 / 600, "of which the other takes four tenths");
+        assert_eq!(owes(HALF), 2 * PAUSE);
     }
 
     #[test]

@@ -85,6 +85,7 @@ impl Worker {
         let mut stopping: Option<Instant> = None;
         let mut context = Context::clone(&self.context);
         let mut gauge = Gauge::default();
+        let mut share = 0;
         let (mut looked, mut counted) = (Duration::ZERO, Duration::ZERO);
         context.turn(since_epoch(), Pressure::Calm);
         loop {
@@ -106,8 +107,12 @@ impl Worker {
                 return;
             }
             self.mailbox.deliver(&mut self.inbox);
-            let (shares, id) = &self.shares;
-            shares.set(*id, self.inbox.share());
+            if share != self.inbox.share() {
+                // Once a round: all workers write to the same place, and may not meet there with each batch.
+                share = self.inbox.share();
+                let (shares, id) = &self.shares;
+                shares.set(*id, share);
+            }
             let counting = (&*self.counters, &self.origins);
             match self.inbox.receive(&mut batch) {
                 Ok(Some(Came::Socket(place, socket))) => {
