@@ -128,9 +128,8 @@ impl Rhythm {
     }
 
     /// How long the thread has to sleep before it goes on. `usage` is asked once in a round, and so is what others that run
-    /// first have taken of a core, in thousandths. Time in which it used no CPU
-    /// was left to others if it gave the core away meanwhile: a wait that the kernel filled with receiving on this very
-    /// thread left nobody anything.
+    /// first have taken of a core, in thousandths. Time in which it used no CPU was left to others if it gave the core
+    /// away meanwhile: a wait that the kernel filled with receiving on this very thread left nobody anything.
     #[inline]
     pub(crate) fn owes(
         &mut self,

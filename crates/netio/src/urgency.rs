@@ -2,8 +2,8 @@
 //!
 //! The sidecar's threads that keep a route and the responder's threads that answer ask to be run first (module `rhythm` says
 //! why the latter do, and what they leave to others), in the order of their [`Duty`]; the responder's thread that reloads
-//! zones asks to be run after those that answer. None needs it to be right, only to be in time on a busy machine or to answer more on the same core, so what
-//! the kernel refuses is told and not an error.
+//! zones asks to be run after those that answer. None needs it to be right, only to be in time on a busy machine or to
+//! answer more on the same core, so what the kernel refuses is told and not an error.
 
 use std::time::Duration;
 use std::{fmt, io};

@@ -23,8 +23,8 @@
 //! A change is waited for, because BIRD could carry out a `disable` from another connection before it, and the change
 //! would open again what was closed. Another connection helps where the first one is what hangs. It is heard no sooner
 //! where BIRD is busy: it does one thing at a time, and hears no client while it reads a configuration or changes to it,
-//! however long that takes. What a load or an undo opens counts as open from its command on, so that a withdrawal meanwhile is
-//! sent right behind it; what somebody else opens, or an undo of BIRD's own, is seen by the next look, and closed.
+//! however long that takes. What a load or an undo opens counts as open from its command on, so that a withdrawal meanwhile
+//! is sent right behind it; what somebody else opens, or an undo of BIRD's own, is seen by the next look, and closed.
 //!
 //! A load brings the file and BIRD's configuration to the levels in force:
 //!
