@@ -96,7 +96,7 @@ fn describe(loaded: &Loaded) -> String {
         let _ = writeln!(out, "\n`pharos announce` would");
         for group in &sidecar.groups {
             let _ = writeln!(out, "  announce        {}  (group {})", list(&group.prefixes), group.name);
-            let probed = map::probed(group, loaded.pharos.responder.as_ref());
+            let probed = group.probed(loaded.pharos.responder.as_ref());
             let _ =
                 writeln!(out, "    while         {} is answered on {}", list(&group.required), list(&probed));
         }

@@ -211,15 +211,6 @@ fn mode(mode: SidecarMode) -> sidecar::Mode {
     }
 }
 
-/// The addresses that are probed for a group: those it names, else the responder's inside its prefixes.
-pub(crate) fn probed(group: &schema::GroupSection, responder: Option<&ResponderSection>) -> Vec<SocketAddr> {
-    if !group.addresses.is_empty() {
-        return group.addresses.iter().map(|endpoint| endpoint.0).collect();
-    }
-    let listen = responder.iter().flat_map(|responder| &responder.listen).map(|endpoint| endpoint.0);
-    listen.filter(|address| group.prefixes.iter().any(|prefix| prefix.contains(address.ip()))).collect()
-}
-
 /// The file into which signals are recorded.
 pub(crate) fn record(loaded: &Loaded, section: &SidecarSection) -> PathBuf {
     let named = section.record.as_ref().map(|path| loaded.path(path));
@@ -282,7 +273,7 @@ fn group_config(
         name: group.name.0.clone(),
         prefixes: group.prefixes.iter().map(prefix_of).collect::<Result<_, _>>()?,
         required_zones: group.required.iter().map(|zone| zone.0.clone()).collect(),
-        addresses: probed(group, responder),
+        addresses: group.probed(responder),
         degrade: match group.degrade {
             schema::Degrade::Allowed => sidecar::Degrade::Allowed,
             schema::Degrade::Never => sidecar::Degrade::Off,

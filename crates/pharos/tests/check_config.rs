@@ -121,9 +121,7 @@ fn a_warning_is_shown_and_changes_no_exit_code() {
     let scratch = Scratch::new("warning");
     let output = check(&scratch, &PHAROS.replace("listen: [", "listen: [\"198.51.100.1:53\", "), SITE);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(
-        stderr(&output).contains("pharos.yaml:2:12: warning: 198.51.100.1:53 lies in no group's prefixes")
-    );
+    assert!(stderr(&output).contains("pharos.yaml:2:12: warning: no probe watches 198.51.100.1:53"));
 }
 
 #[test]

@@ -64,6 +64,21 @@ pub struct GroupConfig {
     pub overload: OnOverload,
 }
 
+impl GroupConfig {
+    /// The addresses whose probes tell of a prefix of the group: those inside it. Where no prefix of its family holds any
+    /// (a laboratory on loopback), all addresses of the family. None at all if only other prefixes hold some: that
+    /// one address answers says nothing of another.
+    pub fn probed(&self, prefix: Prefix) -> Vec<SocketAddr> {
+        let family = prefix.family();
+        let mut probed = self.addresses.clone();
+        probed.retain(|at| Family::of(at.ip()) == family);
+        if probed.iter().any(|at| self.prefixes.iter().any(|prefix| prefix.contains(at.ip()))) {
+            probed.retain(|at| prefix.contains(at.ip()));
+        }
+        probed
+    }
+}
+
 /// A prefix that health never gates: a less-specific one that covers prefixes of groups.
 ///
 /// It is announced from the start, so that when something common to all nodes withdraws every specific route,
@@ -258,18 +273,16 @@ pub enum ConfigError {
         /// The group in question.
         group: String,
     },
-    /// A prefix would never be announced, because nothing of its family is probed.
+    /// Nothing would tell whether a prefix is answered.
     #[error(
-        "prefix {prefix} of group \"{group}\" has no {family} address to probe: \
-         add one to the responder's listen addresses, or take the prefix out"
+        "prefix {prefix} of group \"{group}\" has no address to probe: \
+         add one inside it to the responder's listen addresses, or take the prefix out"
     )]
     NoAddress {
         /// The group in question.
         group: String,
         /// The prefix without an address.
         prefix: Prefix,
-        /// Its family.
-        family: Family,
     },
     /// Two groups, or one group twice, claim a prefix.
     #[error("prefix {prefix} is configured twice; a prefix belongs to one group, or is one anchor")]
@@ -302,9 +315,8 @@ impl PolicyConfig {
                 if !prefixes.insert(prefix) {
                     return Err(ConfigError::DuplicatePrefix { prefix });
                 }
-                let family = prefix.family();
-                if !group.addresses.iter().any(|address| Family::of(address.ip()) == family) {
-                    return Err(ConfigError::NoAddress { group: name(), prefix, family });
+                if group.probed(prefix).is_empty() {
+                    return Err(ConfigError::NoAddress { group: name(), prefix });
                 }
             }
         }

@@ -43,8 +43,9 @@
 //! | operator drains | *draining*, then *withdrawn* | intent, not fault |
 //! | operator holds or forces a level | that level, while it can answer | intent, not fault |
 //!
-//! A probe concerns the prefixes that hold its address; where no prefix of the group does (a laboratory on
-//! loopback), all prefixes of the group of the address' family. So the families never touch each other.
+//! A probe concerns the prefixes that hold its address; where no prefix of the group holds any of its family (a
+//! laboratory on loopback), all prefixes of the group of that family. A prefix without an address of its own beside
+//! one that has is refused. So the families never touch each other, nor do two prefixes.
 //!
 //! # What it refuses
 //!

@@ -284,16 +284,10 @@ impl Policy {
     }
 
     fn needs(&mut self, now: Duration, prefix: Prefix, group: &GroupConfig) -> Vec<usize> {
-        let within: Vec<_> = group.addresses.iter().filter(|at| prefix.contains(at.ip())).copied().collect();
-        let same_family = || {
-            let family = prefix.family();
-            group.addresses.iter().filter(|at| Family::of(at.ip()) == family).copied().collect()
-        };
-        let addresses: Vec<SocketAddr> = if within.is_empty() { same_family() } else { within };
         let (probe, zone_timing) = (self.config.probe, self.config.zone);
         let name: Arc<str> = Arc::from(group.name.as_str());
         let mut needs = Vec::new();
-        for address in addresses {
+        for address in group.probed(prefix) {
             for transport in Transport::ALL {
                 needs.push(self.add_signal(now, SignalId::Probe { address, transport }, probe));
                 for zone in &group.required_zones {
@@ -387,9 +381,14 @@ impl Policy {
         {
             heard.answer(self.clock);
         }
-        let Some(signal::Change { from, to }) = self.signals[index].step(self.clock, input) else { return };
-        let (id, why) = (self.ids[index].clone(), self.signals[index].why().into_owned());
-        self.zones_changed |= matches!(id.kind(), Kind::Probe | Kind::Zone);
+        let signal = &mut self.signals[index];
+        let change = signal.step(self.clock, input);
+        // A zone that goes on to fail may be an alarm only now: see `watch_zones`.
+        if change.is_some() || signal.health().is_bad() {
+            self.zones_changed |= matches!(self.ids[index].kind(), Kind::Probe | Kind::Zone);
+        }
+        let Some(signal::Change { from, to }) = change else { return };
+        let (id, why) = (self.ids[index].clone(), signal.why().into_owned());
         // A thousand zones that go with their address, or are good from the start, are no thousand events.
         let at_first = from == Health::Unknown && to == Health::Good;
         if !(lost || at_first && id.kind() == Kind::Zone) {
@@ -482,13 +481,15 @@ impl Policy {
         }
     }
 
-    /// A zone that is not answered as it should be where others are is an alarm, whatever comes of it.
+    /// A zone that is not answered as it should be where others are is an alarm, whatever comes of it. One that was
+    /// lost with its address, and earns its way back after it, is none.
     fn watch_zones(&mut self, outputs: &mut Vec<Output>) {
         let mut troubled = (0..self.ids.len()).filter(|&index| {
             let SignalId::Zone { address, transport, .. } = self.ids[index] else { return false };
-            let health = self.signals[index].health();
-            (health == Health::Warned || health.is_bad())
-                && self.health(&SignalId::Probe { address, transport }) == Some(Health::Good)
+            let Some(&probe) = self.index.get(&SignalId::Probe { address, transport }) else { return false };
+            let (zone, probe) = (&self.signals[index], &self.signals[probe]);
+            probe.health() == Health::Good
+                && (zone.health() == Health::Warned || zone.is_bad_since(probe.since()))
         });
         let Some(first) = troubled.next() else { return self.clear(&AlarmId::ZoneFailing, outputs) };
         let text = match troubled.count() {

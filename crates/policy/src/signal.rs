@@ -237,6 +237,9 @@ pub struct Signal {
     /// Whether it was as it should be, or nearly so, since it was new or lost.
     #[serde(default)]
     proven: bool,
+    /// When it was last seen to fail, if it was since it was new or lost.
+    #[serde(default)]
+    failed: Option<Duration>,
     /// Why the verdict is what it is: the observation, silence or loss that made it.
     why: String,
     /// By grade: observations in a row that were at least so bad.
@@ -287,6 +290,7 @@ impl Signal {
             ill: None,
             well: None,
             proven: false,
+            failed: None,
             why: "nothing seen yet".to_owned(),
             at_least: [0; GRADES],
             better: [0; GRADES],
@@ -317,14 +321,14 @@ impl Signal {
                 if self.health != Health::Bad {
                     self.become_(Health::Bad, text);
                 }
-                self.proven = false;
+                (self.proven, self.failed) = (false, None);
             }
             Input::Void(why) => {
                 self.forget_runs();
                 if self.health != Health::Unknown {
                     self.become_(Health::Unknown, why.to_owned());
                 }
-                self.proven = false;
+                (self.proven, self.failed) = (false, None);
             }
         }
         (self.health != from).then_some(Change { from, to: self.health })
@@ -350,7 +354,9 @@ impl Signal {
             (Health::Good, Blame::UnansweredOnly) if waits && no_runs => Plain::Good,
             (Health::Unknown, Blame::Seen) if waits && self.last.is_none() => Plain::Unseen,
             // Silence makes it no worse.
-            (Health::Bad, Blame::Seen) if no_runs && self.better == [0; GRADES] && !self.proven => {
+            (Health::Bad, Blame::Seen)
+                if no_runs && self.better == [0; GRADES] && !self.proven && self.failed.is_none() =>
+            {
                 Plain::Lost(self.why.clone())
             }
             _ => return None,
@@ -426,6 +432,9 @@ impl Signal {
         if self.health.is_answered() && grade <= 1 {
             self.blame = Blame::UnansweredOnly;
         }
+        if grade > 1 {
+            self.failed = Some(self.clock);
+        }
         self.last = Some((self.clock, observation));
     }
 
@@ -488,6 +497,11 @@ impl Signal {
         self.proven
     }
 
+    /// Whether it is bad, and was seen to fail after that moment.
+    pub(crate) fn is_bad_since(&self, moment: Duration) -> bool {
+        self.health.is_bad() && self.failed.is_some_and(|at| at > moment)
+    }
+
     /// Since when it has not been bad any more; `None` if it never was, or is.
     pub fn well_since(&self) -> Option<Duration> {
         self.well
@@ -519,7 +533,7 @@ impl Signal {
     }
 
     /// Everything that its future depends on, free of the time of day and bounded: for searches over states, in which nobody
-    /// asks since when it has been well.
+    /// asks since when it has been well, or for alarms.
     #[cfg(test)]
     pub(crate) fn shape(&self, grace: Duration) -> impl std::fmt::Debug + use<> {
         let Timing { fall, rise, stale } = self.timing;

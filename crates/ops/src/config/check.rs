@@ -12,7 +12,8 @@ use super::schema::{
 use super::values::{Family, Prefix};
 use super::{Diagnostic, Need, Severity, Source};
 use crate::yaml::Step::{self, Item, Key};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(super) fn check(
@@ -384,35 +385,44 @@ impl Checker<'_> {
                 );
             }
         }
-        let families: BTreeSet<Family> = group.prefixes.iter().map(Prefix::family).collect();
-        for family in families {
-            if !is_probed(group, pharos, family) {
-                self.error(
-                    In::Pharos,
-                    &group_path(index, Key("prefixes")),
-                    format!(
-                        "no {family} address of group `{}` can be probed, so it would stay withdrawn",
-                        group.name
-                    ),
-                    "listen on an address inside its prefixes, or name what to probe in `addresses:`",
-                );
-            }
+        let probed: Vec<_> = group.probed(pharos.responder.as_ref()).iter().map(SocketAddr::ip).collect();
+        for (number, prefix) in group.prefixes.iter().enumerate() {
+            let family = prefix.family();
+            let mut of_family = probed.iter().filter(|address| Family::of(**address) == family);
+            let what = if of_family.clone().next().is_none() {
+                format!(
+                    "no {family} address of group `{}` can be probed, so it would stay withdrawn",
+                    group.name
+                )
+            } else if probed.iter().all(|address| !prefix.contains(*address))
+                && of_family.any(|at| group.holds(*at))
+            {
+                format!(
+                    "no address inside {prefix} is probed: that another prefix answers says nothing of it"
+                )
+            } else {
+                continue;
+            };
+            self.error(
+                In::Pharos,
+                &[group_path(index, Key("prefixes")).as_slice(), &[Item(number)]].concat(),
+                what,
+                "listen on an address inside it, or name what to probe in `addresses:`",
+            );
         }
     }
 
     fn listen_outside_groups(&mut self, pharos: &PharosFile) {
         let (Some(responder), Some(sidecar)) = (&pharos.responder, &pharos.sidecar) else { return };
         for (index, endpoint) in responder.listen.iter().enumerate() {
-            let covered = sidecar.groups.iter().any(|group| {
-                group.addresses.contains(endpoint)
-                    || group.prefixes.iter().any(|prefix| prefix.contains(endpoint.0.ip()))
-            });
+            let covered =
+                sidecar.groups.iter().any(|group| group.probed(Some(responder)).contains(&endpoint.0));
             if !covered {
                 self.warning(
                     In::Pharos,
                     &[Key("responder"), Key("listen"), Item(index)],
-                    format!("{endpoint} lies in no group's prefixes: no probe watches it"),
-                    "add its prefix to a group, or name it in a group's `addresses:`; a unicast address may stay",
+                    format!("no probe watches {endpoint}: no group has it"),
+                    "add its prefix to a group, or name it in the group's `addresses:`; a unicast address may stay",
                 );
             }
         }
@@ -461,16 +471,4 @@ impl Checker<'_> {
 
 fn group_path(index: usize, key: Step<'_>) -> [Step<'_>; 4] {
     [Key("sidecar"), Key("groups"), Item(index), key]
-}
-
-/// Whether some address of this family is probed for the group.
-fn is_probed(group: &GroupSection, pharos: &PharosFile, family: Family) -> bool {
-    if !group.addresses.is_empty() {
-        return group.addresses.iter().any(|endpoint| Family::of(endpoint.0.ip()) == family);
-    }
-    let Some(responder) = &pharos.responder else { return false };
-    responder.listen.iter().any(|endpoint| {
-        let address = endpoint.0.ip();
-        Family::of(address) == family && group.prefixes.iter().any(|prefix| prefix.contains(address))
-    })
 }

@@ -342,8 +342,7 @@ fn a_hold_time_of_zero_is_only_a_warning() {
 fn an_address_that_nobody_probes_is_a_warning() {
     let pharos = PHAROS.replace("listen: [", "listen: [\"198.51.100.1:53\", ");
     let loaded = try_load(&pharos, SITE, Need::Sidecar).unwrap();
-    let expected =
-        r#"pharos.yaml:2:12: warning: 198.51.100.1:53 lies in no group's prefixes: no probe watches it"#;
+    let expected = r#"pharos.yaml:2:12: warning: no probe watches 198.51.100.1:53: no group has it"#;
     assert!(loaded.warnings[0].to_string().starts_with(expected), "{}", loaded.warnings[0]);
 }
 
@@ -351,6 +350,12 @@ fn an_address_that_nobody_probes_is_a_warning() {
 fn a_family_that_nobody_probes_is_refused() {
     let error = pharos_with(", \"[2001:db8:53::53]:53\"", "");
     assert!(error.contains("no ipv6 address of group `main` can be probed"), "{error}");
+}
+
+#[test]
+fn a_prefix_that_nobody_probes_beside_one_that_somebody_does_is_refused() {
+    let error = pharos_with("prefixes: [", "prefixes: [\"198.51.100.0/24\", ");
+    assert!(error.contains("no address inside 198.51.100.0/24 is probed"), "{error}");
 }
 
 #[test]
@@ -451,6 +456,7 @@ fn markers_are_no_addresses_of_the_service_and_birds_routes_have_an_end() {
         ("bird: {}, lease", "bird: {undo-timeout: 1s}, lease", "`undo-timeout` is 1s"),
         ("bird: {}, lease", "bird: {control: bird.ctl}, lease", "`control` is bird.ctl"),
         ("lease: {", "lease: {lifetime: 1s, ", "`lifetime` is 1s"),
+        ("lease: {", "lease: {mode: dry-run, ", "BIRD's routes go by markers that nobody sets"),
     ] {
         assert!(said(from, to).contains(words), "{words}: {}", said(from, to));
     }

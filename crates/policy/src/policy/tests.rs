@@ -299,6 +299,21 @@ fn a_responder_that_comes_back_earns_each_zone_anew() {
         bench.round_but(&[zone(V4, Transport::Udp)]);
         assert_eq!(bench.levels()[0], Level::Withdrawn, "it answers, and has not loaded the zone");
     }
+    assert!(bench.policy.alarms().any(|alarm| alarm.id == AlarmId::ZoneFailing));
+}
+
+#[test]
+fn zones_that_go_and_come_with_their_responder_are_no_alarm() {
+    let mut bench = Bench::announced(Degrade::Allowed);
+    for _ in 0..4 {
+        bench.round_but(&[probe(V4, Transport::Udp), zone(V4, Transport::Udp)]);
+    }
+    for _ in 0..13 {
+        bench.round();
+    }
+    assert_eq!(bench.levels(), [Level::Normal; 2]);
+    let raised = |output: &&Output| matches!(output, Output::AlarmRaised(_));
+    assert_eq!(bench.outputs.iter().find(raised), None);
 }
 
 #[test]
@@ -386,14 +401,26 @@ fn a_signal_knows_the_best_level_of_the_prefixes_that_it_concerns() {
 
 #[test]
 fn an_address_concerns_the_prefixes_that_hold_it_and_else_its_family() {
+    let other = "198.51.100.0/24";
     let mut config = settings(Degrade::Allowed);
-    config.groups[0].prefixes = vec![V4.parse().unwrap(), "198.51.100.0/24".parse().unwrap()];
-    config.groups[0].addresses = vec!["192.0.2.53:53".parse().unwrap(), "192.0.2.54:53".parse().unwrap()];
-    let policy = Policy::new(Duration::ZERO, config).unwrap();
-    let count = |prefix: &str| policy.explain(prefix.parse().unwrap(), Duration::ZERO).unwrap().signals.len();
+    config.groups[0].prefixes = vec![V4.parse().unwrap(), other.parse().unwrap()];
+    let signals = |addresses: &[&str], prefix: &str| {
+        let mut config = config.clone();
+        config.groups[0].addresses = addresses.iter().map(|at| at.parse().unwrap()).collect();
+        let policy = Policy::new(Duration::ZERO, config)?;
+        Ok::<_, ConfigError>(policy.explain(prefix.parse().unwrap(), Duration::ZERO).unwrap().signals.len())
+    };
     let (per_address, informing) = (4, 2);
-    assert_eq!(count(V4), 2 * per_address + informing);
-    assert_eq!(count("198.51.100.0/24"), 2 * per_address + informing, "no address lies in it: both count");
+    let own = ["192.0.2.53:53", "192.0.2.54:53", "198.51.100.53:53"];
+    assert_eq!(signals(&own, V4), Ok(2 * per_address + informing));
+    assert_eq!(signals(&own, other), Ok(per_address + informing));
+    assert_eq!(
+        signals(&["127.0.0.1:5300"], other),
+        Ok(per_address + informing),
+        "none lies in any: it counts"
+    );
+    let refused = signals(&own[..2], other).unwrap_err();
+    assert!(matches!(refused, ConfigError::NoAddress { prefix, .. } if prefix.to_string() == other));
 }
 
 #[test]
@@ -411,7 +438,7 @@ fn settings_that_can_never_announce_are_refused_by_name() {
         (&|c| c.groups[0].required_zones.clear(), "group \"main\" requires no zone"),
         (
             &|c| c.groups[0].addresses.truncate(1),
-            "prefix 2001:db8:53::/48 of group \"main\" has no IPv6 address",
+            "prefix 2001:db8:53::/48 of group \"main\" has no address to probe",
         ),
         (&|c| c.groups[0].prefixes.push(V4.parse().unwrap()), "prefix 192.0.2.0/24 is configured twice"),
     ];

@@ -139,7 +139,7 @@ impl AnnouncerConfig {
     pub(super) fn check(&self, config: &Config) -> Result<(), StartError> {
         let refuse = |why: String| Err(StartError::Announcer { name: self.name.clone(), why });
         let fault = match &self.way {
-            Way::Bird(bird) => bird.fault(config),
+            Way::Bird(bird) => bird.fault(self.mode, config),
             Way::Lease(lease) => lease.fault(config),
             Way::Exec(exec) => exec.fault(),
         };
@@ -150,8 +150,12 @@ impl AnnouncerConfig {
 impl Config {
     /// The markers, if there are any.
     pub(crate) fn lease(&self) -> Option<&LeaseConfig> {
+        self.lease_mode().map(|(lease, _)| lease)
+    }
+
+    fn lease_mode(&self) -> Option<(&LeaseConfig, Mode)> {
         self.announcers.iter().find_map(|announcer| match &announcer.way {
-            Way::Lease(lease) => Some(lease),
+            Way::Lease(lease) => Some((lease, announcer.mode)),
             Way::Bird(_) | Way::Exec(_) => None,
         })
     }
@@ -170,7 +174,7 @@ impl Config {
 }
 
 impl BirdConfig {
-    fn fault(&self, config: &Config) -> Option<String> {
+    fn fault(&self, mode: Mode, config: &Config) -> Option<String> {
         for path in [&self.control, &self.include] {
             if !path.is_absolute() {
                 return Some(format!("{} is not an absolute path; write it from the root", path.display()));
@@ -191,6 +195,11 @@ impl BirdConfig {
         }
         if self.death == Death::Stay {
             return None;
+        }
+        if mode == Mode::Announce && matches!(config.lease_mode(), Some((_, Mode::DryRun))) {
+            return Some(
+                "its routes go by markers that nobody sets: the lease announcer is a dry run".to_owned(),
+            );
         }
         config.announced().find_map(|prefix| fault_of_marker(config, prefix))
     }
@@ -466,7 +475,11 @@ mod tests {
         };
         let said = with(&["192.0.2.0/24"]).check().unwrap_err().to_string();
         assert!(said.contains("nothing would end the route of 192.0.0.0/16 when the sidecar dies"), "{said}");
-        let config = with(&["192.0.2.0/24", "192.0.0.0/16"]);
+        let mut config = with(&["192.0.2.0/24", "192.0.0.0/16"]);
+        assert!(config.check().is_ok());
+        config.announcers[1].mode = Mode::DryRun;
+        assert!(config.check().unwrap_err().to_string().contains("markers that nobody sets"));
+        config.announcers[0].mode = Mode::DryRun;
         assert!(config.check().is_ok());
         let gateways: Vec<_> = config.gateways().iter().map(|(of, via)| format!("{of} via {via}")).collect();
         assert_eq!(gateways, ["192.0.2.0/24 via 169.254.77.2", "192.0.0.0/16 via 169.254.77.6"]);

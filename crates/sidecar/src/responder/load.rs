@@ -10,7 +10,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use pharos_policy::{Family, GroupConfig, Observation, Prefix};
+use pharos_policy::{GroupConfig, Observation, Prefix};
 
 use super::view::AddressView;
 
@@ -38,7 +38,7 @@ pub(super) struct Loads {
 #[derive(Debug)]
 struct Watched {
     prefix: Prefix,
-    /// Where its group is asked.
+    /// Where it is asked.
     probed: Vec<SocketAddr>,
     count: Option<u64>,
 }
@@ -47,16 +47,7 @@ impl Loads {
     /// For the prefixes of these groups, when the status is read once an `interval`.
     pub(super) fn new(groups: &[GroupConfig], quiet_per_second: u32, interval: Duration) -> Self {
         let of = |group: &GroupConfig| {
-            let addresses = group.addresses.clone();
-            let watched = move |prefix: &Prefix| {
-                let within = addresses.iter().filter(|at| prefix.contains(at.ip()));
-                let mut probed: Vec<_> = within.copied().collect();
-                if probed.is_empty() {
-                    let family = prefix.family();
-                    probed = addresses.iter().filter(|at| Family::of(at.ip()) == family).copied().collect();
-                }
-                Watched { prefix: *prefix, probed, count: None }
-            };
+            let watched = |&prefix: &Prefix| Watched { prefix, probed: group.probed(prefix), count: None };
             group.prefixes.iter().map(watched).collect::<Vec<_>>()
         };
         let watched = groups.iter().flat_map(of).collect();

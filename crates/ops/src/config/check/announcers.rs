@@ -2,7 +2,8 @@
 
 use super::{Checker, In};
 use crate::config::schema::{
-    BirdSection, Death, ExecSection, LeaseSection, LevelName, MarkerSection, PharosFile, SiteFile,
+    BirdSection, Death, ExecSection, LeaseSection, LevelName, MarkerSection, PharosFile, SidecarMode,
+    SiteFile,
 };
 use crate::config::values::{Period, Prefix};
 use crate::yaml::Step::{self, Item, Key};
@@ -96,6 +97,12 @@ impl Checker<'_> {
                 if let Some((index, marker)) = first {
                     self.every_level(index, marker);
                 }
+            }
+            let runs_dry = |lease: &LeaseSection| lease.mode == SidecarMode::DryRun;
+            if bird.mode == SidecarMode::Announce && lease.is_some_and(runs_dry) {
+                let what =
+                    "BIRD's routes go by markers that nobody sets: `lease` is a dry run, and `bird` is none";
+                self.error(In::Site, &at("mode"), what, "write the same `mode` for both, or `death: stay`");
             }
         }
         if bird.death == Death::Stay {

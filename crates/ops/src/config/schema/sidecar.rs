@@ -1,8 +1,9 @@
 //! The options of `pharos announce` that are the same everywhere: section `sidecar` of pharos.yaml.
 
-use super::{DefaultDoc, OptionDoc, every_default, loopback, period_ms};
+use super::{DefaultDoc, OptionDoc, ResponderSection, every_default, loopback, period_ms};
 use crate::config::values::{Endpoint, Label, Period, Prefix, ZoneName};
 use serde::Deserialize;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 section! {
@@ -84,7 +85,8 @@ section! {
         /// before all of them are answered.
         required: Vec<ZoneName>, write "list of domain names", Required;
         /// Addresses and ports to probe. Only needed when the responder's listen addresses do not lie in the
-        /// prefixes, as on a test machine, or when the responder is another name server.
+        /// prefixes, as on a test machine, or when the responder is another name server. If any lies in a prefix, each
+        /// prefix needs one of its own.
         #[serde(default)]
         addresses: Vec<Endpoint>, write "list of ADDRESS:PORT",
             Described("those of responder.listen that lie inside the prefixes");
@@ -114,6 +116,22 @@ section! {
         /// an alarm and no more.
         #[serde(default)]
         data_age: Option<Period>, write "duration, at least 1m", Described("none; data may be of any age");
+    }
+}
+
+impl GroupSection {
+    /// Whether an address lies in one of the prefixes.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        self.prefixes.iter().any(|prefix| prefix.contains(address))
+    }
+
+    /// The addresses that are probed: those it names, else the responder's inside its prefixes.
+    pub fn probed(&self, responder: Option<&ResponderSection>) -> Vec<SocketAddr> {
+        if !self.addresses.is_empty() {
+            return self.addresses.iter().map(|endpoint| endpoint.0).collect();
+        }
+        let listen = responder.iter().flat_map(|responder| &responder.listen).map(|endpoint| endpoint.0);
+        listen.filter(|address| self.holds(address.ip())).collect()
     }
 }
 

@@ -98,6 +98,7 @@ fn a_signal_that_is_new_in_the_configuration_withdraws_nothing_until_it_is_obser
     let mut config = settings(Degrade::Allowed);
     config.groups[0].required_zones.push("example.net".into());
     config.groups[0].prefixes.push("198.51.100.0/24".parse().unwrap());
+    config.groups[0].addresses.push("198.51.100.53:53".parse().unwrap());
     resume(&mut bench, config, |_| true);
     assert_eq!(bench.levels(), [Level::Normal; 2]);
     assert_eq!(bench.policy.level("198.51.100.0/24".parse().unwrap()), Some(Level::Withdrawn));

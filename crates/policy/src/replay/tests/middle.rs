@@ -207,6 +207,7 @@ fn what_is_new_in_the_configuration_withdraws_nothing_by_itself_and_what_is_gone
     let mut other = config(OnExpiry::LastResort);
     let more: Prefix = "198.51.100.0/24".parse().unwrap();
     other.groups[0].prefixes.push(more);
+    other.groups[0].addresses.push("198.51.100.53:53".parse().unwrap());
     other.groups[0].required_zones = vec!["example.net".into()];
     other.watched.clear();
     let replayed = replay(&node.lines[middle..], other);
