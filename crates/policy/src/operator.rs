@@ -212,6 +212,14 @@ pub(crate) struct Stand {
     pub(crate) expires: Duration,
 }
 
+/// What stood on a target before, with the prefixes that it was about then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recalled {
+    pub(crate) target: Target,
+    pub(crate) stand: Stand,
+    pub(crate) prefixes: Vec<Prefix>,
+}
+
 /// What stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -296,6 +304,9 @@ pub struct SavedStand {
     pub said_unix_ms: u64,
     /// When it ends.
     pub expires: SavedEnd,
+    /// The prefixes that it was about: groups change.
+    #[serde(default)]
+    pub prefixes: Vec<Prefix>,
 }
 
 /// An end as it is written down.
@@ -344,7 +355,8 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 impl Operator {
-    pub(crate) fn saved(&self, wall: Wall) -> Saved {
+    /// All words for a file; `members` gives the prefixes that a target is about.
+    pub(crate) fn saved(&self, wall: Wall, members: impl Fn(&Target) -> Vec<Prefix>) -> Saved {
         let said_unix_ms = |said: Said| milliseconds(wall.unix.saturating_sub(said.age(wall.now)));
         let drain = self.drain.as_ref().map(|drain| SavedDrain {
             words: drain.words.clone(),
@@ -360,11 +372,13 @@ impl Operator {
             words: stand.words.clone(),
             said_unix_ms: said_unix_ms(stand.said),
             expires: wall.end(stand.expires),
+            prefixes: members(target),
         };
         Saved { drain, stands: self.stands.iter().map(stand).collect() }
     }
 
-    pub(crate) fn restored(saved: Saved, wall: Wall) -> Self {
+    /// The words of a file: the drain, and what stands on which target with the prefixes that it was about.
+    pub(crate) fn restored(saved: Saved, wall: Wall) -> (Option<Drain>, Vec<Recalled>) {
         let drain = saved.drain.map(|drain| Drain {
             words: drain.words,
             said: wall.said(drain.said_unix_ms),
@@ -374,10 +388,11 @@ impl Operator {
             done: drain.done_unix_ms.map(|at| wall.past(at)),
         });
         let stand = |stand: SavedStand| {
-            let SavedStand { target, what, words, said_unix_ms, expires } = stand;
-            (target, Stand { what, words, said: wall.said(said_unix_ms), expires: wall.at(expires) })
+            let SavedStand { target, what, words, said_unix_ms, expires, prefixes } = stand;
+            let stand = Stand { what, words, said: wall.said(said_unix_ms), expires: wall.at(expires) };
+            Recalled { target, stand, prefixes }
         };
-        Self { drain, stands: saved.stands.into_iter().map(stand).collect() }
+        (drain, saved.stands.into_iter().map(stand).collect())
     }
 }
 
@@ -410,22 +425,24 @@ mod tests {
 
     #[test]
     fn words_come_back_with_what_they_had_left_and_their_age() {
-        let saved = operator().saved(Wall { now: S(100), unix: S(1_000_000) });
+        let about = vec!["192.0.2.0/24".parse().unwrap()];
+        let saved = operator().saved(Wall { now: S(100), unix: S(1_000_000) }, |_| about.clone());
         let json = serde_json::to_string(&saved).unwrap();
         let saved = serde_json::from_str(&json).unwrap();
-        let restored = Operator::restored(saved, Wall { now: S(3), unix: S(1_000_004) });
-        let stand = &restored.stands[&Target::Group("main".into())];
+        let (drain, stands) = Operator::restored(saved, Wall { now: S(3), unix: S(1_000_004) });
+        let [Recalled { target, stand, prefixes }] = stands.as_slice() else { panic!("one stands") };
+        assert_eq!((target, prefixes), (&Target::Group("main".into()), &about));
         assert_eq!((stand.expires, stand.said.age(S(3))), (S(3 + 46), S(54)));
-        let drain = restored.drain.unwrap();
+        let drain = drain.unwrap();
         assert_eq!((drain.withdraw_at, drain.said.age(S(3))), (S(3 + 6), S(14)));
     }
 
     #[test]
     fn a_wall_clock_that_went_back_makes_no_word_last_longer() {
-        let saved = operator().saved(Wall { now: S(100), unix: S(1_000_000) });
-        let restored = Operator::restored(saved, Wall { now: S(0), unix: S(5) });
-        assert_eq!(restored.stands[&Target::Group("main".into())].expires, S(50));
-        assert_eq!(restored.drain.unwrap().withdraw_at, S(10));
+        let saved = operator().saved(Wall { now: S(100), unix: S(1_000_000) }, |_| Vec::new());
+        let (drain, stands) = Operator::restored(saved, Wall { now: S(0), unix: S(5) });
+        assert_eq!(stands[0].stand.expires, S(50));
+        assert_eq!(drain.unwrap().withdraw_at, S(10));
     }
 
     #[test]

@@ -18,13 +18,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pharos_netio::handover::moment;
 use pharos_policy::policy::Input;
 use pharos_policy::{AlarmId, End, SavedFlaps};
 use serde::{Deserialize, Serialize};
 
 use crate::keeper::Keeper;
-use crate::kept::{KeptFile, since_1970};
+use crate::kept::{KeptFile, Stamp, milliseconds};
 use crate::threads::Stopping;
 
 /// The file's name in the state directory.
@@ -39,40 +38,15 @@ const MOST_ENDS: usize = 16;
 /// What the file holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Page {
-    /// When it was written, by the wall clock.
-    unix_ms: u64,
-    /// The same by the clock that all processes share from boot to boot.
-    moment_ms: u64,
+    /// When it was written.
+    #[serde(flatten)]
+    at: Stamp,
     /// How the process that wrote it has ended, as far as it knew.
     end: End,
     /// How long ago processes have ended that nobody told to, the newest last.
     #[serde(default)]
     broken_ago_ms: Vec<u64>,
     prefixes: Vec<SavedFlaps>,
-}
-
-/// Two clocks at one moment.
-#[derive(Clone, Copy, Debug)]
-struct Now {
-    unix: Duration,
-    moment: Duration,
-}
-
-impl Now {
-    fn read() -> Self {
-        Self { unix: since_1970(), moment: moment() }
-    }
-}
-
-impl Page {
-    /// What went by since it was written.
-    fn elapsed(&self, now: Now) -> Duration {
-        match now.moment.checked_sub(Duration::from_millis(self.moment_ms)) {
-            Some(elapsed) => elapsed,
-            // Another boot. Since then at least the time of this one went by.
-            None => now.unix.saturating_sub(Duration::from_millis(self.unix_ms)).max(now.moment),
-        }
-    }
 }
 
 /// Where falls and returns are kept.
@@ -91,7 +65,7 @@ impl Tally {
 
     /// Takes falls and returns of before into the policy, which has just begun.
     pub(crate) fn recall(&mut self, keeper: &Keeper) {
-        let now = Now::read();
+        let now = Stamp::now();
         let page = match self.file.read::<Page>() {
             Ok(None) => return,
             Ok(Some(page)) => page,
@@ -104,18 +78,19 @@ impl Tally {
                 return keeper.take(Input::Raise { alarm: AlarmId::FlapsNotKept, text });
             }
         };
-        let elapsed = page.elapsed(now);
+        let elapsed = page.at.elapsed(&now);
         keeper.remember(elapsed, page.end, &page.prefixes);
-        let ago =
-            |ago_ms: &u64| now.moment.saturating_sub(Duration::from_millis(*ago_ms).saturating_add(elapsed));
+        let ago = |ago_ms: &u64| {
+            now.moment().saturating_sub(Duration::from_millis(*ago_ms).saturating_add(elapsed))
+        };
         self.broken = page.broken_ago_ms.iter().map(ago).collect();
         if page.end == End::Broken {
-            self.broken.push(now.moment);
+            self.broken.push(now.moment());
             let passed_over = self.broken.len().saturating_sub(MOST_ENDS);
             self.broken.drain(..passed_over);
             const HOUR: Duration = Duration::from_secs(3600);
             let within_the_hour =
-                self.broken.iter().filter(|at| now.moment.saturating_sub(**at) < HOUR).count();
+                self.broken.iter().filter(|at| now.moment().saturating_sub(**at) < HOUR).count();
             tracing::warn!(
                 within_the_hour,
                 "the process before ended without being told to; what it had announced has fallen"
@@ -124,15 +99,10 @@ impl Tally {
     }
 
     fn write(&self, keeper: &Keeper, end: End) -> std::io::Result<()> {
-        let now = Now::read();
-        let ago = |at: &Duration| milliseconds(now.moment.saturating_sub(*at));
-        let page = Page {
-            unix_ms: milliseconds(now.unix),
-            moment_ms: milliseconds(now.moment),
-            end,
-            broken_ago_ms: self.broken.iter().map(ago).collect(),
-            prefixes: keeper.flaps(),
-        };
+        let at = Stamp::now();
+        let ago = |broken: &Duration| milliseconds(at.moment().saturating_sub(*broken));
+        let broken_ago_ms = self.broken.iter().map(ago).collect();
+        let page = Page { end, broken_ago_ms, prefixes: keeper.flaps(), at };
         self.file.write(&page)
     }
 }
@@ -172,36 +142,5 @@ pub(crate) async fn keep(keeper: Arc<Keeper>, tally: Tally, mut stopping: Stoppi
             _ = levels.changed() => unwritten = true,
             () = tokio::time::sleep(AGAIN), if unwritten => {}
         }
-    }
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const S: fn(u64) -> Duration = Duration::from_secs;
-
-    fn page(unix: u64, moment: u64) -> Page {
-        Page {
-            unix_ms: unix * 1000,
-            moment_ms: moment * 1000,
-            end: End::Broken,
-            broken_ago_ms: Vec::new(),
-            prefixes: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn while_the_host_runs_no_wall_clock_counts_and_after_a_boot_none_takes_time_away() {
-        let page = page(1_000_000, 5_000);
-        for unix in [0, 1_000_007, 9_000_000] {
-            assert_eq!(page.elapsed(Now { unix: S(unix), moment: S(5_007) }), S(7), "wall clock at {unix}");
-        }
-        assert_eq!(page.elapsed(Now { unix: S(1_000_090), moment: S(30) }), S(90));
-        assert_eq!(page.elapsed(Now { unix: S(900_000), moment: S(30) }), S(30), "it went back");
     }
 }

@@ -9,8 +9,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use pharos_netio::handover::moment;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// The largest file that is read: ours have kilobytes.
 const MOST_OCTETS: u64 = 4 << 20;
@@ -76,6 +77,54 @@ impl KeptFile {
     }
 }
 
+/// A moment that a file tells of, by two clocks: while the host runs, the one that nobody sets counts, and after a boot the
+/// wall clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    /// By the wall clock.
+    unix_ms: u64,
+    /// By the clock that all processes share from boot to boot.
+    moment_ms: u64,
+    /// The boot, as the kernel names it; empty where it was not written or does not say.
+    #[serde(default)]
+    boot: String,
+}
+
+impl Stamp {
+    pub(crate) fn now() -> Self {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Self {
+            unix_ms: milliseconds(since_1970()),
+            moment_ms: milliseconds(moment()),
+            boot: boot.trim().to_owned(),
+        }
+    }
+
+    /// By the clock that all processes share.
+    pub(crate) fn moment(&self) -> Duration {
+        Duration::from_millis(self.moment_ms)
+    }
+
+    /// By the wall clock.
+    pub(crate) fn unix(&self) -> Duration {
+        Duration::from_millis(self.unix_ms)
+    }
+
+    /// What has gone by since, if it is `now`. A wall clock that was set takes nothing away.
+    pub(crate) fn elapsed(&self, now: &Self) -> Duration {
+        match now.moment().checked_sub(self.moment()) {
+            Some(elapsed) if now.boot == self.boot => elapsed,
+            // Another boot. Since then at least the time of this one went by.
+            _ => now.unix().saturating_sub(self.unix()).max(now.moment()),
+        }
+    }
+}
+
+/// In whole milliseconds.
+pub(crate) fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The wall clock.
 pub(crate) fn since_1970() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
@@ -84,6 +133,29 @@ pub(crate) fn since_1970() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn while_the_host_runs_no_wall_clock_counts_and_after_a_boot_none_takes_time_away() {
+        let stamp = |unix: u64, moment: u64, boot: &str| Stamp {
+            unix_ms: unix * 1000,
+            moment_ms: moment * 1000,
+            boot: boot.to_owned(),
+        };
+        let seconds = Duration::from_secs;
+        let written = stamp(1_000_000, 5_000, "a");
+        for unix in [0, 1_000_007, 9_000_000] {
+            assert_eq!(written.elapsed(&stamp(unix, 5_007, "a")), seconds(7), "wall clock at {unix}");
+        }
+        assert_eq!(written.elapsed(&stamp(1_000_090, 30, "b")), seconds(90));
+        assert_eq!(
+            written.elapsed(&stamp(1_009_000, 5_007, "b")),
+            seconds(9_000),
+            "up for longer than the boot before"
+        );
+        assert_eq!(written.elapsed(&stamp(900_000, 30, "b")), seconds(30), "it went back");
+        let now = Stamp::now();
+        assert!(now.elapsed(&Stamp::now()) < seconds(60));
+    }
 
     fn scratch(name: &str) -> (PathBuf, KeptFile) {
         let directory = std::env::temp_dir().join(format!("pharos-kept-{name}-{}", std::process::id()));

@@ -16,6 +16,9 @@
 //! | can be read | what it says is obeyed | |
 //! | cannot be read | nobody knows whether this node may announce: it is forced to level draining until a person says `pharos release all` | `words-unreadable` |
 //!
+//! Until when they hold is told by the clock that nobody sets, as long as the host runs, and after a boot by the wall clock,
+//! but never for longer than they had left: see [`Stamp`](crate::kept::Stamp).
+//!
 //! Level draining, and not withdrawn: a file of every node that an older version cannot read, or whose owner a push has
 //! changed, must not take the whole service away. Where another node announces, one at that level has next to no queries;
 //! where none does, it answers.
@@ -26,11 +29,12 @@ use std::time::Duration;
 
 use pharos_policy::policy::Input;
 use pharos_policy::{AlarmId, Level, Saved, Target};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::keeper::Keeper;
-use crate::kept::{KeptFile, since_1970};
+use crate::kept::{KeptFile, Stamp, since_1970};
 use crate::threads::Stopping;
 
 /// The file's name in the state directory.
@@ -115,6 +119,32 @@ impl Ledger {
     }
 }
 
+/// What the file holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Page {
+    /// When it was written; nothing, where a version wrote it that did not say so.
+    #[serde(flatten)]
+    at: Option<Stamp>,
+    #[serde(flatten)]
+    words: Saved,
+}
+
+impl Page {
+    fn of(keeper: &Keeper) -> Self {
+        let at = Stamp::now();
+        let words = keeper.saved(at.unix());
+        Self { at: Some(at), words }
+    }
+
+    /// The wall clock as whoever wrote it would read it now, had nobody set it since.
+    fn clock(&self) -> Duration {
+        match &self.at {
+            Some(at) => at.unix().saturating_add(at.elapsed(&Stamp::now())),
+            None => since_1970(),
+        }
+    }
+}
+
 /// Where words are kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Book(KeptFile);
@@ -127,11 +157,11 @@ impl Book {
 
     /// Takes the words of before into the policy.
     pub(crate) fn recall(&self, keeper: &Keeper) {
-        match self.0.read::<Saved>() {
+        match self.0.read::<Page>() {
             Ok(None) => {}
-            Ok(Some(saved)) => {
-                let unknown = doubt(&saved).map(str::to_owned);
-                keeper.restore(since_1970(), saved);
+            Ok(Some(page)) => {
+                let unknown = doubt(&page.words).map(str::to_owned);
+                keeper.restore(page.clock(), page.words);
                 if let Some(text) = unknown {
                     keeper.take(Input::Raise { alarm: AlarmId::WordsUnreadable, text });
                 }
@@ -174,8 +204,8 @@ pub(crate) async fn keep(keeper: Arc<Keeper>, book: Book, mut stopping: Stopping
         tokio::select! {
             () = ledger.beyond(done) => {}
             _ = stopping.ordered() => {
-                let (change, last) = (ledger.change(), keeper.saved(since_1970()));
-                if written.is_some() && written.as_ref() != Some(&last) || change > done {
+                let (change, last) = (ledger.change(), Page::of(&keeper));
+                if written.is_some() && written.as_ref() != Some(&last.words) || change > done {
                     // Nobody is left to be told of an error but who has just said something.
                     ledger.tried(change, book.0.write(&last).err().map(|error| error.to_string()));
                 }
@@ -185,16 +215,16 @@ pub(crate) async fn keep(keeper: Arc<Keeper>, book: Book, mut stopping: Stopping
         loop {
             // Counted before they are taken, so that what is counted is in them.
             let change = ledger.change();
-            let saved = keeper.saved(since_1970());
+            let page = Page::of(&keeper);
             let alarm = AlarmId::WordsUnreadable;
-            keeper.take(match doubt(&saved).map(str::to_owned) {
+            keeper.take(match doubt(&page.words).map(str::to_owned) {
                 Some(text) => Input::Raise { alarm, text },
                 None => Input::Clear { alarm },
             });
-            let Err(error) = book.0.write(&saved) else {
+            let Err(error) = book.0.write(&page) else {
                 keeper.take(Input::Clear { alarm: AlarmId::WordsNotSaved });
                 ledger.tried(change, None);
-                (done, written) = (change, Some(saved));
+                (done, written) = (change, Some(page.words));
                 break;
             };
             // The alarm first, so that whoever hears of it finds it.

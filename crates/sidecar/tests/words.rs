@@ -43,6 +43,34 @@ fn kept(scratch: &Scratch) -> String {
 }
 
 #[test]
+fn a_wall_clock_that_was_set_ends_no_word_over_a_restart() {
+    let responder = FakeResponder::start(LOCALHOST).unwrap();
+    for years in [1, -1] {
+        let scratch = Scratch::new("clock");
+        let sidecar = Running::start(settings(responder.address, &scratch.0));
+        sidecar.until_level(V4, "normal");
+        sidecar.0.force(V4, Level::Degraded, HOUR, "congestion", "bob").unwrap();
+        until("it is written down", || kept(&scratch).contains("congestion").then_some(()));
+        drop(sidecar);
+        // As it would read had the clock been set since.
+        let mut file: serde_json::Value = serde_json::from_str(&kept(&scratch)).unwrap();
+        let set = |time: &mut serde_json::Value| {
+            *time = (time.as_i64().unwrap() - years * 365 * 86_400_000).into();
+        };
+        set(&mut file["unix_ms"]);
+        set(&mut file["stands"][0]["said_unix_ms"]);
+        set(&mut file["stands"][0]["expires"]["unix_ms"]);
+        fs::write(scratch.0.join("words.json"), file.to_string()).unwrap();
+
+        let sidecar = Running::start(settings(responder.address, &scratch.0));
+        let word = sidecar.0.status().words.remove(0);
+        assert_eq!(word.what, "forced to degraded");
+        let (left, age) = (word.expires_after_seconds, word.age_seconds);
+        assert!((3000.0..3600.0).contains(&left) && age < 600.0, "{left} s left, {age} s old");
+    }
+}
+
+#[test]
 fn a_drain_and_a_forced_level_survive_a_restart_and_end_on_a_word() {
     let responder = FakeResponder::start(LOCALHOST).unwrap();
     let scratch = Scratch::new("words");

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Gone, Input, Output, Policy, Role, Route};
+use super::{ANCHOR, Gone, Input, Output, Policy, Role, Route};
 use crate::alarm::AlarmId;
 use crate::config::{AnchorDrain, Linger};
 use crate::level::Level;
 use crate::operator::{
-    Drain, DrainPhase, Operator, Remaining, Said, Saved, Stand, Standing, Target, Wall, Words,
+    Drain, DrainPhase, Operator, Recalled, Remaining, Said, Saved, Stand, Standing, Target, Wall, Words,
 };
 use crate::preference::Word;
 use crate::prefix::Prefix;
@@ -373,25 +373,56 @@ impl Policy {
     /// The operator's words, to be written down at each [`Output::WordsChanged`]. `unix` is the wall clock at
     /// `now`, since 1970.
     pub fn saved(&self, now: Duration, unix: Duration) -> Saved {
-        self.operator.saved(Wall { now: self.clock.max(now), unix })
+        let wall = Wall { now: self.clock.max(now), unix };
+        self.operator.saved(wall, |target| {
+            let meant = self.routes.iter().filter(|route| self.is_meant(target, route));
+            meant.map(|route| route.prefix).collect()
+        })
     }
 
     /// Takes back what was written down before a restart, in place of anything said until now. Words on
-    /// what is no longer configured are left out.
+    /// what is no longer configured are left out; those on a group hold for the prefixes that have left it.
     pub fn restore(&mut self, now: Duration, unix: Duration, saved: Saved, outputs: &mut Vec<Output>) {
         self.clock = self.clock.max(now);
-        let Operator { drain, stands } = Operator::restored(saved, Wall { now: self.clock, unix });
+        let (drain, stands) = Operator::restored(saved, Wall { now: self.clock, unix });
         if let Some(drain) = drain {
             self.raise(&AlarmId::DrainInForce, &format!("drained {}", drain.words), outputs);
             self.operator.drain = Some(drain);
         }
-        for (target, stand) in stands {
+        self.take_stands(stands);
+        self.say_what_stands(outputs);
+        self.step(now, Input::Tick, outputs);
+    }
+
+    /// Takes over what stood on a target that was about these prefixes. What was said of a group still holds for those that
+    /// are no longer in it, because it was renamed or divided: nobody has released them.
+    pub(super) fn take_stands(&mut self, stands: Vec<Recalled>) {
+        let mut left = Vec::new();
+        for Recalled { target, stand, prefixes } in stands {
+            if let Target::Group(name) = &target {
+                let is_another = |group: &str| group != name && group != ANCHOR;
+                let has_left = |prefix: &Prefix| self.group(*prefix).is_some_and(is_another);
+                let prefixes = prefixes.into_iter().filter(has_left);
+                left.extend(prefixes.map(|prefix| (Target::Prefix(prefix), stand.clone())));
+            }
             if self.knows(&target) {
-                let text = format!("{} {}", stand.what, stand.words);
-                self.raise(&AlarmId::WordInForce { target: target.clone() }, &text, outputs);
                 self.operator.stands.insert(target, stand);
             }
         }
-        self.step(now, Input::Tick, outputs);
+        for (target, stand) in left {
+            // What was said of the prefix itself counts for more.
+            self.operator.stands.entry(target).or_insert(stand);
+        }
+    }
+
+    /// Raises the alarm of each word that stands, where it is not in force.
+    pub(super) fn say_what_stands(&mut self, outputs: &mut Vec<Output>) {
+        let said = |(target, stand): (&Target, &Stand)| {
+            (AlarmId::WordInForce { target: target.clone() }, format!("{} {}", stand.what, stand.words))
+        };
+        let alarms: Vec<_> = self.operator.stands.iter().map(said).collect();
+        for (alarm, text) in alarms {
+            self.raise(&alarm, &text, outputs);
+        }
     }
 }

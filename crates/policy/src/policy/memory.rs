@@ -11,6 +11,7 @@
 //! | a prefix | withdrawn, and its hold-down runs, as at a start |
 //! | an anchor | announced, as at a start |
 //! | a prefix that was an anchor, or the reverse | as at a start |
+//! | a prefix in another group, or its group under another name | what was said of the group still holds for it |
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::{ANCHOR, Gone, Heard, Input, Output, Policy};
 use crate::alarm::{Alarm, AlarmId};
 use crate::config::{ConfigError, PolicyConfig};
 use crate::kind::SignalId;
-use crate::operator::{Drain, Operator, Stand, Target};
+use crate::operator::{Drain, Operator, Recalled, Stand, Target};
 use crate::preference::Preference;
 use crate::prefix::Prefix;
 use crate::signal::Signal;
@@ -111,12 +112,24 @@ impl Policy {
                 policy.heard.insert(index, heard);
             }
         }
+        let about = |target: &Target| match target {
+            Target::Group(name) => {
+                routes.iter().filter(|kept| kept.group == *name).map(|kept| kept.prefix).collect()
+            }
+            Target::All | Target::Prefix(_) => Vec::new(),
+        };
+        let stands = stands.into_iter().map(|(target, stand)| {
+            let prefixes = about(&target);
+            Recalled { target, stand, prefixes }
+        });
+        let stands = stands.collect();
         policy.resume_routes(routes, &known);
         policy.operator.drain = drain;
-        policy.operator.stands = stands.into_iter().filter(|(target, _)| policy.knows(target)).collect();
+        policy.take_stands(stands);
         let alarms: Vec<Alarm> =
             alarms.into_iter().filter(|alarm| policy.still_concerns(&alarm.id, &keeps)).collect();
         alarms.into_iter().for_each(|alarm| policy.alarms.resume(alarm));
+        policy.say_what_stands(outputs);
         policy.note_answered();
         policy.step(now, Input::Tick, outputs);
         Ok(policy)

@@ -172,7 +172,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// Seconds.
-const YEAR: i64 = 365 * 86_400;
+pub(super) const YEAR: i64 = 365 * 86_400;
 const AN_HOUR: Edit = ("degrade: allowed", "degrade: allowed\n      data-age: 1h");
 /// What is too old asks for less at once.
 const AT_ONCE: Edit = ("drain-time: 10s", "drain-time: 10s\n  data-grace: 1s");

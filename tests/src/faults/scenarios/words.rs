@@ -4,7 +4,8 @@
 use super::super::expect::{DEAD, absent, decided, gone, leaves, normal_again, preferred, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use super::handover::{force_degraded, release};
-use crate::lab::{PREFIX4, PREFIX6};
+use super::host::YEAR;
+use crate::lab::{ClockKind, PREFIX4, PREFIX6, Plan};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
@@ -175,29 +176,26 @@ fn forced() -> Vec<Scenario> {
             "kill -9 of the sidecar of a node that is forced to be withdrawn, and a start",
             "it remembers: nothing is announced until somebody releases it",
         )
-        .step(
-            "`pharos force all withdrawn`",
-            |lab| {
-                lab.strike();
-                lab.pharos(Who::A, &["force", "all", "withdrawn", "--text", "lab"]);
-            },
-            leaves("lab"),
+        .step("`pharos force all withdrawn`", force_withdrawn, leaves("lab"))
+        .step("kill -9, and start", killed_and_started, remembers())
+        .is_the_fault()
+        .calm(Duration::from_secs(5))
+        .step("`pharos release`", release, returns()),
+        Scenario::new(
+            "sidecar-killed-while-forced-to-withdrawn-and-the-clock-jumps",
+            "the wall clock of a node that is forced to be withdrawn for an hour jumps a year ahead; kill -9 of its sidecar, and \
+             a start",
+            "the word has the time left that it had: nothing is announced until somebody releases it",
         )
+        .plan(Plan { clock: ClockKind::Shifted, ..Plan::default() })
+        .step("`pharos force all withdrawn`", force_withdrawn, leaves("lab"))
         .step(
-            "kill -9, and start",
+            "a year ahead, kill -9, and start",
             |lab| {
-                lab.kill_sidecar(Who::A);
-                lab.node(Who::A).start_sidecar();
+                lab.node(Who::A).clock().set(YEAR);
+                killed_and_started(lab);
             },
-            [
-                vec![
-                    Expect::Logged(Who::A, "session up", "10.0.0.1"),
-                    Expect::Logged(Who::A, "signal", "UDP probe of 192.0.2.53:53"),
-                    Expect::Why(Who::A, PREFIX4, "forced to withdrawn"),
-                ],
-                absent(),
-            ]
-            .concat(),
+            remembers(),
         )
         .is_the_fault()
         .calm(Duration::from_secs(5))
@@ -240,6 +238,26 @@ fn force(lab: &mut FaultLab) {
     let since = Instant::now();
     force_degraded(lab);
     lab.wait_for_level(since, "degraded", 80);
+}
+
+fn force_withdrawn(lab: &mut FaultLab) {
+    lab.strike();
+    lab.pharos(Who::A, &["force", "all", "withdrawn", "--text", "lab"]);
+}
+
+fn killed_and_started(lab: &mut FaultLab) {
+    lab.kill_sidecar(Who::A);
+    lab.node(Who::A).start_sidecar();
+}
+
+/// It is there, sees that all is well, and announces nothing.
+fn remembers() -> Vec<Expect> {
+    let sees = vec![
+        Expect::Logged(Who::A, "session up", "10.0.0.1"),
+        Expect::Logged(Who::A, "signal", "UDP probe of 192.0.2.53:53"),
+        Expect::Why(Who::A, PREFIX4, "forced to withdrawn"),
+    ];
+    [sees, absent()].concat()
 }
 
 fn back_as_forced() -> Vec<Expect> {

@@ -397,3 +397,51 @@ fn words_survive_a_restart_with_what_they_have_left() {
     }
     assert_eq!(anew.levels(), [Level::Normal; 2], "and the hold holds what it held");
 }
+
+/// The usual settings with the IPv4 prefix in a group of its own, and neither group named as before.
+fn divided() -> PolicyConfig {
+    let mut config = settings(Degrade::Allowed);
+    config.groups.push(config.groups[0].clone());
+    for (group, name) in config.groups.iter_mut().zip(["west", "east"]) {
+        group.name = name.into();
+        group.prefixes.retain(|prefix| (prefix.to_string() == V4) == (name == "west"));
+    }
+    config
+}
+
+#[test]
+fn what_was_said_of_a_group_holds_for_its_prefixes_when_it_is_renamed_or_divided() {
+    let mut bench = Bench::announced(Degrade::Allowed);
+    let force = |target: Target, level: Level| Input::Force {
+        target,
+        level,
+        expires: Duration::from_secs(3600),
+        text: "uplink".into(),
+        author: "ada".into(),
+    };
+    bench.input(force(Target::Group("main".into()), Level::Withdrawn));
+    bench.input(force(only(V6), Level::Degraded));
+    let before = bench.levels();
+    assert_eq!(
+        before,
+        [Level::Withdrawn, Level::Degraded],
+        "what was said of the prefix itself counts for more"
+    );
+    let (memory, saved) = (bench.policy.memory(), bench.policy.saved(bench.now, UNIX));
+
+    let mut outputs = Vec::new();
+    let resumed = Policy::resume(bench.now, divided(), memory, |_| true, &mut outputs).unwrap();
+    let mut restarted = Policy::new(bench.now, divided()).unwrap();
+    restarted.restore(bench.now, UNIX, saved, &mut outputs);
+    for policy in [&resumed, &restarted] {
+        let words = policy.word_views(bench.now).into_iter().map(|view| (view.target, view.what));
+        let expected =
+            [(only(V4), "forced to withdrawn".to_owned()), (only(V6), "forced to degraded".to_owned())];
+        assert_eq!(words.collect::<Vec<_>>(), expected);
+        for target in [only(V4), only(V6)] {
+            let alarm = AlarmId::WordInForce { target };
+            assert!(policy.alarms().any(|raised| raised.id == alarm), "{alarm:?}");
+        }
+    }
+    assert_eq!([V4, V6].map(|prefix| resumed.level(prefix.parse().unwrap()).unwrap()), before);
+}
