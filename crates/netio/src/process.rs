@@ -1,7 +1,10 @@
 //! Ending other processes: a program together with everything that it started, and a successor. And as whom this one runs.
 //!
 //! The sidecar's `exec` announcer runs programs in process groups of their own and calls [`kill_group`] when their time is
-//! over. A sidecar that was told to end while it left everything to the next one passes that on ([`ask_to_end`]).
+//! over; when the process itself is killed, the kernel ends those that it has started ([`end_with_us`]). A sidecar that was told to end while it left everything to the next one passes that on ([`ask_to_end`]).
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// Kills every process of a group that this process made for a child (`process_group(0)`). A group that is gone
 /// already is none of our business any more.
@@ -12,6 +15,24 @@ pub fn kill_group(leader: u32) {
         // SAFETY: the call takes plain numbers and touches no memory of ours.
         unsafe { libc::kill(-group, libc::SIGKILL) };
     }
+}
+
+/// Has the program that this command starts killed by the kernel when the thread that starts it ends, and so when this
+/// process does, however it ends. What the program has started itself is not, nor one that changes its user by its file's mode
+/// (prctl(2), PR_SET_PDEATHSIG).
+pub fn end_with_us(command: &mut Command) {
+    let us = rustix::process::getpid();
+    let bind = move || {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        // Whoever has ended before that sends no signal.
+        if rustix::process::getppid() != Some(us) {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
+        Ok(())
+    };
+    // SAFETY: what runs between fork and exec makes two system calls and an error of a plain number: it neither allocates
+    // nor takes a lock.
+    unsafe { command.pre_exec(bind) };
 }
 
 /// Asks a child that this process has started, and not waited for, to end (SIGTERM).

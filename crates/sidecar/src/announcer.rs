@@ -208,8 +208,9 @@ impl Announcer {
         }
     }
 
-    /// Follows the levels until the order to stop; then withdraws everything first.
-    pub(crate) async fn run(self, stopping: Stopping) {
+    /// Follows the levels until the order to stop; then withdraws everything first. Who starts programs has none left when
+    /// another process takes over.
+    pub(crate) async fn run(self, stopping: Stopping, yielding: Stopping) {
         match self {
             Self::Bgp(bgp) => bgp.run(stopping).await,
             Self::Bird(bird) => bird.run(stopping).await,
@@ -217,7 +218,7 @@ impl Announcer {
             Self::Exec(programs) => {
                 let mut running = JoinSet::new();
                 for program in programs {
-                    running.spawn(program.run(stopping.clone()));
+                    running.spawn(program.run(stopping.clone(), yielding.clone()));
                 }
                 while running.join_next().await.is_some() {}
             }

@@ -119,8 +119,9 @@ impl Prepared {
     }
 }
 
-/// The threads that write files.
-const WRITERS: [&str; 3] = ["pharos-words", "pharos-flaps", "pharos-record"];
+/// The threads that have to end before another process begins with what they do: those that write files, and the one that
+/// starts programs.
+const YIELDING: [&str; 4] = ["pharos-words", "pharos-flaps", "pharos-record", "pharos-exec"];
 
 impl Sidecar {
     /// Starts probing, deciding and announcing. Everything begins withdrawn. Spawns its own threads; the
@@ -223,23 +224,23 @@ impl Sidecar {
         for announcer in announcers {
             let (name, from, turn) = (announcer.thread(), announcer.stage(), announcer.turn());
             let helps = announcer.is_helper();
-            let running = announcer.run(threads.stopping());
+            let running = announcer.run(threads.stopping(), threads.yielding());
             match helps {
                 true => threads.spawn_helper(&mut beats, name, from, turn, running)?,
                 false => threads.spawn(name, from, turn, running)?,
             }
         }
         if let Some(book) = book {
-            let keeping = words::keep(Arc::clone(&keeper), book, threads.writing());
+            let keeping = words::keep(Arc::clone(&keeper), book, threads.yielding());
             threads.spawn_helper(&mut beats, "pharos-words", Stage::Alone, Turn::Ordinary, keeping)?;
         }
         if let Some(tally) = tally {
-            let (stopping, finishing) = (threads.stopping(), threads.writing());
+            let (stopping, finishing) = (threads.stopping(), threads.yielding());
             let keeping = flaps::keep(Arc::clone(&keeper), tally, stopping, finishing);
             threads.spawn_helper(&mut beats, "pharos-flaps", Stage::Alone, Turn::Ordinary, keeping)?;
         }
         if let Some(tape) = tape {
-            let recording = record::run(Arc::clone(&keeper), tape, threads.writing());
+            let recording = record::run(Arc::clone(&keeper), tape, threads.yielding());
             threads.spawn_helper(&mut beats, "pharos-record", Stage::Alone, Turn::Ordinary, recording)?;
         }
         let seats = probe::Seats::take(&threads)?;
@@ -314,18 +315,14 @@ impl Handle {
 
     /// Why a prefix, given as `ADDRESS/LENGTH`, has its level.
     pub fn why(&self, prefix: &str) -> Result<Explanation, WhyError> {
-        let prefix: Prefix = prefix.parse()?;
         let (now, state) = self.keeper.copy();
-        explain(&state, prefix, now).ok_or_else(|| {
-            let configured: Vec<_> = state.policy.levels().map(|(prefix, _)| prefix.to_string()).collect();
-            WhyError::NotConfigured { prefix, configured: configured.join(", ") }
-        })
+        why(&state, prefix, now)
     }
 
     /// The same with what each neighbour was told of it, and why its sessions ended.
     pub fn why_in_full(&self, prefix: &str) -> Result<WhyStatus, WhyError> {
-        let explanation = self.why(prefix)?;
         let (now, state) = self.keeper.copy();
+        let explanation = why(&state, prefix, now)?;
         // As the lines begin that say what a neighbour was told.
         let route = format!("{} ", explanation.prefix);
         let mut neighbours: Vec<NeighbourStatus> =
@@ -487,13 +484,13 @@ impl Handle {
         self.keeper.order_handover(None);
     }
 
-    /// Finishes what both processes would write to, a second at the most; this one must end then, and not by
+    /// Finishes what both processes would write to or run, a second at the most; this one must end then, and not by
     /// [`Handle::stop`].
     pub async fn give_way(&self) {
         // Threads take the end of the last handle for the order to stop, and would withdraw at daemons what the next
         // process goes on with. So the order's place outlives every handle: it ends with this process.
         std::mem::forget(Arc::clone(&self.threads));
-        self.threads.finish_writing(&WRITERS).await;
+        self.threads.give_way(&YIELDING).await;
     }
 
     /// The process before has ended, so that files and daemons are this one's alone.
@@ -528,6 +525,14 @@ fn data_groups(config: &Config) -> Vec<responder::Group> {
         most_age: config.rules.data_age.get(&group.name).copied(),
     };
     config.groups.iter().map(group).collect()
+}
+
+fn why(state: &State, prefix: &str, now: Duration) -> Result<Explanation, WhyError> {
+    let prefix: Prefix = prefix.parse()?;
+    explain(state, prefix, now).ok_or_else(|| {
+        let configured: Vec<_> = state.policy.levels().map(|(prefix, _)| prefix.to_string()).collect();
+        WhyError::NotConfigured { prefix, configured: configured.join(", ") }
+    })
 }
 
 /// Why a prefix has its level, with what was made of it.

@@ -24,8 +24,8 @@ use crate::config::StartError;
 /// keep the process. Who needs longer by configuration has [`Threads::stop`] told so.
 pub(crate) const STOP_BOUND: Duration = Duration::from_secs(5);
 
-/// How long files may take when another process takes over: it waits with its own until this one has ended.
-const WRITE_BOUND: Duration = Duration::from_secs(1);
+/// How long files and programs may take when another process takes over: it waits with its own until this one has ended.
+const YIELD_BOUND: Duration = Duration::from_secs(1);
 
 /// Whether a thread runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +59,8 @@ pub(crate) enum Turn {
 pub(crate) struct Threads {
     /// The text of the stop, once there is one.
     stop: watch::Sender<Option<Arc<str>>>,
-    /// The same for those that write files, which end before the others when another process takes over.
-    pens_down: watch::Sender<Option<Arc<str>>>,
+    /// The same for those that write files or start programs, which end before the others when another process takes over.
+    yielding: watch::Sender<Option<Arc<str>>>,
     stage: watch::Sender<Stage>,
     runs: Runs,
 }
@@ -71,7 +71,7 @@ impl Default for Threads {
     fn default() -> Self {
         Self {
             stop: watch::Sender::new(None),
-            pens_down: watch::Sender::new(None),
+            yielding: watch::Sender::new(None),
             stage: watch::Sender::new(Stage::Waiting),
             runs: Arc::new(watch::Sender::new(BTreeMap::new())),
         }
@@ -84,9 +84,9 @@ impl Threads {
         Stopping(self.stop.subscribe())
     }
 
-    /// The order to stop, for a task that writes files.
-    pub(crate) fn writing(&self) -> Stopping {
-        Stopping(self.pens_down.subscribe())
+    /// The order to stop or to leave it to another process, for a task that writes files or starts programs.
+    pub(crate) fn yielding(&self) -> Stopping {
+        Stopping(self.yielding.subscribe())
     }
 
     /// Lets the threads run that wait for this stage.
@@ -157,7 +157,7 @@ impl Threads {
         // Whoever waits for a stage still shall hear the order, too.
         self.enter(Stage::Alone);
         self.stop.send_replace(Some(Arc::from(text)));
-        self.pens_down.send_replace(Some(Arc::from(text)));
+        self.yielding.send_replace(Some(Arc::from(text)));
         let mut runs = self.runs.subscribe();
         let ended = runs.wait_for(|runs| runs.values().all(|run| *run == Run::Ended));
         if tokio::time::timeout(bound, ended).await.is_err() {
@@ -165,15 +165,15 @@ impl Threads {
         }
     }
 
-    /// Tells those that write files to finish, and waits until these have, but not for ever.
-    pub(crate) async fn finish_writing(&self, names: &[&str]) {
-        self.pens_down.send_replace(Some(Arc::from("another process takes over")));
+    /// Tells those that write files or start programs to finish, and waits until these have, but not for ever.
+    pub(crate) async fn give_way(&self, names: &[&str]) {
+        self.yielding.send_replace(Some(Arc::from("another process takes over")));
         let mut runs = self.runs.subscribe();
         let ended = |runs: &BTreeMap<Cow<'static, str>, Run>| {
             names.iter().all(|name| runs.get(*name).is_none_or(|run| *run == Run::Ended))
         };
-        if tokio::time::timeout(WRITE_BOUND, runs.wait_for(ended)).await.is_err() {
-            tracing::warn!("not everything was written within {WRITE_BOUND:?}");
+        if tokio::time::timeout(YIELD_BOUND, runs.wait_for(ended)).await.is_err() {
+            tracing::warn!("not every file was written, or program killed, within {YIELD_BOUND:?}");
         }
     }
 }

@@ -46,6 +46,15 @@ impl Stage {
         });
     }
 
+    /// Waits for the end of the process whose number is in that file.
+    fn until_dead(&self, file: &str) {
+        let process = std::fs::read_to_string(self.path(file)).unwrap();
+        let stat = format!("/proc/{}/stat", process.trim());
+        until("it has died", || {
+            std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z ")).then_some(())
+        });
+    }
+
     fn announcer(&self) -> AnnouncerConfig {
         let exec = ExecConfig {
             program: self.path("program"),
@@ -195,11 +204,23 @@ fn a_stop_does_not_wait_for_ever_for_a_program_that_hangs_and_leaves_none_behind
     stage.until_last(&format!("first word|normal|{V4}|normal|ipv4|main|a.ams"));
     std::fs::write(stage.path("hang"), "").unwrap();
     sidecar.stop("the end");
-    let child = std::fs::read_to_string(stage.path("child")).unwrap();
-    let stat = format!("/proc/{}/stat", child.trim());
-    until("the last child has died", || {
-        std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z ")).then_some(())
-    });
+    stage.until_dead("child");
+}
+
+#[test]
+fn no_program_runs_on_or_is_started_when_another_process_takes_over() {
+    let hangs =
+        "[ \"$2\" = normal ] && { sleep 1000 & echo $! > DIR/draft && mv DIR/draft DIR/child; wait; }\n";
+    let mut stage = Stage::new("yields", &format!("{hangs}{TELL}"));
+    let sidecar = Running::start(stage.config(stage.announcer()));
+    until("the program hangs", || stage.path("child").exists().then_some(()));
+    block(sidecar.0.give_way());
+    stage.until_dead("child");
+    let told = stage.log();
+    stage.responder.kill();
+    sidecar.until_level(V4, "withdrawn");
+    sidecar.stop("it has ended");
+    assert_eq!(stage.log(), told);
 }
 
 /// A configuration with so many prefixes that no cap has room for all of them, each looked at as often as can be.

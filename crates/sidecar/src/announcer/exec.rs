@@ -6,6 +6,7 @@
 //! that withdraws it already is not begun again before its end. At the start nothing is known, so that every prefix is
 //! told its level, withdrawn to begin with. At the stop all are withdrawn: at once, whatever pause there was after a run
 //! that failed, and where that fails again and again for as long as [`longest_stop`] gives. Nobody does it afterwards.
+//! Where another process takes over, all that runs is killed first: its program would know of none of ours.
 //!
 //! With `observe`, another program is asked in turn what there is, for [`LOOKS_AT_ONCE`] prefixes at a time; looks that
 //! hang delay other looks and nothing else. Its first line is the name of a level. A look that fails is no reason to act:
@@ -178,8 +179,9 @@ impl Exec {
         }
     }
 
-    /// Follows the levels until the order to stop; then withdraws every prefix.
-    pub(super) async fn run(mut self, mut stopping: Stopping) {
+    /// Follows the levels until the order to stop; then withdraws every prefix. Or until the order to give way, after which
+    /// no program runs any more.
+    pub(super) async fn run(mut self, mut stopping: Stopping, mut yielding: Stopping) {
         loop {
             self.follow_levels();
             self.tick();
@@ -188,7 +190,9 @@ impl Exec {
             self.report();
             let wake = self.keeper.clock.instant(self.next_deadline());
             tokio::select! {
+                biased;
                 _ = stopping.ordered() => break,
+                _ = yielding.ordered() => return self.kill_all().await,
                 // The keeper outlives every announcer, which holds it.
                 _ = self.levels.changed() => {}
                 Some(Ok((at, ran))) = self.running.join_next(), if !self.running.is_empty() => self.ran(at, ran),
@@ -423,17 +427,34 @@ impl Exec {
         self.give_up().await;
     }
 
-    /// Says what is left as it was, and ends the programs that are running still, with their children.
+    /// Says what is left as it was.
     async fn give_up(&mut self) {
         let announcer = self.name.as_str();
-        for kept in self.kept.iter_mut().filter(|kept| !kept.is_withdrawn()) {
+        for kept in self.kept.iter().filter(|kept| !kept.is_withdrawn()) {
             let why = kept.level.failure().unwrap_or("the program has not ended");
             tracing::error!(announcer, prefix = %kept.prefix, why, "not withdrawn at the stop: what there is stays");
+        }
+        self.kill_all().await;
+    }
+
+    /// Ends the programs that are running still, with their children.
+    async fn kill_all(&mut self) {
+        for kept in &mut self.kept {
             if let Busy::Running(_, kill) = &mut kept.busy {
                 drop(kill.take());
             }
         }
-        let killing = async { while self.running.join_next().await.is_some() {} };
+        let killing = async {
+            while self.runs() > 0
+                && let Some(ended) = self.running.join_next().await
+            {
+                if let Ok((at, Ran::Action(_))) = ended
+                    && let Some(kept) = self.kept.get_mut(at)
+                {
+                    kept.busy = Busy::No;
+                }
+            }
+        };
         let _ = tokio::time::timeout(ENDING / 2, killing).await;
     }
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use pharos_netio::markers::{self, Markers};
 use pharos_policy::explain::Route;
+use pharos_policy::policy::Input as PolicyInput;
 use pharos_policy::{Level, Prefix};
 use tokio::sync::watch;
 
@@ -148,6 +149,10 @@ impl Lease {
         }
         self.renew_at = now + (self.config.lifetime / 3).min(LONGEST_RENEWAL);
         let addresses = pharos_netio::own_addresses();
+        // This thread, or all of them, may have stood still for longer than a lifetime: a marker that has run out meanwhile
+        // is set again by what holds now, and by no level of before.
+        self.keeper.take(PolicyInput::Tick);
+        self.follow_levels();
         for at in 0..self.kept.len() {
             let Some(kept) = self.kept.get(at) else { continue };
             let address = kept.marker.address;

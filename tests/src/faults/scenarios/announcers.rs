@@ -1,9 +1,11 @@
 //! A BIRD on the node instead of our own speaker, with the announcers `bird` and `lease` as `deploy/` has them.
 
-use super::super::expect::{DEAD, decided, gone, leaves, normal_again, preferred, returns, stays, wakes};
+use super::super::expect::{
+    DEAD, absent, decided, gone, leaves, normal_again, preferred, returns, stays, wakes,
+};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use super::handover::{force_degraded, release};
-use super::threads::{LATE, LATE_WHY, stop_sidecar_thread};
+use super::threads::{LATE, LATE_WHY, start_responder, stop_sidecar_thread};
 use crate::lab::{Bird, HandOver, PREFIX4, PREFIX6, Plan, Speaker};
 use rustix::process::Signal;
 use std::fs;
@@ -147,6 +149,26 @@ pub(super) fn all() -> Vec<Scenario> {
             Expect::Back(PREFIX6),
             Expect::Answered(&["a.ams"]),
         ]),
+        Scenario::new(
+            "lease-thread-hung-and-then-the-responder",
+            "the sidecar's thread that renews the markers stops; once they have run out the responder is killed, and then the \
+             thread goes on",
+            "the routes go with the markers, and no marker is set again for what has been withdrawn meanwhile; earned back once \
+             the responder answers",
+        )
+        .plan(plan())
+        .within(LATE.max(LEASE), LATE_WHY)
+        .step("stop pharos-lease", |lab| stop_sidecar_thread(lab, "pharos-lease"), {
+            [gone(), vec![Expect::Alarm(Who::A, "thread-late", "has not run for 10s")]].concat()
+        })
+        .step("kill -9 of the responder", |lab| lab.kill_responder(Who::A), {
+            [decided("withdrawn", DEAD), absent()].concat()
+        })
+        .step("let the thread go on", |lab| lab.helpers.clear(), {
+            [vec![Expect::AlarmOver(Who::A, "thread-late")], absent()].concat()
+        })
+        .calm(Duration::from_secs(3))
+        .step("start the responder", start_responder, returns()),
     ]
 }
 

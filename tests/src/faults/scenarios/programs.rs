@@ -4,7 +4,7 @@
 use super::super::expect::{DEAD, absent, decided, leaves, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use super::node_bird::SAMPLE;
-use crate::lab::{Edit, PREFIX4, PREFIX6, Plan, Speaker, wait_until};
+use crate::lab::{Edit, HandOver, PREFIX4, PREFIX6, Plan, Speaker, wait_until};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,10 +35,7 @@ pub(super) fn all() -> Vec<Scenario> {
         .step(
             "hang, reject TCP 53, then kill -9",
             |lab| {
-                hang(lab);
-                lab.filter(Who::A, "tcp dport 53 reject with tcp reset");
-                let hangs = ["hangs-ipv4", "hangs-ipv6"].map(|name| directory(lab).join(name));
-                wait_until("the program hangs for both prefixes", || hangs.iter().all(|file| file.exists()));
+                hang_while_it_degrades(lab);
                 lab.kill_responder(Who::A);
             },
             leaves(DEAD),
@@ -63,6 +60,36 @@ pub(super) fn all() -> Vec<Scenario> {
             Expect::Back(PREFIX6),
             Expect::Answered(&["a.ams"]),
         ]),
+        Scenario::new(
+            "exec-program-hangs-and-the-sidecar-is-handed-over",
+            "the program hangs while it is to tell of level degraded; the sidecar hands over to another process, the responder \
+             is killed, and then whatever hung goes on",
+            "no program of the old process is left: the routes go at once, and nothing announces them again; earned back once \
+             the responder answers",
+        )
+        .plan(plan())
+        .prepared(write_protocols)
+        .loses(Loss::Any)
+        .within(Duration::from_secs(1), "two probes 250 ms apart, refused at once, and a run of the program")
+        .step(
+            "hang, reject TCP 53, `pharos hand-over`, then kill -9",
+            |lab| {
+                hang_while_it_degrades(lab);
+                lab.node(Who::A).hand_over(HandOver::ByCommand);
+                lab.kill_responder(Who::A);
+            },
+            leaves(DEAD),
+        )
+        .step("hang no more", go_on, absent())
+        .calm(Duration::from_secs(3))
+        .step(
+            "mend TCP, start the responder",
+            |lab| {
+                lab.unfilter(Who::A);
+                lab.node(Who::A).start_responder();
+            },
+            returns(),
+        ),
     ]
 }
 
@@ -124,6 +151,14 @@ fn directory(lab: &mut FaultLab) -> PathBuf {
 
 fn hang(lab: &mut FaultLab) {
     fs::write(directory(lab).join("hang"), "").expect("the lab's own directory can be written");
+}
+
+/// The program hangs as it is to tell that TCP is refused.
+fn hang_while_it_degrades(lab: &mut FaultLab) {
+    hang(lab);
+    lab.filter(Who::A, "tcp dport 53 reject with tcp reset");
+    let hangs = ["hangs-ipv4", "hangs-ipv6"].map(|name| directory(lab).join(name));
+    wait_until("the program hangs for both prefixes", || hangs.iter().all(|file| file.exists()));
 }
 
 fn go_on(lab: &mut FaultLab) {

@@ -2,7 +2,7 @@
 //!
 //! Never a shell: the program gets its arguments as they are. It inherits nothing but the process's own user and
 //! privileges: no environment, no descriptors, no terminal; it starts in `/`, in a process group of its own, which is
-//! killed as a whole when the time is over.
+//! killed as a whole when the time is over. When the sidecar is killed, the kernel kills the program.
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -102,7 +102,8 @@ pub(super) async fn run(order: Order, killed: Option<oneshot::Receiver<()>>) -> 
 }
 
 fn start(order: &Order) -> std::io::Result<Child> {
-    Command::new(&order.program)
+    let mut command = Command::new(&order.program);
+    command
         .args(&order.arguments)
         .env_clear()
         .envs(order.environment.iter().map(|(name, value)| (name, value)))
@@ -111,8 +112,9 @@ fn start(order: &Order) -> std::io::Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
+        .kill_on_drop(true);
+    pharos_netio::process::end_with_us(command.as_std_mut());
+    command.spawn()
 }
 
 /// Waits for the end and hears the lines meanwhile.
