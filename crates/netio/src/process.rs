@@ -1,7 +1,8 @@
 //! Ending other processes: a program together with everything that it started, and a successor. And as whom this one runs.
 //!
 //! The sidecar's `exec` announcer runs programs in process groups of their own and calls [`kill_group`] when their time is
-//! over; when the process itself is killed, the kernel ends those that it has started ([`end_with_us`]). A sidecar that was told to end while it left everything to the next one passes that on ([`ask_to_end`]).
+//! over; when the sidecar itself is killed, the kernel ends those that it has bound to it ([`end_with_us`]). A sidecar that
+//! was told to end while it left everything to the next one passes that on ([`ask_to_end`]).
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -45,4 +46,22 @@ pub fn ask_to_end(child: u32) -> std::io::Result<()> {
 /// The user by whose rights this process opens files.
 pub fn effective_user() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    #[test]
+    fn a_program_that_is_bound_ends_with_the_thread_that_started_it() {
+        let started = std::thread::spawn(|| {
+            let mut command = Command::new("sleep");
+            command.arg("1000");
+            end_with_us(&mut command);
+            command.spawn().unwrap()
+        });
+        let mut child = started.join().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+    }
 }

@@ -14,7 +14,7 @@
 //! | the same, explained by overload | its zone signals keep their verdicts: nobody looked; they are lost when the explanation ends |
 //! | a signal turns warned, bad or expired | its alarm, if the kind has one |
 //! | a signal turns good or unknown | that alarm is over |
-//! | a zone is warned or bad while its address answers | an alarm, one for all of them |
+//! | a zone is warned, or bad and has failed, since its address is answered | an alarm, one for all of them |
 //! | traffic next to none at level normal, for its grace | an alarm |
 //! | observation of anything else | nothing |
 //! | raise or clear an alarm | the alarm's table; no prefix is touched |
@@ -381,14 +381,13 @@ impl Policy {
         {
             heard.answer(self.clock);
         }
-        let signal = &mut self.signals[index];
-        let change = signal.step(self.clock, input);
-        // A zone that goes on to fail may be an alarm only now: see `watch_zones`.
-        if change.is_some() || signal.health().is_bad() {
+        let was_troubled = self.is_troubled(index);
+        let change = self.signals[index].step(self.clock, input);
+        if change.is_some() || self.is_troubled(index) != was_troubled {
             self.zones_changed |= matches!(self.ids[index].kind(), Kind::Probe | Kind::Zone);
         }
         let Some(signal::Change { from, to }) = change else { return };
-        let (id, why) = (self.ids[index].clone(), signal.why().into_owned());
+        let (id, why) = (self.ids[index].clone(), self.signals[index].why().into_owned());
         // A thousand zones that go with their address, or are good from the start, are no thousand events.
         let at_first = from == Health::Unknown && to == Health::Good;
         if !(lost || at_first && id.kind() == Kind::Zone) {
@@ -481,16 +480,23 @@ impl Policy {
         }
     }
 
-    /// A zone that is not answered as it should be where others are is an alarm, whatever comes of it. One that was
-    /// lost with its address, and earns its way back after it, is none.
+    /// Whether this is a zone that is not answered as it should be, while its address is answered. One that was lost with
+    /// its address, and earns its way back after it, is not.
+    fn is_troubled(&self, index: usize) -> bool {
+        let zone = &self.signals[index];
+        if !(zone.health() == Health::Warned || zone.health().is_bad()) {
+            return false;
+        }
+        let SignalId::Zone { address, transport, .. } = self.ids[index] else { return false };
+        let Some(&probe) = self.index.get(&SignalId::Probe { address, transport }) else { return false };
+        let probe = &self.signals[probe];
+        probe.health() == Health::Good
+            && (zone.health() == Health::Warned || zone.is_bad_since(probe.since()))
+    }
+
+    /// A zone that is not answered as it should be where its address is answered is an alarm, whatever comes of it.
     fn watch_zones(&mut self, outputs: &mut Vec<Output>) {
-        let mut troubled = (0..self.ids.len()).filter(|&index| {
-            let SignalId::Zone { address, transport, .. } = self.ids[index] else { return false };
-            let Some(&probe) = self.index.get(&SignalId::Probe { address, transport }) else { return false };
-            let (zone, probe) = (&self.signals[index], &self.signals[probe]);
-            probe.health() == Health::Good
-                && (zone.health() == Health::Warned || zone.is_bad_since(probe.since()))
-        });
+        let mut troubled = (0..self.ids.len()).filter(|&index| self.is_troubled(index));
         let Some(first) = troubled.next() else { return self.clear(&AlarmId::ZoneFailing, outputs) };
         let text = match troubled.count() {
             0 => format!("{}: {}", self.ids[first], self.signals[first].why()),

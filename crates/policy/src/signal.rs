@@ -237,7 +237,7 @@ pub struct Signal {
     /// Whether it was as it should be, or nearly so, since it was new or lost.
     #[serde(default)]
     proven: bool,
-    /// When it was last seen to fail, if it was since it was new or lost.
+    /// When it was last seen to fail, or failed by silence, if it was since it was new or lost.
     #[serde(default)]
     failed: Option<Duration>,
     /// Why the verdict is what it is: the observation, silence or loss that made it.
@@ -387,6 +387,7 @@ impl Signal {
             Silence::Fails => {
                 self.blame = Blame::Seen;
                 if !self.health.is_bad() {
+                    self.failed = Some(self.clock);
                     self.become_(Health::Bad, why());
                 }
             }
@@ -497,7 +498,7 @@ impl Signal {
         self.proven
     }
 
-    /// Whether it is bad, and was seen to fail after that moment.
+    /// Whether it is bad, and has failed after that moment.
     pub(crate) fn is_bad_since(&self, moment: Duration) -> bool {
         self.health.is_bad() && self.failed.is_some_and(|at| at > moment)
     }

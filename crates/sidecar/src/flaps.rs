@@ -108,7 +108,7 @@ impl Tally {
 }
 
 /// Writes falls and returns whenever a level changes, and how this process ends at the order to stop.
-pub(crate) async fn keep(keeper: Arc<Keeper>, tally: Tally, mut stopping: Stopping, mut finishing: Stopping) {
+pub(crate) async fn keep(keeper: Arc<Keeper>, tally: Tally, stopping: Stopping, mut finishing: Stopping) {
     let mut levels = keeper.levels();
     // One that could not be read stays as it is, with its alarm, until there is something to write.
     let mut unwritten = !keeper.has_alarm(&AlarmId::FlapsNotKept);
@@ -130,14 +130,15 @@ pub(crate) async fn keep(keeper: Arc<Keeper>, tally: Tally, mut stopping: Stoppi
             };
         }
         tokio::select! {
-            biased;
-            _ = stopping.ordered() => {
-                // Where it cannot be written, the end will look like one that nobody ordered: a longer wait, and no harm.
-                let _ = tally.write(&keeper, End::Ordered);
+            // It comes with the order to stop, too.
+            _ = finishing.ordered() => {
+                if stopping.is_ordered() {
+                    // Where it cannot be written, the end will look like one that nobody ordered: a longer wait, and no harm.
+                    let _ = tally.write(&keeper, End::Ordered);
+                }
+                // Else another process goes on with the routes.
                 return;
             }
-            // Another process goes on with the routes.
-            _ = finishing.ordered() => return,
             // The keeper outlives this task, which holds it.
             _ = levels.changed() => unwritten = true,
             () = tokio::time::sleep(AGAIN), if unwritten => {}

@@ -85,19 +85,14 @@ pub(crate) struct Stamp {
     unix_ms: u64,
     /// By the clock that all processes share from boot to boot.
     moment_ms: u64,
-    /// The boot, as the kernel names it; empty where it was not written or does not say.
+    /// The boot, as the kernel names it; empty where nobody said so, as a version before did not.
     #[serde(default)]
     boot: String,
 }
 
 impl Stamp {
     pub(crate) fn now() -> Self {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Self {
-            unix_ms: milliseconds(since_1970()),
-            moment_ms: milliseconds(moment()),
-            boot: boot.trim().to_owned(),
-        }
+        Self { unix_ms: milliseconds(since_1970()), moment_ms: milliseconds(moment()), boot: boot() }
     }
 
     /// By the clock that all processes share.
@@ -113,11 +108,20 @@ impl Stamp {
     /// What has gone by since, if it is `now`. A wall clock that was set takes nothing away.
     pub(crate) fn elapsed(&self, now: &Self) -> Duration {
         match now.moment().checked_sub(self.moment()) {
-            Some(elapsed) if now.boot == self.boot => elapsed,
+            Some(elapsed) if self.boot.is_empty() || now.boot == self.boot => elapsed,
             // Another boot. Since then at least the time of this one went by.
             _ => now.unix().saturating_sub(self.unix()).max(now.moment()),
         }
     }
+}
+
+/// The name of this boot: from the service manager where it gives it (`%b` of systemd), which may hide the kernel's file.
+fn boot() -> String {
+    let told = std::env::var("PHAROS_BOOT").ok().filter(|boot| !boot.is_empty());
+    let boot =
+        told.or_else(|| fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()).unwrap_or_default();
+    // The one writes it with dashes, the other without.
+    boot.trim().replace('-', "")
 }
 
 /// In whole milliseconds.
@@ -153,6 +157,8 @@ mod tests {
             "up for longer than the boot before"
         );
         assert_eq!(written.elapsed(&stamp(900_000, 30, "b")), seconds(30), "it went back");
+        let unnamed = stamp(1_000_000, 5_000, "");
+        assert_eq!(unnamed.elapsed(&stamp(9_000_000, 5_007, "a")), seconds(7), "of a version before");
         let now = Stamp::now();
         assert!(now.elapsed(&Stamp::now()) < seconds(60));
     }

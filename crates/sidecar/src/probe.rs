@@ -228,12 +228,14 @@ impl Loop {
                     Err(why) => {
                         self.judge.count(ProbeResult::Unreachable, took);
                         silent = Some(Silent::Refused(why.clone()));
+                        zones.push((zone, Observation::Fail(why.clone())));
                         strange = Some(why);
                     }
                 },
                 Err(Miss::Refused(why)) => {
                     self.judge.count(ProbeResult::Unreachable, took);
                     silent = Some(Silent::Refused(why.clone()));
+                    zones.push((zone, Observation::Fail(why.clone())));
                     strange = Some(why);
                 }
                 Err(Miss::NotAsked(why)) => {

@@ -206,6 +206,11 @@ impl Stopping {
         }
     }
 
+    /// Whether the order has come.
+    pub(crate) fn is_ordered(&self) -> bool {
+        self.0.has_changed().is_err() || self.0.borrow().is_some()
+    }
+
     /// Runs `work` until the order comes.
     pub(crate) async fn or(mut self, work: impl Future<Output = ()>) {
         tokio::select! {

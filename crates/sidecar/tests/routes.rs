@@ -349,7 +349,7 @@ fn what_cannot_work_is_refused_at_the_start_with_the_remedy() {
         (&|c| c.neighbours.clear(), "name at least one router, or run dry"),
         (&|c| c.groups[0].required_zones.clear(), "name at least one zone whose SOA is probed"),
         (&|c| c.groups[0].required_zones = vec!["a..b".into()], "\"a..b\", required by group \"main\""),
-        (&|c| c.groups[0].prefixes.push(V6.parse().unwrap()), "has no IPv6 address to probe"),
+        (&|c| c.groups[0].prefixes.push(V6.parse().unwrap()), "has no address to probe"),
         (&|c| c.neighbours.push(c.neighbours[0].clone()), "neighbour 127.0.0.1 is configured twice"),
         (&|c| c.neighbours[0].hold_time = Duration::from_millis(3500), "a hold time of 3.5s is not possible"),
         (&|c| c.neighbours[0].levels.degraded.prepends = 9, "level degraded: 9 prepends are more than the 3"),

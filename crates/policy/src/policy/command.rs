@@ -402,7 +402,8 @@ impl Policy {
             if let Target::Group(name) = &target {
                 let is_another = |group: &str| group != name && group != ANCHOR;
                 let has_left = |prefix: &Prefix| self.group(*prefix).is_some_and(is_another);
-                let prefixes = prefixes.into_iter().filter(has_left);
+                let is_meant = |prefix: &Prefix| has_left(prefix) && stand.what.level(*prefix).is_some();
+                let prefixes = prefixes.into_iter().filter(is_meant);
                 left.extend(prefixes.map(|prefix| (Target::Prefix(prefix), stand.clone())));
             }
             if self.knows(&target) {

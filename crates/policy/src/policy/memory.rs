@@ -11,6 +11,7 @@
 //! | a prefix | withdrawn, and its hold-down runs, as at a start |
 //! | an anchor | announced, as at a start |
 //! | a prefix that was an anchor, or the reverse | as at a start |
+//! | a prefix no longer | withdrawn, for that reason |
 //! | a prefix in another group, or its group under another name | what was said of the group still holds for it |
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use super::{ANCHOR, Gone, Heard, Input, Output, Policy};
 use crate::alarm::{Alarm, AlarmId};
 use crate::config::{ConfigError, PolicyConfig};
 use crate::kind::SignalId;
+use crate::level::Level;
 use crate::operator::{Drain, Operator, Recalled, Stand, Target};
 use crate::preference::Preference;
 use crate::prefix::Prefix;
@@ -123,7 +125,7 @@ impl Policy {
             Recalled { target, stand, prefixes }
         });
         let stands = stands.collect();
-        policy.resume_routes(routes, &known);
+        policy.resume_routes(routes, &known, outputs);
         policy.operator.drain = drain;
         policy.take_stands(stands);
         let alarms: Vec<Alarm> =
@@ -135,14 +137,21 @@ impl Policy {
         Ok(policy)
     }
 
-    fn resume_routes(&mut self, kept: Vec<Kept>, known: &[bool]) {
+    fn resume_routes(&mut self, kept: Vec<Kept>, known: &[bool], outputs: &mut Vec<Output>) {
         let pace = self.pace();
         for Kept { prefix, group, gone, preference } in kept {
             let index = self.routes.iter().position(|route| {
                 let is_anchor = self.group_name(route.role) == ANCHOR;
                 route.prefix == prefix && is_anchor == (group == ANCHOR)
             });
-            let Some(index) = index else { continue };
+            let Some(index) = index else {
+                let from = preference.level();
+                if from.is_announced() && self.route(prefix).is_none() {
+                    let cause = "no longer configured".to_owned();
+                    outputs.push(Output::Level { prefix, group, from, to: Level::Withdrawn, cause });
+                }
+                continue;
+            };
             if preference.earned().is_announced() {
                 for signal in self.routes[index].needs.clone() {
                     if !known[signal] && self.ids[signal].kind().gates() {

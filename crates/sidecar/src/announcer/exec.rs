@@ -6,7 +6,8 @@
 //! that withdraws it already is not begun again before its end. At the start nothing is known, so that every prefix is
 //! told its level, withdrawn to begin with. At the stop all are withdrawn: at once, whatever pause there was after a run
 //! that failed, and where that fails again and again for as long as [`longest_stop`] gives. Nobody does it afterwards.
-//! Where another process takes over, all that runs is killed first: its program would know of none of ours.
+//! Where another process takes over, what announces is killed first, and what withdraws is waited for, but not for long: the
+//! next process's programs know of none of ours.
 //!
 //! With `observe`, another program is asked in turn what there is, for [`LOOKS_AT_ONCE`] prefixes at a time; looks that
 //! hang delay other looks and nothing else. Its first line is the name of a level. A look that fails is no reason to act:
@@ -32,7 +33,7 @@ use crate::threads::Stopping;
 
 mod run;
 
-use run::{Order, Outcome};
+use run::{Alone, Order, Outcome};
 
 /// Programs that tell something side by side, before an announcement waits for its turn. A node has few prefixes; more at
 /// once would make a load of their own, and fewer would let those that hang keep the others waiting.
@@ -51,6 +52,10 @@ const LAST_TRIES: Duration = Duration::from_secs(5);
 
 /// Then programs that have not ended are killed, which takes no time unless the kernel does, and the thread ends.
 const ENDING: Duration = Duration::from_secs(2);
+
+/// When another process takes over, a withdrawal that runs has so long to end. More is for the next one to tell anew, which
+/// waits for this one's end.
+const LAST_WITHDRAWALS: Duration = Duration::from_millis(500);
 
 /// The longest reason that a program is given, in characters.
 const LONGEST_REASON: usize = 500;
@@ -181,8 +186,8 @@ impl Exec {
 
     /// Follows the levels until the order to stop; then withdraws every prefix. Or until the order to give way, after which
     /// no program runs any more.
-    pub(super) async fn run(mut self, mut stopping: Stopping, mut yielding: Stopping) {
-        loop {
+    pub(super) async fn run(mut self, stopping: Stopping, mut yielding: Stopping) {
+        while !yielding.is_ordered() {
             self.follow_levels();
             self.tick();
             self.start_waiting();
@@ -190,16 +195,18 @@ impl Exec {
             self.report();
             let wake = self.keeper.clock.instant(self.next_deadline());
             tokio::select! {
-                biased;
-                _ = stopping.ordered() => break,
-                _ = yielding.ordered() => return self.kill_all().await,
+                // It comes with the order to stop, too.
+                _ = yielding.ordered() => {}
                 // The keeper outlives every announcer, which holds it.
                 _ = self.levels.changed() => {}
                 Some(Ok((at, ran))) = self.running.join_next(), if !self.running.is_empty() => self.ran(at, ran),
                 () = tokio::time::sleep_until(wake) => {}
             }
         }
-        self.withdraw_all().await;
+        match stopping.is_ordered() {
+            true => self.withdraw_all().await,
+            false => self.give_way().await,
+        }
     }
 
     fn follow_levels(&mut self) {
@@ -234,6 +241,7 @@ impl Exec {
                 arguments: [observe.arguments.clone(), vec![kept.prefix.to_string()]].concat(),
                 environment: environment(&self.node, kept.prefix),
                 timeout: self.config.timeout,
+                alone: Alone::Ends,
             };
             self.running.spawn(async move { (at, Ran::Look(run::run(order, None).await)) });
         }
@@ -313,6 +321,10 @@ impl Exec {
             arguments: self.config.arguments.iter().cloned().chain(told).collect(),
             environment,
             timeout: self.config.timeout,
+            alone: match urgency(level) {
+                Urgency::Patient => Alone::Ends,
+                Urgency::Urgent => Alone::GoesOn,
+            },
         }
     }
 
@@ -437,14 +449,32 @@ impl Exec {
         self.kill_all().await;
     }
 
-    /// Ends the programs that are running still, with their children.
+    /// Leaves everything to another process: what announces is ended, and what withdraws may end by itself first.
+    async fn give_way(&mut self) {
+        self.kill(Urgency::Patient);
+        self.until_none_runs(LAST_WITHDRAWALS).await;
+        self.kill_all().await;
+    }
+
+    /// Ends the programs that are running still, with their children. Looks end with this thread.
     async fn kill_all(&mut self) {
+        self.kill(Urgency::Patient);
+        self.kill(Urgency::Urgent);
+        self.until_none_runs(ENDING / 2).await;
+    }
+
+    fn kill(&mut self, those: Urgency) {
         for kept in &mut self.kept {
-            if let Busy::Running(_, kill) = &mut kept.busy {
+            if let Busy::Running(level, kill) = &mut kept.busy
+                && urgency(*level) == those
+            {
                 drop(kill.take());
             }
         }
-        let killing = async {
+    }
+
+    async fn until_none_runs(&mut self, bound: Duration) {
+        let ending = async {
             while self.runs() > 0
                 && let Some(ended) = self.running.join_next().await
             {
@@ -455,7 +485,7 @@ impl Exec {
                 }
             }
         };
-        let _ = tokio::time::timeout(ENDING / 2, killing).await;
+        let _ = tokio::time::timeout(bound, ending).await;
     }
 }
 

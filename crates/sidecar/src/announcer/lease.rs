@@ -151,10 +151,15 @@ impl Lease {
         let addresses = pharos_netio::own_addresses();
         // This thread, or all of them, may have stood still for longer than a lifetime: a marker that has run out meanwhile
         // is set again by what holds now, and by no level of before.
+        let before: Vec<_> = self.kept.iter().map(|kept| *kept.presence.wanted()).collect();
         self.keeper.take(PolicyInput::Tick);
         self.follow_levels();
-        for at in 0..self.kept.len() {
+        for (at, before) in before.into_iter().enumerate() {
             let Some(kept) = self.kept.get(at) else { continue };
+            if *kept.presence.wanted() != before {
+                // What was seen was before this.
+                continue;
+            }
             let address = kept.marker.address;
             let seen = match &addresses {
                 Ok(addresses) if addresses.contains(&address) => Seen::Known(Presence::There),

@@ -13,7 +13,7 @@ use std::time::Duration;
 const PAST_HOLD: Duration = Duration::from_secs(12);
 
 pub(super) fn all() -> Vec<Scenario> {
-    [taken_over(), under_words(), in_vain()].concat()
+    [taken_over(), under_words(), with_other_prefixes(), in_vain()].concat()
 }
 
 fn taken_over() -> Vec<Scenario> {
@@ -118,6 +118,45 @@ fn under_words() -> Vec<Scenario> {
             Expect::Level { who: Who::A, prefix: PREFIX4, level: "normal", because: "" },
             Expect::Preference(PREFIX4, 100),
             Expect::AlarmOver(Who::A, "word-in-force"),
+            Expect::Answered(&["a.ams"]),
+        ]),
+    ]
+}
+
+fn with_other_prefixes() -> Vec<Scenario> {
+    const BOTH: &str = "prefixes: [\"192.0.2.0/24\", \"2001:db8:53::/48\"]";
+    const ONE: &str = "prefixes: [\"192.0.2.0/24\"]";
+    fn restart(lab: &mut FaultLab, from: &'static str, to: &'static str) {
+        let node = lab.node(Who::A);
+        node.edit_config(&[(from, to)]);
+        node.hand_over(HandOver::ByCommand);
+    }
+    vec![
+        Scenario::new(
+            "sidecar-handed-over-without-a-prefix",
+            "a planned restart of the sidecar with a configuration that has the IPv6 prefix no longer, and one that has it again",
+            "it is withdrawn for that reason, in the session that stands; IPv4 stays; as it is there again, it is earned as at a \
+             start",
+        )
+        .within(Duration::from_secs(3), "the next process reads its configuration, and is handed the session")
+        .loses(Loss::Any)
+        .never("session down")
+        .step("take it out, and `pharos hand-over`", |lab| restart(lab, BOTH, ONE), vec![
+            Expect::Level {
+                who: Who::A,
+                prefix: PREFIX6,
+                level: "withdrawn",
+                because: "no longer configured",
+            },
+            Expect::Gone(PREFIX6),
+            Expect::Back(PREFIX4),
+            Expect::Answered(&["a.ams", "a.fra"]),
+        ])
+        .calm(Duration::from_secs(3))
+        .step("put it back, and `pharos hand-over`", |lab| restart(lab, ONE, BOTH), vec![
+            Expect::Level { who: Who::A, prefix: PREFIX6, level: "normal", because: "" },
+            Expect::Back(PREFIX4),
+            Expect::Back(PREFIX6),
             Expect::Answered(&["a.ams"]),
         ]),
     ]

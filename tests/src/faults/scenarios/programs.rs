@@ -1,7 +1,7 @@
 //! A program of the operator's announces (`exec`): a shell script that enables and disables protocols of a BIRD on the node
 //! by birdc(8), and says by the same means what there is.
 
-use super::super::expect::{DEAD, absent, decided, leaves, returns};
+use super::super::expect::{DEAD, absent, decided, gone, leaves, returns};
 use super::super::{Expect, FaultLab, Loss, Scenario, Who};
 use super::node_bird::SAMPLE;
 use crate::lab::{Edit, HandOver, PREFIX4, PREFIX6, Plan, Speaker, wait_until};
@@ -60,6 +60,37 @@ pub(super) fn all() -> Vec<Scenario> {
             Expect::Back(PREFIX6),
             Expect::Answered(&["a.ams"]),
         ]),
+        Scenario::new(
+            "exec-program-hangs-and-both-processes-are-killed",
+            "the program hangs while it is to tell of level degraded; kill -9 of the sidecar and of the responder, and a start of \
+             the sidecar; then whatever hung goes on",
+            "the program that hung has ended with its sidecar; the new one has it withdrawn, and nothing announces it again; \
+             earned back once the responder answers",
+        )
+        .plan(plan())
+        .prepared(write_protocols)
+        .loses(Loss::Any)
+        .within(Duration::from_secs(2), "the start of a process, whose first order is to withdraw what is not known to answer")
+        .step(
+            "hang, reject TCP 53, then kill -9 of both, and start the sidecar",
+            |lab| {
+                hang_while_it_degrades(lab);
+                lab.kill_responder(Who::A);
+                lab.node(Who::A).sidecar().kill();
+                lab.node(Who::A).start_sidecar();
+            },
+            gone(),
+        )
+        .step("hang no more", go_on, absent())
+        .calm(Duration::from_secs(3))
+        .step(
+            "mend TCP, start the responder",
+            |lab| {
+                lab.unfilter(Who::A);
+                lab.node(Who::A).start_responder();
+            },
+            returns(),
+        ),
         Scenario::new(
             "exec-program-hangs-and-the-sidecar-is-handed-over",
             "the program hangs while it is to tell of level degraded; the sidecar hands over to another process, the responder \

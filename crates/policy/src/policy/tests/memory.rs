@@ -140,6 +140,11 @@ fn new_rules_count_at_once_and_what_is_no_longer_configured_is_forgotten() {
     assert_eq!(of_others, [configured], "no word on a prefix that is gone, no neighbour that is gone");
     let earned = bench.policy.levels().collect::<Vec<_>>();
     assert_eq!(earned, [(V6.parse().unwrap(), Level::Degraded)]);
+    let gone = bench.outputs.iter().find_map(|output| match output {
+        Output::Level { prefix, to, cause, .. } => Some((prefix.to_string(), *to, cause.as_str())),
+        _ => None,
+    });
+    assert_eq!(gone, Some((V4.to_owned(), Level::Withdrawn, "no longer configured")));
 }
 
 #[test]

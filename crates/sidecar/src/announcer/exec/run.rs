@@ -2,7 +2,7 @@
 //!
 //! Never a shell: the program gets its arguments as they are. It inherits nothing but the process's own user and
 //! privileges: no environment, no descriptors, no terminal; it starts in `/`, in a process group of its own, which is
-//! killed as a whole when the time is over. When the sidecar is killed, the kernel kills the program.
+//! killed as a whole when the time is over. When the sidecar is killed, the kernel kills a program that announces.
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -26,6 +26,16 @@ pub(super) struct Order {
     pub(super) arguments: Vec<String>,
     pub(super) environment: Vec<(&'static str, String)>,
     pub(super) timeout: Duration,
+    pub(super) alone: Alone,
+}
+
+/// What becomes of a program when the sidecar is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alone {
+    /// The kernel kills it: what it would announce, nobody could take back.
+    Ends,
+    /// What it withdraws shall be withdrawn all the same.
+    GoesOn,
 }
 
 /// What became of it.
@@ -113,7 +123,9 @@ fn start(order: &Order) -> std::io::Result<Child> {
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    pharos_netio::process::end_with_us(command.as_std_mut());
+    if order.alone == Alone::Ends {
+        pharos_netio::process::end_with_us(command.as_std_mut());
+    }
     command.spawn()
 }
 
@@ -208,6 +220,7 @@ mod tests {
             arguments: vec!["-c".into(), script.into()],
             environment: vec![("PATH", "/usr/bin:/bin".into()), ("GIVEN", "this".into())],
             timeout,
+            alone: Alone::Ends,
         }
     }
 
