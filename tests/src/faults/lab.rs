@@ -330,6 +330,12 @@ impl FaultLab {
     pub fn lead_own_queries_astray(&mut self) {
         let (machine, other) = (self.node(Who::A).namespace.clone(), self.node(Who::B).namespace.clone());
         machine.link("side", &["10.7.0.1/30"], &other, "side", &["10.7.0.2/30"]);
+        // The first query over it must neither wait for the link nor for an address of the other end.
+        for (one, end, address) in [(&machine, &other, "10.7.0.2"), (&other, &machine, "10.7.0.1")] {
+            wait_until("the link is up", || one.sh("ip link show dev side").contains("state UP"));
+            let ends = end.sh("ip -o link show dev side | sed 's/.*link.ether \\([0-9a-f:]*\\) .*/\\1/'");
+            one.sh(&format!("ip neigh replace {address} lladdr {} dev side", ends.trim()));
+        }
         machine.sh("ip route add default via 10.7.0.2 src 10.7.0.1 table 100
             ip rule add pref 10 lookup local
             ip rule del pref 0");
