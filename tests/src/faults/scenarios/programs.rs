@@ -42,10 +42,7 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .step(
             "mend TCP, start the responder",
-            |lab| {
-                lab.unfilter(Who::A);
-                lab.node(Who::A).start_responder();
-            },
+            mend,
             {
                 let rest = [
                     Expect::Alarm(Who::A, "announcer-failing", "killed after 5s"),
@@ -83,14 +80,7 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .step("hang no more", go_on, absent())
         .calm(Duration::from_secs(3))
-        .step(
-            "mend TCP, start the responder",
-            |lab| {
-                lab.unfilter(Who::A);
-                lab.node(Who::A).start_responder();
-            },
-            returns(),
-        ),
+        .step("mend TCP, start the responder", mend, returns()),
         Scenario::new(
             "exec-program-hangs-and-the-sidecar-is-handed-over",
             "the program hangs while it is to tell of level degraded; the sidecar hands over to another process, the responder \
@@ -113,14 +103,7 @@ pub(super) fn all() -> Vec<Scenario> {
         )
         .step("hang no more", go_on, absent())
         .calm(Duration::from_secs(3))
-        .step(
-            "mend TCP, start the responder",
-            |lab| {
-                lab.unfilter(Who::A);
-                lab.node(Who::A).start_responder();
-            },
-            returns(),
-        ),
+        .step("mend TCP, start the responder", mend, returns()),
     ]
 }
 
@@ -190,6 +173,11 @@ fn hang_while_it_degrades(lab: &mut FaultLab) {
     lab.filter(Who::A, "tcp dport 53 reject with tcp reset");
     let hangs = ["hangs-ipv4", "hangs-ipv6"].map(|name| directory(lab).join(name));
     wait_until("the program hangs for both prefixes", || hangs.iter().all(|file| file.exists()));
+}
+
+fn mend(lab: &mut FaultLab) {
+    lab.unfilter(Who::A);
+    lab.node(Who::A).start_responder();
 }
 
 fn go_on(lab: &mut FaultLab) {
